@@ -3,7 +3,7 @@
 # sets reason and remedy and returns false if not.
 
 # Initialise so that nothing is inherited from the environment.
-path=''
+path='' mark_limit=''
 scratch_disk=/run/immutafs/scratch-disk scratch_mapping=immutafs-scratch
 
 # Sets machine to the UUID that the host gives the guest; without one, to the machine ID (machine-id(5)).
@@ -20,7 +20,7 @@ find_machine() {
     [ -z "$machine" ] || break
   done
   # Kernels before 4.9 and later ones differ in the case of the UUID.
-  machine=$(printf %s "$machine" | tr A-F a-f)
+  case $machine in *[A-F]*) machine=$(printf %s "$machine" | tr A-F a-f) ;; esac
   [ -n "$machine" ] || refuse 'the guest has no UUID from the host and no machine ID' \
     'Give the guest a UUID (libvirt: <uuid>).'
 }
@@ -82,11 +82,12 @@ read_device_record() {
   done </run/immutafs/scratch-device
 }
 
-# Runs scratch-mark, and sets reason to what it says about the device.
+# Runs scratch-mark, and sets mark_output to its output, and reason to what it says about the device. mark_limit is a command
+# that limits its time.
 scratch_mark() { # $1: command; $2…: arguments after the device
   mark_command=$1
   shift
-  mark_output=$("$parts/scratch-mark" "$mark_command" "$device" "$@" 2>&1) && return
+  mark_output=$($mark_limit "$parts/scratch-mark" "$mark_command" "$device" "$@" 2>&1) && return
   case $mark_output in
     'has no mark'*) mark_remedy="Mark it: immutafs-agent prepare --apply --scratch-device $device" ;;
     'is marked for another machine'* | 'has the mark of another device'*)

@@ -16,6 +16,10 @@
  *                                     of it is open for writing
  *   lists LIKE PATH                   gives a directory the access control lists of the directory LIKE, and prints
  *                                     "changed" if it had others; getfacl(1) is not installed on every guest
+ *   like LIKE PATH                    makes a directory, unless it exists, and gives it the owner, mode, SELinux label and
+ *                                     access control lists of the directory LIKE
+ *   for NAME                          begins the steps for NAME, which end with the next `for`: after a failed step, the
+ *                                     others are skipped, and the message begins with NAME
  *
  * OPTIONS are separated by commas: ro, nosuid, nodev, noexec, noatime, and exec, which takes noexec back; others are
  * ignored.
@@ -24,8 +28,9 @@
  * opens each path once, component by component, refuses symbolic links, and then uses the descriptor alone: with the new
  * system calls for mounts, and with the older ones as the working directory, whose name "." the owner cannot change.
  *
- * If a step fails, the program prints the reason, and its exit code is 1. After a failed `directory` or `view`, it makes
- * no further steps, because later ones may need it. This program does without a C library, so it loads no library.
+ * If a step fails, the program prints the reason, and its exit code is 1. After a failed `directory`, `like` or `view` outside
+ * of the steps for a name, it makes no further steps, because later ones may need it. This program does without a C library, so it
+ * loads no library.
  */
 #include <asm/stat.h>
 #include <asm/statfs.h>
@@ -124,12 +129,19 @@ static long open_directory(const char *path)
 	return result;
 }
 
+static long length_of(const char *text)
+{
+	long length = 0;
+
+	while (text[length])
+		length++;
+	return length;
+}
+
 static void set_culprit(const char *text)
 {
 	culprit = text;
-	culprit_length = 0;
-	while (text[culprit_length])
-		culprit_length++;
+	culprit_length = length_of(text);
 }
 
 static long enter(long directory)
@@ -190,9 +202,10 @@ static long parse_number(const char **text, long base)
 	return number;
 }
 
-static long make_directory(const char *mode, const char *owner, const char *path)
+/* Makes a directory, unless it exists, and enters it. */
+static long make_and_enter(const char *path, long mode, long user, long group)
 {
-	long result = call(__NR_mkdir, (long)path, 0700, 0), user, group;
+	long result = call(__NR_mkdir, (long)path, 0700, 0);
 
 	if (result == 0 || result == -EEXIST)
 		result = enter_path(path);
@@ -200,13 +213,20 @@ static long make_directory(const char *mode, const char *owner, const char *path
 		set_culprit(path);
 	if (result < 0)
 		return result;
-	user = parse_number(&owner, 10);
+	result = call(__NR_chown, (long)".", user, group);
+	/* After chown(2), and not by mkdir(2), which ignores the set-group-ID bit. */
+	return result < 0 ? result : call(__NR_chmod, (long)".", mode, 0);
+}
+
+static long make_directory(const char *mode, const char *owner, const char *path)
+{
+	long user = parse_number(&owner, 10), group;
+
+	set_culprit(path);
 	if (*owner++ != ':')
 		return -EINVAL;
 	group = parse_number(&owner, 10);
-	result = call(__NR_chown, (long)".", user, group);
-	/* After chown(2), and not by mkdir(2), which ignores the set-group-ID bit. */
-	return result < 0 ? result : call(__NR_chmod, (long)".", parse_number(&mode, 8), 0);
+	return make_and_enter(path, parse_number(&mode, 8), user, group);
 }
 
 static long set_attributes(long tree, long flags, long propagation)
@@ -322,6 +342,13 @@ static int has_equal(const char *name, long directory, long model, long *size)
 	return 1;
 }
 
+static const char label[] = "security.selinux";
+
+static int has_selinux(void)
+{
+	return call(__NR_access, (long)"/sys/fs/selinux/enforce", 0, 0) == 0;
+}
+
 static int is_like(long directory, long model)
 {
 	struct stat found, wanted;
@@ -329,35 +356,72 @@ static int is_like(long directory, long model)
 
 	if (call(__NR_fstat, directory, (long)&found, 0) < 0 || call(__NR_fstat, model, (long)&wanted, 0) < 0)
 		return 0;
-	if (call(__NR_access, (long)"/sys/fs/selinux/enforce", 0, 0) == 0 &&
-	    !has_equal("security.selinux", directory, model, &size))
+	if (has_selinux() && !has_equal(label, directory, model, &size))
 		return 0;
 	return found.st_uid == wanted.st_uid && found.st_gid == wanted.st_gid && found.st_mode == wanted.st_mode &&
 	       has_equal(lists[0], directory, model, &size) && has_equal(lists[1], directory, model, &size);
 }
 
+/* Gives a directory an attribute of the model. Returns 1 if it had another one, and else 0; or an error. */
+static long copy_attribute(const char *name, long directory, long model)
+{
+	long size, result;
+
+	if (has_equal(name, directory, model, &size))
+		return 0;
+	result = size < 0 ? size : enter(directory);
+	if (result >= 0)
+		result = size == 0 ? call(__NR_removexattr, (long)".", (long)name, 0) :
+				     call5(__NR_setxattr, (long)".", (long)name, (long)values[1], size, 0);
+	return result < 0 ? result : 1;
+}
+
+/* Returns whether the access control lists of the directory were not those of the model; or an error. */
+static long copy_both_lists(long directory, long model)
+{
+	long is_changed = 0;
+
+	for (int index = 0; index < 2; index++) {
+		long result = copy_attribute(lists[index], directory, model);
+
+		if (result < 0)
+			return result;
+		is_changed |= result;
+	}
+	return is_changed;
+}
+
 /* Prints "changed" if the access control lists of the directory were not those of the model. */
 static long copy_lists(const char *like, const char *path)
 {
-	long model = open_directory(like), directory, size, result = 0, is_changed = 0;
+	long model = open_directory(like), directory, result;
 
 	if (model < 0)
 		return model;
 	directory = open_directory(path);
 	if (directory < 0)
 		return directory;
-	for (int index = 0; index < 2 && result >= 0; index++) {
-		if (has_equal(lists[index], directory, model, &size))
-			continue;
-		result = size < 0 ? size : enter(directory);
-		if (result >= 0)
-			result = size == 0 ? call(__NR_removexattr, (long)".", (long)lists[index], 0) :
-					     call5(__NR_setxattr, (long)".", (long)lists[index], (long)values[1], size, 0);
-		is_changed = 1;
-	}
-	if (result == 0 && is_changed)
+	result = copy_both_lists(directory, model);
+	if (result > 0)
 		call(__NR_write, 1, (long)"changed\n", 8);
 	return result;
+}
+
+static long make_like(const char *like, const char *path)
+{
+	long model = open_directory(like), directory, result;
+	struct stat wanted;
+
+	if (model < 0)
+		return model;
+	result = call(__NR_fstat, model, (long)&wanted, 0);
+	if (result == 0)
+		result = make_and_enter(path, wanted.st_mode & 07777, wanted.st_uid, wanted.st_gid);
+	if (result < 0)
+		return result;
+	directory = opened[open_count - 1];
+	result = has_selinux() ? copy_attribute(label, directory, model) : 0;
+	return result < 0 ? result : copy_both_lists(directory, model);
 }
 
 static int is_same(long directory, long other)
@@ -430,76 +494,87 @@ static void print(const char *text, long length)
 	call(__NR_write, 2, (long)text, length);
 }
 
-/* Prints why a step failed, with the number of errno if there is no better reason. */
-static void report(long number)
+/* Prints why a step for an item, or for none, failed, with the number of errno if there is no better reason. */
+static void report(const char *item, long number)
 {
 	char failed[] = "failed with errno 000";
 
-	print("make-mounts: ", 13);
-	print(culprit, culprit_length);
 	for (char *digit = failed + sizeof(failed) - 2; number; number /= 10)
 		*digit-- += number % 10;
-	set_culprit(reason ? reason : failed);
-	print(" ", 1);
+	print(item ? item : "make-mounts", length_of(item ? item : "make-mounts"));
+	print(": ", 2);
 	print(culprit, culprit_length);
+	print(" ", 1);
+	print(reason ? reason : failed, length_of(reason ? reason : failed));
 	print("\n", 1);
 }
 
-static int is_step(char **arguments, const char *name, long left, long needed)
+enum { FOR, DIRECTORY, LIKE, VIEW, OVERLAY, KEEP, OPTIONS, FREEZE, LISTS, UNKNOWN };
+
+/* The steps, and the number of their words. */
+static const struct {
+	const char *name;
+	long words;
+} steps[] = { { "for", 2 },  { "directory", 4 }, { "like", 3 },	  { "view", 4 }, { "overlay", 4 },
+	      { "keep", 5 }, { "options", 3 },	 { "freeze", 2 }, { "lists", 3 } };
+
+static int find_step(const char *name, long left)
 {
-	return left >= needed && is_word(arguments[0], name);
+	int step = 0;
+
+	while (step < UNKNOWN && !(left >= steps[step].words && is_word(name, steps[step].name)))
+		step++;
+	return step;
 }
 
-/* Runs the first step of the arguments. Sets *used to the number of its arguments, or to `left` if no step may follow. */
-static long run_step(char **step, long left, long *used)
+static long run_step(int step, char **words)
 {
-	long result;
-
-	set_culprit(step[0]);
+	set_culprit(words[0]);
 	reason = 0;
-	*used = 4;
-	if (is_step(step, "overlay", left, 4))
-		return mount_overlay(step[1], step[2], step[3]);
-	if (is_step(step, "keep", left, 5)) {
-		*used = 5;
-		return bind_path(step[1], step[2], step[3], step[4]);
+	switch (step) {
+	case DIRECTORY:
+		return make_directory(words[1], words[2], words[3]);
+	case LIKE:
+		return make_like(words[1], words[2]);
+	case VIEW:
+		return bind_path(words[1], words[2], words[3], 0);
+	case OVERLAY:
+		return mount_overlay(words[1], words[2], words[3]);
+	case KEEP:
+		return bind_path(words[1], words[2], words[3], words[4]);
+	case OPTIONS:
+		return set_options(words[1], words[2]);
+	case FREEZE:
+		return freeze(words[1]);
+	case LISTS:
+		return copy_lists(words[1], words[2]);
 	}
-	if (is_step(step, "options", left, 3)) {
-		*used = 3;
-		return set_options(step[1], step[2]);
-	}
-	if (is_step(step, "freeze", left, 2)) {
-		*used = 2;
-		return freeze(step[1]);
-	}
-	if (is_step(step, "lists", left, 3)) {
-		*used = 3;
-		return copy_lists(step[1], step[2]);
-	}
-	if (is_step(step, "directory", left, 4)) {
-		result = make_directory(step[1], step[2], step[3]);
-	} else if (is_step(step, "view", left, 4)) {
-		result = bind_path(step[1], step[2], step[3], 0);
-	} else {
-		reason = "is not a step, or lacks an argument";
-		result = -EINVAL;
-	}
-	if (result < 0)
-		*used = left;
-	return result;
+	reason = "is not a step, or lacks an argument";
+	return -EINVAL;
 }
 
 __attribute__((used, noreturn)) static void run(long *stack)
 {
-	char **arguments = (char **)(stack + 1);
-	long index = 1, failed = 0, used;
+	char **arguments = (char **)(stack + 1), *item = 0;
+	long index = 1, failed = 0, is_skipping = 0;
 
-	for (; index < stack[0]; index += used) {
-		long result = run_step(arguments + index, stack[0] - index, &used);
+	while (index < stack[0]) {
+		char **words = arguments + index;
+		int step = find_step(words[0], stack[0] - index);
+		long result;
 
+		index = step == UNKNOWN ? stack[0] : index + steps[step].words;
+		if (step == FOR) {
+			item = words[1];
+			is_skipping = 0;
+		}
+		if (step == FOR || is_skipping)
+			continue;
+		result = run_step(step, words);
 		if (result < 0) {
 			failed = 1;
-			report(-result);
+			report(item, -result);
+			is_skipping = item || step == DIRECTORY || step == LIKE || step == VIEW;
 		}
 		while (open_count)
 			call(__NR_close, opened[--open_count], 0, 0);

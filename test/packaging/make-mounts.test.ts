@@ -43,6 +43,34 @@ mounts('directory: an existing one, too, gets the mode and the owner', () => {
     '2550 0:0',
   ]);
 });
+mounts(
+  'like: a directory, also an existing one, with the owner, mode and access control lists of another',
+  () => {
+    const model = 'chown 3:4 /mnt/a; chmod 2750 /mnt/a; setfacl -m u:5:rx /mnt/a';
+    const show = `for each in /mnt/c /mnt/b; do stat -c '%a %u:%g' $each; getfacl -cnp $each | grep user:5; done`;
+    assert.equal(inNamespace(`${model}; $make like /mnt/a /mnt/c like /mnt/a /mnt/b; echo $?; ${show}`), [
+      ...['0', '2750 3:4', 'user:5:r-x', '2750 3:4', 'user:5:r-x'],
+    ]);
+    assert.equal(
+      inNamespace(
+        `ln -s /mnt/b /mnt/c; $make like /mnt/a /mnt/c like /mnt/none /mnt/b; echo $?; stat -c %a /mnt/b`,
+      ),
+      ['make-mounts: /mnt/c is a symbolic link', '1', '755'],
+    );
+  },
+);
+mounts('for: a failed step ends the steps for its name, and no others', () => {
+  assert.equal(
+    inNamespace(`mkdir /mnt/b/in
+      $make directory 0755 0:0 /mnt/c for one view ro /mnt/none /mnt/a view ro /mnt/b /mnt/a \
+        for two view ro /mnt/a /mnt/c for three keep rw /mnt/a /mnt/none /mnt/a directory 0700 0:0 /mnt/b; echo $?
+      stat -c %a /mnt/b; cat /mnt/c/x`),
+    [
+      ...['one: /mnt/none does not exist', 'three: /mnt/none does not exist', '1', '755', 'old'],
+      '/mnt/c ro,relatime shared',
+    ],
+  );
+});
 mounts('view: a mount with the options in a peer group of its own', () => {
   assert.equal(
     inNamespace(

@@ -46,7 +46,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
         run: `scratch; echo $?; cat /var/lib/x/file /srv/cache/file; stat -c '%a %u:%g' /srv/cache
         echo new >/var/lib/x/new; echo new >/srv/cache/new; cat /data/var=lib=x/upper/new /data/srv=cache/upper/new
         ls /run/immutafs/below/srv+cache; touch /run/immutafs/below/srv+cache/new
-        ${overlay} /var/lib/x; ${overlay} /srv/cache`,
+        ${overlay} /var/lib/x; ${overlay} /srv/cache; stat -c %a /run/immutafs/scratch-disk`,
       });
       const [code, ...lines] = stdout.trimEnd().split('\n');
       assert.is(code, '0');
@@ -55,6 +55,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
       assert.match(stderr, /srv\+cache\/new.*Read-only file system/);
       assert.match(lines[6] ?? '', /^overlay +rw,nosuid,nodev,noexec/);
       assert.match(lines[7] ?? '', /^overlay +rw,nosuid,nodev,relatime/);
+      assert.is(lines[8], '700', 'the content can be reached by the paths only');
       assert.equal(records, [empty('srv=cache'), empty('var=lib=x')]);
     },
   );
@@ -160,6 +161,42 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
       run: 'mount --bind /srv/cache /srv/cache; scratch',
     });
     assert.match(records[0] ?? '', /^srv=cache\nSTATE=failed\nREASON=\/srv\/cache is a mount point already/);
+  });
+
+  mounting('a path that cannot be mounted from the device is in memory, and the others are on it', () => {
+    const { stdout, records } = scratch({
+      shell,
+      items: '/var/lib/x /srv/cache /srv/strict:required,empty /srv/copied:copy',
+      disk: `${onData}; mkdir /srv/strict /srv/copied`,
+      run: `cd /run/immutafs/scratch-disk; echo >srv=cache; ln -s /tmp srv=strict; mkdir srv=copied; echo >srv=copied/data; cd /
+        scratch; echo $?; for each in /var/lib/x /srv/cache /srv/copied; do touch $each/new; done; touch /srv/strict/new
+        find /data /run/var/below -name new | sort; findmnt -rn -o TARGET | grep -c srv+cache`,
+    });
+    assert.is(
+      stdout,
+      '1\n/data/var=lib=x/upper/new\n/run/var/below/srv+cache/upper/new\n/run/var/below/srv+copied/upper/new\n1\n',
+    );
+    const because = (path: string, reason: string) =>
+      `REASON=/run/immutafs/scratch-disk/${path} ${reason}\nREMEDY=See dmesg.\n`;
+    assert.equal(records, [
+      `srv=cache\nSTATE=memory\n${because('srv=cache', 'is not a directory')}`,
+      `srv=copied\nSTATE=memory\n${because('srv=copied/data', 'is not a directory').replace('REASON=', 'REASON=make-mounts: ')}`,
+      `srv=strict\nSTATE=read-only\n${because('srv=strict', 'is a symbolic link')}`,
+      empty('var=lib=x'),
+    ]);
+  });
+
+  mounting('without make-mounts, no path is on the device or in memory', () => {
+    const { stdout, records } = scratch({
+      shell,
+      items: '/var/lib/x /srv/cache:required',
+      disk: onData,
+      run: `ln -sf /bin/false /usr/libexec/immutafs/make-mounts 2>/dev/null || mount --bind /bin/false /usr/libexec/immutafs/make-mounts
+        scratch; echo $?; ls /data`,
+    });
+    assert.is(stdout, '1\nlost+found\n');
+    assert.match(records[0] ?? '', /^srv=cache\nSTATE=failed\nREASON=make-mounts ended without a message\n/);
+    assert.match(records[1] ?? '', /^var=lib=x\nSTATE=memory\n/, 'in /var, which is in memory');
   });
 
   mounting('maintenance: nothing is mounted', () => {

@@ -39,7 +39,10 @@ const points: [point: string, program: string, lines: string][] = [
   [
     'one of three paths is mounted',
     '/usr/libexec/immutafs/make-mounts',
-    `real "$@" && case " $* " in *' overlay '*) stop ;; esac`,
+    // One process mounts all of them: it is given the steps of the first one only.
+    `count=0 words=''
+     for word; do [ "$word" != for ] || count=$((count + 1)); [ $count -gt 1 ] || words="$words $word"; done
+     real $words && [ $count = 3 ] && stop`,
   ],
   [
     'all paths are mounted and in use',
