@@ -9,6 +9,7 @@ import { documentCommands } from './lint/document-commands.ts';
 import { documentPaths } from './lint/document-paths.ts';
 import { forbiddenWords } from './lint/forbidden-words.ts';
 import { layers } from './lint/layers.ts';
+import { programOptions } from './lint/options.ts';
 import { oxfmt, oxlint, rpmlint, tsc, yamllint } from './lint/programs.ts';
 import { bash, busybox, dash, shellcheck, specialBuiltins } from './lint/shell.ts';
 import { exposure, systemdAnalyze } from './lint/units.ts';
@@ -29,6 +30,7 @@ const linters: Record<string, Linter> = {
   'systemd-analyze verify': systemdAnalyze,
   'systemd-analyze security': exposure,
   'directives of systemd 219': bootDirectives,
+  'options of RHEL 7': programOptions,
   rpmlint,
   yamllint,
   'ansible-lint': ansibleLint,

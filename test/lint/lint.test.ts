@@ -11,6 +11,7 @@ import { forbiddenWords } from './forbidden-words.ts';
 import { documentCommands } from './document-commands.ts';
 import { documentPaths } from './document-paths.ts';
 import { layers } from './layers.ts';
+import { programOptions } from './options.ts';
 import { oxfmt, oxlint, tsc } from './programs.ts';
 import { busybox, dash, shellcheck, specialBuiltins } from './shell.ts';
 import { exposure, systemdAnalyze } from './units.ts';
@@ -216,6 +217,31 @@ lint('directives: only those that systemd 219 knows', () => {
   assert.is(bootDirectives(), '');
   write('units/a.timer', '[Timer]\nRandomizedDelaySec=1\n');
   assert.is(bootDirectives(), 'units/a.timer:2: RandomizedDelaySec=1: unknown to 219 in [Timer]');
+});
+
+lint('options: only those that the programs of RHEL 7 know', () => {
+  const good = [
+    'timeout -k 2 "$left" mkfs.ext4 -q -F -m 0 -O ^has_journal -E nodiscard,lazy_itable_init=1 "$device" || exit',
+    'output=$(cp -aTx "$a b" --preserve=mode "$c")',
+    'refuse "cp --new failed" "$x"',
+    '# mkfs.ext4 --new',
+  ];
+  write('units/a', `#!/bin/sh\n${good.join('\n')}\n`);
+  write('units/a.service', 'ExecStart=-/usr/sbin/fstrim /x\n');
+  assert.is(programOptions(), '');
+  for (const [line, option] of [
+    ['mkfs.ext4 -E root_perms=0700 x', '-E:root_perms'],
+    ['mkfs.ext4 -O ^orphan_file x', '-O:orphan_file'],
+    ['x=$(timeout -v 2 true)', '-v'],
+    ['[ -z "$x" ] || dmsetup create "$name" --addnodeoncreate', '--addnodeoncreate'],
+    ['udevadm settle --wait=x', '--wait'],
+  ] as const) {
+    write('units/a', `#!/bin/sh\n${line}\n`);
+    assert.match(programOptions(), `units/a:2: ${line.includes('mkfs') ? 'mkfs.ext4' : ''}`, line);
+    assert.match(programOptions(), ` ${option}: `, line);
+  }
+  write('units/a.service', 'ExecStart=/usr/sbin/fstrim --quiet-unsupported /x\n');
+  assert.match(programOptions(), 'units/a.service:1: fstrim --quiet-unsupported: ');
 });
 
 lint('directives: a unit that runs the check does not wait for its children', () => {
