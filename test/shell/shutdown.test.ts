@@ -49,20 +49,35 @@ model.run();
 
 for (const [name, shell] of Object.entries(shells)) {
   const shutdown = suite(`${name}: at shutdown, by the rules of systemd 219`);
-  shutdown('the mounts of the sealed boot stay', () => {
+  const unitsOf = (config: string, found: string): UnitFiles => {
     const { written } = generate(shell, {
       'run/immutafs/boot.env': 'MODE=sealed\nREASON=x\nDISKS=vda:1:virtio-feature\nVAR=overlay\n',
       'etc/fstab': '/dev/mapper/rhel-root / xfs ro 0 0\nUUID=17d7 /boot xfs ro 0 0\n',
-      'proc/self/mountinfo': `${mountinfo}\n`,
+      'etc/immutafs/immutafs.conf': config,
+      'proc/self/mountinfo': found,
       'proc/cmdline': 'ro\n',
     });
-    const files = Object.fromEntries(
-      written.map((line) => [
-        line.slice(0, line.indexOf(': ')),
-        line.slice(line.indexOf(': ') + 2).replaceAll(';', '\n'),
-      ]),
+    const files: UnitFiles = { ...systemFiles };
+    for (const line of written) {
+      files[line.slice(0, line.indexOf(': '))] = line.slice(line.indexOf(': ') + 2).replaceAll(';', '\n');
+    }
+    return files;
+  };
+
+  shutdown('the mounts of the sealed boot stay', () => {
+    assert.equal(unmountedAtShutdown(mounts, unitsOf('', `${mountinfo}\n`)), alwaysUnmounted);
+  });
+
+  shutdown('the paths of SCRATCH are unmounted, and their file system stays until the end', () => {
+    const config = 'SCRATCH=/var/cache/app\nSCRATCH_DEVICE=/dev/disk/by-id/virtio-scratch\n';
+    const disk = '/run/immutafs/scratch-disk';
+    const later = parseMountinfo(
+      `90 43 253:9 / ${disk} rw - ext4 /dev/mapper/immutafs-scratch rw\n91 43 0:60 / /var/cache/app rw - overlay immutafs rw\n`,
     );
-    assert.equal(unmountedAtShutdown(mounts, { ...systemFiles, ...files }), alwaysUnmounted);
+    const files = unitsOf(config, `${mountinfo}\n`);
+    assert.equal(unmountedAtShutdown([...mounts, ...later], files), [...alwaysUnmounted, '/var/cache/app']);
+    const without = Object.entries(files).filter(([name]) => !name.startsWith('run-immutafs-scratch'));
+    assert.ok(unmountedAtShutdown([...mounts, ...later], Object.fromEntries(without)).includes(disk));
   });
   shutdown.run();
 }
