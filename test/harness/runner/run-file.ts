@@ -4,7 +4,7 @@ import { type Ended, runInGroup } from './process-group.ts';
 import { warmFile } from './schedule.ts';
 import { lintFile } from './selection.ts';
 
-const compileCache = path.join(import.meta.dirname, '../compile-cache.ts');
+const compileCache = path.join(import.meta.dirname, '../compile-cache.mjs');
 
 export interface Result {
   /** The number of tests that passed. */

@@ -9,7 +9,7 @@ import { until } from './until.ts';
 const main = `${repository}/agent/main.ts`;
 const directory = '/run/immutafs/forward';
 /** Saves half of the time in which the agent starts from its sources. */
-const cached = `--import=${repository}/test/harness/compile-cache.ts`;
+const cached = `--import=${repository}/test/harness/compile-cache.mjs`;
 
 /** Writes the configuration. */
 export function configure(lines: Record<string, string>): void {
