@@ -108,14 +108,6 @@ def file_of_builder(root):
     return None if mark is None else mark.get("file")
 
 
-def space_needed(allocated, size, growth):
-    """
-    Returns the bytes that a copy needs: those of the image, and `growth` bytes that the update writes. A file never grows
-    beyond the size of the disk, apart from a few clusters.
-    """
-    return min(size, allocated + growth)
-
-
 def receipt_of(found, name):
     """
     Returns what a JSON object says as a receipt of an image with this name: `image` (the version), `source`, and `at`, the

@@ -19,6 +19,7 @@ from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import (
     with_image,
 )
 from ansible_collections.immutafs.agent.plugins.module_utils.image import is_local, writers
+from ansible_collections.immutafs.agent.plugins.module_utils.image_store import QEMU_IMG, store_of
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
 from ansible_collections.immutafs.agent.plugins.module_utils.receipt import parse_claims
 from ansible_collections.immutafs.agent.plugins.module_utils.storage import bytes_of
@@ -32,8 +33,8 @@ description:
   - Copies an image that no domain can write, and defines a domain with the copy as its writable system disk. This
     domain, the builder, has the machine and the firmware of another domain, its template, but no other identity, no
     network unless O(network) is given, and no other disk unless O(disks) names it.
-  - The copy is the file C(.NAME.building) in O(directory) until O(state=published) renames it to C(NAME-VERSION.FORMAT).
-    Neither the image nor the template is changed.
+  - The copy is the file C(.NAME.building) in O(directory) until O(state=published) renames it to C(NAME-VERSION.FORMAT). A
+    logical volume is C(NAME.building), then C(NAME-VERSION). Neither the image nor the template is changed.
   - Only a domain that this module has defined is ended or removed.
 extends_documentation_fragment: immutafs.agent.libvirt_disk
 options:
@@ -77,8 +78,14 @@ options:
     choices: [qcow2, raw]
     default: qcow2
   directory:
-    description: Directory of the copy. The default is that of the source, which must then be a file.
+    description:
+      - Directory of the copy, or the volume group C(/dev/GROUP), in which the copy is a logical volume. The default is that of the
+        source, which must then be a file or a logical volume.
     type: path
+  records:
+    description: Directory for the receipts of logical volumes, which are in C(images/GROUP).
+    type: path
+    default: /var/lib/immutafs
   growth:
     description: What the update writes at most, as a size such as C(8G) or as a percentage of the disk.
     type: str
@@ -178,6 +185,7 @@ ARGUMENTS = {
     "format": {"type": "str", "choices": ["qcow2", "raw"], "default": "qcow2"},
     "directory": {"type": "path"},
     "growth": {"type": "str", "default": "100%"},
+    "records": {"type": "path", "default": "/var/lib/immutafs"},
     "disks": {"type": "list", "elements": "str", "default": []},
     "network": {"type": "str"},
     "mac": {"type": "str"},
@@ -189,15 +197,16 @@ ARGUMENTS = {
 # Seconds for which a version without a given name is used that an interrupted run has made.
 REUSED = 86400
 
-QEMU_IMG = "/usr/bin/qemu-img"
-
 # Bytes that are read at once to compute a checksum.
 PART = 4 * 2**20
 
 
 def main():
     """Runs the module."""
-    required = [("state", "begun", ["template"]), ("state", "published", ["version", "before", "after"])]
+    required = [
+        ("state", "begun", ["template"]),
+        ("state", "published", ["version", "before", "after"]),
+    ]
     module = AnsibleModule(argument_spec=ARGUMENTS, required_if=required, supports_check_mode=True)
     try:
         result = getattr(Builder(module), module.params["state"])()
@@ -225,32 +234,36 @@ class Builder:
     def begun(self):
         """Copies the image and defines the builder."""
         template = Template(self.module)
-        folder = self.params["directory"] or template.folder()
+        store = self.store(template.path)
+        form = store.form_of(template.form)
         now = time.strftime("%Y%m%d%H%M%S", time.gmtime())
-        version = self.params["version"] or self.unfinished(template, folder) or now
-        path = os.path.join(folder, "%s-%s.%s" % (self.params["name"], version, template.form))
-        copied = os.path.join(folder, ".%s.building" % self.params["name"])
-        result = {"path": path, "version": version, "format": template.form, "source": template.path, "copy": copied}
+        version = self.params["version"] or self.unfinished(template, store) or now
+        path, copied = store.path(self.params["name"], version, form), store.unfinished(self.params["name"])
+        result = {"path": path, "version": version, "format": form, "source": template.path, "copy": copied}
         result["uuid"] = None
-        if os.path.lexists(path):
-            self.refuse_foreign(path)
+        if store.exists(path):
+            self.refuse_foreign(store, path)
             return dict(result, changed=False, exists=True)
         file = self.file()
         template.refuse_written()
-        self.refuse_full(template, folder, copied)
+        self.refuse_full(template, store, copied)
         if not self.module.check_mode:
             self.remove(file)
-            self.make_copy(template, copied)
-            self.define(template, copied)
+            self.make_copy(template, store, copied)
+            self.define(template, store, copied)
             result["uuid"] = self.domain.virsh("domuuid").strip()
         return dict(result, changed=True, exists=False)
 
-    def unfinished(self, template, folder):
+    def store(self, source):
+        """Returns the store of the versions of an image that is copied from `source`."""
+        return store_of(self.params["directory"], source, self.params["records"], self.domain.run)
+
+    def unfinished(self, template, store):
         """
         Returns the version that an interrupted run has made from the current image, or to which it has brought the owner,
         or None. A version that has failed in the owner, or that is older than a day, does not count.
         """
-        made = [found for found in self.versions(folder) if os.path.exists(found["path"])]
+        made = self.versions(store)
         for found in made:
             if template.has(found["path"]) and template.record.get("phase") is not None:
                 return found["image"]
@@ -259,22 +272,23 @@ class Builder:
             return None
         return newest["image"] if time.time() - newest["at"] < REUSED else None
 
-    def versions(self, folder):
-        """Returns the versions of this image that have a receipt, as `builder.receipt_of`, with `path`; the newest last."""
+    def versions(self, store):
+        """Returns the versions of this image that exist and have a receipt, as `builder.receipt_of`, with `path`; the newest last."""
         found = []
-        for path in glob.glob(os.path.join(glob.escape(folder), glob.escape(self.params["name"]) + "-*.json")):
+        for path in glob.glob(os.path.join(glob.escape(store.records), glob.escape(self.params["name"]) + "-*.json")):
             try:
                 receipt = builder.receipt_of(record.read(path), self.params["name"])
             except LibvirtError:
                 # It is of another program, or damaged: the version is not used.
                 continue
-            if receipt is not None:
-                found.append(dict(receipt, path=path[: -len(".json")]))
+            version = os.path.join(store.place, os.path.basename(path)[: -len(".json")])
+            if receipt is not None and store.exists(version):
+                found.append(dict(receipt, path=version))
         return sorted(found, key=lambda each: each["at"])
 
-    def refuse_foreign(self, path):
-        """Raises LibvirtError if a file was not published by this module."""
-        if record.read(path + ".json") is None:
+    def refuse_foreign(self, store, path):
+        """Raises LibvirtError if a version was not published by this module."""
+        if record.read(store.beside(path) + ".json") is None:
             raise LibvirtError("%s exists, but was not made by this playbook: use another version" % path)
 
     def file(self):
@@ -303,42 +317,43 @@ class Builder:
         if self.domain.state()[0] != "shut off":
             self.domain.virsh("destroy")
         self.domain.virsh("undefine", "--nvram", "--managed-save")
-        record.remove(file)
+        self.store_with(file).remove(file)
 
-    def refuse_full(self, template, folder, copied):
-        """Raises LibvirtError unless the directory has space for the copy and for what the update writes."""
+    def store_with(self, copied):
+        """Returns the store of a copy."""
+        return store_of(os.path.dirname(copied), copied, self.params["records"], self.domain.run)
+
+    def refuse_full(self, template, store, copied):
+        """Raises LibvirtError unless the store has space for the copy and for what the update writes."""
         size, allocated = template.sizes()
-        needed = builder.space_needed(allocated, size, bytes_of(self.params["growth"], size))
-        space = os.statvfs(folder)
-        free = space.f_bavail * space.f_frsize + allocated_by(copied)
+        needed, free = store.needed(allocated, size, bytes_of(self.params["growth"], size)), store.free(copied)
         if free < needed:
             raise LibvirtError(
-                "%s needs up to %d MiB for the next version of %s, but only %d MiB are free: free some space, or set "
-                "immutafs_snapshot_size to the amount of data that the update writes at most"
-                % (folder, needed // 2**20, template.path, free // 2**20)
+                "%s needs up to %d MiB for the next version of %s, but only %d MiB are free: free some space%s"
+                % (store.place, needed // 2**20, template.path, free // 2**20, store.advice)
             )
 
-    def make_copy(self, template, copied):
+    def make_copy(self, template, store, copied):
         """Copies the image, and verifies again that no domain could write it meanwhile."""
-        record.remove(copied)
+        store.remove(copied)
         try:
-            template.copy_to(copied)
+            template.copy_to(store, copied)
             template.refuse_written()
         except BaseException:
-            record.remove(copied)
+            store.remove(copied)
             raise
 
-    def define(self, template, copied):
+    def define(self, template, store, copied):
         """Defines the builder. Removes the copy if libvirt does not accept the domain."""
         network = None if self.params["network"] is None else (self.params["network"], self.params["mac"])
-        source = {"type": "file", "path": copied, "format": template.form}
+        source = {"type": store.kind, "path": copied, "format": store.form_of(template.form)}
         root = builder.builder_root(
             template.root, self.domain.target, self.domain.name, source, self.params["disks"], network
         )
         try:
             self.domain.define(to_text(root, template.text))
         except LibvirtError:
-            record.remove(copied)
+            store.remove(copied)
             raise
 
     def published(self):
@@ -352,8 +367,9 @@ class Builder:
         self.domain.refuse_unless_off()
         before, after = (self.claims(self.params[name]) for name in ("before", "after"))
         form = disk_source(text, self.domain.target)["format"]
-        name = "%s-%s.%s" % (self.params["name"], self.params["version"], form)
-        path = os.path.join(os.path.dirname(copied), name)
+        store = self.store_with(copied)
+        path = store.path(self.params["name"], self.params["version"], form)
+        name, beside = os.path.basename(path), store.beside(path)
         packages = builder.package_changes(before["packages"], after["packages"])
         sha256 = checksum(copied)
         result = {"changed": True, "sha256": sha256, "packages": packages}
@@ -371,19 +387,19 @@ class Builder:
             "changes": packages,
             "guest": after,
         }
-        record.synchronise(copied)
+        store.synchronise(copied)
         described = {"name": self.params["name"], "version": self.params["version"], "file": name}
         bill = sbom.document(self.params["after"], dict(described, sha256=sha256, time=receipt["time"]))
-        beside = {
+        texts = {
             ".json": json.dumps(receipt, indent=1) + "\n",
             ".cdx.json": json.dumps(bill, indent=1) + "\n",
             ".sha256": "%s  %s\n" % (sha256, name),
         }
-        for end, text in beside.items():
-            record.write(path + end, text)
-            os.chmod(path + end, 0o644)
+        for end, text in texts.items():
+            record.write(beside + end, text)
+            os.chmod(beside + end, 0o644)
         self.domain.virsh("undefine", "--nvram", "--managed-save")
-        record.move(copied, path)
+        store.publish(copied, path)
         return result
 
     def claims(self, text):
@@ -427,12 +443,6 @@ class Template:
             raise LibvirtError("%s: %s" % (name, problem))
         return domain, text, root
 
-    def folder(self):
-        """Returns the directory of the image. Raises LibvirtError if the image is not a file."""
-        if not stat.S_ISREG(os.stat(self.path).st_mode):
-            raise LibvirtError("%s is not a file: set immutafs_image_directory" % self.path)
-        return os.path.dirname(self.path)
-
     def with_source(self, path):
         """Returns the XML of the owner with an image."""
         kind = "block" if os.path.exists(path) and stat.S_ISBLK(os.stat(path).st_mode) else "file"
@@ -466,28 +476,21 @@ class Template:
         chain = self.info()
         return chain[0]["virtual-size"], sum(each.get("actual-size", each["virtual-size"]) for each in chain)
 
-    def copy_to(self, path):
+    def copy_to(self, store, path):
         """
-        Copies the image. The copy is based on nothing. A file that is based on nothing and has no snapshots is copied as
-        it is, with shared extents if the file system has them.
+        Copies the image. The copy is based on nothing. A file that is based on nothing and has no snapshots is copied to
+        a file as it is, with shared extents if the file system has them.
         """
         chain, found = self.info(), os.stat(self.path)
-        plain = len(chain) == 1 and not chain[0].get("snapshots") and stat.S_ISREG(found.st_mode)
+        are_files = stat.S_ISREG(found.st_mode) and store.kind == "file"
+        plain = len(chain) == 1 and not chain[0].get("snapshots") and are_files
         if plain and "data-file" not in chain[0].get("format-specific", {}).get("data", {}):
             self.domain.run("/usr/bin/cp", "--reflink=auto", "--sparse=always", "--", self.path, path)
         else:
-            self.domain.run(QEMU_IMG, "convert", "-f", self.form, "-O", self.form, self.path, path)
-        if stat.S_ISREG(found.st_mode):
+            store.copy(self.path, self.form, path, chain[0]["virtual-size"])
+        if are_files:
             os.chown(path, found.st_uid, found.st_gid)
             os.chmod(path, stat.S_IMODE(found.st_mode))
-
-
-def allocated_by(path):
-    """Returns the bytes that a file occupies, which an interrupted run has left and which is removed first."""
-    try:
-        return os.stat(path).st_blocks * 512
-    except FileNotFoundError:
-        return 0
 
 
 def checksum(path):

@@ -77,7 +77,7 @@ for (const [allocated, growth, needed] of [
   [0, 100, 100],
 ] as const) {
   test(`a disk of 100 bytes, ${allocated} of them used, of which ${growth} are written: ${needed}`, () => {
-    assert.is(callPlugin('module_utils.builder', 'space_needed', allocated, 100, growth), needed);
+    assert.is(callPlugin('module_utils.image_store', 'space_needed', allocated, 100, growth), needed);
   });
 }
 
