@@ -125,6 +125,16 @@ def receipt_of(found, name):
     return {"image": image, "source": source, "at": at}
 
 
+def superseded(made, failed, keep):
+    """
+    Returns the versions that are older than the `keep` newest good ones; none if there are fewer, or if `keep` is 0. `made`
+    is a list of receipts (see `receipt_of`) with the key `path`, the newest last. A version whose path is in `failed` is not
+    good.
+    """
+    good = [each for each in made if each["path"] not in failed]
+    return [] if keep == 0 or len(good) < keep else made[: made.index(good[-keep])]
+
+
 def package_changes(before, after):
     """Returns what differs between two lists of packages ("NAME VERSION"): lists of `removed` and `added`."""
     return {

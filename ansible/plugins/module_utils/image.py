@@ -6,7 +6,12 @@ import stat
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
-from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import disk_source, disks_of, find_disk
+from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import (
+    disk_source,
+    disks_of,
+    find_disk,
+    read_record,
+)
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import LibvirtError
 
 
@@ -68,6 +73,23 @@ def chain_of(domain, disk):
         return {file_of(path) for path in backing_files(domain, path_of(domain, disk["source"]), disk["format"])}
     except LibvirtError:
         return set()
+
+
+def used_images(domain):
+    """
+    Returns the images that disks of any domain have, on which these are based, and to which a domain returns (see
+    with_record in domain_xml), in the form of `image_of`. Raises LibvirtError if virsh or qemu-img fails.
+    """
+    found = set()
+    for text in domain.every_xml():
+        record = read_record(ElementTree.fromstring(text))
+        disks = [(disk["source"], disk["format"]) for disk in disks_of(text) if disk["source"] is not None]
+        if "previous" in record:
+            disks.append(({"file": record["previous"]}, record.get("previous-format", "raw")))
+        for source, form in disks:
+            found.add(image_of(domain, source))
+            found |= {file_of(path) for path in backing_files(domain, path_of(domain, source), form)}
+    return found
 
 
 def own_images(domain, text):

@@ -18,7 +18,12 @@ from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import (
     to_text,
     with_image,
 )
-from ansible_collections.immutafs.agent.plugins.module_utils.image import is_local, writers
+from ansible_collections.immutafs.agent.plugins.module_utils.image import (
+    file_of,
+    is_local,
+    used_images,
+    writers,
+)
 from ansible_collections.immutafs.agent.plugins.module_utils.image_store import QEMU_IMG, store_of
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
 from ansible_collections.immutafs.agent.plugins.module_utils.receipt import parse_claims
@@ -49,8 +54,11 @@ options:
       - V(published) removes the builder, and renames the copy. Beside the image, it writes C(FILE.sha256),
         C(FILE.json), the receipt, and C(FILE.cdx.json), the bill of materials.
       - V(absent) ends and removes the builder, and removes the copy.
+      - V(pruned) removes versions of the image that are older than the O(keep) newest good ones. A version that has failed
+        in a domain is not good. An image that this module has not made, that a domain has, on which the image of a domain is
+        based, to which a domain returns, or that QEMU uses, is never removed.
     type: str
-    choices: [begun, published, absent]
+    choices: [begun, published, absent, pruned]
     required: true
   name:
     description: Name of the image.
@@ -62,7 +70,7 @@ options:
         copied by a run within the last day, and O(owner) does not have the result, or has it on trial.
     type: str
   template:
-    description: The domain from which the builder is derived. Required for V(begun).
+    description: The domain from which the builder is derived. Required for V(begun) and V(pruned).
     type: str
   owner:
     description: The domain whose image is copied. The default is the template.
@@ -90,6 +98,10 @@ options:
     description: What the update writes at most, as a size such as C(8G) or as a percentage of the disk.
     type: str
     default: 100%
+  keep:
+    description: How many good versions V(pruned) keeps. With 0, all.
+    type: int
+    default: 0
   disks:
     description: Targets of the disks of the template that the builder has as well, as they are.
     type: list
@@ -113,7 +125,7 @@ options:
     default: unknown
 attributes:
   check_mode:
-    description: Verifies what V(begun) verifies, and changes nothing.
+    description: Verifies what V(begun) verifies, reports what V(pruned) would remove, and changes nothing.
     support: full
 author: immutafs-agent (@immutafs-agent)
 """
@@ -170,13 +182,18 @@ packages:
   description: The packages that were V(added) and V(removed), each with its version.
   type: dict
   returned: if O(state=published)
+removed:
+  description: The images that were removed.
+  type: list
+  elements: str
+  returned: if O(state=pruned)
 """
 
 ARGUMENTS = {
     "domain": {"type": "str", "required": True},
     "target": {"type": "str", "required": True},
     "uri": {"type": "str", "default": "qemu:///system"},
-    "state": {"type": "str", "choices": ["begun", "published", "absent"], "required": True},
+    "state": {"type": "str", "choices": ["begun", "published", "absent", "pruned"], "required": True},
     "name": {"type": "str", "required": True},
     "version": {"type": "str"},
     "template": {"type": "str"},
@@ -186,6 +203,7 @@ ARGUMENTS = {
     "directory": {"type": "path"},
     "growth": {"type": "str", "default": "100%"},
     "records": {"type": "path", "default": "/var/lib/immutafs"},
+    "keep": {"type": "int", "default": 0},
     "disks": {"type": "list", "elements": "str", "default": []},
     "network": {"type": "str"},
     "mac": {"type": "str"},
@@ -205,6 +223,7 @@ def main():
     """Runs the module."""
     required = [
         ("state", "begun", ["template"]),
+        ("state", "pruned", ["template"]),
         ("state", "published", ["version", "before", "after"]),
     ]
     module = AnsibleModule(argument_spec=ARGUMENTS, required_if=required, supports_check_mode=True)
@@ -415,6 +434,23 @@ class Builder:
         if not self.module.check_mode:
             self.remove(file)
         return {"changed": file is not None}
+
+    def pruned(self):
+        """Removes old versions."""
+        store = self.store(Template(self.module).path)
+        records = [read_record(ElementTree.fromstring(text)) for text in self.domain.every_xml()]
+        failed = {each.get("failed") for each in records}
+        old = [found["path"] for found in builder.superseded(self.versions(store), failed, self.params["keep"])]
+        used = used_images(self.domain) if old else set()
+        removed = [path for path in old if file_of(path) not in used and not store.is_open(path)]
+        for path in [] if self.module.check_mode else removed:
+            beside = store.beside(path)
+            record.remove(beside + ".cdx.json")
+            record.remove(beside + ".sha256")
+            store.remove(path)
+            # The last one, so that the next run removes an image that an interrupted run has left.
+            record.remove(beside + ".json")
+        return {"changed": bool(removed), "removed": removed}
 
 
 class Template:

@@ -119,4 +119,25 @@ for (const [title, differs] of [
   test(`no receipt: ${title}`, () => assert.is(receiptOf({ ...receipt, ...differs }), null));
 }
 
+for (const [keep, failed, expected] of [
+  [0, [], []],
+  [1, [], ['1', '2', '3']],
+  [1, ['4'], ['1', '2']],
+  [2, [], ['1', '2']],
+  [2, ['4', '2'], []],
+  [3, ['4', '3'], []],
+  [4, [], []],
+  [5, [], []],
+  [1, ['1', '2', '3', '4'], []],
+] as const) {
+  test(`of four versions, ${keep} are kept, and ${failed.join() || 'none'} has failed`, () => {
+    const made = ['1', '2', '3', '4'].map((path) => ({ path }));
+    const old = callPlugin('module_utils.builder', 'superseded', made, failed, keep);
+    assert.equal(
+      old,
+      expected.map((path) => ({ path })),
+    );
+  });
+}
+
 test.run();

@@ -3,7 +3,12 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { until } from '../../wire/support/until.ts';
+import { withRunFolder } from '../harness/run-folder.ts';
+import { setReadOnly } from '../libvirt/agent-domain.ts';
 import { freePort } from '../libvirt/domain.ts';
+import { type Hypervisor, withHypervisor } from '../libvirt/hypervisor.ts';
+import { type Ansible, withAnsible } from '../libvirt/playbooks.ts';
 import { killedAt, note, withPool } from '../libvirt/scripted-guest.ts';
 import type { Pool } from '../libvirt/scripted-guest.ts';
 import { defineStubDomain } from '../libvirt/stub-domain.ts';
@@ -196,6 +201,95 @@ image('too little space, an image that a domain can write, and an untried copy a
       (await readdir(host.folder)).filter((name) => name.startsWith('.web')),
       [],
     );
+  }),
+);
+
+/** Calls `work` with domains that are shut off and sealed. */
+const withSealedDomains = (
+  names: readonly string[],
+  work: (ansible: Ansible, host: Hypervisor) => Promise<void>,
+): Promise<void> =>
+  withRunFolder((folder) =>
+    withHypervisor(folder, async (host) => {
+      for (const name of names) {
+        await defineStubDomain(host, name, await freePort());
+        await setReadOnly(host, name, folder, true);
+      }
+      await withAnsible(host, [], (ansible) => work(ansible, host));
+    }),
+  );
+
+image('old versions are removed, but none that is used, and the newest good ones are kept', () =>
+  withSealedDomains(['a', 'b'], async (ansible, host) => {
+    const at = (version: number): string => join(host.folder, `web-${version}.raw`);
+    for (const version of [1, 2, 3, 4, 5, 6, 7, 8]) {
+      await execa('truncate', ['--size', '1M', at(version)]);
+      const time = `2026-12-0${version}T00:00:00Z`;
+      const receipt = { version: 1, name: 'web', image: String(version), source: at(version - 1), time };
+      for (const end of ['json', 'cdx.json', 'sha256'])
+        await writeFile(`${at(version)}.${end}`, JSON.stringify(end === 'json' ? receipt : {}));
+    }
+    await writeFile(at(0), 'an image of an administrator');
+    const set = async (domain: string, state: string, version?: number) => {
+      const path = version === undefined ? {} : { path: at(version) };
+      const own = { uri: host.uri, domain, target: 'vda', format: 'raw', reason: 'failed', state, ...path };
+      assert.is((await ansible.module('image', own)).failed, false, `${domain} ${state}`);
+    };
+    // a returns from version 6, which has failed; b has version 8, and returns to version 2.
+    for (const state of ['trial', 'returned', 'kept']) await set('a', state, 6);
+    for (const version of [2, 8]) for (const state of ['trial', 'kept']) await set('b', state, version);
+    // The data disk of another domain is based on version 3, and QEMU uses version 4 without libvirt.
+    await defineStubDomain(host, 'c', await freePort(), { homeFormat: 'qcow2' });
+    const overlay = join(host.folder, 'c/home.qcow2');
+    await execa('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', at(3), overlay]);
+    const own = { uri: host.uri, domain: 'web-builder', target: 'vda', directory: host.folder };
+    const pruned = { ...own, name: 'web', template: 'a' };
+    const prune = async (keep: number, mode?: 'check') => {
+      const { msg, ...result } = await ansible.module('builder', { ...pruned, state: 'pruned', keep }, mode);
+      assert.is(msg, undefined);
+      return result['removed'];
+    };
+    const left = async () => (await readdir(host.folder)).filter((name) => name.startsWith('web-')).length;
+    const drive = `if=virtio,readonly=on,format=raw,file=${at(4)}`;
+    const machine = ['-S', '-nodefaults', '-display', 'none', '-drive', drive];
+    const user = execa('qemu-system-x86_64', machine, { stdin: 'ignore', reject: false });
+    try {
+      const isLocked = async () =>
+        (await execa('qemu-io', ['-f', 'raw', '-c', 'quit', at(4)], { reject: false })).exitCode !== 0;
+      await until('QEMU has locked its image', isLocked);
+      const before = await left();
+      assert.equal([await prune(0), await prune(9), await prune(7)], [[], [], []]);
+      assert.equal([await prune(2, 'check'), await left()], [[at(1), at(5), at(6)], before]);
+      assert.equal([await prune(3), await prune(3)], [[at(1)], []]);
+      assert.equal([await prune(2), await left()], [[at(5), at(6)], before - 12]);
+    } finally {
+      user.kill();
+      await user;
+    }
+    assert.equal(await prune(1), [at(4), at(7)], 'QEMU no longer uses it');
+    await host.virsh('undefine', 'b');
+    await host.virsh('undefine', 'c');
+    assert.equal(await prune(1), [at(2), at(3)]);
+    assert.equal([await prune(1), (await readFile(at(0), 'utf8')).slice(0, 8)], [[], 'an image']);
+  }),
+);
+
+image('a domain whose image cannot be examined prevents the removal', () =>
+  withImage(async (pool) => {
+    const { ansible, host } = pool;
+    assert.is((await ansible.play('image', variables(pool))).exit, 0);
+    await defineStubDomain(host, 'c', await freePort(), { homeFormat: 'qcow2' });
+    const overlay = join(host.folder, 'c/home.qcow2');
+    const create = ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-u', '-b', 'gone', overlay, '1M'];
+    await execa('qemu-img', create);
+    const later = { ...variables(pool), immutafs_image_keep: 1 };
+    const first = await ansible.play('image', { ...later, immutafs_image_version: '3' });
+    assert.is(first.exit, 0, 'the new version is made nevertheless');
+    assert.match(first.output, /qemu-img .*gone/);
+    assert.match(first.report.join(), /web-3\.raw: .* SHA-256 \w{64}$/);
+    await rm(overlay);
+    const second = await ansible.play('image', { ...later, immutafs_image_version: '4' });
+    assert.match(second.report.join(), /; removed: .*web-2\.raw, .*web-3\.raw$/, 'the counterpart');
   }),
 );
 

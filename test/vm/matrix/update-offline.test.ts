@@ -55,14 +55,17 @@ offline('it starts from the disk, and the previous disk is kept; a failed disk i
     assert.match(returned.report.join('\n'), /^a: sealed; rolled back: Run the health commands: /);
     assert.equal(await state(), [`a running ${first}`]);
 
-    const again = await ansible.play('update', settings);
+    const made = await disksOf(pool);
+    const again = await ansible.play('update', { ...settings, immutafs_image_keep: 1 });
     assert.equal([again.exit, again.report], [0, ['a: sealed']], again.output);
-    const disks = await disksOf(pool);
+    const [kept, last = '', ...more] = await disksOf(pool);
     assert.equal(
-      [disks.length, await state()],
-      [3, [`a running ${disks[2]}`]],
-      'the failed disk was not used again',
+      [made.length, kept, more],
+      [2, first, []],
+      'the disk that failed is removed, the previous one is not',
     );
+    assert.ok(!made.includes(last), 'the failed disk was not used again');
+    assert.equal(await state(), [`a running ${last}`]);
   }),
 );
 
