@@ -235,9 +235,9 @@ test('hostile guests: each is in the report; an answer that is no report has no 
   assert.equal(entry('image')?.claim?.image, image);
   assert.is(entry('image-type')?.claim?.image, null);
   for (const [name, problem] of [
-    ['forward', 'forward is not an object'],
-    ['sources', 'forward.sources[0] is not an object'],
-    ['host', 'host is not an object'],
+    ['forward', 'forward is not of type object'],
+    ['sources', 'forward.sources[0] is not of type object'],
+    ['host', 'host is not of type object'],
     ['empty', 'at is missing'],
   ] as const) {
     const { claim, problem: found } = entry(name) ?? {};

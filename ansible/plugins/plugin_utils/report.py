@@ -1,68 +1,80 @@
-"""Verifies that the output of a guest has the form of a report before the collection uses it.
+"""Verifies that the output of a guest is a report before its values are used on the host.
 
-The report comes from the guest, so root in the guest decides what it contains. See agent/report/report.schema.json.
+Root in the guest decides what the output contains. What a report is, report.schema.json says, a link to the schema of
+the agent. Only the fields that the caller requires are verified, so that a report of a later version of the agent with further
+fields is one, too. The schema is JSON Schema, draft 7, of which this module knows the keywords that the schema uses.
 """
 
-STRING = (str,)
-NUMBER = (int, float)
-NUMBER_OR_NULL = (int, float, type(None))
+import json
+import os
+import re
 
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "report.schema.json"), encoding="utf-8") as file:
+    SCHEMA = json.load(file)
 
-class OrNull:
-    """The shape of a value that may be null."""
+# The fields that the collection requires. The name of a list stands for each of its elements.
+FIELDS = (
+    "at host.bootId verdict mode enforcement disks.name disks.bus disks.hostReadOnly disks.holds checks.id"
+    " checks.status checks.severity forward.target forward.state forward.error forward.lag.entries"
+    " forward.lag.seconds forward.sources.path forward.sources.behindBytes forward.sources.error"
+).split()
 
-    def __init__(self, shape):
-        self.shape = shape
-
-
-# The fields that the collection reads without a default. A list with one element describes each element of a list.
-SHAPE = {
-    "at": STRING,
-    "host": {"bootId": STRING},
-    "verdict": STRING,
-    "mode": STRING,
-    "enforcement": STRING,
-    "disks": [{"name": STRING, "bus": STRING, "hostReadOnly": (bool, type(None)), "holds": [STRING]}],
-    "checks": [{"id": STRING, "status": STRING, "severity": STRING}],
-    "forward": OrNull(
-        {
-            "target": STRING,
-            "state": STRING,
-            "error": STRING,
-            "lag": {"entries": NUMBER_OR_NULL, "seconds": NUMBER_OR_NULL},
-            "sources": [{"path": STRING, "behindBytes": NUMBER, "error": STRING}],
-        }
-    ),
-}
-
-# Upper bound on the elements of each list. A report has about 35 checks and one disk for each device.
+# Upper bound on the elements of each list. A report has about 45 checks and one disk for each device.
 LONGEST = 1000
 
-
-def problem_of(value, shape=None, name="the report"):
-    """Returns why a parsed JSON value is not a report, such as "disks[0].holds is missing", or None if it is one."""
-    shape = SHAPE if shape is None else shape
-    if isinstance(shape, OrNull):
-        return None if value is None else problem_of(value, shape.shape, name)
-    if isinstance(shape, tuple):
-        return None if isinstance(value, shape) else "%s has the wrong type" % name
-    if isinstance(shape, list):
-        return list_problem(value, shape[0], name)
-    if not isinstance(value, dict):
-        return "%s is not an object" % name
-    for key, inner in shape.items():
-        path = key if name == "the report" else "%s.%s" % (name, key)
-        problem = problem_of(value[key], inner, path) if key in value else "%s is missing" % path
-        if problem is not None:
-            return problem
-    return None
+TYPES = {
+    "null": lambda value: value is None,
+    "boolean": lambda value: isinstance(value, bool),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
+    "string": lambda value: isinstance(value, str),
+    "array": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, dict),
+}
 
 
-def list_problem(value, shape, name):
-    """Returns why a value is not a list of the shape, or None."""
-    if not isinstance(value, list):
-        return "%s is not a list" % name
-    if len(value) > LONGEST:
-        return "%s has more than %d elements" % (name, LONGEST)
-    problems = (problem_of(each, shape, "%s[%d]" % (name, index)) for index, each in enumerate(value))
-    return next((problem for problem in problems if problem is not None), None)
+def problem_of(report, names=FIELDS):
+    """
+    Returns why a parsed JSON value is not a report, such as "disks[0].holds is missing", or None if it is one.
+    `names`: the fields that the caller requires; a list's name stands for each of its elements.
+    """
+    fields = {}
+    for name in names:
+        level = fields
+        for part in name.split("."):
+            level = level.setdefault(part, {})
+    return next(problems(report, SCHEMA, fields, ""), None)
+
+
+def problems(value, schema, fields, path):
+    """Yields what is wrong with a value, and with the fields inside of it. `fields`: maps their names to their fields."""
+    name = path or "the report"
+    if "anyOf" in schema:
+        # Null or an object: the schema has no other alternatives.
+        if value is None:
+            return
+        schema = schema["anyOf"][1]
+    types = schema.get("type", [])
+    types = types if isinstance(types, list) else [types]
+    if types and not any(TYPES[each](value) for each in types):
+        yield "%s is not of type %s" % (name, " or ".join(types))
+    elif "enum" in schema and value not in schema["enum"]:
+        yield "%s is none of %s" % (name, ", ".join(schema["enum"]))
+    elif isinstance(value, str) and not re.fullmatch(schema.get("pattern", ".*"), value, re.DOTALL | re.ASCII):
+        yield "%s has an invalid value" % name
+    elif TYPES["number"](value) and value < schema.get("minimum", value):
+        yield "%s is less than %d" % (name, schema["minimum"])
+    elif isinstance(value, list) and len(value) > schema.get("maxItems", LONGEST):
+        yield "%s has more than %d elements" % (name, schema.get("maxItems", LONGEST))
+    elif isinstance(value, list) and len(value) < schema.get("minItems", 0):
+        yield "%s has fewer than %d elements" % (name, schema["minItems"])
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from problems(each, schema["items"], fields, "%s[%d]" % (path, index))
+    elif isinstance(value, dict):
+        for key, inner in fields.items():
+            field = "%s.%s" % (path, key) if path else key
+            if key in value:
+                yield from problems(value[key], schema["properties"][key], inner, field)
+            elif key in schema["required"]:
+                yield "%s is missing" % field

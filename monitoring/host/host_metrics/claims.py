@@ -1,16 +1,16 @@
 """Reads the report of the agent through the QEMU guest agent. Root in the guest can forge every part of the answer.
 
 Sources: qemu-ga's guest-file-open, guest-file-read and guest-file-close (qga/qapi-schema.json); virsh(1),
-qemu-agent-command; agent/report/report.schema.json.
+qemu-agent-command.
 """
 
 import base64
 import calendar
 import json
-import re
 import time
 
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import LibvirtError
+from ansible_collections.immutafs.agent.plugins.plugin_utils.report import problem_of
 
 REPORT = "/run/immutafs/report.json"
 # Maximum size of a report in bytes.
@@ -18,10 +18,8 @@ LIMIT = 1024 * 1024
 # Seconds to wait for an answer of the guest agent, of which a query takes three.
 ANSWER = 5
 
-VERDICTS = ("sealed", "rehearsal", "maintenance", "off", "unknown", "failed")
-MODES = ("sealed", "maintenance", "off")
-# Maximum number of disks of a report, and of paths on a disk.
-MOST = 256
+# What is compared with the host.
+FIELDS = ("verdict", "mode", "at", "disks.name", "disks.bus", "disks.hostReadOnly", "disks.holds")
 
 
 class ClaimError(Exception):
@@ -75,48 +73,18 @@ def parse(text):
 def claim_of(report):
     """
     Returns the parts of a report that are compared with the host: verdict, mode, time (seconds since 1970) and disks, a
-    list of name, bus, hostReadOnly and holds. Every text is from a short list of characters, so that it can be shown.
-    Raises ClaimError unless each part is valid.
+    list of name, bus, hostReadOnly and holds. Raises ClaimError unless each part is valid.
     """
-    if not isinstance(report, dict):
-        raise ClaimError("the report is not an object")
-    disks = report.get("disks")
-    if report.get("verdict") not in VERDICTS or report.get("mode") not in MODES:
-        raise ClaimError("the report has no valid verdict and mode")
-    if not isinstance(disks, list) or len(disks) > MOST:
-        raise ClaimError("the report has no valid list of disks")
+    problem = problem_of(report, FIELDS)
+    if problem is not None:
+        raise ClaimError(problem)
+    try:
+        time_of_report = calendar.timegm(time.strptime(report["at"][:19], "%Y-%m-%dT%H:%M:%S"))
+    except ValueError:
+        raise ClaimError("at is not a time")
     return {
         "verdict": report["verdict"],
         "mode": report["mode"],
-        "time": time_of(report.get("at")),
-        "disks": [disk_of(disk) for disk in disks],
+        "time": time_of_report,
+        "disks": [{key: disk[key] for key in ("name", "bus", "hostReadOnly", "holds")} for disk in report["disks"]],
     }
-
-
-def disk_of(disk):
-    """Returns the checked entry of a disk."""
-    if not isinstance(disk, dict) or not (matches("[A-Za-z0-9_.-]{1,64}", disk.get("name"))):
-        raise ClaimError("the report has a disk without a valid name")
-    holds, read_only = disk.get("holds"), disk.get("hostReadOnly")
-    if not matches("[a-z0-9-]{1,32}", disk.get("bus")):
-        raise ClaimError("the report has a disk without a valid bus")
-    if read_only is not None and not isinstance(read_only, bool):
-        raise ClaimError("the report has a disk without a valid hostReadOnly")
-    if not isinstance(holds, list) or len(holds) > MOST or not all(isinstance(each, str) for each in holds):
-        raise ClaimError("the report has a disk without a valid list of paths")
-    return {"name": disk["name"], "bus": disk["bus"], "hostReadOnly": read_only, "holds": holds}
-
-
-def time_of(text):
-    """Converts a time such as 2026-03-04T05:06:07.089Z to seconds since 1970."""
-    if not matches(r"[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}(\.[0-9]{1,9})?Z", text):
-        raise ClaimError("the report has no valid time")
-    try:
-        return calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))
-    except ValueError:
-        raise ClaimError("the report has no valid time")
-
-
-def matches(pattern, value):
-    """Whether a value is a text that matches a pattern as a whole."""
-    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
