@@ -5,6 +5,7 @@
  * files become those by which later runs are ordered. With --repeat, up to three files that failed run once more; one
  * that then passes is printed as unstable. The last line is `N passed, N failed`.
  */
+import { parseArgs } from 'node:util';
 import { endEveryGroup } from './harness/runner/process-group.ts';
 import { runAll } from './harness/runner/run-all.ts';
 
@@ -20,12 +21,14 @@ for (const [signal, code] of [
 }
 
 const print = (text: string) => void process.stdout.write(text);
-const args = process.argv.slice(2);
-const filters = args.filter((arg) => !arg.startsWith('--'));
-const extent = args.includes('--all') ? 'all' : args.includes('--long') ? 'long' : 'quick';
-const extras = { record: args.includes('--record'), repeat: args.includes('--repeat') };
+const flag = { type: 'boolean', default: false } as const;
+const { values, positionals: filters } = parseArgs({
+  allowPositionals: true,
+  options: { all: flag, long: flag, record: flag, repeat: flag },
+});
+const extent = values.all ? 'all' : values.long ? 'long' : 'quick';
 try {
-  process.exitCode = (await runAll(process.cwd(), { filters, extent }, print, extras)) ? 0 : 1;
+  process.exitCode = (await runAll(process.cwd(), { filters, extent }, print, values)) ? 0 : 1;
 } finally {
   endEveryGroup();
 }
