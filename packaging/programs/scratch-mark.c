@@ -11,7 +11,8 @@
  * The mark is the text "immutafs-scratch 1\nmachine MACHINE\ndevice IDENTITY\n" at the beginning of the device. All other
  * bytes of the first and the last MiB are 0, and what is between them belongs to dm-crypt. Partition tables, file systems,
  * LVM, md, LUKS, bcache and ZFS all write to the first or the last MiB. So a device that anything else has used since has
- * no valid mark, whatever it was used for.
+ * no valid mark, whatever it was used for. ansible/plugins/module_utils/scratch_mark.py writes the same mark; the tests give the
+ * marks of test/fixtures/scratch-marks.json to both.
  *
  * Every command opens the device exclusively: the kernel refuses this if the device, or a partition of it, is mounted, is
  * swap, or is part of another device (block/bdev.c, bd_may_claim()). The key is printed and nowhere else, so that it is on

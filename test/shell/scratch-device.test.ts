@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { buildScratchMark } from '../../packaging/build/small-programs.ts';
 import { dist } from '../../packaging/build/paths.ts';
 import { type Sandbox, runInSandbox } from './sandbox.ts';
+import marks from '../fixtures/scratch-marks.json' with { type: 'json' };
 import { shells } from './shells.ts';
 
 await buildScratchMark();
@@ -369,6 +370,23 @@ marking('the mark names the UUID in lower case, whatever the kernel', () => {
     `immutafs-scratch 1\nmachine ${uuid.toLowerCase()}\ndevice ${link}\n`,
   );
 });
+marking(
+  'the program writes and accepts the marks of the table, and no names that could pose as others',
+  () => {
+    const program = '/usr/libexec/immutafs/scratch-mark';
+    const word = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
+    const { stdout } = inGuest({
+      run: marks
+        .map(
+          ({ machine, device }) => `${program} erase /dev/vdb
+          ${program} write /dev/vdb ${word(machine)} ${word(device)} >/out/reason; echo $?
+          ${program} check /dev/vdb ${word(machine)} ${word(device)} >/out/reason; echo $?; head -c 4096 /dev/vdb | tr -d '\\0'; echo .`,
+        )
+        .join('\n'),
+    });
+    assert.is(stdout, marks.map(({ mark }) => (mark === null ? '1\n1\n.\n' : `0\n0\n${mark}.\n`)).join(''));
+  },
+);
 marking(
   'unmark: the next boot does not format it; the twin: a device of another machine keeps its mark',
   () => {

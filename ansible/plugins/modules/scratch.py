@@ -12,6 +12,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.module_utils import record
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import disk_source, find_disk, normalised
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
+from ansible_collections.immutafs.agent.plugins.module_utils.scratch_mark import machine_of, mark_of
 from ansible_collections.immutafs.agent.plugins.module_utils.storage import bytes_of
 
 DOCUMENTATION = r"""
@@ -22,6 +23,8 @@ version_added: 0.1.0
 description:
   - Makes a sparse file, and attaches it with a serial number and C(discard='unmap'), so that a discard in the guest frees its
     space on the host. A running domain gets the disk at once, if it has a free slot for it.
+  - Marks the disk for the guest, before the domain gets it, with the UUID of the domain and the name of the disk in the guest.
+    A disk without this mark is never formatted. Only the new file is marked, which is blank.
   - Uses only a file that this module has made. It records the file in O(directory).
   - Never removes or replaces a disk. With an empty O(size), and if another size or file is requested than that of the disk, it
     reports what to do.
@@ -89,6 +92,10 @@ link:
   sample: /dev/disk/by-id/virtio-scratch
 live:
   description: Whether the running domain has the disk. If not, it has it from its next start on.
+  returned: with a size
+  type: bool
+marked:
+  description: Whether this module has marked the disk for this domain. If not, the guest must do it.
   returned: with a size
   type: bool
 left:
@@ -174,6 +181,8 @@ class Scratch:
             "target": self.domain.target,
             "serial": self.params["serial"],
         }
+        # Not compared with the record: a disk of another machine is kept, and the guest does not use it.
+        self.machine = machine_of(self.inactive)
 
     def folder(self):
         """Returns the directory for the file. Raises LibvirtError if it is not known."""
@@ -204,13 +213,14 @@ class Scratch:
             "path": self.wanted["path"],
             "link": self.link,
             "live": runs and plugged,
+            "marked": self.machine is not None and (missing or self.marked_for() == self.machine),
         }
 
     def is_file_missing(self):
         """Whether the file must be made. Raises LibvirtError if there is one that this module has not made like that."""
         path, made = self.wanted["path"], record.read(record_of(self.module))
-        if made is not None and made != self.wanted:
-            differing = sorted(name for name in self.wanted if made.get(name) != self.wanted[name])
+        differing = sorted(name for name in self.wanted if made is not None and made.get(name) != self.wanted[name])
+        if differing:
             raise LibvirtError(
                 "%s: the disk that was made has the %s %s, not %s. A disk is never replaced automatically: shut the guest "
                 "down, run `%s`, and start again"
@@ -227,6 +237,11 @@ class Scratch:
         if made is None or os.path.islink(path) or not os.path.isfile(path):
             raise LibvirtError("%s exists, and this module has not made it: move it, or name another directory" % path)
         return False
+
+    def marked_for(self):
+        """Returns the UUID for which the disk was marked when it was made, or None."""
+        made = record.read(record_of(self.module))
+        return None if made is None else made.get("machine")
 
     def is_unattached(self, text):
         """Whether the domain has no disk with the target. Raises LibvirtError if it is another one."""
@@ -253,18 +268,23 @@ class Scratch:
             work = tempfile.mkdtemp(dir=os.path.dirname(path), prefix=".scratch-")
         except OSError as error:
             raise LibvirtError("%s cannot be written: %s" % (path, error)) from error
-        image = os.path.join(work, "image")
+        image, raw = os.path.join(work, "image"), os.path.join(work, "raw")
         try:
-            self.domain.run(QEMU_IMG, "create", "-q", "-f", self.wanted["format"], image, str(self.wanted["bytes"]))
+            with open(raw, "xb") as file:
+                if self.machine is not None:
+                    file.write(mark_of(self.machine, self.link).encode("ascii"))
+                file.truncate(self.wanted["bytes"])
+            self.domain.run(QEMU_IMG, "convert", "-q", "-f", "raw", "-O", self.wanted["format"], raw, image)
             os.chmod(image, 0o600)
             record.synchronise(image)
             # Unlike a rename, it does not replace a file.
             os.link(image, path)
             record.synchronise(os.path.dirname(path))
-            record.write(record_of(self.module), json.dumps(self.wanted, sort_keys=True) + "\n")
+            record.write(record_of(self.module), json.dumps(dict(self.wanted, machine=self.machine), sort_keys=True) + "\n")
         except OSError as error:
             raise LibvirtError("%s cannot be written: %s" % (path, error)) from error
         finally:
+            record.remove(raw)
             record.remove(image)
             os.rmdir(work)
 

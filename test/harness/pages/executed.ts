@@ -35,6 +35,7 @@ export const executed: Partial<Record<Page, Record<string, string>>> = {
     'Identity from a seed of the host': images,
     'The next version of an image': images,
     'A pool: many guests from one image': images,
+    'A disk for SCRATCH in each guest of a pool': images,
   },
 };
 

@@ -2,6 +2,7 @@ import { appendFile, mkdir, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import * as assert from 'uvu/assert';
+import { callPlugin } from '../../harness/collection.ts';
 import { statusOf } from './expect.ts';
 import type { Boot } from './guest.ts';
 import type { Drive } from './qemu.ts';
@@ -9,20 +10,20 @@ import type { Drive } from './qemu.ts';
 /** The UUID of a guest whose disks `markDisk` has marked. */
 export const uuid = '4c4c4544-0042-3510-8053-b7c04f4e5931';
 
-/** Returns the mark of a disk for the guest with the UUID. */
-export const markOf = ({ serial }: Pick<Drive, 'serial'>) =>
-  `immutafs-scratch 1\nmachine ${uuid}\ndevice /dev/disk/by-id/virtio-${serial}\n`;
+/** Returns the mark of a disk for the guest with the UUID, as the Ansible collection writes it. */
+export const markOf = ({ serial }: Pick<Drive, 'serial'>, machine = uuid) =>
+  callPlugin('module_utils.scratch_mark', 'mark_of', machine, `/dev/disk/by-id/virtio-${serial}`) as string;
 
-/** Marks a disk as `prepare --scratch-device` does. */
-export async function markDisk(drive: Drive): Promise<void> {
+/** Marks a disk for the guest with the UUID. */
+export async function markDisk(drive: Drive, machine = uuid): Promise<void> {
   const file = await open(drive.file, 'r+');
-  await file.write(markOf(drive));
+  await file.write(markOf(drive, machine));
   await file.close();
 }
 
-/** Whether a disk begins with its mark. */
-export async function isMarked(drive: Drive): Promise<boolean> {
-  const mark = markOf(drive);
+/** Whether a disk begins with its mark for the guest with the UUID. */
+export async function isMarked(drive: Pick<Drive, 'serial' | 'file'>, machine = uuid): Promise<boolean> {
+  const mark = markOf(drive, machine);
   const file = await open(drive.file);
   const { buffer } = await file.read(Buffer.alloc(mark.length), 0, mark.length, 0);
   await file.close();

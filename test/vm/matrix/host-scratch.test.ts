@@ -1,7 +1,9 @@
 import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { markOf } from '../harness/scratch.ts';
 import type { Hypervisor } from '../libvirt/hypervisor.ts';
 import { stubXml, withStubDomain } from '../libvirt/stub-domain.ts';
 
@@ -13,6 +15,15 @@ const at = ({ uri, folder }: Hypervisor) => ({
   ...{ uri, domain: 'stub', system: 'vda', target: 'vdz', size: '256M', directory: join(folder, 'state') },
 });
 const fileOf = ({ folder }: Hypervisor, format = 'raw') => join(folder, `stub/stub-scratch.${format}`);
+const machineOf = async ({ virsh }: Hypervisor) => (await virsh('domuuid', 'stub')).trim();
+
+/** Returns the text at the beginning of the disk as the guest sees it. */
+async function markIn(hypervisor: Hypervisor, format = 'raw'): Promise<string> {
+  const raw = join(hypervisor.folder, 'seen.raw');
+  await execa('qemu-img', ['convert', '-f', format, '-O', 'raw', fileOf(hypervisor, format), raw]);
+  const { stdout } = await execa('head', ['--bytes', '4096', raw]);
+  return stdout.replaceAll('\0', '');
+}
 const hasFile = async (file: string) => (await stat(file).catch(() => null)) !== null;
 const compact = (xml: string) => xml.replace(/\s+/g, '');
 const diskOf = (xml: string) =>
@@ -38,6 +49,11 @@ for (const format of ['raw', 'qcow2']) {
           [true, file, '/dev/disk/by-id/virtio-scratch', false],
           made.msg,
         );
+        assert.is(made['marked'], true);
+        assert.is(
+          await markIn(hypervisor, format),
+          markOf({ serial: 'scratch' }, await machineOf(hypervisor)),
+        );
         const { size: bytes, blocks, mode } = await stat(file);
         assert.is(mode & 0o777, 0o600);
         assert.ok(blocks * 512 < 1024 * 1024, 'sparse');
@@ -52,8 +68,8 @@ for (const format of ['raw', 'qcow2']) {
 
         await writeFile(file, 'content', { flag: 'r+' });
         const again = await scratch();
-        assert.equal([again.changed, again['live']], [false, false], again.msg);
-        assert.is((await readFile(file)).toString('latin1', 0, 7), 'content');
+        assert.equal([again.changed, again['live'], again['marked']], [false, false, true], again.msg);
+        assert.is((await readFile(file)).toString('latin1', 0, 7), 'content', 'only a new file is marked');
         assert.is(await stubXml(hypervisor), xml);
       }),
   );
@@ -77,6 +93,35 @@ disks('a running domain gets it at once, and one that has it only from its next 
   }),
 );
 
+/** Replaces a text in the XML of the domain. */
+async function redefine(hypervisor: Hypervisor, from: string | RegExp, to: string): Promise<void> {
+  const file = join(hypervisor.folder, 'stub.xml');
+  await writeFile(file, (await stubXml(hypervisor)).replace(from, to));
+  await hypervisor.virsh('undefine', 'stub');
+  await hypervisor.virsh('define', file);
+}
+
+disks('a domain whose guest gets another UUID: the disk stays blank, and the guest must mark it', () =>
+  withStubDomain(async (ansible, hypervisor) => {
+    await redefine(hypervisor, '</os>', `<smbios mode='host'/></os>`);
+    const made = await ansible.module('scratch', at(hypervisor));
+    assert.equal([made.changed, made['marked']], [true, false], made.msg);
+    assert.is(await markIn(hypervisor), '');
+  }),
+);
+
+disks('a domain with a new UUID: the disk keeps the mark of the earlier one', () =>
+  withStubDomain(async (ansible, hypervisor) => {
+    const mark = () => markIn(hypervisor);
+    assert.is((await ansible.module('scratch', at(hypervisor)))['marked'], true);
+    const before = await mark();
+    await redefine(hypervisor, /<uuid>.*<\/uuid>/, '<uuid>6b2d0c1e-0001-4c1b-9d7e-0123456789ab</uuid>');
+    const again = await ansible.module('scratch', at(hypervisor));
+    assert.equal([again.changed, again['marked']], [false, false], again.msg);
+    assert.is(await mark(), before);
+  }),
+);
+
 disks('virtio-scsi: the name in the guest is that of a SCSI disk', () =>
   withStubDomain(async (ansible, hypervisor) => {
     const controller = join(hypervisor.folder, 'controller.xml');
@@ -85,6 +130,7 @@ disks('virtio-scsi: the name in the guest is that of a SCSI disk', () =>
     const made = await ansible.module('scratch', { ...at(hypervisor), target: 'sdb' });
     assert.is(made['link'], '/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_scratch', made.msg);
     assert.match(await stubXml(hypervisor), /<target dev='sdb' bus='scsi'\/>\s*<serial>scratch</);
+    assert.match(await markIn(hypervisor), /^device \/dev\/disk\/by-id\/scsi-0QEMU_QEMU_HARDDISK_scratch$/m);
     assert.is((await ansible.module('scratch', { ...at(hypervisor), target: 'sdb' })).changed, false);
   }),
 );
@@ -147,7 +193,7 @@ case $* in
 esac
 `;
 
-disks('the playbook marks the disk in an open guest once, and never in a sealed one', () =>
+disks('the playbook marks the disk on the host, and configures it in an open guest only', () =>
   withStubDomain(async (ansible, hypervisor) => {
     const { folder, uri } = hypervisor;
     await mkdir(join(folder, 'bin'));
@@ -169,14 +215,14 @@ disks('the playbook marks the disk in an open guest once, and never in a sealed 
 
     const off = await ansible.play('scratch', variables);
     assert.is(off.exit, 0, off.output);
-    assert.match(off.output, /stub: start the guest in maintenance mode/);
+    assert.match(off.output, /stub: The disk is marked\. From its next sealed boot on/);
     assert.is(await calls(), '');
 
     await hypervisor.virsh('start', 'stub');
     await writeFile(join(folder, 'mode'), 'sealed');
     const sealed = await ansible.play('scratch', variables);
     assert.is(sealed.exit, 0, sealed.output);
-    assert.match(sealed.output, /stub: the mode is sealed\. Open the guest/);
+    assert.match(sealed.output, /stub: the mode is sealed\. The disk is marked\./);
     assert.is(await calls(), '');
 
     await writeFile(join(folder, 'mode'), 'maintenance');

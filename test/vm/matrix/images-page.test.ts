@@ -6,6 +6,7 @@ import { linkCollection } from '../../harness/collection.ts';
 import { blocksOf } from '../../harness/pages/blocks.ts';
 import { PageRun } from '../../harness/pages/run.ts';
 import { whileTemporaryDirectory } from '../../harness/temporary.ts';
+import { isMarked } from '../harness/scratch.ts';
 import { local, systemPath } from '../libvirt/page-machines.ts';
 import { ansibleEnvironment } from '../libvirt/playbooks.ts';
 import { note, withPool } from '../libvirt/scripted-guest.ts';
@@ -41,6 +42,12 @@ images('a seed is made and attached, the next version is built, and a pool gets 
         assert.equal(await state(), ['web1 running one', 'web2 running one']);
         await pages.section('docs/images.md', 'A pool: many guests from one image');
         assert.equal(await state(), ['web1 running web-2026.12.raw', 'web2 running web-2026.12.raw']);
+        await pages.section('docs/images.md', 'A disk for SCRATCH in each guest of a pool');
+        for (const name of ['web1', 'web2']) {
+          assert.match(await host.virsh('dumpxml', name), '<serial>scratch</serial>');
+          const disk = { serial: 'scratch', file: join(host.folder, `${name}-scratch.raw`) };
+          assert.ok(await isMarked(disk, (await host.virsh('domuuid', name)).trim()));
+        }
         pages.assertComplete();
       });
     },
