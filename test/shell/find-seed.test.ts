@@ -36,6 +36,8 @@ interface Options {
   cloudInit?: boolean;
   /** Lines of bash that run after the script. */
   after?: string;
+  /** Lines of bash that run in place of sleep(1). */
+  sleep?: string;
 }
 
 for (const [name, shell] of shimmed) {
@@ -51,6 +53,7 @@ for (const [name, shell] of shimmed) {
     record = bootEnv('sealed'),
     cloudInit = true,
     after = '',
+    sleep = '',
   }: Options) {
     const { out } = runInSandbox({
       shell,
@@ -74,6 +77,7 @@ for (const [name, shell] of shimmed) {
         ...Object.fromEntries(Object.entries(content).map(([each, text]) => [`content/${each}`, text])),
         'shims/mount': shim('echo "$*" >>/out/mounts; cp -R /content/. "${!#}"'),
         'shims/udevadm': shim('echo "udevadm $*" >>/out/mounts'),
+        'shims/sleep': shim(`echo slept >>/out/slept; ${sleep}`),
         'shims/umount': shim('echo "umount $*" >>/out/mounts; rm -r "$1"'),
       },
       run: `${useShims}
@@ -93,6 +97,7 @@ for (const [name, shell] of shimmed) {
       isReady: /^ready$/m.test(out['copy'] ?? ''),
       mounts: (out['mounts'] ?? '').replace('udevadm settle --timeout=30\n', ''),
       hasSettled: (out['mounts'] ?? '').startsWith('udevadm settle '),
+      seconds: (out['slept'] ?? '').length / 'slept\n'.length,
       sum: (out['sum'] ?? '').slice(0, 64),
       out,
     };
@@ -221,12 +226,24 @@ for (const [name, shell] of shimmed) {
   };
   for (const [title, [options, expected]] of Object.entries(refused)) {
     seed(title, () => {
-      const { records, isReady, mounts } = find(options);
+      const { records, isReady, mounts, seconds } = find(options);
       assert.match(records.at(-1) ?? '', new RegExp(expected.source.replace('^', '^SEED=')));
       assert.is(isReady, false);
-      if (records.at(-1) === 'SEED=none') assert.is(mounts, '');
+      const isMissing = records.at(-1) === 'SEED=none';
+      assert.is(seconds, isMissing ? 30 : 0, 'waits for a device only if there is no seed');
+      if (isMissing) assert.is(mounts, '');
     });
   }
+  seed('a device that the kernel finds after udev has settled, beside a forged seed', () => {
+    const { records, seconds, isReady } = find({
+      seeds: [writableDisk, cdrom],
+      label: 'none',
+      sleep:
+        '[ $(wc -l </out/slept) -lt 3 ] || sed -i s/none/cidata/ /run/udev/data/b11:0 /run/udev/data/b252:16',
+    });
+    assert.equal([isReady, seconds], [true, 3]);
+    assert.equal(records.slice(0, 2), [begun, 'SEED_IGNORED=vdb vdb:0:none']);
+  });
   seed('upper case, and vfat', () => {
     assert.is(find({ seeds: [cdrom], label: 'CIDATA', type: 'vfat' }).isReady, true);
   });

@@ -5,11 +5,16 @@ import { callPlugin } from '../../harness/collection.ts';
 import { agentTree } from './agent.ts';
 import { treeWithPackages } from './packages.ts';
 import type { Drive } from './qemu.ts';
+import type { Release } from './release.ts';
 import { withRunFolder } from './run-folder.ts';
 
-/** Returns the agent's tree with Debian's cloud-init installed and enabled. It configures no network without ip(8). */
-export async function cloudInitTree(): Promise<string> {
-  return treeWithPackages('cloud-init-tree', await agentTree(), ['cloud-init', 'iproute2']);
+/**
+ * Returns the agent's tree with Debian's cloud-init installed and enabled. It configures no network without ip(8), and sets
+ * no SELinux labels without the library, on which RHEL's package depends.
+ */
+export async function cloudInitTree(release: Release = 'trixie'): Promise<string> {
+  const packages = ['cloud-init', 'iproute2', 'python3-selinux'];
+  return treeWithPackages('cloud-init-tree', await agentTree(release), packages, '', release);
 }
 
 /**

@@ -1,7 +1,8 @@
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { mountTree, withMounts } from './mounts.ts';
+import { type Release, releases } from './release.ts';
 import { withRunFolder } from './run-folder.ts';
 import { derivedTree } from './tree.ts';
 
@@ -10,15 +11,17 @@ import { derivedTree } from './tree.ts';
  *
  * @param kind see `derivedTree`
  * @param finish shell text that runs in the tree after the installation
+ * @param release that of the tree
  */
 export async function treeWithPackages(
   kind: string,
   from: string,
   packages: string[],
   finish = '',
+  release: Release = 'trixie',
 ): Promise<string> {
-  const recipe = { packages, finish, install: [String(install), installFiles] };
-  return derivedTree(kind, from, recipe, (root) => install(root, packages, finish));
+  const recipe = { packages, finish, release, install: [String(install), installFiles] };
+  return derivedTree(kind, from, recipe, (root) => install(root, packages, finish, release));
 }
 
 /**
@@ -35,14 +38,22 @@ const installFiles = `
 `;
 
 /** The tree has no apt, so the apt of this machine resolves and downloads the missing packages. */
-async function install(root: string, packages: string[], finish: string): Promise<void> {
+async function install(root: string, packages: string[], finish: string, release: Release): Promise<void> {
   await withRunFolder(async (folder) => {
     await mkdir(join(folder, 'partial'));
     const options = [`Dir::State::status=${root}/var/lib/dpkg/status`, `Dir::Cache::archives=${folder}`];
-    await execa('apt-get', [
-      ...options.flatMap((option) => ['-o', option]),
-      ...['install', '--yes', '--quiet=2', '--no-install-recommends', '--download-only', ...packages],
-    ]);
+    const apt = (...words: string[]) =>
+      execa('apt-get', ['--quiet=2', ...options.flatMap((option) => ['-o', option]), ...words]);
+    const { mirror } = releases[release];
+    if (mirror !== undefined) {
+      // This machine knows only the packages of its own release.
+      const [list, lists] = [join(folder, 'sources.list'), join(folder, 'lists')];
+      await writeFile(list, `deb ${mirror} ${release} main\n`);
+      await mkdir(join(lists, 'partial'), { recursive: true });
+      options.push(`Dir::Etc::SourceList=${list}`, 'Dir::Etc::SourceParts=-', `Dir::State::Lists=${lists}`);
+      await apt('update');
+    }
+    await apt('install', '--yes', '--no-install-recommends', '--download-only', ...packages);
     const downloaded = (await readdir(folder)).filter((name) => name.endsWith('.deb'));
     await withMounts(async (mounts) => {
       await mountTree(mounts, root);

@@ -15,6 +15,7 @@ import {
 } from '../harness/cloud-init.ts';
 import { type Guest, withGuest } from '../harness/guest.ts';
 import type { Bus, Drive } from '../harness/qemu.ts';
+import type { Release } from '../harness/release.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
 import {
   type Boot,
@@ -23,6 +24,7 @@ import {
   assertSealed,
   checkOf,
   editFile,
+  enforcing,
   look,
   statusOf,
   xfsOnLvm,
@@ -53,7 +55,8 @@ const makeWhole = (folder: string, key: HostKey): Promise<string> =>
   makeSeed(
     folder,
     'seed',
-    seedFiles('web1', key, { userData: { users: [{ name: 'bob', no_create_home: true }] } }),
+    // cloud-init 20.4 would generate a locale on the disk.
+    seedFiles('web1', key, { userData: { users: [{ name: 'bob', no_create_home: true }], locale: false } }),
   );
 
 const drive = (file: string, bus: Bus, readOnly = true): Drive => {
@@ -88,11 +91,14 @@ function assertWithoutSeed(done: Boot, reason: RegExp): void {
 }
 
 /** Calls `work` with a guest with cloud-init, a seed, and one on the data disk that root in the guest wrote. */
-const withSeeds = (work: (guest: Guest, seed: string, forged: Drive, key: HostKey) => Promise<void>) =>
+const withSeeds = (
+  work: (guest: Guest, seed: string, forged: Drive, key: HostKey) => Promise<void>,
+  release: Release = 'trixie',
+) =>
   withRunFolder(async (folder) => {
     const key = await makeHostKey(folder, 'web1');
     const [seed, forged] = [await makeWhole(folder, key), await makeForgedSeed(folder)];
-    const template = await templateOf(xfsOnLvm, await cloudInitTree());
+    const template = await templateOf({ ...xfsOnLvm, release }, await cloudInitTree(release));
     await withGuest({ template, edit }, (guest) =>
       work(guest, seed, drive(forged, 'virtio-blk', false), key),
     );
@@ -173,5 +179,35 @@ seeds('without cloud-init: the plain files of the seed', () =>
     });
   }),
 );
+
+const others: Record<string, [release: Release, words: string[]]> = {
+  'SELinux in enforcing mode': ['trixie', enforcing],
+  'cloud-init 20.4 of Debian 11': ['bullseye', []],
+};
+for (const [title, [release, words]] of Object.entries(others)) {
+  seeds(`${title}: the identity of the seed`, () =>
+    withSeeds(async (guest, seed, forged, key) => {
+      const sealed = await guest.boot({
+        disk: 'readonly',
+        drives: [drive(seed, 'scsi-cd'), forged],
+        steps: {
+          ...steps,
+          enforce: 'getenforce || echo none',
+          labels: "stat -c '%n %C' /etc/hostname /etc/ssh/ssh_host_ed25519_key",
+        },
+        arguments: words,
+        limitSeconds: 500,
+      });
+      const { observed, status } = checkOf(assertSealed(sealed), 'seed-genuine');
+      assert.is(status, 'pass', observed);
+      assert.match(sealed.step('identity').stdout, identity(key, 'bob:.*\n'));
+      assert.match(sealed.step('write').stderr, /Read-only file system/);
+      if (words === enforcing) {
+        assert.is(sealed.step('enforce').stdout, 'Enforcing\n');
+        assert.match(sealed.step('labels').stdout, /hostname \S+:(etc|net_conf)_t:s0\n.*:sshd_key_t:s0\n$/);
+      }
+    }, release),
+  );
+}
 
 seeds.run();
