@@ -1,5 +1,5 @@
-/** Four guests that run at once from one image, each with the identity that the host wrote to its seed. */
-import { appendFile, mkdir } from 'node:fs/promises';
+/** Four guests that run at once from one image, each with the identity of its seed, and three with a disk for SCRATCH. */
+import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
@@ -11,6 +11,7 @@ import { holdUntilEof } from '../harness/lock.ts';
 import { mountKernelFileSystems } from '../harness/mounts.ts';
 import type { Drive } from '../harness/qemu.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
+import { configureScratch, deviceStep, markDisk, statesOf } from '../harness/scratch.ts';
 import { sleep } from '../../wire/support/until.ts';
 import { type Boot, assertSealed, checkOf, layout, look, statusOf, withAgent } from '../harness/scenario.ts';
 
@@ -28,12 +29,19 @@ interface Member {
   /** The checksum of the seed that the collection computes. */
   checksum: string;
   drives: Drive[];
+  /** The disk for SCRATCH. */
+  scratch: Drive;
 }
 
 const raw = { format: 'raw', bus: 'virtio-blk' } as const;
 
-/** Makes the seed of a guest, and its data disk, which the image mounts on /home. */
-async function defineMember(folder: string, number: number): Promise<Member> {
+const uuidOf = (number: number) => `6b2d0c1e-000${number}-4c1b-9d7e-0123456789ab`;
+
+/**
+ * Makes the seed of a guest, its data disk, which the image mounts on /home, and its disk for SCRATCH, which is marked for
+ * guest `markedFor`.
+ */
+async function defineMember(folder: string, number: number, markedFor = number): Promise<Member> {
   const [name, address, secret] = [`web${number}`, `10.0.2.${20 + number}`, `keytab of web${number}`];
   const key = await makeHostKey(folder, name);
   const files = seedFiles(name, key, {
@@ -47,13 +55,21 @@ async function defineMember(folder: string, number: number): Promise<Member> {
   const data = join(folder, `data-${name}`);
   await execa('truncate', ['--size', '64M', data]);
   await execa('mkfs.ext4', ['-q', '-L', 'home', data]);
+  const scratch: Drive = {
+    serial: 'scratch',
+    file: join(folder, `scratch-${name}`),
+    readOnly: false,
+    ...raw,
+  };
+  await execa('truncate', ['--size', '80M', scratch.file]);
+  await markDisk(scratch, uuidOf(markedFor));
   return {
-    ...{ name, address, secret, fingerprint: key.fingerprint },
+    ...{ name, address, secret, scratch, uuid: uuidOf(number), fingerprint: key.fingerprint },
     checksum: callPlugin('module_utils.seed', 'checksum', files) as string,
-    uuid: `6b2d0c1e-000${number}-4c1b-9d7e-0123456789ab`,
     drives: [
       { serial: `seed-${name}`, file: seed, readOnly: true, ...raw },
       { serial: `data-${name}`, file: data, readOnly: false, ...raw },
+      scratch,
     ],
   };
 }
@@ -73,6 +89,7 @@ const withImage = (work: (guest: Guest) => Promise<void>) =>
         edit: async (root, mounts) => {
           await mkdir(join(root, 'etc/immutafs'), { recursive: true });
           await appendFile(join(root, 'etc/immutafs/immutafs.conf'), 'SEED=host\n');
+          await configureScratch(root, '/var/cache/app', '/dev/disk/by-id/virtio-scratch');
           await appendFile(
             join(root, 'etc/fstab'),
             'LABEL=home /home ext4 rw,noexec,nosuid,nodev,nofail 0 0\n',
@@ -96,6 +113,7 @@ const steps = {
   address: 'ip -o -4 address show scope global',
   secrets: 'cat /etc/app.keytab; echo; grep -haos "keytab of web[0-9]" /dev/vd[!a] | sort -u',
   forged: 'ls /run/forged',
+  scratch: `${deviceStep}; ls /var/cache/app`,
   home: 'echo kept >/home/mark && findmnt -no OPTIONS /home',
 };
 
@@ -107,7 +125,7 @@ const start = (guest: Guest, { drives, uuid }: Member, networkOf: number, more: 
   });
 
 function assertIdentity(boot: Boot, { name, uuid, fingerprint, address, secret, checksum }: Member): void {
-  const report = assertSealed(boot);
+  const { report } = statusOf(boot);
   assert.equal([report.image?.name, report.image?.version], ['web', '1']);
   assert.match(checkOf(report, 'seed-genuine').observed, `SHA-256 ${checksum}`);
   assert.is(boot.step('identity').stdout, `${name}\n${uuid.replaceAll('-', '')}\n1\n`);
@@ -124,9 +142,27 @@ function assertIdentity(boot: Boot, { name, uuid, fingerprint, address, secret, 
  */
 const apartMs = 8_000;
 
-pool('four guests at once, one of them with a forged seed; the image does not change', () =>
+/** A guest whose disk is marked for it uses the disk; another one keeps the path in memory, and is sealed, too. */
+function assertScratch(boot: Boot, isMarked: boolean): void {
+  const { stdout } = boot.step('scratch');
+  assert.equal(statesOf(boot), [isMarked ? 'disk' : 'memory']);
+  if (isMarked) {
+    assertSealed(boot);
+    assert.match(stdout, /^STATE=ready\n[^]*\nof-the-disk\n$/);
+  } else {
+    const { report } = statusOf(boot);
+    assert.equal([report.verdict, checkOf(report, 'scratch-paths').status], ['sealed', 'warn']);
+    assert.match(stdout, /^STATE=failed\nREASON=\/dev\/vd. is marked for another machine: /);
+  }
+}
+
+pool('four guests at once, one with a forged seed and a wrong disk; the image does not change', () =>
   withRunFolder(async (folder) => {
-    const members = await Promise.all([1, 2, 3, 4].map((number) => defineMember(folder, number)));
+    const members = await Promise.all(
+      [1, 2, 3, 4].map((number) => defineMember(folder, number, number === 4 ? 1 : number)),
+    );
+    const ofAnother = members[3]?.scratch.file ?? '';
+    const blank = await readFile(ofAnother);
     const forged: Drive = {
       serial: 'forged',
       file: await makeForgedSeed(folder),
@@ -153,7 +189,9 @@ pool('four guests at once, one of them with a forged seed; the image does not ch
           const { boot } = boots[index] ?? {};
           assert.ok(boot);
           assertIdentity(boot, member);
+          assertScratch(boot, index !== 3);
         }
+        assert.ok((await readFile(ofAnother)).equals(blank), 'the disk of another guest was written to');
         assert.match(
           checkOf(statusOf(boots[3]?.boot as Boot).report, 'seed-genuine').observed,
           /the boot did not read the seed on vd./,
