@@ -99,7 +99,7 @@ async function assertClaims(guest: AgentDomain, collect: () => Promise<Written>)
       ...report,
       disks: [{ ...first, hostReadOnly: 'yes' }],
     }),
-    'three hundred disks': JSON.stringify({ ...report, disks: Array(300).fill(first) }),
+    'more disks than a report can have': JSON.stringify({ ...report, disks: Array(1001).fill(first) }),
     'a time that does not exist': JSON.stringify({ ...report, at: '2026-02-31T00:00:00Z' }),
   })) {
     const found = await claimed(text);
