@@ -39,8 +39,12 @@ async function prepared(root: string): Promise<void> {
   await requestRehearsal(root, 1200);
 }
 
-/** Prints the flags of the mount at / and of its superblock. */
-const flags = `awk '$5 == "/" { split($0, part, " - "); split($6, mount, ","); split(part[2], fs, " "); split(fs[3], block, ","); print mount[1], block[1] }' /proc/self/mountinfo`;
+/** Prints the flags of the mount at / and of its superblock, which save-rehearsal makes writable while it saves the report. */
+const flags = `for second in $(seq 20); do
+  found=$(awk '$5 == "/" { split($0, part, " - "); split($6, mount, ","); split(part[2], fs, " "); split(fs[3], block, ","); print mount[1], block[1] }' /proc/self/mountinfo)
+  [ "$found" != 'ro ro' ] || break
+  sleep 1
+done; echo "$found"`;
 /** Waits until the recorder has measured the growth for half a minute. */
 const measured = `timeout 200 sh -c 'until awk "/\\"growth\\": \\{/ { found = 1; next } found { exit !(\\$2 + 0 >= 30) } END { if (!found) exit 1 }" /run/immutafs/rehearsal.json; do sleep 2; done'`;
 
