@@ -91,16 +91,14 @@ export function systemUnitOf(cgroup: string): string {
   return unitsOf(cgroup)[0] ?? '';
 }
 
+/** With both versions of cgroups, systemd may use either hierarchy. */
 function unitsOf(cgroup: string): string[] {
-  const lines = cgroup.split('\n').map((line) => /^\d+:([^:]*):(.*)$/.exec(line) ?? []);
-  const [, , path = ''] =
-    lines.find(([, controllers]) => controllers === 'name=systemd') ??
-    lines.find(([, controllers]) => controllers === '') ??
-    [];
-  return path
-    .split('/')
-    .filter((name) => /\.(service|scope)$/.test(name))
-    .map(decodeBytes);
+  const found = cgroup.split('\n').flatMap((line) => {
+    const [, controllers, path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    const names = path.split('/').filter((name) => /\.(service|scope)$/.test(name));
+    return (controllers === 'name=systemd' || controllers === '') && names.length > 0 ? [names] : [];
+  });
+  return (found[0] ?? []).map(decodeBytes);
 }
 
 function commandOf(cmdline: string, comm: string): string {

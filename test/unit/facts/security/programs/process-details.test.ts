@@ -23,6 +23,7 @@ for (const [cgroup, unit] of [
     'a.service',
   ],
   ['1:name=systemd:/system.slice/a.service\n0::/system.slice/b.service\n', 'a.service'],
+  ['9:name=systemd:/\n0::/system.slice/a.service\n', 'a.service'],
   ['0::/system.slice/x:y.service\n', 'x:y.service'],
   ['0::/system.slice/\xff.service\n', '\\xff.service'],
 ] as const) {
