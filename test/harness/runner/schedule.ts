@@ -1,14 +1,29 @@
 import fs from 'node:fs';
 import path from 'node:path';
 
-/**
- * The number of files that run at a time. On average, a file uses less than half of a processor, because guests, servers
- * and disks wait: with four files at a time, two processors were idle for a third of a complete run.
- */
-export const lanes = 5;
+/** The number of files that run at a time. */
+export const lanes = 4;
 
-/** The number of guest files that run at a time while other files wait. */
-const guestsAtOnce = 3;
+/**
+ * The number of files that run at a time and keep a processor busy. The third one uses the processors while a guest
+ * waits or idles.
+ */
+const busyAtOnce = 3;
+
+/** Files that wait for most of their duration. They run in a lane that is left when no busy file may start. */
+const mostlyWaiting: ReadonlySet<string> = new Set([
+  'test/system/ansible-guest.test.ts',
+  'test/system/changes.test.ts',
+  'test/system/foreign-programs.test.ts',
+  'test/system/foreign-programs-layers.test.ts',
+  'test/system/foreign-programs-memory.test.ts',
+  'test/system/hanging.test.ts',
+  'test/system/prepare-writes.test.ts',
+  'test/unit/prepare/rehearsal/recorder.test.ts',
+]);
+
+/** The number of guest files that run at a time while other files wait, because a guest keeps a processor busy. */
+const guestsAtOnce = 2;
 
 /** Files with a log server on port 2514 of this machine, as docs/guide.md shows it. They run one after the other. */
 const withLogPort: ReadonlySet<string> = new Set([
@@ -43,6 +58,8 @@ export interface Job {
   limitSeconds: number;
   /** Whether the file boots guests, or builds the files from which guests boot. */
   guest: boolean;
+  /** Whether the file waits for most of its duration. */
+  waits: boolean;
 }
 
 function readDurations(root: string): Record<string, number> {
@@ -67,11 +84,13 @@ export function recordDurations(root: string, measured: ReadonlyMap<string, numb
 
 /**
  * Distributes files to the lanes, the longest file first. Files that boot guests start only when the shared trees are
- * built. When no other file is left, four guests run. A lane that finds no file to start waits until a running file ends.
+ * built. When no other file is left, three guests run, because a guest needs no processor while its disks are made and
+ * while it idles. A lane that finds no file to start waits until a running file ends.
  */
 export class Schedule {
   readonly #waiting: Job[];
   #guests = 0;
+  #busy = 0;
   #logPortTaken = false;
   #warming: boolean;
 
@@ -90,29 +109,34 @@ export class Schedule {
 
   /** @returns the next file that may start now, or undefined */
   take(): Job | undefined {
-    const index = this.#waiting.findIndex((job) => this.#mayStart(job));
+    const busy = this.#waiting.findIndex((job) => !job.waits && this.#mayStart(job));
+    const index = busy >= 0 ? busy : this.#waiting.findIndex(({ waits }) => waits);
     const [job] = index < 0 ? [] : this.#waiting.splice(index, 1);
     if (job?.guest === true) this.#guests += 1;
+    if (job?.waits === false) this.#busy += 1;
     if (job !== undefined && withLogPort.has(job.file)) this.#logPortTaken = true;
     return job;
   }
 
-  done({ file, guest }: Job): void {
+  done({ file, guest, waits }: Job): void {
     if (guest) this.#guests -= 1;
+    if (!waits) this.#busy -= 1;
     if (withLogPort.has(file)) this.#logPortTaken = false;
     if (file === warmFile) this.#warming = false;
   }
 
   #mayStart({ file, guest }: Job): boolean {
+    if (this.#busy === busyAtOnce) return false;
     if (this.#logPortTaken && withLogPort.has(file)) return false;
     if (!guest || file === warmFile) return true;
     const othersWait = this.#waiting.some((job) => !job.guest);
-    return !this.#warming && this.#guests < (othersWait ? guestsAtOnce : lanes - 1);
+    return !this.#warming && this.#guests < (othersWait ? guestsAtOnce : busyAtOnce);
   }
 }
 
 function jobOf(file: string): Job {
-  return { file, limitSeconds: timeLimit(file), guest: file.startsWith('test/vm/') };
+  const waits = mostlyWaiting.has(file);
+  return { file, limitSeconds: timeLimit(file), guest: file.startsWith('test/vm/'), waits };
 }
 
 /** @returns the time limit of a file in seconds */

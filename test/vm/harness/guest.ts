@@ -59,7 +59,7 @@ export interface BootOptions {
   drives?: Drive[];
   memoryMiB?: number;
   /**
-   * The number of virtual processors, 1 by default. Several guests run at a time on two processors: with two virtual
+   * The number of virtual processors, 1 by default. Two guests run at a time on two processors: with two virtual
    * processors each, two guests need a quarter more time, because they wait for locks that a stopped one holds.
    */
   processors?: number;
