@@ -372,4 +372,15 @@ losses('what the next reboot loses, the largest first; nothing without state', (
   );
   assert.match(after(':').stdout, /^The next reboot loses nothing that is undecided\./);
 });
+losses('what cloud-init wrote to /etc from the seed is no loss; without SEED=host, it is', () => {
+  const overlay = `mkdir /run/var/etc /run/var/etc-work /run/immutafs/etc; mount --bind /etc /run/immutafs/etc
+mount -t overlay -o lowerdir=/run/immutafs/etc,upperdir=/run/var/etc,workdir=/run/var/etc-work immutafs /etc
+mkdir -p /etc/immutafs /etc/acme; echo x >/etc/acme/state`;
+  const after = (seed: string) =>
+    inNamespace(
+      `${guest()}\n${overlay}; echo SEED=${seed} >/etc/immutafs/immutafs.conf\n"$@" changes --state`,
+    ).stdout;
+  assert.match(after('host'), /^The next reboot loses nothing that is undecided\./);
+  assert.match(after('off'), /\/etc.*: a reboot loses /);
+});
 losses.run();
