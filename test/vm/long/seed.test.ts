@@ -37,7 +37,8 @@ const steps = {
   // cloud-init may still be running when the steps begin.
   wait: 'for second in $(seq 200); do systemctl is-active --quiet immutafs-seed-finish && break; sleep 1; done',
   ...look,
-  identity: `hostname; cat /etc/hostname; ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key; getent passwd bob; ls /etc/ssh/ssh_host_*_key`,
+  // With SELinux, hostname(1) and ssh-keygen(1) may write only to pipes, and may not read a file that cloud-init has made.
+  identity: `hostname | cat; cat /etc/hostname; cat /etc/ssh/ssh_host_ed25519_key.pub | ssh-keygen -lf - | cat; getent passwd bob; ls /etc/ssh/ssh_host_*_key`,
   ran: 'ls /run/forged /run/cloud-init/result.json /var/lib/cloud/instance/user-data.txt 2>/dev/null',
   write: 'touch /etc/new',
   copy: `cd /run/immutafs/seed/nocloud && sha256sum * | sha256sum; stat -c '%a %u' . *`,
