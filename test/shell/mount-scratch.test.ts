@@ -186,6 +186,20 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     ]);
   });
 
+  mounting('each path has its own reason, also if one ends like the other', () => {
+    const { records } = scratch({
+      shell,
+      items: '/srv/srv/cache:empty /srv/cache:empty',
+      disk: `${onData}; mkdir -p /srv/srv/cache`,
+      run: 'cd /run/immutafs/scratch-disk; echo >srv=cache; ln -s /tmp srv=srv=cache; cd /; scratch',
+    });
+    assert.match(records[0] ?? '', /^srv=cache\nSTATE=memory\nREASON=\S+\/srv=cache is not a directory\n/);
+    assert.match(
+      records[1] ?? '',
+      /^srv=srv=cache\nSTATE=memory\nREASON=\S+\/srv=srv=cache is a symbolic link\n/,
+    );
+  });
+
   mounting('without make-mounts, no path is on the device or in memory', () => {
     const { stdout, records } = scratch({
       shell,
