@@ -38,6 +38,8 @@ interface Options {
   after?: string;
   /** Lines of bash that run in place of sleep(1). */
   sleep?: string;
+  /** Lines of bash that run in place of chcon(1), with SELinux. */
+  chcon?: string;
 }
 
 for (const [name, shell] of shimmed) {
@@ -54,6 +56,7 @@ for (const [name, shell] of shimmed) {
     cloudInit = true,
     after = '',
     sleep = '',
+    chcon,
   }: Options) {
     const { out } = runInSandbox({
       shell,
@@ -62,6 +65,7 @@ for (const [name, shell] of shimmed) {
       files: {
         'proc/sys/dev/cdrom/info': info,
         'proc/self/mountinfo': mounts,
+        ...(chcon === undefined ? {} : { 'sys/fs/selinux/enforce': '1' }),
         'proc/sys/kernel/hostname': '',
         ...(cloudInit ? { 'usr/lib/systemd/system/cloud-init-local.service': '' } : {}),
         'etc/ssh/ssh_host_rsa_key': 'of the image',
@@ -77,6 +81,7 @@ for (const [name, shell] of shimmed) {
         ...Object.fromEntries(Object.entries(content).map(([each, text]) => [`content/${each}`, text])),
         'shims/mount': shim('echo "$*" >>/out/mounts; cp -R /content/. "${!#}"'),
         'shims/udevadm': shim('echo "udevadm $*" >>/out/mounts'),
+        'shims/chcon': shim(`echo "chcon $*" >>/out/mounts; ${chcon ?? ''}`),
         'shims/sleep': shim(`echo slept >>/out/slept; ${sleep}`),
         'shims/umount': shim('echo "umount $*" >>/out/mounts; rm -r "$1"'),
       },
@@ -243,6 +248,14 @@ for (const [name, shell] of shimmed) {
     });
     assert.equal([isReady, seconds], [true, 3]);
     assert.equal(records.slice(0, 2), [begun, 'SEED_IGNORED=vdb vdb:0:none']);
+  });
+  seed('with SELinux, the seed is mounted on a directory with a type for mount points', () => {
+    const { isReady, mounts } = find({ seeds: [cdrom], chcon: '' });
+    assert.is(isReady, true);
+    assert.match(mounts, /^chcon --reference=\/run \/run\/immutafs\/seed\/mount\n-t iso9660 /);
+    const { records, mounts: none } = find({ seeds: [cdrom], chcon: 'echo denied >&2; exit 1' });
+    assert.match(records.at(-1) ?? '', /^SEED=refused chcon failed: denied /);
+    assert.not.match(none, 'iso9660');
   });
   seed('upper case, and vfat', () => {
     assert.is(find({ seeds: [cdrom], label: 'CIDATA', type: 'vfat' }).isReady, true);
