@@ -229,8 +229,8 @@ test('hostile guests: each is in the report; an answer that is no report has no 
   };
   const entry = (name: string) => guests.find((each) => each.name === name);
   assert.is(guests.length, fleets.hostile.length);
-  const { usedBytes, inodes, percent } = entry('huge')?.claim?.var ?? {};
-  assert.equal([usedBytes, inodes, percent], [null, null, null]);
+  const { usedBytes, inodes, percent, secondsUntilFull, fullOf } = entry('huge')?.claim?.var ?? {};
+  assert.equal([usedBytes, inodes, percent, secondsUntilFull, fullOf], [null, null, null, null, null]);
   const image = { name: markup.slice(0, 128), version: formula, built: '2026-11-28T01:02:03Z' };
   assert.equal(entry('image')?.claim?.image, image);
   assert.is(entry('image-type')?.claim?.image, null);

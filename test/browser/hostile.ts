@@ -53,7 +53,15 @@ export const hostileReports: Record<string, unknown> = {
       sources: [{ path: '/a', behindBytes: -1, lostBytes: 'x', error: '' }],
     },
   },
-  huge: { ...sealed, var: { ...sealed.var, usedBytes: digits, inodes: digits } },
+  huge: {
+    ...sealed,
+    var: {
+      ...sealed.var,
+      usedBytes: digits,
+      inodes: digits,
+      forecast: { secondsUntilFull: -5, limit: 'everything' },
+    },
+  },
   types: {
     ...sealed,
     host: { bootId: '', kernel: 5, os: [] },

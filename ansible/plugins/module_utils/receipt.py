@@ -86,7 +86,8 @@ def mbr(first):
 def parse_claims(text):
     """
     Parses what a guest reports about itself: lines "agent VERSION", "kernel VERSION", "package NAME VERSION" (of rpm),
-    "deb NAME VERSION" (of dpkg) and "file SHA256  PATH". Other lines are for the bill of materials (see sbom). Returns {agent, kernel, packages, files}. Raises ValueError if a part is missing.
+    "deb NAME VERSION" (of dpkg) and "file SHA256  PATH". Ignores other lines, which are for the bill of materials (see
+    sbom). Returns {agent, kernel, packages, files}. Raises ValueError if a part is missing.
     """
     claims = {"agent": None, "kernel": None, "packages": [], "files": {}}
     for line in text.replace("\r\n", "\n").splitlines():

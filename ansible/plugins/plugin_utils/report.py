@@ -1,8 +1,8 @@
 """Verifies that the output of a guest is a report before its values are used on the host.
 
-Root in the guest decides what the output contains. What a report is, report.schema.json says, a link to the schema of
-the agent. Only the fields that the caller requires are verified, so that a report of a later version of the agent with further
-fields is one, too. The schema is JSON Schema, draft 7, of which this module knows the keywords that the schema uses.
+Root in the guest decides what the output contains. report.schema.json, a link to the agent's JSON schema, defines a report.
+Only the fields that the caller requires are verified, so a report from a later version of the agent may have additional
+fields. This module implements the keywords of JSON Schema, draft 7, that these fields use.
 """
 
 import json
@@ -36,7 +36,7 @@ TYPES = {
 def problem_of(report, names=FIELDS):
     """
     Returns why a parsed JSON value is not a report, such as "disks[0].holds is missing", or None if it is one.
-    `names`: the fields that the caller requires; a list's name stands for each of its elements.
+    `names`: the fields that the caller requires, as in FIELDS.
     """
     fields = {}
     for name in names:
@@ -44,6 +44,14 @@ def problem_of(report, names=FIELDS):
         for part in name.split("."):
             level = level.setdefault(part, {})
     return next(problems(report, SCHEMA, fields, ""), None)
+
+
+def choices(name):
+    """Returns the values that the schema permits for an optional field."""
+    schema = SCHEMA
+    for part in name.split("."):
+        schema = schema["properties"][part]
+    return schema["enum"]
 
 
 def problems(value, schema, fields, path):

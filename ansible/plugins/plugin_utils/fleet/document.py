@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 
 from ansible_collections.immutafs.agent.plugins.filter.proof import differences, root_disks
 from ansible_collections.immutafs.agent.plugins.plugin_utils.fleet.untrusted import (
+    choice,
     fields,
     items,
     number,
@@ -15,7 +16,7 @@ from ansible_collections.immutafs.agent.plugins.plugin_utils.fleet.untrusted imp
     time,
     whole,
 )
-from ansible_collections.immutafs.agent.plugins.plugin_utils.report import problem_of
+from ansible_collections.immutafs.agent.plugins.plugin_utils.report import choices, problem_of
 
 # The states of a guest, the most urgent first. A guest has exactly one of them.
 STATES = {
@@ -196,7 +197,7 @@ def var_of(var):
         **used,
         "percent": max((each for each in shares if each is not None), default=None),
         "secondsUntilFull": number(forecast.get("secondsUntilFull")),
-        "fullOf": text(forecast.get("limit"), 20) or None,
+        "fullOf": choice(forecast.get("limit"), choices("var.forecast.limit")),
     }
 
 

@@ -39,6 +39,11 @@ def whole(value):
     return int(value) if number(value) is not None else None
 
 
+def choice(value, known):
+    """Returns the value if it is one of `known`, otherwise None."""
+    return value if isinstance(value, str) and value in known else None
+
+
 def time(value):
     """Returns a time in UTC as the agent writes it, or None for any other value."""
     return value if isinstance(value, str) and TIME.fullmatch(value) else None
