@@ -156,16 +156,22 @@ whole('a filter that selects nothing is a failure', async () => {
   assert.equal(lines, ['failed: no-such-file: no file matches', '0 passed, 1 failed']);
 });
 
+function runProgram(name: string, ...args: string[]) {
+  const program = path.join(import.meta.dirname, '../../run.ts');
+  return spawnSync(process.execPath, [program, ...args], { cwd: project(name), encoding: 'utf8' });
+}
+
+whole('an unknown option is an error, and nothing runs', () => {
+  const { status, stdout, stderr } = runProgram('green', '--help');
+  assert.equal([status, stdout], [1, '']);
+  assert.match(stderr, "Unknown option '--help'");
+});
 for (const [name, code, last] of [
   ['green', 0, '4 passed, 0 failed\n'],
   ['broken-lint', 1, '1 passed, 1 failed\n'],
 ] as const) {
   whole(`exit code of ${name}`, () => {
-    const program = path.join(import.meta.dirname, '../../run.ts');
-    const { status, stdout } = spawnSync(process.execPath, [program], {
-      cwd: project(name),
-      encoding: 'utf8',
-    });
+    const { status, stdout } = runProgram(name);
     assert.is(status, code);
     assert.ok(stdout.endsWith(`\n${last}`), stdout);
   });
