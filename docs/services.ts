@@ -2,6 +2,7 @@
  * node docs/services.ts: generates docs/services.md from the table of services (agent/services/services.json).
  */
 import fs from 'node:fs';
+import { itemOptions, pathOf } from '../agent/config/keys.ts';
 import { persistItemWith } from '../agent/facts/security/places.ts';
 import { type Service, services } from '../agent/services/services.ts';
 
@@ -63,8 +64,7 @@ function stateSection(service: Service): string {
 }
 
 function itemOf(item: string): string {
-  const [path = '', options = ''] = item.split(':');
-  return persistItemWith(path, options);
+  return persistItemWith(pathOf(item), itemOptions(item).join());
 }
 
 function harmlessRows({ name, harmless = [], advice }: Service): string[] {

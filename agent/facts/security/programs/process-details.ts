@@ -91,7 +91,7 @@ export function systemUnitOf(cgroup: string): string {
   return unitsOf(cgroup)[0] ?? '';
 }
 
-/** With both versions of cgroups, systemd may use either hierarchy. */
+/** If both versions of cgroups are mounted, systemd uses either hierarchy, and the other one names no units. */
 function unitsOf(cgroup: string): string[] {
   const found = cgroup.split('\n').flatMap((line) => {
     const [, controllers, path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
