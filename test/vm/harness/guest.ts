@@ -63,6 +63,8 @@ export interface BootOptions {
    * processors each, two guests need a quarter more time, because they wait for locks that a stopped one holds.
    */
   processors?: number;
+  /** See `Machine`. */
+  aes?: boolean;
   time?: 'real' | 'counted';
   /** Cuts the power when this step has ended. */
   powerCutAfter?: string;
@@ -152,6 +154,7 @@ async function bootGuest(
     drives: [...systemDrives, ...boxes, ...(options.drives ?? [])],
     memoryMiB: options.memoryMiB ?? 1024,
     processors: options.processors ?? 1,
+    aes: options.aes,
     time: options.time ?? 'real',
     durable: options.powerCutAfter !== undefined || options.powerCutAt !== undefined,
     networkOf: options.networkOf,

@@ -33,6 +33,8 @@ export interface Machine {
   drives: Drive[];
   memoryMiB: number;
   processors: number;
+  /** Whether the processor has instructions for AES, as that of a usual host. */
+  aes?: boolean | undefined;
   /** With `counted`, each instruction takes 1 ns of guest time, so that measurements are repeatable. */
   time: 'real' | 'counted';
   /** Keeps data that the guest has flushed even if QEMU is killed. This makes the machine slower. */
@@ -109,9 +111,10 @@ const networkCard = ['-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev
 /** A CPU with x86-64-v2, the minimum for RHEL 9. AVX would make an emulated guest slower. */
 const cpu = 'Nehalem,+rdrand';
 
-function processor({ time, processors }: Machine): string[] {
+function processor({ time, processors, aes }: Machine): string[] {
   if (time === 'real') {
-    return ['-accel', 'tcg,thread=multi', '-cpu', cpu, '-smp', String(processors)];
+    const model = aes === true ? `${cpu},+aes` : cpu;
+    return ['-accel', 'tcg,thread=multi', '-cpu', model, '-smp', String(processors)];
   }
   return [
     ...['-accel', 'tcg,thread=single', '-cpu', cpu, '-smp', '1', '-seed', '1'],
