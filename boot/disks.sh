@@ -167,38 +167,48 @@ all_sealed() { # reads disks
 
 # --- mounts --------------------------------------------------------------------------------------------
 
-# Sets mounts to "target major:minor type options source" of all current mounts, one per line (/proc/self/mountinfo, proc(5)).
+# Sets mounts to the lines of /proc/self/mountinfo (proc_pid_mountinfo(5)), each as
+# "target id parent major:minor root options type source super-options", after a newline.
 # Call it once for several calls of find_mount, because dash needs a system call for each character of mountinfo.
 read_mounts() {
-  mounts='
-'
-  while read -r _ _ mounts_dev _ mounts_target mounts_rest; do
-    mounts_flags=${mounts_rest%% *} mounts_rest=${mounts_rest#* - }
-    mounts_type=${mounts_rest%% *} mounts_rest=${mounts_rest#* }
-    mounts="$mounts$mounts_target $mounts_dev $mounts_type $mounts_flags ${mounts_rest%% *}
-"
+  mounts=$newline
+  while read -r mounts_id mounts_parent mounts_dev mounts_root mounts_target mounts_rest; do
+    mounts="$mounts$mounts_target $mounts_id $mounts_parent $mounts_dev $mounts_root ${mounts_rest%% *} ${mounts_rest#* - }$newline"
   done </proc/self/mountinfo
 }
 
-# Sets mount_dev, mount_type, mount_options (per-mount options) and mount_source of the topmost mount at $1 in `mounts`;
-# empty if there is no mount. $1 must not contain a character that mountinfo escapes.
+# Sets mount_target, mount_id, mount_parent (the id of the mount under it), mount_dev, mount_root (the directory of the file system that is mounted), mount_options (those
+# of this mount), mount_type, mount_source and mount_super (the options of the file system) from a line of `mounts`. All are
+# empty for an empty line. The escapes of mountinfo are kept.
+split_mount() { # $1: line
+  mount_target=${1%% *} mount_rest=${1#* }
+  mount_id=${mount_rest%% *} mount_rest=${mount_rest#* }
+  mount_parent=${mount_rest%% *} mount_rest=${mount_rest#* }
+  mount_dev=${mount_rest%% *} mount_rest=${mount_rest#* }
+  mount_root=${mount_rest%% *} mount_rest=${mount_rest#* }
+  mount_options=${mount_rest%% *} mount_rest=${mount_rest#* }
+  mount_type=${mount_rest%% *} mount_rest=${mount_rest#* }
+  mount_source=${mount_rest%% *} mount_super=${mount_rest#* }
+}
+
+# Does split_mount with the topmost mount at $1 in `mounts`, or with an empty line if there is none. $1 must not contain a
+# character that mountinfo escapes.
 find_mount() {
-  mount_dev='' mount_type='' mount_options='' mount_source=''
-  case $mounts in *"
-$1 "*) ;; *) return 0 ;; esac
-  # Line by line, because the time of ${mounts##*…} is quadratic in the length: tens of milliseconds in dash and bash.
-  mount_ifs=$IFS mount_shell_flags=$-
-  set -f
-  IFS='
-'
-  for mount_line in $mounts; do
-    case $mount_line in "$1 "*) mount_type=${mount_line#"$1 "} ;; esac
-  done
-  IFS=$mount_ifs
-  case $mount_shell_flags in *f*) ;; *) set +f ;; esac
-  mount_dev=${mount_type%% *} mount_type=${mount_type#* }
-  mount_options=${mount_type#* } mount_type=${mount_type%% *}
-  mount_source=${mount_options#* } mount_options=${mount_options%% *}
+  mount_found=''
+  case $mounts in
+    *"$newline$1 "*)
+      # Line by line, because the time of ${mounts##*…} is quadratic in the length: tens of milliseconds in dash and bash.
+      mount_ifs=$IFS mount_shell_flags=$-
+      set -f
+      IFS=$newline
+      for mount_line in $mounts; do
+        case $mount_line in "$1 "*) mount_found=$mount_line ;; esac
+      done
+      IFS=$mount_ifs
+      case $mount_shell_flags in *f*) ;; *) set +f ;; esac
+      ;;
+  esac
+  split_mount "$mount_found"
 }
 
 # --- devices under a mount -----------------------------------------------------------------------------

@@ -17,9 +17,9 @@ check_store() { # reads store_target, which find_store_line sets
   store=$conf_PERSIST_STORE store_dev='' store_top='' root_dev=''
   find_serving /
   find_mount_disks
-  root_dev=$m_dev root_disks=$disks
+  root_dev=$mount_dev root_disks=$disks
   find_serving "$store"
-  store_mount=$m_target
+  store_mount=$mount_target
   if [ "$store_mount" = / ] || [ "${#store_mount}" -lt "${#store_target}" ]; then
     refuse "the file system of PERSIST_STORE ${store_target:+at $store_target }is not mounted" \
       "Attach the disk, and mount it by a line in /etc/fstab${store_target:+ for $store_target}, with the options nosuid,nodev,nofail."
@@ -27,23 +27,23 @@ check_store() { # reads store_target, which find_store_line sets
   fi
   find_mount_disks
   store_disks=$disks
-  [ -n "$disks" ] || refuse "$store_mount ($m_type) is not on a disk" 'Put PERSIST_STORE on a data disk.' || return
+  [ -n "$disks" ] || refuse "$store_mount ($mount_type) is not on a disk" 'Put PERSIST_STORE on a data disk.' || return
   ! is_on_disks "$root_disks" || refuse "$store_mount is on the disk of /" \
     'Put PERSIST_STORE on another disk, which the host leaves writable.' || return
   ! has_disk 1 || refuse "the disk $found_disk of $store_mount is read-only" \
     'Have the host leave this disk writable, or put PERSIST_STORE on another disk.' || return
-  case ,$m_options,$m_super, in
+  case ,$mount_options,$mount_super, in
     *,ro,*)
       refuse "$store_mount is mounted read-only" "Find the reason in /etc/fstab and in dmesg, and mount it read-write."
       return
       ;;
   esac
   for option in nosuid nodev; do
-    case ,$m_options,$m_super, in *,"$option",*) continue ;; esac
+    case ,$mount_options,$mount_super, in *,"$option",*) continue ;; esac
     refuse "$store_mount is mounted without $option" "Add nosuid,nodev to the line of $store_mount in /etc/fstab."
     return
   done
-  store_dev=$m_dev store_top=${m_top%/}${store#"$store_mount"}
+  store_dev=$mount_dev store_top=${mount_root%/}${store#"$store_mount"}
   check_store_directories
 }
 
@@ -101,16 +101,16 @@ check_origin() {
   [ -z "$mount_below" ] || refuse "$mount_below, a mount point, is below it" \
     "In $list, name the directories of $path beside $mount_below." || return
   find_serving "$path"
-  origin=$path hidden=$m_hidden
-  [ "$m_target" != "$path" ] || refuse "$path is a mount point already ($m_type)" "Remove it from $list." || return
-  if [ "$m_type" = overlay ]; then
-    lower=,$m_super,
+  origin=$path hidden=$is_hidden
+  [ "$mount_target" != "$path" ] || refuse "$path is a mount point already ($mount_type)" "Remove it from $list." || return
+  if [ "$mount_type" = overlay ]; then
+    lower=,$mount_super,
     lower=${lower#*,lowerdir=}
     lower=${lower%%,*}
-    origin=$lower${path#"$m_target"} hidden=''
+    origin=$lower${path#"$mount_target"} hidden=''
     case $lower in
       /run/immutafs/*) ;;
-      *) refuse "$m_target is an overlay that immutafs did not mount" "Remove the path from $list." || return ;;
+      *) refuse "$mount_target is an overlay that immutafs did not mount" "Remove the path from $list." || return ;;
     esac
     check_no_links "$origin" || return
     find_serving "$origin"
@@ -132,7 +132,7 @@ check_origin() {
 # writable in maintenance; the store then has a copy from an earlier sealed boot.
 check_origin_disk() {
   find_mount_disks
-  [ -n "$disks" ] || refuse "$path is on $m_target ($m_type), not on a disk" "Remove it from $list." || return
+  [ -n "$disks" ] || refuse "$path is on $mount_target ($mount_type), not on a disk" "Remove it from $list." || return
   ! is_on_disks "$store_disks" ||
     refuse "$path is on the disk of PERSIST_STORE and kept already" "Remove it from $list." || return
   is_on_disks "$root_disks" || [ -z "$is_new" ] || ! has_disk 0 ||
@@ -144,8 +144,8 @@ check_origin_disk() {
 # removes the mount.
 reach_origin() {
   [ -z "$only_checks" ] || return 0
-  mount_view "$m_target" "$view" || return
-  origin=$view${path#"${m_target%/}"}
+  mount_view "$mount_target" "$view" || return
+  origin=$view${path#"${mount_target%/}"}
   check_no_links "$origin"
 }
 
@@ -172,73 +172,53 @@ record() { # $1: begun, kept or failed
 
 # Paths must not contain a character that mountinfo escapes, as in PERSIST and PERSIST_STORE.
 
-# Sets mount_lines to the lines of mountinfo (proc_pid_mountinfo(5)), each as
-# "target id parent device root options type source super-options". Leaves out the mounts below directories that are not
-# on a disk. Starts cat(1), because dash needs a system call for each character that it reads from mountinfo itself.
-read_mount_lines() {
-  mount_lines=''
-  set -f
-  IFS=$newline
-  # shellcheck disable=SC2013 # lines, because of IFS
-  for line in $(cat /proc/self/mountinfo); do
-    IFS=' '
-    # shellcheck disable=SC2086 # fields
-    set -- $line
-    case $5 in /dev/* | /proc/* | /sys/*) continue ;; esac
-    mount_lines="$mount_lines$5 $1 $2 $3 $4 $6 ${line#* - }$newline"
-  done
-  set +f
-  IFS=$blank
-}
-
-# Sets m_dev, m_top, m_target, m_options, m_type, m_source and m_super to the mount that serves a path, as the kernel
-# finds it: from the root on, the nearest mount point on the path. Looks below the mounts of PERSIST itself, and sets
-# m_hidden if there is one on the path.
+# Does split_mount with the mount that serves a path, as the kernel finds it: from the root on, the nearest mount point on the
+# path. Looks below the mounts of PERSIST itself, and sets is_hidden if there is one on the path.
 find_serving() { # $1: path
-  wanted=$1 current='' m_hidden=''
+  on_path='' current='' serving='' is_hidden=''
   set -f
-  while next_serving; do :; done
-  set +f
-  IFS=$blank
-}
-
-# Moves on to the mount that is on the mount `current` and whose mount point is the nearest on the path; returns false if
-# there is none.
-next_serving() {
-  nearest='' nearest_target=''
   IFS=$newline
-  for line in $mount_lines; do
+  for line in $mounts; do
     prefix=${line%% *}
     # bash does not match an empty "${prefix%/}" in a pattern.
     prefix=${prefix%/}
-    case $wanted/ in "$prefix"/*) ;; *) continue ;; esac
-    IFS=' '
-    # shellcheck disable=SC2086 # fields
-    set -- $line
+    case $1/ in "$prefix"/*) on_path=$on_path$line$newline ;; esac
+  done
+  while next_serving; do :; done
+  set +f
+  IFS=$blank
+  split_mount "$serving"
+}
+
+# Moves on to the mount in `on_path` that is on the mount `current` and whose mount point is the nearest; returns false if there
+# is none.
+next_serving() {
+  nearest='' nearest_target=''
+  for line in $on_path; do
+    split_mount "$line"
     if [ -z "$current" ]; then
-      [ "$1" = / ] || continue
+      [ "$mount_target" = / ] || continue
     else
-      if [ "$3" != "$current" ] || [ "$1" = / ]; then continue; fi
+      if [ "$mount_parent" != "$current" ] || [ "$mount_target" = / ]; then continue; fi
       # Of two mounts at the same mount point, the later one is visible.
-      [ -z "$nearest" ] || [ "${#1}" -le "${#nearest_target}" ] || continue
-      if is_kept_mount "$4" "$5" "$1"; then
-        m_hidden=1
+      [ -z "$nearest" ] || [ "${#mount_target}" -le "${#nearest_target}" ] || continue
+      if is_kept_mount; then
+        is_hidden=1
         continue
       fi
     fi
-    nearest=$2 nearest_target=$1
-    m_target=$1 m_dev=$4 m_top=$5 m_options=$6 m_type=$7 m_source=$8 m_super=${9-}
+    nearest=$mount_id nearest_target=$mount_target serving=$line
     [ -n "$current" ] || break
   done
   current=$nearest
   [ -n "$nearest" ]
 }
 
-# Whether a mount shows the directory of the store that belongs to its mount point.
-is_kept_mount() { # $1: device; $2: directory in its file system; $3: mount point
-  [ -n "$store_dev" ] && [ "$1" = "$store_dev" ] || return 1
-  name_in_store "$3"
-  [ "$2" = "${store_top%/}/$kept_name" ]
+# Whether the mount of split_mount shows the directory of the store that belongs to its mount point.
+is_kept_mount() {
+  [ -n "$store_dev" ] && [ "$mount_dev" = "$store_dev" ] || return 1
+  name_in_store "$mount_target"
+  [ "$mount_root" = "${store_top%/}/$kept_name" ]
 }
 
 # Sets mount_below to the mount point of a mount below a path, or to the empty string. Leaves out the mounts of PERSIST,
@@ -247,15 +227,13 @@ find_mount_below() { # $1: path
   mount_below='' is_mounted='' above=$1
   set -f
   IFS=$newline
-  for line in $mount_lines; do
+  for line in $mounts; do
     case $line in "$above"/* | "$above "*) ;; *) continue ;; esac
-    IFS=' '
-    # shellcheck disable=SC2086 # fields
-    set -- $line
-    if is_kept_mount "$4" "$5" "$1"; then
-      [ "$1" != "$above" ] || is_mounted=1
-    elif [ "$1" != "$above" ]; then
-      mount_below=$1
+    split_mount "$line"
+    if is_kept_mount; then
+      [ "$mount_target" != "$above" ] || is_mounted=1
+    elif [ "$mount_target" != "$above" ]; then
+      mount_below=$mount_target
     fi
   done
   set +f
@@ -265,12 +243,12 @@ find_mount_below() { # $1: path
 # Sets disks to the disks under the mount of find_serving; to the empty string if it is not on a disk.
 find_mount_disks() { # reads root_dev and root_disks, which check_store sets
   disks=$root_disks
-  [ "$m_dev" != "$root_dev" ] || return 0
+  [ "$mount_dev" != "$root_dev" ] || return 0
   disks=''
-  case $m_dev:$m_type in
-    0:*:btrfs) find_source "$m_source" ;;
+  case $mount_dev:$mount_type in
+    0:*:btrfs) find_source "$mount_source" ;;
     0:*) ;;
-    *) [ ! -e "/sys/dev/block/$m_dev" ] || find_disks "/sys/dev/block/$m_dev" ;;
+    *) [ ! -e "/sys/dev/block/$mount_dev" ] || find_disks "/sys/dev/block/$mount_dev" ;;
   esac
   # These devices are in memory, or in a file on an unknown file system.
   case $disks in loop* | ram* | zram*) disks='' ;; esac

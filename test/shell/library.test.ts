@@ -36,36 +36,6 @@ for (const [name, shell] of Object.entries(shells)) {
   }
   argument.run();
 
-  const mounts = suite(`${name}: find_mount`);
-  const find = (target: string, before = '', after = '') =>
-    withLibrary(
-      shell,
-      `mounts=$1; ${before}find_mount "$2"; printf "%s|%s|%s" "$mount_dev" "$mount_type" "$mount_options"; ${after}`,
-      '\n/ 1:1 xfs ro\n/a 1:2 ext4 rw\n/a/b 1:3 tmpfs rw\n/a 1:4 overlay rw,nosuid\n/* 1:5 xfs rw\n',
-      target,
-    );
-  mounts('the topmost of two mounts; a mount point that is the beginning of another; no mount', () => {
-    assert.is(find('/a'), '1:4|overlay|rw,nosuid');
-    assert.is(find('/'), '1:1|xfs|ro');
-    assert.is(find('/*'), '1:5|xfs|rw');
-    for (const target of ['/b', '/a/', 'a', '']) assert.is(find(target), '||', target);
-  });
-  mounts('IFS and noglob stay as they are', () => {
-    const state = 'printf "|%s|" "$IFS"; case $- in *f*) echo noglob ;; esac';
-    assert.is(find('/a', 'IFS=:; set -f; ', state), '1:4|overlay|rw,nosuid|:|noglob\n');
-    assert.is(find('/a', 'IFS=:; ', state), '1:4|overlay|rw,nosuid|:|');
-  });
-  mounts('the time is linear: it was minutes for this table', () => {
-    const lines = `i=0; mounts='\n'
-      while [ $i -lt 2000 ]; do mounts="\${mounts}/mnt/of/a/rather/long/path/$i 1:$i xfs rw\n"; i=$((i + 1)); done
-      for i in 1 2 3; do find_mount /mnt/of/a/rather/long/path/1000; done; printf %s "$mount_dev"`;
-    const started = performance.now();
-    assert.is(withLibrary(shell, lines), '1:1000');
-    const seconds = (performance.now() - started) / 1000;
-    assert.ok(seconds < 15, `${seconds} s`);
-  });
-  mounts.run();
-
   const sources = suite(`${name}: source_node`);
   const sourceNode = 'source_node "$1"; printf %s "$node"';
   for (const [source, node] of fstabSources) {

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 
-const script = path.join(import.meta.dirname, '../../units/save-rehearsal');
+const project = path.join(import.meta.dirname, '../..');
 
 /**
  * Runs lines of bash in a chroot whose root is a loop file system that is mounted read-only. dd is a program that waits
@@ -26,7 +26,10 @@ cd root
 mkdir -p dev etc/immutafs/rehearsal proc run usr opt
 ln -s usr/bin usr/sbin usr/lib usr/lib64 .
 chmod 0700 etc/immutafs/rehearsal
-cp "$1" opt/save
+for file in "$1"/units/save-rehearsal "$1"/boot/*.sh; do
+  sed 's,/usr/libexec/immutafs,/opt,' "$file" >"opt/\${file##*/}"
+done
+chmod +x opt/save-rehearsal
 echo old >etc/immutafs/rehearsal/report.json
 ${before}
 mount --bind /dev dev
@@ -50,7 +53,7 @@ ${lines}`;
   const args = ['--mount', '--pid', '--fork', '--kill-child', '--propagation', 'private'];
   const { stdout, stderr, status } = spawnSync(
     'unshare',
-    [...args, 'bash', '-c', outer, 'bash', script, inner],
+    [...args, 'bash', '-c', outer, 'bash', project, inner],
     {
       encoding: 'utf8',
       timeout: 60_000,
@@ -68,7 +71,7 @@ for (const type of ['ext4', 'xfs']) {
   save('the report is saved; meanwhile and afterwards the mounts of other processes refuse writes', () => {
     const output = inReadOnlyRoot(
       type,
-      `flags; /opt/save & waiting; flags; writes; report; touch /run/go; wait $!; echo $?; flags; writes; report
+      `flags; /opt/save-rehearsal & waiting; flags; writes; report; touch /run/go; wait $!; echo $?; flags; writes; report
        stat -c %a /etc/immutafs/rehearsal/report.json; ls -A /etc/immutafs/rehearsal`,
     );
     const during = `mount ro superblock rw\n${refused}old\n`;
@@ -79,7 +82,7 @@ for (const type of ['ext4', 'xfs']) {
   save('SIGTERM does not leave the superblock writable', () => {
     const output = inReadOnlyRoot(
       type,
-      `/opt/save & waiting; kill -TERM $!; touch /run/go; wait $!; echo $?; flags; report`,
+      `/opt/save-rehearsal & waiting; kill -TERM $!; touch /run/go; wait $!; echo $?; flags; report`,
     );
     assert.is(output, '0\nmount ro superblock ro\nnew\n');
   });
@@ -87,8 +90,8 @@ for (const type of ['ext4', 'xfs']) {
   save('killed: the mounts still refuse writes, and `seal` makes the superblock read-only again', () => {
     const output = inReadOnlyRoot(
       type,
-      `/opt/save & waiting; kill -KILL $!; wait $! 2>/dev/null; flags; writes
-       touch /run/go; sleep 0.5; /opt/save seal; echo $?; flags; writes`,
+      `/opt/save-rehearsal & waiting; kill -KILL $!; wait $! 2>/dev/null; flags; writes
+       touch /run/go; sleep 0.5; /opt/save-rehearsal seal; echo $?; flags; writes`,
     );
     assert.is(output, `mount ro superblock rw\n${refused}0\nmount ro superblock ro\n${refused}`);
   });
@@ -96,7 +99,7 @@ for (const type of ['ext4', 'xfs']) {
   save('if the report cannot be written, the old one remains', () => {
     const output = inReadOnlyRoot(
       type,
-      `printf '#!/bin/sh\\nexit 1\\n' >/run/bin/dd; /opt/save; echo $?; flags; report`,
+      `printf '#!/bin/sh\\nexit 1\\n' >/run/bin/dd; /opt/save-rehearsal; echo $?; flags; report`,
     );
     assert.match(
       output,
@@ -108,7 +111,7 @@ for (const type of ['ext4', 'xfs']) {
     const output = inReadOnlyRoot(
       type,
       `mkdir /run/rw; mount --bind /opt /run/rw; mount -o remount,bind,rw /run/rw
-       touch /run/go; /opt/save; echo $?; flags; report`,
+       touch /run/go; /opt/save-rehearsal; echo $?; flags; report`,
     );
     const reason = 'save-rehearsal: /run/rw is mounted read-write, the report is not saved on the disk';
     assert.is(output, `1\nmount ro superblock ro\nold\n${reason}\n`);
@@ -116,7 +119,7 @@ for (const type of ['ext4', 'xfs']) {
 
   save('a symbolic link in place of the folder: nothing is saved', () => {
     const before = 'mv etc/immutafs/rehearsal opt/x; ln -s /opt/x etc/immutafs/rehearsal';
-    const output = inReadOnlyRoot(type, 'touch /run/go; /opt/save; echo $?; flags', before);
+    const output = inReadOnlyRoot(type, 'touch /run/go; /opt/save-rehearsal; echo $?; flags', before);
     const reason = '/etc/immutafs/rehearsal is not a directory, the report is not saved on the disk';
     assert.is(output, `1\nmount ro superblock ro\nsave-rehearsal: ${reason}\n`);
   });
@@ -132,7 +135,7 @@ for (const type of ['ext4', 'xfs']) {
     save(`${title}: the report is saved on the disk below it`, () => {
       const output = inReadOnlyRoot(
         type,
-        `${mount}; touch /run/go; /opt/save; echo $?; flags; report 2>/dev/null || echo none; umount ${target}; report`,
+        `${mount}; touch /run/go; /opt/save-rehearsal; echo $?; flags; report 2>/dev/null || echo none; umount ${target}; report`,
       );
       const shown = target === '/etc' ? 'new' : 'none';
       assert.is(output, `0\nmount ro superblock ro\n${shown}\nnew\n`);

@@ -1,42 +1,14 @@
 import fs from 'node:fs';
-import path from 'node:path';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Mount, isBelow, mountTable, parseMountinfo } from '../../../../agent/facts/mounts/mountinfo.ts';
-
-const directory = path.join(import.meta.dirname, '../../../fixtures/mountinfo');
-const fixture = (name: string) => fs.readFileSync(path.join(directory, name), 'latin1');
+import { mountLine, mountLines, mountTables, mountinfoFixture } from '../../../harness/mountinfo.ts';
 
 const real = suite('real files');
-for (const [name, count, served] of [
-  [
-    'centos-7.3',
-    35,
-    {
-      '/': '60',
-      '/var/lib/rpm': '60',
-      '/boot': '72',
-      '/boot/grub2': '72',
-      '/bootx': '60',
-      '/home': '74',
-      '/home/akutz/2/x': '119',
-      '/proc/sys/fs/binfmt_misc/x': '116',
-      '/run/user/1000': '109',
-      '/run/user/10000': '23',
-    },
-  ],
-  ['rhel-8', 32, { '/': '93', '/boot/x': '114', '/var': '93', '/tmp': '93', '/sys/fs/cgroup/blkio': '38' }],
-  [
-    'centos-7.9-sealed',
-    32,
-    { '/': '36', '/var': '39', '/var/log': '39', '/run/immutafs/lower/log': '37', '/run/var': '38' },
-  ],
-  ['fedora-34', 28, { '/': '92', '/boot': '90', '/boot/efi/EFI': '103', '/tmp': '87' }],
-  ['debian-13', 12, { '/': '27', '/dev/shm': '30', '/dev/pts/0': '29', '/dev/null': '24', '/var': '27' }],
-] as const) {
+for (const [name, count, served] of mountTables) {
   real(name, () => {
-    const table = mountTable(fixture(name));
+    const table = mountTable(mountinfoFixture(name));
     assert.is(table.all.length, count);
     const found = Object.keys(served).map((each) => [each, String(table.serving(each)?.id)]);
     assert.equal(Object.fromEntries(found), served);
@@ -44,7 +16,7 @@ for (const [name, count, served] of [
 }
 
 real('every part of a line', () => {
-  const mount = parseMountinfo(fixture('centos-7.3')).find(({ id }) => id === 74);
+  const mount = parseMountinfo(mountinfoFixture('centos-7.3')).find(({ id }) => id === 74);
   assert.equal(mount, {
     id: 74,
     parent: 60,
@@ -66,34 +38,7 @@ real('/proc/self/mountinfo of the test', () => {
 real.run();
 
 const one = suite('one line');
-const line = (changes: Partial<Record<'optional' | 'target' | 'source' | 'rest' | 'root', string>>) => {
-  const { optional = '', target = '/x', source = 'src', rest = 'rw', root = '/' } = changes;
-  return `36 35 98:0 ${root} ${target} rw,noatime${optional} - ext3 ${source} ${rest}\n`;
-};
-for (const [title, text, expected] of [
-  ['no optional field', line({}), {}],
-  ['several optional fields', line({ optional: ' shared:1 master:2 propagate_from:3 unbindable' }), {}],
-  ['a space', line({ target: '/my\\040disk' }), { target: '/my disk' }],
-  [
-    'a tab, a newline, a backslash, a hash',
-    line({ target: '/\\011\\012\\134\\043' }),
-    { target: '/\t\n\\#' },
-  ],
-  ['an escaped backslash before digits', line({ target: '/\\134040' }), { target: '/\\040' }],
-  ['UTF-8', line({ target: '/\xc3\xa4' }), { target: '/ä' }],
-  ['UTF-8 with a byte that is a space in latin1', line({ target: '/voil\xc3\xa0' }), { target: '/voilà' }],
-  ['a form feed, which the kernel does not escape', line({ target: '/a\fb' }), { target: '/a\fb' }],
-  ['a carriage return', line({ target: '/a\rb' }), { target: '/a\rb' }],
-  ['no source', line({ source: '' }), { source: '' }],
-  ['a hyphen in the target', line({ target: '/a - b'.replaceAll(' ', '\\040') }), { target: '/a - b' }],
-  ['a hyphen as source', line({ source: '-' }), { source: '-' }],
-  ['a part of the file system', line({ root: '/sub//deleted' }), { root: '/sub//deleted' }],
-  [
-    'a comma in an escaped option',
-    line({ rest: 'rw,lowerdir=/a\\040b' }),
-    { superOptions: ['rw', 'lowerdir=/a b'] },
-  ],
-] as const) {
+for (const [title, text, expected] of mountLines) {
   one(title, () => {
     const [mount, ...others] = parseMountinfo(text);
     assert.equal(others, []);
@@ -116,10 +61,10 @@ for (const [title, text, said] of [
   ['nothing', '', 'mountinfo is empty'],
   ['an empty line', '\n', 'mountinfo line 1 is malformed'],
   ['no hyphen', '36 35 98:0 / / rw shared:1 ext3 src rw\n', 'mountinfo line 1 is malformed'],
-  ['a second line cut off', `${line({})}36 35 98:0 / /x`, 'mountinfo line 2 is malformed'],
-  ['a target that is no path', line({ target: 'x' }), 'mountinfo line 1 is malformed'],
-  ['an id that is no number', line({}).replace('36', 'a'), 'mountinfo line 1 is malformed'],
-  ['a number of 20 digits', line({}).replace('36', '9'.repeat(20)), 'mountinfo line 1 is malformed'],
+  ['a second line cut off', `${mountLine({})}36 35 98:0 / /x`, 'mountinfo line 2 is malformed'],
+  ['a target that is no path', mountLine({ target: 'x' }), 'mountinfo line 1 is malformed'],
+  ['an id that is no number', mountLine({}).replace('36', 'a'), 'mountinfo line 1 is malformed'],
+  ['a number of 20 digits', mountLine({}).replace('36', '9'.repeat(20)), 'mountinfo line 1 is malformed'],
   ['another kind of file', '<html>\n', 'mountinfo line 1 is malformed'],
 ] as const) {
   one(`refused: ${title}`, () => {

@@ -1,0 +1,98 @@
+/** Tests that the boot scripts read mountinfo, and find the mount that serves a path, as the agent does. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseMountinfo } from '../../agent/facts/mounts/mountinfo.ts';
+import { unescapeOctal } from '../../agent/lib/format.ts';
+import { mountLines, mountTables, mountinfoFixture } from '../harness/mountinfo.ts';
+import { persistScripts } from './persist.ts';
+import { runInSandbox } from './sandbox.ts';
+import { shells, withLibrary } from './shells.ts';
+
+/** Returns what the lines print after read_mounts has read the text. */
+function withMounts(shell: readonly [string, ...string[]], text: string, lines: string): string {
+  const script = `. /usr/libexec/immutafs/library.sh
+. /usr/libexec/immutafs/persist-rules.sh
+. /usr/libexec/immutafs/persist-checks.sh
+read_mounts
+${lines}`;
+  const files = { 'proc/self/mountinfo': text, script };
+  const { code, stdout, stderr } = runInSandbox({ shell, files, scripts: persistScripts, run: 'sh /script' });
+  assert.is(code, 0, stderr);
+  return stdout;
+}
+
+const printFields = `set -f
+IFS=$newline
+for line in $mounts; do
+  split_mount "$line"
+  printf '%s\\0' "$mount_id" "$mount_parent" "$mount_dev" "$mount_root" "$mount_target" "$mount_options" "$mount_type" \\
+    "$mount_source" "$mount_super"
+done
+set +f
+IFS=$blank`;
+
+/** Checks that the fields of all lines are those that the agent reads. @returns what the lines print afterwards */
+function assertSameFields(shell: readonly [string, ...string[]], text: string, lines = ''): string {
+  const fields = parseMountinfo(text).flatMap((mount) => [
+    ...[String(mount.id), String(mount.parent), mount.device, mount.root, mount.target],
+    ...[mount.options.join(','), mount.type, mount.source, mount.superOptions.join(',')],
+  ]);
+  const printed = withMounts(shell, text, `${printFields}\n${lines}`).split('\0');
+  const rest = printed.pop() ?? '';
+  assert.equal(printed.map(unescapeOctal), fields);
+  return rest;
+}
+
+for (const [name, shell] of Object.entries(shells)) {
+  const mounts = suite(`${name}: mounts`);
+  const find = (target: string, before = '', after = '') =>
+    withLibrary(
+      shell,
+      `mounts=$1; ${before}find_mount "$2"; printf "%s|%s|%s" "$mount_dev" "$mount_type" "$mount_options"; ${after}`,
+      [
+        '/ 1 0 1:1 / ro xfs',
+        '/a 2 1 1:2 / rw ext4',
+        '/a/b 3 2 1:3 / rw tmpfs',
+        '/a 4 2 1:4 / rw,nosuid overlay',
+        '/* 5 1 1:5 / rw xfs',
+      ]
+        .map((line) => `\n${line} s rw`)
+        .join('') + '\n',
+      target,
+    );
+  mounts('the topmost of two mounts; a mount point that is the beginning of another; no mount', () => {
+    assert.is(find('/a'), '1:4|overlay|rw,nosuid');
+    assert.is(find('/'), '1:1|xfs|ro');
+    assert.is(find('/*'), '1:5|xfs|rw');
+    for (const target of ['/b', '/a/', 'a', '']) assert.is(find(target), '||', target);
+  });
+  mounts('IFS and noglob stay as they are', () => {
+    const state = 'printf "|%s|" "$IFS"; case $- in *f*) echo noglob ;; esac';
+    assert.is(find('/a', 'IFS=:; set -f; ', state), '1:4|overlay|rw,nosuid|:|noglob\n');
+    assert.is(find('/a', 'IFS=:; ', state), '1:4|overlay|rw,nosuid|:|');
+  });
+  mounts('the time is linear: it was minutes for this table', () => {
+    const lines = `i=0; mounts='\n'
+      while [ $i -lt 2000 ]; do mounts="\${mounts}/mnt/of/a/rather/long/path/$i $i 0 1:$i / rw xfs s rw\n"; i=$((i + 1)); done
+      for i in 1 2 3; do find_mount /mnt/of/a/rather/long/path/1000; done; printf %s "$mount_dev"`;
+    const started = performance.now();
+    assert.is(withLibrary(shell, lines), '1:1000');
+    const seconds = (performance.now() - started) / 1000;
+    assert.ok(seconds < 15, `${seconds} s`);
+  });
+
+  mounts('the fields of unusual lines', () => {
+    assertSameFields(shell, mountLines.map(([, text]) => text).join(''));
+  });
+
+  for (const [file, , served] of mountTables) {
+    mounts(`the fields of ${file}, and the mounts that serve paths`, () => {
+      const text = mountinfoFixture(file);
+      const paths = Object.keys(served).join(' ');
+      const lines = `for path in ${paths}; do find_serving "$path"; echo "$path $mount_id"; done`;
+      const found = assertSameFields(shell, text, lines).trim().split('\n');
+      assert.equal(Object.fromEntries(found.map((each) => each.split(' '))), served);
+    });
+  }
+  mounts.run();
+}
