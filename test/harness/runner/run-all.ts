@@ -1,5 +1,7 @@
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { type Result, runFile } from './run-file.ts';
 import { Schedule, lanes, recordDurations, timeLimit } from './schedule.ts';
 import { type Selection, selectFiles } from './selection.ts';
@@ -86,25 +88,51 @@ async function repeatFailed(
   return unstable;
 }
 
+/**
+ * Runs the files in the lanes, and one more at a time in a further lane when the processors were idle for a while, as they are
+ * while all guests wait for something.
+ */
 async function inLanes(
   schedule: Schedule,
   run: (job: NonNullable<ReturnType<Schedule['take']>>) => Promise<void>,
 ): Promise<void> {
   let someEnded = Promise.withResolvers<undefined>();
+  const runJob = async (job: NonNullable<ReturnType<Schedule['take']>>) => {
+    await run(job);
+    schedule.done(job);
+    someEnded.resolve(undefined);
+    someEnded = Promise.withResolvers();
+  };
   const lane = async () => {
     while (!schedule.isEmpty) {
       const job = schedule.take();
-      if (job === undefined) {
-        await someEnded.promise;
-        continue;
-      }
-      await run(job);
-      schedule.done(job);
-      someEnded.resolve(undefined);
-      someEnded = Promise.withResolvers();
+      if (job === undefined) await someEnded.promise;
+      else await runJob(job);
     }
   };
-  await Promise.all(Array.from({ length: lanes }, lane));
+  const furtherLane = async () => {
+    while (!schedule.isEmpty) {
+      const before = os.cpus();
+      await Promise.race([setTimeout(idleSeconds * 1000, undefined, { ref: false }), ended]);
+      const job = idleShare(before, os.cpus()) < idleAtLeast ? undefined : schedule.take(1);
+      if (job !== undefined) await runJob(job);
+    }
+  };
+  const ended = Promise.all(Array.from({ length: lanes }, lane));
+  await Promise.all([ended, furtherLane()]);
+}
+
+/** A further file starts when the processors were idle for this share of so many seconds. */
+const idleAtLeast = 0.35;
+const idleSeconds = 10;
+
+/** @returns the share of the time between two calls of os.cpus() in which the processors were idle */
+export function idleShare(before: readonly os.CpuInfo[], after: readonly os.CpuInfo[]): number {
+  const sum = (cpus: readonly os.CpuInfo[], times: (cpu: os.CpuInfo) => number[]) =>
+    cpus.flatMap(times).reduce((total, each) => total + each, 0);
+  const since = (times: (cpu: os.CpuInfo) => number[]) => sum(after, times) - sum(before, times);
+  const all = since((cpu) => Object.values(cpu.times));
+  return all > 0 ? since((cpu) => [cpu.times.idle]) / all : 0;
 }
 
 /** Describes the result of a file: for a failed file with its whole output, for a passed file without. */

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { inTemporaryDirectory, writeFiles } from '../temporary.ts';
+import { idleShare } from './run-all.ts';
 import { type Job, Schedule, durationsFile, recordDurations, warmFile } from './schedule.ts';
 import { type Selection, selectFiles } from './selection.ts';
 
@@ -99,6 +100,26 @@ schedule(
     assert.is(jobs.take()?.file, busy[3]);
   },
 );
+
+schedule('while the processors are idle, one more busy file runs, which may be a guest', () => {
+  const files = ['a', 'b', 'c', 'd'].map((name) => `test/vm/matrix/${name}.test.ts`);
+  const jobs = new Schedule('/nowhere', files);
+  const usual = [jobs.take(), jobs.take(), jobs.take(), jobs.take()];
+  assert.equal(
+    usual.map((job) => job?.file),
+    [...files.slice(0, 3), undefined],
+  );
+  assert.is(jobs.take(1)?.file, files[3]);
+});
+
+schedule('the idle share of the time between two measurements', () => {
+  const cpu = (user: number, idle: number) => ({
+    ...{ model: '', speed: 0 },
+    times: { user, nice: 0, sys: 0, idle, irq: 0 },
+  });
+  assert.is(idleShare([cpu(10, 10), cpu(0, 0)], [cpu(20, 40), cpu(60, 0)]), 0.3);
+  assert.is(idleShare([cpu(10, 10)], [cpu(10, 10)]), 0);
+});
 
 schedule('the files whose log servers have the same port do not run at once', () => {
   const files = ['guide', 'guide-fleet', 'update'].map((name) => `test/vm/long/${name}.test.ts`);

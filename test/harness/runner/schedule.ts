@@ -107,9 +107,12 @@ export class Schedule {
     return this.#waiting.length === 0;
   }
 
-  /** @returns the next file that may start now, or undefined */
-  take(): Job | undefined {
-    const busy = this.#waiting.findIndex((job) => !job.waits && this.#mayStart(job));
+  /**
+   * @param more how many busy files and guests may run beyond the usual number
+   * @returns the next file that may start now, or undefined
+   */
+  take(more = 0): Job | undefined {
+    const busy = this.#waiting.findIndex((job) => !job.waits && this.#mayStart(job, more));
     const index = busy >= 0 ? busy : this.#waiting.findIndex(({ waits }) => waits);
     const [job] = index < 0 ? [] : this.#waiting.splice(index, 1);
     if (job?.guest === true) this.#guests += 1;
@@ -125,12 +128,12 @@ export class Schedule {
     if (file === warmFile) this.#warming = false;
   }
 
-  #mayStart({ file, guest }: Job): boolean {
-    if (this.#busy === busyAtOnce) return false;
+  #mayStart({ file, guest }: Job, more: number): boolean {
+    if (this.#busy >= busyAtOnce + more) return false;
     if (this.#logPortTaken && withLogPort.has(file)) return false;
     if (!guest || file === warmFile) return true;
     const othersWait = this.#waiting.some((job) => !job.guest);
-    return !this.#warming && this.#guests < (othersWait ? guestsAtOnce : busyAtOnce);
+    return !this.#warming && this.#guests < (othersWait ? guestsAtOnce : busyAtOnce) + more;
   }
 }
 
