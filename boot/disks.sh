@@ -2,6 +2,9 @@
 # Finds mounts, the disks under a block device or a mount, and their read-only state; udev's data.
 # propagate-readonly, which udev runs for every device-mapper device, reads only this file.
 
+newline='
+'
+
 # Adds "name:read-only:evidence " to disks for every disk under the block device with the sysfs directory $1, through
 # partitions and stacks of device-mapper and md (Documentation/ABI/testing/sysfs-block). $2, only in a recursive call:
 # `stack` if the content of a device above may differ from that of the disk.

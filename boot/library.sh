@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# The library of the boot scripts: every script begins with this file, which reads the other four. POSIX sh, in dash, bash
+# The library of the boot scripts: every script begins with this file, which reads the files at its end. POSIX sh, in dash, bash
 # and busybox. Starts no process unless a comment says so, because it runs in the initramfs.
 #
 # Every function returns its results in the variables that its comment names. Variables that only one function uses begin
@@ -9,8 +9,6 @@ IMMUTAFS_VERSION=0.1.0
 # In the C locale, a range such as A-Z is a range of bytes.
 LC_ALL=C
 blank=' 	
-'
-newline='
 '
 
 warnings=''
@@ -134,13 +132,17 @@ decide_mode() {
 
 # --- units -------------------------------------------------------------------------------------------
 
-# Sets escaped to a path in the form of a unit name (systemd-escape(1)). Starts no process for ordinary paths.
+# Sets escaped to a path in the form of a unit name (systemd-escape(1)). Starts a process only for a path with other characters
+# than those of OVERLAY and PERSIST.
 escape_path() { # $1: absolute path
-  case $1 in
-    *[!A-Za-z0-9/_.-]* | */.* | *//* | */) escaped=$(systemd-escape --path "$1") ;;
+  case $1/ in
+    *[!A-Za-z0-9/:_.+@-]* | *//* | */./* | */../*) escaped=$(systemd-escape --path "$1") ;;
     *)
       replace "${1#/}" - '\x2d'
       replace "$replaced" / -
+      replace "$replaced" + '\x2b'
+      replace "$replaced" @ '\x40'
+      case $replaced in .*) replaced='\x2e'${replaced#.} ;; esac
       escaped=$replaced
       ;;
   esac
@@ -153,6 +155,8 @@ parts=/usr/libexec/immutafs
 . "$parts/disks.sh"
 # shellcheck source=boot/fstab.sh
 . "$parts/fstab.sh"
+# shellcheck source=boot/tables.sh
+. "$parts/tables.sh"
 # shellcheck source=boot/config.sh
 . "$parts/config.sh"
 # shellcheck source=boot/boot-env.sh

@@ -42,19 +42,6 @@ is_overlay_path() { # $1: path
   case " $conf_OVERLAY " in *" $1 "* | *" $1:"*) ;; *) return 1 ;; esac
 }
 
-# Whether a path can never get an overlay; sets why. The reasons are those of agent/config/overlay-paths.ts.
-is_refused() { # $1: path
-  case $1 in
-    /) why='the whole system would be writable: name the directories that programs write to' ;;
-    /usr) why='it holds the programs of the system: name a directory below it, such as /usr/local' ;;
-    /boot | /boot/*) why='the next boot starts from it: change it in maintenance mode' ;;
-    /dev | /dev/* | /proc | /proc/* | /sys | /sys/*) why='the kernel provides it: it is not on the system disk' ;;
-    /run | /run/*) why='it is in RAM: it is writable without an overlay' ;;
-    /var | /var/*) why='it is writable without this key: /var has an overlay of its own' ;;
-    *) return 1 ;;
-  esac
-}
-
 # Whether a component of a path is a symbolic link; sets why. An overlay there would be mounted elsewhere.
 has_link() { # $1: root; $2: path
   walked='' to_walk=${2#/}/
@@ -131,19 +118,15 @@ $above "}
 
 # Whether a mount unit other than those of fstab mounts a file system on a path; sets state and why.
 has_mount_unit() { # $1: root; $2: path
-  replace "${2#/}" - '\x2d'
-  replace "$replaced" / -
-  replace "$replaced" + '\x2b'
-  replace "$replaced" @ '\x40'
-  case $replaced in .*) replaced='\x2e'${replaced#.} ;; esac
-  set -- "$1/etc/systemd/system/$replaced.mount" "$1/usr/lib/systemd/system" "$1/etc/systemd/system" "$2"
+  escape_path "$2"
+  set -- "$1/etc/systemd/system/$escaped.mount" "$1/usr/lib/systemd/system" "$1/etc/systemd/system" "$2"
   if [ -e "$1" ] || [ -L "$1" ]; then
     ! is_masked "$1" || return 1
   else
-    [ -L "$2/local-fs.target.wants/$replaced.mount" ] || [ -L "$3/local-fs.target.wants/$replaced.mount" ] || return 1
+    [ -L "$2/local-fs.target.wants/$escaped.mount" ] || [ -L "$3/local-fs.target.wants/$escaped.mount" ] || return 1
   fi
   case $4 in
     /tmp) state=unneeded why='tmp.mount mounts a tmpfs on /tmp, which is in RAM' ;;
-    *) state=failed why="$replaced.mount mounts a file system on $4: write the mount as a line in /etc/fstab" ;;
+    *) state=failed why="$escaped.mount mounts a file system on $4: write the mount as a line in /etc/fstab" ;;
   esac
 }

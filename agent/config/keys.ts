@@ -34,17 +34,21 @@ export interface Config {
 export interface Key {
   /** The text in the manual page. */
   meaning: string;
+  /** The comment in packaging/immutafs.conf. */
+  comment: string;
   /**
    * When a change takes effect: at the next boot, with the next initramfs, or at the next check and the next start of the
    * forwarder.
    */
   from: 'boot' | 'initramfs' | 'check';
   initial: string;
-  /** The description of valid values in messages, identical to the description in boot/config.sh. */
+  /** The description of valid values in messages. */
   wanted: string;
   good: (value: string) => boolean;
   /** For a list of which one bad item must not drop the others: whether an item is valid. */
   goodItem?: (item: string) => boolean;
+  /** The values, if only these are valid; for a list of paths, the options of an item. boot/tables.sh has them, too. */
+  words?: readonly string[];
 }
 
 /** Whether a value is UTF-8. A path that is not UTF-8 would be opened under a different name. */
@@ -53,27 +57,53 @@ const absolutePath = (value: string) => value === '' || (/^\/[^\0]*$/.test(value
 const percent = (value: string) => /^[1-9][0-9]?%$|^100%$/.test(value);
 const forwardUrl =
   /^(relp|relp\+tls|syslog\+tcp|syslog\+tls|syslog\+udp|journal\+http|journal\+https):\/\/[^\s/]+\/?$/;
-const mountOption = /^(nosuid|nodev|noexec|noatime|relatime)$/;
+const mountOptions = ['nosuid', 'nodev', 'noexec', 'noatime', 'relatime'];
 /** Paths that need no quoting in units and in mount options. */
 const plainPath = /^(\/|(\/(?!\.\.?(\/|$))[A-Za-z0-9._+@-]+)+)$/;
-const overlayOption = /^(noexec|noatime|relatime|suid|dev)$/;
-const persistOption = /^(exec|suid|dev|autostart|maintenance)$/;
-const scratchOption = /^(exec|suid|dev|required|empty|copy)$/;
-const restriction = /^(noexec|nosuid|nodev)$/;
+const scratchOptions = ['exec', 'suid', 'dev', 'required', 'empty', 'copy'];
+const restrictions = ['noexec', 'nosuid', 'nodev'];
 const number = /^[1-9][0-9]{0,8}$/;
+
+/** What the item `strict` of MOUNT_OPTIONS stands for. */
+export const strictItems: readonly string[] = [
+  '/dev:noexec,nosuid',
+  ...['/run', '/dev/shm', '/run/user/*', '/var', '/var/tmp', '/var/log', '/tmp', '/home'].map(
+    (target) => `${target}:noexec,nosuid,nodev`,
+  ),
+];
+
+/** The rule of a key that has one of these values. */
+function oneOf(...values: string[]): Pick<Key, 'wanted' | 'good' | 'words'> {
+  const wanted = `${values.slice(0, -1).join(', ')} or ${values.at(-1)}`;
+  return { wanted, good: (value) => values.includes(value), words: values };
+}
+
+/** The rule of a list of items. */
+function listOf(goodItem: (item: string) => boolean): Pick<Key, 'good' | 'goodItem'> {
+  return { good: (value) => words(value).every(goodItem), goodItem };
+}
+
+/** The rule of a list of paths, each of which may have options. */
+function pathsWith(...options: string[]): Pick<Key, 'wanted' | 'good' | 'goodItem' | 'words'> {
+  const wanted = `a path of letters, digits and . _ + @ -, then optionally : and any of ${options.join(', ')}`;
+  return { wanted, ...listOf((item) => isPathWithOptions(item, options)), words: options };
+}
 
 /** The keys, in the order of the manual page. */
 export const keys: Record<keyof Config, Key> = {
   MODE: {
     meaning:
       'The mode of a boot. auto: sealed if the host made the disk under / read-only; otherwise maintenance, where /var is on the disk, so that updates persist. sealed: always an overlay on /var; if the disk is writable, only the guest itself keeps it read-only. off: no overlay. The kernel argument immutafs=auto|sealed|off overrides this key.',
+    comment:
+      'auto: sealed if the host made the disk under / read-only, otherwise maintenance (/var is on the disk). sealed: always an overlay on /var. off: no overlay. The kernel argument immutafs=auto|sealed|off overrides this key.',
     from: 'boot',
     initial: 'auto',
-    wanted: 'auto, sealed or off',
-    good: (v) => /^(auto|sealed|off)$/.test(v),
+    ...oneOf('auto', 'sealed', 'off'),
   },
   VAR_SIZE: {
     meaning: 'The maximum size of the upper layer of /var in memory.',
+    comment:
+      'The maximum size of the upper layer of /var in memory: 1% to 100%, or a number followed by m or g.',
     from: 'boot',
     initial: '25%',
     wanted: '1% to 100%, or a number followed by m or g',
@@ -81,6 +111,8 @@ export const keys: Record<keyof Config, Key> = {
   },
   VAR_INODES: {
     meaning: 'The maximum number of files (inodes) in the upper layer of /var.',
+    comment:
+      'The maximum number of files (inodes) in the upper layer of /var: a number of at least 1000, optionally followed by k or m.',
     from: 'boot',
     initial: '200k',
     wanted: 'a number of at least 1000, optionally followed by k or m',
@@ -88,34 +120,36 @@ export const keys: Record<keyof Config, Key> = {
   },
   VAR_OPTIONS: {
     meaning: 'Mount options of the overlay on /var, separated by commas.',
+    comment: 'Mount options of /var: any of nosuid, nodev, noexec, noatime, relatime, separated by commas.',
     from: 'boot',
     initial: 'nosuid,nodev',
-    wanted: 'one or more of nosuid, nodev, noexec, noatime, relatime',
-    good: (v) => v === '' || v.split(',').every((word) => mountOption.test(word)),
+    wanted: `one or more of ${mountOptions.join(', ')}`,
+    good: (v) => v === '' || v.split(',').every((word) => mountOptions.includes(word)),
+    words: mountOptions,
   },
   OVERLAY: {
     meaning:
       'Directories of the system disk, besides /var, that are writable in a sealed boot: each gets an overlay whose upper layer shares the tmpfs and the limits of /var, so that changes are discarded at every reboot. After a colon follow options of the overlay, separated by commas: noexec, noatime, relatime, and suid and dev, which take back the defaults nosuid and nodev. Example: /opt/agent:noexec /root. /, /usr, /boot, /dev, /proc, /sys, /run and everything below /boot, /dev, /proc, /sys and /run are refused, as are /var and everything below it, which are writable without this key. An overlay on /etc is permitted; what root writes there takes effect until the reboot.',
+    comment:
+      'Further directories of the system disk that are writable in a sealed boot and are reset at every reboot, each as PATH or PATH:OPTION,OPTION with any of noexec, noatime, relatime, suid, dev. Example: /opt/agent:noexec /root',
     from: 'boot',
     initial: '',
-    wanted:
-      'a path of letters, digits and . _ + @ -, then optionally : and any of noexec, noatime, relatime, suid, dev',
-    good: (v) => words(v).every((item) => isPathWithOptions(item, overlayOption)),
-    goodItem: (item) => isPathWithOptions(item, overlayOption),
+    ...pathsWith('noexec', 'noatime', 'relatime', 'suid', 'dev'),
   },
   PERSIST: {
     meaning:
       'Directories that are kept across reboots: each is a directory of PERSIST_STORE, mounted over its path. At its first use, the content of the system disk is copied into the store. The mounts have nosuid, nodev and noexec. After a colon follow options, separated by commas: exec, suid and dev take these defaults back; autostart permits a path that is not known to be data, which is refused otherwise: programs may be started from it, or it may grant access (/etc, /opt, /usr, /home, /var/spool/cron, /var/lib/sss, the package databases and the like; docs/writable-paths.md). Root in a sealed boot can write there what runs as root in later boots, so a path with autostart is mounted in sealed boots only: in maintenance, when the disk is writable, and in a rehearsal, the content of the disk is visible there. maintenance mounts it in these boots, too; what was written there can then change the system disk permanently. Example: /var/lib/pgsql /var/spool/cron:autostart.',
+    comment:
+      'Directories that are kept across reboots, each as PATH or PATH:OPTION,OPTION with any of exec, suid, dev, autostart, maintenance. Example: /var/lib/pgsql /var/spool/cron:autostart',
     from: 'boot',
     initial: '',
-    wanted:
-      'a path of letters, digits and . _ + @ -, then optionally : and any of exec, suid, dev, autostart, maintenance',
-    good: (v) => words(v).every((item) => isPathWithOptions(item, persistOption)),
-    goodItem: (item) => isPathWithOptions(item, persistOption),
+    ...pathsWith('exec', 'suid', 'dev', 'autostart', 'maintenance'),
   },
   PERSIST_STORE: {
     meaning:
       'The directory that holds the content of PERSIST. It must be on a disk that the host leaves writable, belong to root and have the mode 0700. Empty: nothing is kept.',
+    comment:
+      'The directory on a writable data disk that holds the content of PERSIST. It belongs to root and has the mode 0700.',
     from: 'boot',
     initial: '',
     wanted: 'an absolute path of letters, digits and . _ + @ -',
@@ -124,16 +158,20 @@ export const keys: Record<keyof Config, Key> = {
   SCRATCH: {
     meaning:
       'Directories that are on SCRATCH_DEVICE in a sealed boot and not in memory. Their content is discarded at every reboot. Each is an overlay over the directory of the system disk, with nosuid, nodev and noexec. After a colon follow options, separated by commas: exec, suid and dev take these defaults back; empty begins with an empty directory without an overlay (/var/lib/containers); copy begins with a copy of the directory of the system disk; required makes the path read-only if the device cannot be used, where it would otherwise be in memory, with the limits of /var. Example: /var/cache/app /var/lib/containers:empty,exec,suid,dev.',
+    comment:
+      'Directories on SCRATCH_DEVICE, each as PATH or PATH:OPTION,OPTION with any of exec, suid, dev, required, and empty or copy. Their content is discarded at every reboot. Example: /var/cache/app /var/lib/containers:empty,exec,suid,dev',
     from: 'boot',
     initial: '',
     wanted:
       'a path of letters, digits and . _ + @ -, then optionally : and any of exec, suid, dev, required, and empty or copy',
-    good: (v) => words(v).every(isScratchItem),
-    goodItem: isScratchItem,
+    ...listOf(isScratchItem),
+    words: scratchOptions,
   },
   SCRATCH_DEVICE: {
     meaning:
       'The disk or partition for SCRATCH. Every sealed boot opens it with dm-crypt and a random key, which is only in memory, and makes a new file system on it. Only a device that prepare --scratch-device has marked for this guest is used. Empty: the paths of SCRATCH are in memory.',
+    comment:
+      'The disk or partition for SCRATCH, a link in /dev/disk/by-id/. Every sealed boot formats it, with a new random key. Mark it with: immutafs-agent prepare --apply --scratch-device',
     from: 'boot',
     initial: '',
     wanted: 'a link in /dev/disk/by-id/ that begins with virtio-, scsi-, wwn- or nvme-',
@@ -142,38 +180,44 @@ export const keys: Record<keyof Config, Key> = {
   MOUNT_OPTIONS: {
     meaning:
       'Mount options that a sealed boot adds before services start, each as path:option,option with options of noexec, nosuid, nodev. A path that is not a mount point is first bound to itself. A path with a symbolic link in it gets no options; name the directory itself. /run/user/* stands for the directory of each user who logs in. On RHEL 7, these directories then share one tmpfs, limited to 10% of the memory for all users together, and logind runs without CAP_SYS_ADMIN: it logs an error at each logout, graphical sessions that receive their graphics device from logind (Wayland) do not start, and RemoveIPC= does not remove System V IPC objects. The item strict stands for noexec, nosuid and nodev on /dev, /dev/shm, /run, /run/user/*, /var, /var/tmp, /var/log, /tmp and /home (device files remain usable on /dev): then no file system is both writable and executable, unless another is mounted. The check mount-options verifies the result. Empty: no options are added.',
+    comment:
+      'Mount options that a sealed boot adds: path:option,option with any of noexec, nosuid, nodev. A path that is not a mount point is bound to itself. The item strict stands for all options on /dev, /dev/shm, /run, /run/user/*, /var, /var/tmp, /var/log, /tmp and /home, so that no file system is both writable and executable.',
     from: 'boot',
     initial: '/dev/shm:noexec,nosuid,nodev /var/tmp:noexec,nosuid,nodev /var/log:noexec,nosuid,nodev',
     wanted: 'strict, or a path of letters, digits and . _ + @ -, then : and any of noexec, nosuid, nodev',
-    good: (v) => words(v).every(isMountOptionsItem),
-    goodItem: isMountOptionsItem,
+    ...listOf(isMountOptionsItem),
+    words: restrictions,
   },
   SEED: {
     meaning:
       'What cloud-init may configure a sealed guest from. none: from nothing; the units of cloud-init are masked. host: from a seed (data source NoCloud) on the one device with the label cidata that the host made read-only: a CD-ROM drive of the hypervisor, or a disk by the same evidence as the system disk. A seed on any other device is not read, and if several devices are acceptable, none is used. No other data source is searched. What cloud-init writes to /etc is on an overlay in RAM, which becomes read-only when cloud-init has finished, also if OVERLAY names /etc. In maintenance mode, cloud-init is masked, so that the disk does not get the identity of one guest. Without cloud-init, the boot itself writes host name, SSH host keys and network files from the directory immutafs of the seed to /etc (docs/images.md). The check seed-genuine verifies the result.',
+    comment:
+      'What cloud-init may configure a sealed guest from. none: nothing. host: a seed on a device that the host made read-only.',
     from: 'boot',
     initial: 'none',
-    wanted: 'none or host',
-    good: (v) => /^(none|host)$/.test(v),
+    ...oneOf('none', 'host'),
   },
   ON_FAILURE: {
     meaning:
       'What a sealed boot does if /var cannot be assembled. degraded: the boot continues, and /var is read-only, or empty if the file system on the disk cannot be read; if the device of /var in fstab does not exist, systemd itself stops in an emergency shell. emergency: the boot stops in an emergency shell. poweroff: the guest powers off.',
+    comment:
+      'What a sealed boot does if /var cannot be assembled: degraded (continue without it), emergency (a shell) or poweroff.',
     from: 'boot',
     initial: 'degraded',
-    wanted: 'degraded, emergency or poweroff',
-    good: (v) => /^(degraded|emergency|poweroff)$/.test(v),
+    ...oneOf('degraded', 'emergency', 'poweroff'),
   },
   ON_IMPOSTOR: {
     meaning:
       'What the initramfs does if the root file system is mounted from an impostor: a disk that carries the identity (UUID, label, volume group, array) of the disk that the host made read-only, and is another disk. Root may have written it in an earlier boot. poweroff: the guest powers off. emergency: the boot stops in an emergency shell, and the guest powers off when the shell ends. The value comes from the copy of this file in the initramfs, since the mounted file may be the impostor’s. The kernel argument immutafs=off boots without the check.',
+    comment:
+      "What the initramfs does if the root file system is mounted from a disk that poses as the disk that the host made read-only: poweroff or emergency (a shell). Takes effect with the next initramfs, which contains a copy of this file, because the mounted file may be the impostor's.",
     from: 'initramfs',
     initial: 'poweroff',
-    wanted: 'poweroff or emergency',
-    good: (v) => /^(poweroff|emergency)$/.test(v),
+    ...oneOf('poweroff', 'emergency'),
   },
   REQUIRE_READONLY: {
     meaning: 'Paths that must be read-only. A path that does not exist is skipped.',
+    comment: 'Paths that must be read-only, separated by spaces. A path that does not exist is skipped.',
     from: 'check',
     initial: '/ /boot',
     wanted: 'absolute paths, a space between them',
@@ -182,6 +226,7 @@ export const keys: Record<keyof Config, Key> = {
   REQUIRE_OPTIONS: {
     meaning:
       'Mount options that each path, and each writable file system mounted below it, must have. A path that does not exist is skipped.',
+    comment: 'Required mount options: path:option,option with any of noexec, nosuid, nodev, ro.',
     from: 'check',
     initial: '/home:noexec,nosuid,nodev /tmp:noexec,nosuid,nodev',
     wanted: 'path:option,option with options of noexec, nosuid, nodev, ro, a space between them',
@@ -192,23 +237,26 @@ export const keys: Record<keyof Config, Key> = {
   FOREIGN_PROGRAMS: {
     meaning:
       'What the check foreign-programs does if a process runs a program, or has mapped a library, that did not come from a disk that the host made read-only. warn: the check warns, and the verdict does not change. fail: the check is required. off: processes are not examined.',
+    comment:
+      'If a process runs a program or a library that did not come from a disk that the host made read-only: warn, fail (the verdict of `status` becomes failed) or off (processes are not examined).',
     from: 'check',
     initial: 'warn',
-    wanted: 'warn, fail or off',
-    good: (v) => /^(warn|fail|off)$/.test(v),
+    ...oneOf('warn', 'fail', 'off'),
   },
   FOREIGN_PROGRAMS_ALLOW: {
     meaning:
       'Files and directories outside the sealed disk from which programs may run, for the check foreign-programs: a file, or everything below a directory. A deleted file and a file of another mount namespace are not covered, because such a file can have any path. /memfd:NAME covers files in memory with this name, which the process itself chooses. closure:UNIT and closure:PATH cover the memory for closures of libffi before version 3.4 (tuned on RHEL 7), an unlinked file that is mapped executable and writable, in the processes of a service or of a program of the sealed disk; PATH is the target of /proc/PID/exe. Example: /home/app/bin /memfd:libffi closure:tuned.service.',
+    comment:
+      'Files and directories outside the sealed disk from which programs may run, separated by spaces. /memfd:NAME stands for files in memory with this name, closure:UNIT and closure:PATH for the memory for closures of libffi in the processes of a service or of a program. Example: /home/app/bin closure:tuned.service',
     from: 'check',
     initial: '',
     wanted: 'an absolute path, or closure: and an absolute path or the name of a service or scope',
-    good: (v) => words(v).every(isAllowedProgram),
-    goodItem: isAllowedProgram,
+    ...listOf(isAllowedProgram),
   },
   USAGE_WARN: {
     meaning:
       'The usage of the upper layer of /var, in bytes or in inodes, at which the check var-usage warns.',
+    comment: 'The usage of the upper layer of /var, in bytes or inodes, at which the check warns.',
     from: 'check',
     initial: '80%',
     wanted: '1% to 100%',
@@ -216,6 +264,7 @@ export const keys: Record<keyof Config, Key> = {
   },
   USAGE_FAIL: {
     meaning: 'The usage at which the check var-usage fails.',
+    comment: 'The usage at which the check fails.',
     from: 'check',
     initial: '95%',
     wanted: '1% to 100%',
@@ -224,6 +273,8 @@ export const keys: Record<keyof Config, Key> = {
   PROMETHEUS_FILE: {
     meaning:
       "A file that immutafs-check.timer updates for node_exporter's textfile collector, in the collector's directory and with the suffix .prom. The directory must exist; it may belong to another user. A symbolic link on the path is followed only if root owns the link and the directory that holds it, and no other user can replace the link; with any other link the file is not written, and the check logs a warning. Empty: no file.",
+    comment:
+      'A file that immutafs-check.timer updates for node_exporter: a path in the directory of its textfile collector, with the suffix .prom. The directory may belong to another user. If the path has a symbolic link that a user other than root can replace, the file is not written, and the check logs a warning. Empty: no file.',
     from: 'check',
     initial: '',
     wanted: 'an absolute path that ends in .prom',
@@ -232,6 +283,8 @@ export const keys: Record<keyof Config, Key> = {
   FORWARD: {
     meaning:
       'The log servers that receive the journal. With acknowledgement: relp, relp+tls, journal+http, journal+https. Best effort: syslog+tcp, syslog+tls, syslog+udp. Empty: the journal is not forwarded and is lost at the next boot.',
+    comment:
+      'The log server that receives the journal, as PROTOCOL://HOST:PORT. With acknowledgement: relp, relp+tls, journal+http, journal+https. Best effort: syslog+tcp, syslog+tls, syslog+udp. Empty: the journal is lost at the next boot.',
     from: 'check',
     initial: '',
     wanted:
@@ -241,6 +294,8 @@ export const keys: Record<keyof Config, Key> = {
   FORWARD_FILES: {
     meaning:
       'The log files that are forwarded together with the journal, because they are not in it. *, ? and […] match within a name; ** is not supported. A pattern leaves out directories, FIFOs, links and whatever else is no regular file; a path without a pattern must be a regular file. Files that rotation renames or copies are followed; compressed files (.gz, .xz, .bz2, .zst, .lz4, .Z) are left out. The user immutafs-forward must be able to read the files; the step audit of prepare permits it for the audit trail. Empty: only the journal.',
+    comment:
+      'The log files that are forwarded together with the journal, because they are not in it: absolute paths, in which *, ? and [...] match within a name, and leave out what is no regular file. The user immutafs-forward must be able to read them; for the audit trail, the step audit of `immutafs-agent prepare` permits it. Empty: only the journal.',
     from: 'check',
     initial: '/var/log/audit/audit.log',
     wanted: 'absolute paths without .. and **, a space between them',
@@ -250,6 +305,8 @@ export const keys: Record<keyof Config, Key> = {
   FORWARD_STATE: {
     meaning:
       'The directory in which the forwarder remembers what the server has acknowledged. With the default, forwarding begins in each boot with its first entry. With a directory on a data disk that stays writable, a journal and log files that are kept on data disks are continued after a reboot. The directory must exist and belong to the user immutafs-forward; with SELinux, the boot sets its label. Letters, digits and . _ / + @ : - are allowed.',
+    comment:
+      'The directory in which the forwarder remembers what the server has acknowledged. On a data disk that stays writable, a journal and log files that are kept on data disks are continued after a reboot. It must belong to immutafs-forward.',
     from: 'boot',
     initial: '/run/immutafs/forward',
     wanted: 'an absolute path of letters, digits and . _ / + @ : -',
@@ -258,6 +315,8 @@ export const keys: Record<keyof Config, Key> = {
   FORWARD_CA: {
     meaning:
       "TLS: the file with the certificate of the authority that signed the server's certificate. Empty: the authorities of this system. An invalid value of FORWARD or FORWARD_*, or an invalid line in the configuration, stops the forwarder with an error.",
+    comment:
+      "TLS: the file with the certificate of the authority that signed the server's certificate. Empty: the authorities of this system. An invalid value of FORWARD or FORWARD_*, or an invalid line, stops the forwarder with an error.",
     from: 'check',
     initial: '',
     wanted: 'an absolute path',
@@ -265,6 +324,7 @@ export const keys: Record<keyof Config, Key> = {
   },
   FORWARD_CERT: {
     meaning: "TLS: the file with this guest's certificate, if the server requires one.",
+    comment: "TLS: the file with this guest's certificate, if the server requires one.",
     from: 'check',
     initial: '',
     wanted: 'an absolute path',
@@ -272,6 +332,8 @@ export const keys: Record<keyof Config, Key> = {
   },
   FORWARD_KEY: {
     meaning:
+      'TLS: the file with the private key of FORWARD_CERT. Only root and the user immutafs-forward may read it.',
+    comment:
       'TLS: the file with the private key of FORWARD_CERT. Only root and the user immutafs-forward may read it.',
     from: 'check',
     initial: '',
@@ -281,6 +343,8 @@ export const keys: Record<keyof Config, Key> = {
   FORWARD_PEER: {
     meaning:
       "TLS: the name in the server's certificate, if it is not the host of FORWARD; or the certificate's fingerprint (SHA256:AA:BB:...), which needs no authority.",
+    comment:
+      "TLS: the name in the server's certificate, if it is not the host of FORWARD; or its fingerprint: SHA256:AA:BB:...",
     from: 'check',
     initial: '',
     wanted: 'a name, or SHA256: or SHA1: and a fingerprint',
@@ -312,21 +376,21 @@ function isAllowedProgram(value: string): boolean {
   );
 }
 
-/** Whether the value is PATH or PATH:OPTION,OPTION with options that `option` accepts. */
-function isPathWithOptions(value: string, option: RegExp): boolean {
+/** Whether the value is PATH or PATH:OPTION,OPTION. @param allowed the options that are allowed */
+function isPathWithOptions(value: string, allowed: readonly string[]): boolean {
   const [, path = '', options] = /^([^:]*)(?::(.*))?$/.exec(value) ?? [];
-  return plainPath.test(path) && (options?.split(',').every((each) => option.test(each)) ?? true);
+  return plainPath.test(path) && (options?.split(',').every((each) => allowed.includes(each)) ?? true);
 }
 
 function isScratchItem(item: string): boolean {
   const options = itemOptions(item);
-  return isPathWithOptions(item, scratchOption) && !(options.includes('empty') && options.includes('copy'));
+  return isPathWithOptions(item, scratchOptions) && !(options.includes('empty') && options.includes('copy'));
 }
 
 function isMountOptionsItem(item: string): boolean {
   if (item === 'strict') return true;
   return (
-    item.includes(':') && isPathWithOptions(item.replace(/^\/run\/user\/\*:/, '/run/user:'), restriction)
+    item.includes(':') && isPathWithOptions(item.replace(/^\/run\/user\/\*:/, '/run/user:'), restrictions)
   );
 }
 

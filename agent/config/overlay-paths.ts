@@ -48,19 +48,25 @@ export function resetDirectories(config: Pick<Config, 'OVERLAY' | 'SEED'>): stri
   return ['/var', ...writableOverlays(config)];
 }
 
-/**
- * Returns the reason why a path of OVERLAY can never get an overlay. boot/overlay-paths.sh refuses the same paths
- * (both are tested with test/fixtures/config/refused-overlays.json).
- */
-export function overlayRefusal(target: string): string | undefined {
-  return refusals.find(([pattern]) => pattern.test(target))?.[1];
+/** The paths of OVERLAY that can never get an overlay. boot/tables.sh has them, too. */
+export const overlayRefusals: readonly { path: string; below: boolean; why: string }[] = [
+  refusal('/', 'the whole system would be writable: name the directories that programs write to'),
+  refusal('/usr', 'it holds the programs of the system: name a directory below it, such as /usr/local'),
+  refusal('/boot', 'the next boot starts from it: change it in maintenance mode', true),
+  ...['/dev', '/proc', '/sys'].map((path) =>
+    refusal(path, 'the kernel provides it: it is not on the system disk', true),
+  ),
+  refusal('/run', 'it is in RAM: it is writable without an overlay', true),
+  refusal('/var', 'it is writable without this key: /var has an overlay of its own', true),
+];
+
+function refusal(path: string, why: string, below = false): { path: string; below: boolean; why: string } {
+  return { path, below, why };
 }
 
-const refusals: readonly (readonly [RegExp, string])[] = [
-  [/^\/$/, 'the whole system would be writable: name the directories that programs write to'],
-  [/^\/usr$/, 'it holds the programs of the system: name a directory below it, such as /usr/local'],
-  [/^\/boot(\/|$)/, 'the next boot starts from it: change it in maintenance mode'],
-  [/^\/(dev|proc|sys)(\/|$)/, 'the kernel provides it: it is not on the system disk'],
-  [/^\/run(\/|$)/, 'it is in RAM: it is writable without an overlay'],
-  [/^\/var(\/|$)/, 'it is writable without this key: /var has an overlay of its own'],
-];
+/** Returns the reason why a path of OVERLAY can never get an overlay. */
+export function overlayRefusal(target: string): string | undefined {
+  return overlayRefusals.find(
+    ({ path, below }) => path === target || (below && target.startsWith(`${path}/`)),
+  )?.why;
+}

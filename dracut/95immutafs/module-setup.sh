@@ -28,7 +28,7 @@ install() {
     inst_script "/usr/libexec/immutafs/$script" "/usr/libexec/immutafs/$script"
   done
   for script in boot-env.sh config.sh disks.sh early-mounts.sh fstab.sh impostors.sh layers.sh library.sh overlay-paths.sh \
-    overlays.sh rehearsal.sh; do
+    overlays.sh rehearsal.sh tables.sh; do
     inst_simple "/usr/libexec/immutafs/$script"
   done
   inst_rules 63-immutafs-members.rules 66-immutafs-readonly.rules

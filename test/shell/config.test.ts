@@ -3,7 +3,6 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { keys as configKeys } from '../../agent/config/keys.ts';
 import { byAgent, byShell } from './config-parsers.ts';
 import { shells, withLibrary } from './shells.ts';
 
@@ -54,18 +53,6 @@ for (const [name, shell] of Object.entries(shells)) {
   });
   boot.run();
 }
-
-const known = suite('every key of the agent is known to the boot scripts');
-for (const [name, shell] of Object.entries(shells)) {
-  known(name, () => {
-    const text = Object.entries(configKeys)
-      .map(([key, { initial }]) => `${key}=${initial}\n`)
-      .join('');
-    const { values: expected } = byAgent('');
-    assert.equal(byShell(shell, [text]), [{ values: expected, warnings: [] }]);
-  });
-}
-known.run();
 
 const keys = [
   ...[

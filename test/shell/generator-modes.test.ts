@@ -114,6 +114,8 @@ for (const [name, shell] of Object.entries(shells)) {
       '/A9/-b/c-d-e',
       '/q\\040r',
       '/_',
+      '/a+b@c',
+      '/.hidden/d',
     ];
     const { written } = generate(
       shell,

@@ -1,4 +1,4 @@
-import { type Config, words } from '../../config/config.ts';
+import { type Config, strictItems, words } from '../../config/keys.ts';
 import { type SystemReader, type ProbeKind, namesIfReadable } from '../../system/reader.ts';
 import { mayHangCode } from './hang-safe.ts';
 import type { Mount, MountTable } from './mountinfo.ts';
@@ -29,20 +29,12 @@ export function requiredOptions({ REQUIRE_OPTIONS }: Config): TargetOptions[] {
   return words(REQUIRE_OPTIONS).map(targetOptions);
 }
 
-/** The targets that the item `strict` of MOUNT_OPTIONS stands for, as in boot/config.sh. */
-const strictTargets = [
-  '/dev:noexec,nosuid',
-  ...['/run', '/dev/shm', '/run/user/*', '/var', '/var/tmp', '/var/log', '/tmp', '/home'].map(
-    (target) => `${target}:noexec,nosuid,nodev`,
-  ),
-];
-
 /**
  * Parses MOUNT_OPTIONS into targets with the options that a sealed boot adds. Of several items for a target, all options
  * are set. The target `/run/user/*` stands for all directories directly in /run/user.
  */
 export function addedOptions({ MOUNT_OPTIONS }: Pick<Config, 'MOUNT_OPTIONS'>): TargetOptions[] {
-  const items = words(MOUNT_OPTIONS).flatMap((word) => (word === 'strict' ? strictTargets : [word]));
+  const items = words(MOUNT_OPTIONS).flatMap((word) => (word === 'strict' ? strictItems : [word]));
   const byTarget = Object.groupBy(items.map(targetOptions), ({ target }) => target);
   return Object.entries(byTarget).map(([target, same = []]) => ({
     target,

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -7,15 +6,8 @@ import type { Change } from '../../../../agent/changes/change.ts';
 import { runPlaces } from '../../../../agent/changes/places.ts';
 import { expectedType } from '../../../../agent/facts/security/labels.ts';
 import { findLockdown } from '../../../../agent/facts/security/lockdown.ts';
-import {
-  dataPlaces,
-  persistItem,
-  persistPlaces,
-  placeOf,
-  startPlaces,
-} from '../../../../agent/facts/security/places.ts';
+import { dataPlaces, persistItem, placeOf, startPlaces } from '../../../../agent/facts/security/places.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
-import { persistPlacesFile } from '../../../../packaging/build/persist-places.ts';
 import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
 const contexts = suite('file_contexts');
@@ -83,10 +75,6 @@ lockdown('missing files: unknown', () => {
 lockdown.run();
 
 const places = suite('the places from which programs start');
-
-places('the file of the boot scripts is up to date: npm run persist-places', () => {
-  assert.is(readFileSync(persistPlacesFile, 'utf8'), persistPlaces());
-});
 
 places('each row is one absolute path, once, with a reason that sh can read', () => {
   const all = [...dataPlaces, ...startPlaces.map(({ path }) => path)];
