@@ -2,6 +2,7 @@ import { type Config, words } from '../config/config.ts';
 import { keys, pathOf } from '../config/keys.ts';
 import { pathItems } from '../facts/boot/persist.ts';
 import { isBelow } from '../facts/mounts/mountinfo.ts';
+import { persistItemOf } from '../facts/security/places.ts';
 
 /** The stores of container engines. They do not work on an overlay, and programs run there on mounts of their own. */
 export const containerStores: readonly string[] = [
@@ -50,4 +51,19 @@ export function proposeScratch(
   const added = [...stores.map((store) => `${store}:empty,exec,suid,dev`), ...new Set(others)];
   const kept = words(SCRATCH).filter((item) => !stores.includes(pathOf(item)));
   return added.length === 0 ? undefined : `SCRATCH=${[...kept, ...added].join(' ')}`;
+}
+
+/**
+ * Proposes PERSIST for the directories of container engines.
+ * @param stores some of `containerStores`
+ * @returns the complete line for immutafs.conf; undefined without stores
+ */
+export function proposePersist(
+  { PERSIST }: Pick<Config, 'PERSIST'>,
+  stores: readonly string[],
+): string | undefined {
+  if (stores.length === 0) return undefined;
+  const isKept = (directory: string) => pathItems(PERSIST).some(({ path }) => isBelow(directory, path));
+  const added = stores.map(directoryOf).filter((directory) => !isKept(directory));
+  return `PERSIST=${[...words(PERSIST), ...added.map(persistItemOf)].join(' ')}`;
 }

@@ -17,24 +17,24 @@ const prefix = 'trusted.overlay.';
  * another overlay: from a container store, or from a copy of an upper layer.
  * @param roots the folders to search, each without the file systems mounted below it
  * @param stores container stores, where the metadata is expected
- * @param isMountPoint whether a file system is mounted on a path, because find -xdev also returns mount points
+ * @param isHidden whether a file system is mounted over a path, now (find -xdev also returns mount points) or in a sealed boot
  * @returns problems: the files found, or the reason why a search failed, each with the solution
  */
 export async function findOverlayMetadata(
   reader: SystemReader,
   roots: readonly string[],
   stores: readonly string[],
-  isMountPoint: (path: string) => boolean,
+  isHidden: (path: string) => boolean,
 ): Promise<string[]> {
   const problems: string[] = [];
   const found = { whiteouts: [] as string[], attributes: [] as string[] };
   for (const root of roots) {
     const devices = await whiteoutsIn(reader, root);
     if (typeof devices === 'string') problems.push(devices);
-    else found.whiteouts.push(...devices.filter((path) => !isMountPoint(path)));
+    else found.whiteouts.push(...devices.filter((path) => !isHidden(path)));
     const marked = await attributesIn(reader, root);
     if (typeof marked === 'string') problems.push(marked);
-    else found.attributes.push(...marked.filter((path) => path === root || !isMountPoint(path)));
+    else found.attributes.push(...marked.filter((path) => path === root || !isHidden(path)));
   }
   const isInstalled = reader.stat('/usr/bin/setfattr') !== undefined;
   const hint = isInstalled ? '' : ` (first ${installHint(reader, 'attr')})`;

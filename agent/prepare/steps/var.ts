@@ -2,8 +2,8 @@ import { formatBytes, shortList } from '../../lib/format.ts';
 import { unlessRefused } from '../../system/image.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { configFile } from '../../config/config.ts';
-import { pathItems } from '../../facts/boot/persist.ts';
-import { containerStores, proposeScratch } from '../../assess/scratch-proposal.ts';
+import { pathItems, persistItems } from '../../facts/boot/persist.ts';
+import { containerStores, proposePersist, proposeScratch } from '../../assess/scratch-proposal.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
@@ -28,9 +28,9 @@ export async function planVar(look: Snapshot): Promise<Step> {
   const size = unlessRefused(() => layerSize(look));
   if (size === undefined) return planImageVar(look, overlays);
   const { memory, layer: cap } = size;
-  const onScratch = scratchFolders(look);
+  const elsewhere = [...scratchFolders(look), ...persistFolders(look)];
   const files = openForWriting(reader, ['/var', ...overlays.targets]).filter(
-    ({ path }) => !onScratch.some((folder) => isBelow(path, folder)),
+    ({ path }) => !elsewhere.some((folder) => isBelow(path, folder)),
   );
   const cost = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const share = Math.ceil((cost / cap) * 100);
@@ -54,7 +54,10 @@ export async function planVar(look: Snapshot): Promise<Step> {
     ? 'That is too much: raise VAR_SIZE in /etc/immutafs/immutafs.conf, name their directories in SCRATCH, or reduce what these programs write.'
     : 'That is too much: use --clean-var, which rotates logs and journals, raise VAR_SIZE in /etc/immutafs/immutafs.conf, or put caches and other large files on a disk that is emptied at every reboot (SCRATCH).';
   if (isFull) problems.unshift(`${costs} ${advice}`);
-  problems.push(...scratchLines(look, [...stores, ...(isFull ? files.map(({ path }) => path) : [])]));
+  problems.push(
+    ...scratchLines(look, [...stores, ...(isFull ? files.map(({ path }) => path) : [])]),
+    ...persistLines(look, stores),
+  );
   if (problems.length > 0) return { id: 'var', state: 'by hand', why: problems, actions: [] };
   return {
     id: 'var',
@@ -71,6 +74,7 @@ async function planImageVar(look: Snapshot, overlays: PlannedOverlays): Promise<
     ...overlays.problems,
     ...(await storeProblems(look, stores, overlays.targets)),
     ...scratchLines(look, stores),
+    ...persistLines(look, stores),
   ];
   if (problems.length > 0) return { id: 'var', state: 'by hand', why: problems, actions: [] };
   const why = [...packageDatabase(look.reader), ...describeOverlays(overlays)];
@@ -98,7 +102,7 @@ function cleaning(reader: SystemReader): Action[] {
 /** Finds the container stores that exist, are not empty, and will be below the overlay on /var or on a path of SCRATCH. */
 function overlaidStores(look: Snapshot): string[] {
   const { reader } = look;
-  const directories = scratchFolders(look, ['empty', 'copy']);
+  const directories = foldersWithoutOverlay(look);
   return containerStores.filter(
     (store) =>
       reader.stat(store)?.kind === 'directory' &&
@@ -119,6 +123,16 @@ function scratchFolders({ config }: Snapshot, having?: readonly string[]): strin
     .map(({ path }) => path);
 }
 
+/** Returns the paths of PERSIST; none without PERSIST_STORE, because a boot does not keep them then. */
+function persistFolders({ config }: Snapshot): string[] {
+  return config.PERSIST_STORE === '' ? [] : persistItems(config).map(({ path }) => path);
+}
+
+/** Returns the paths over which a sealed boot mounts a directory of another disk, so that no overlay is below them. */
+function foldersWithoutOverlay(look: Snapshot): string[] {
+  return [...scratchFolders(look, ['empty', 'copy']), ...persistFolders(look)];
+}
+
 /**
  * Reports container stores, because the overlay on /var cannot be the upper layer of another overlay (overlayfs.rst)
  * and images are large, and reports metadata of overlayfs.
@@ -133,12 +147,15 @@ async function storeProblems(
     .filter((mount) => isBelow(mount.target, '/var') && mount.type !== 'overlay' && !mounts.hidden.has(mount))
     .map(({ target }) => target);
   const roots = [...new Set(['/var', ...below])].filter((root) => isLayered(look, root)).concat(others);
+  const directories = foldersWithoutOverlay(look);
+  const isHidden = (path: string) =>
+    mounts.at(path).length > 0 || directories.some((directory) => isBelow(path, directory));
   return [
     ...found.map(
       (store) =>
-        `${store} holds containers or their images, which do not work on an overlay: name the store in SCRATCH with the option empty, give it a separate disk or a tmpfs, or empty it.`,
+        `${store} holds containers or their images, which do not work on an overlay: name the store in SCRATCH with the option empty, or its directory in PERSIST, give it a separate disk or a tmpfs, or empty it.`,
     ),
-    ...(await findOverlayMetadata(reader, roots, found, (path) => mounts.at(path).length > 0)),
+    ...(await findOverlayMetadata(reader, roots, found, isHidden)),
   ];
 }
 
@@ -148,6 +165,14 @@ function scratchLines({ config }: Snapshot, paths: readonly string[]): string[] 
   if (line === undefined) return [];
   const disk = config.SCRATCH_DEVICE === '' ? ', and attach a disk (--scratch-device)' : '';
   return [`If their content may be lost at every reboot, add to ${configFile}${disk}: ${line}`];
+}
+
+/** Returns a sentence with the line that keeps container stores on the data disk; none without stores. */
+function persistLines({ config }: Snapshot, stores: readonly string[]): string[] {
+  const line = proposePersist(config, stores);
+  if (line === undefined) return [];
+  const disk = config.PERSIST_STORE === '' ? ', and set PERSIST_STORE to a directory of a data disk' : '';
+  return [`If the images and containers must be kept, add instead${disk}: ${line}`];
 }
 
 function packageDatabase(reader: SystemReader): string[] {

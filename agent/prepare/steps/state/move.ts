@@ -1,9 +1,8 @@
 import { configFile, words } from '../../../config/config.ts';
 import { formatBytes, shortList } from '../../../lib/format.ts';
 import { isBelow } from '../../../facts/mounts/mountinfo.ts';
-import { persistItemWith } from '../../../facts/security/places.ts';
+import { persistItemOf } from '../../../facts/security/places.ts';
 import type { SystemReader } from '../../../system/reader.ts';
-import { stateRuleOf } from '../../../services/state-rules.ts';
 import { type LoggedAction, readActionLog } from '../../engine/action-log.ts';
 import { type PlaceInStore, placeInStore } from '../../engine/place-in-store.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
@@ -45,9 +44,7 @@ const mostForBoot = 1024 ** 3;
 
 /** Plans the moves that the command line names, the rest of interrupted moves, and the removal of old content. */
 export async function planMoves(look: Snapshot): Promise<MovePlan> {
-  const items = look.settings.moveState.map((item) =>
-    item.includes(':') ? item : persistItemWith(item, stateRuleOf(item)?.options ?? ''),
-  );
+  const items = look.settings.moveState.map((item) => (item.includes(':') ? item : persistItemOf(item)));
   const moved = readMoved(look);
   const plans: PartOfPlan[] = [finish(look, moved, items.map(pathOf))];
   for (const item of items) plans.push(await planMove(look, item));

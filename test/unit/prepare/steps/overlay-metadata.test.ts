@@ -104,6 +104,29 @@ metadata('metadata in a container store is counted, not listed', async () => {
   assert.not.match(step.why.join(' '), 'overlay2');
 });
 
+for (const [title, config, state] of [
+  [
+    'SCRATCH with empty',
+    'SCRATCH=/var/lib/docker:empty\nSCRATCH_DEVICE=/dev/disk/by-id/virtio-scratch',
+    'done',
+  ],
+  ['PERSIST', 'PERSIST=/var/lib/docker:autostart,exec\nPERSIST_STORE=/data/store', 'done'],
+  [
+    'SCRATCH with an overlay',
+    'SCRATCH=/var/lib/docker\nSCRATCH_DEVICE=/dev/disk/by-id/virtio-scratch',
+    'by hand',
+  ],
+] as const)
+  metadata(`metadata in a container store in ${title}: ${state}`, async () => {
+    const devices = good('0:0 /var/lib/docker/overlay2/a/diff/x\0');
+    const attributes = good('/var/lib/docker/overlay2/a/diff/z\0');
+    const { step } = await varStep({ devices, attributes }, ({ files }) => {
+      files['var/lib/docker/overlay2/a/diff/z'] = '';
+      files['etc/immutafs/immutafs.conf'] = `${config}\n`;
+    });
+    assert.is(step.state, state, step.why.join(' '));
+  });
+
 metadata('file systems below /var are searched only if they get a layer', async () => {
   const { searched } = await varStep({}, ({ mounts }) => {
     mounts['log'] = '253:0 /log /var/log rw - xfs /dev/mapper/rhel-root rw';

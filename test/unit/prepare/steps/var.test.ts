@@ -11,6 +11,10 @@ const cleaning = [
 const scratch = (items: string, device = '/dev/disk/by-id/virtio-scratch') => ({
   'etc/immutafs/immutafs.conf': `VAR_SIZE=1m\nSCRATCH=${items}\nSCRATCH_DEVICE=${device}\n`,
 });
+const persistText = (items: string, store = '/data/store') => `PERSIST=${items}\nPERSIST_STORE=${store}\n`;
+const persist = (items: string, store?: string) => ({
+  'etc/immutafs/immutafs.conf': persistText(items, store),
+});
 table('var', 'var', [
   [
     'small open files',
@@ -48,7 +52,7 @@ table('var', 'var', [
     'a container store',
     { 'var/lib/docker/overlay2/x': '' },
     'by hand',
-    /\/var\/lib\/docker holds containers.* If their content may be lost at every reboot, add to \/etc\/immutafs\/immutafs\.conf, and attach a disk \(--scratch-device\): SCRATCH=\/var\/lib\/docker:empty,exec,suid,dev$/,
+    /\/var\/lib\/docker holds containers.* If their content may be lost at every reboot, add to \/etc\/immutafs\/immutafs\.conf, and attach a disk \(--scratch-device\): SCRATCH=\/var\/lib\/docker:empty,exec,suid,dev If the images and containers must be kept, add instead, and set PERSIST_STORE to a directory of a data disk: PERSIST=\/var\/lib\/docker:autostart,exec$/,
   ],
   [
     'open files as large as VAR_SIZE, in a cache',
@@ -70,13 +74,44 @@ table('var', 'var', [
     'the twin: in SCRATCH with an overlay',
     { 'var/lib/docker/overlay2/x': '', ...scratch('/var/lib/docker:exec') },
     'by hand',
-    /do not work on an overlay: name the store in SCRATCH with the option empty.*immutafs\.conf: SCRATCH=\/var\/lib\/docker:empty,exec,suid,dev$/,
+    /do not work on an overlay: name the store in SCRATCH with the option empty.*immutafs\.conf: SCRATCH=\/var\/lib\/docker:empty,exec,suid,dev If /,
   ],
   [
     'the twin: without SCRATCH_DEVICE',
     { 'var/lib/docker/overlay2/x': '', ...scratch('/var/lib/docker:empty', '') },
     'by hand',
     /\/var\/lib\/docker holds containers/,
+  ],
+  [
+    'container stores in PERSIST',
+    {
+      'var/lib/docker/overlay2/x': '',
+      'var/lib/containers/storage/overlay/x': '',
+      ...persist('/var/lib/docker:autostart,exec /var/lib/containers:autostart,exec'),
+    },
+    'done',
+  ],
+  [
+    'the twin: one is not in PERSIST',
+    {
+      'var/lib/docker/overlay2/x': '',
+      'var/lib/containers/storage/overlay/x': '',
+      ...persist('/var/lib/docker:autostart,exec'),
+    },
+    'by hand',
+    /^\/var\/lib\/containers\/storage holds containers.* add instead: PERSIST=\/var\/lib\/docker:autostart,exec \/var\/lib\/containers:autostart,exec$/,
+  ],
+  [
+    'the twin: without PERSIST_STORE',
+    { 'var/lib/docker/overlay2/x': '', ...persist('/var/lib/docker:autostart,exec', '') },
+    'by hand',
+    /\/var\/lib\/docker holds containers.* set PERSIST_STORE to a directory of a data disk: PERSIST=\/var\/lib\/docker:autostart,exec$/,
+  ],
+  [
+    'open files as large as VAR_SIZE, in PERSIST',
+    { ...big, 'etc/immutafs/immutafs.conf': `VAR_SIZE=1m\n${persistText('/var/log')}` },
+    'done',
+    /: 0 B of the 1\.0 MiB/,
   ],
   [
     'open files as large as VAR_SIZE, on SCRATCH_DEVICE',
