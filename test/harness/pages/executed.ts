@@ -8,7 +8,9 @@ export type Page = (typeof pages)[number];
 const guide = 'test/vm/long/guide.test.ts';
 const fleet = 'test/vm/long/guide-fleet.test.ts';
 const playbooks = 'test/vm/long/host-playbooks.test.ts';
-const images = 'test/vm/matrix/images-page.test.ts';
+const images = 'test/vm/long/images-page.test.ts';
+const first = 'test/vm/long/images-page-first.test.ts';
+const seed = 'test/vm/matrix/images-page.test.ts';
 const backup = 'test/vm/long/host-backup.test.ts';
 const quiesce = 'test/vm/long/quiesce.test.ts';
 
@@ -32,10 +34,12 @@ export const executed: Partial<Record<Page, Record<string, string>>> = {
     'Freezing the file systems': quiesce,
   },
   'docs/images.md': {
-    'Identity from a seed of the host': images,
-    'The next version of an image': images,
-    'A pool: many guests from one image': images,
-    'A disk for SCRATCH in each guest of a pool': images,
+    'The first version': first,
+    'The guests': images,
+    'The next version': images,
+    'Back to the previous version': images,
+    'Identity from a seed of the host': seed,
+    'A disk for SCRATCH in each guest of a pool': seed,
   },
 };
 
@@ -55,7 +59,6 @@ export const notExecuted: { command: string; reason: string }[] = [
     'mount -t proc proc "$ROOT/proc"; mount --bind /sys "$ROOT/sys"; mount --bind /dev "$ROOT/dev"',
     'chroot "$ROOT" immutafs-agent prepare --image --apply --yes --image-name web --image-version 2026.11',
     "virt-customize -a IMAGE --run-command 'immutafs-agent prepare --image --apply --yes --image-name web --image-version 2026.11'",
-    "virt-customize -a web-2026.12.qcow2 --update --selinux-relabel --run-command 'immutafs-agent prepare --image --apply --yes --image-name web --image-version 2026.12'",
   ].map((command) => ({ command, reason: 'test/vm/long/image.test.ts runs prepare --image in these ways' })),
 ];
 

@@ -147,6 +147,8 @@ export function timeLimit(file: string): number {
   const limits: [string, number][] = [
     [warmFile, 1200],
     ['test/vm/smoke/', 1200],
+    // Nine boots with cloud-init, with up to three emulated guests at once.
+    ['test/vm/long/images-page.test.ts', 3000],
     ['test/vm/', 1800],
     ['test/packaging/release/release.test.ts', 900],
   ];

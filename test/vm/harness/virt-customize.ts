@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { execa } from 'execa';
 import { cached } from './cache.ts';
 import { mountKernelFileSystems, withMounts } from './mounts.ts';
@@ -26,33 +26,25 @@ export function guestfsTree(): Promise<string> {
 }
 
 /**
- * Runs virt-customize(1) on a disk image, in emulation. Its appliance mounts the file systems of the image, and runs each
- * command in a chroot.
- * @param image a raw image, which is changed
- * @returns what virt-customize wrote to stdout and stderr
+ * Runs a command of sh with virt-customize(1) in its path, in emulation. The appliance of virt-customize mounts the file
+ * systems of an image, and runs each `--run-command` in a chroot.
+ * @param folder the working directory, and the only one of this machine that the command can use
+ * @returns what the command wrote to stdout and stderr @throws if it fails
  */
-export async function virtCustomize(image: string, options: readonly string[]): Promise<string> {
+export async function withGuestfs(folder: string, command: string): Promise<string> {
   const tree = await guestfsTree();
   return withMounts(async (mounts) => {
     await mounts.mount(join(tree, 'root'), '', '--bind');
     await mountKernelFileSystems(mounts);
-    await mkdir(join(mounts.root, 'run/image'), { recursive: true });
-    await mounts.mount(dirname(image), '/run/image', '--bind');
-    const environment = [
-      'LIBGUESTFS_BACKEND=direct',
-      'LIBGUESTFS_BACKEND_SETTINGS=force_tcg',
-      'TMPDIR=/run',
-      'HOME=/run',
-    ];
-    const command = [
-      'virt-customize',
-      '--format',
-      'raw',
-      '-a',
-      `/run/image/${basename(image)}`,
-      '--no-network',
-      ...options,
-    ];
-    return mounts.chroot('env', ...environment, 'sh', '-c', 'exec "$@" 2>&1', 'sh', ...command);
+    await mkdir(join(mounts.root, 'run/work'), { recursive: true });
+    await mounts.mount(folder, '/run/work', '--bind');
+    const environment = {
+      LIBGUESTFS_BACKEND: 'direct',
+      LIBGUESTFS_BACKEND_SETTINGS: 'force_tcg',
+      TMPDIR: '/run',
+      HOME: '/run',
+    };
+    const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+    return mounts.chroot('env', '--chdir=/run/work', ...variables, 'sh', '-euc', `exec 2>&1\n${command}`);
   });
 }

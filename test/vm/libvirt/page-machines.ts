@@ -104,7 +104,7 @@ export const asInGuide =
  * Loads the drivers of the power button, so that `virsh shutdown` ends the guest. No event loads them in the tree, and when
  * systemd-modules-load(8) loaded them, systemd-logind did not see the button.
  */
-async function withPowerButton(root: string): Promise<void> {
+export async function withPowerButton(root: string): Promise<void> {
   const unit =
     '[Service]\nType=oneshot\nExecStart=modprobe --all button evdev\n[Install]\nWantedBy=multi-user.target\n';
   await writeFile(join(root, 'etc/systemd/system/power-button.service'), unit);

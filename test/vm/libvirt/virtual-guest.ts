@@ -98,9 +98,14 @@ export interface Said {
 }
 
 async function ssh(key: string, port: number, text: string): Promise<Said> {
-  const settings = { StrictHostKeyChecking: 'no', UserKnownHostsFile: '/dev/null', ConnectTimeout: '5' };
-  const options = Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
-  const to = ['-q', ...options, '-i', key, '-p', String(port), 'root@127.0.0.1', text];
+  const to = sshArguments({ key, port }, text);
   const { exitCode = 255, stdout, stderr } = await execa('ssh', to, { stdin: 'ignore', reject: false });
   return { exit: exitCode, stdout, stderr };
+}
+
+/** Returns the arguments with which ssh(1) runs lines of sh as root in a guest. */
+export function sshArguments({ key, port }: Pick<VirtualGuest, 'key' | 'port'>, text: string): string[] {
+  const settings = { StrictHostKeyChecking: 'no', UserKnownHostsFile: '/dev/null', ConnectTimeout: '5' };
+  const options = Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
+  return ['-q', ...options, '-i', key, '-p', String(port), 'root@127.0.0.1', text];
 }
