@@ -101,13 +101,19 @@ check_origin() {
   [ -z "$mount_below" ] || refuse "$mount_below, a mount point, is below it" \
     "In $list, name the directories of $path beside $mount_below." || return
   find_serving "$path"
+  if [ "$mount_target" = "$path" ]; then
+    path_dev=$mount_dev path_root=$mount_root path_type=$mount_type
+    find_serving "${path%/*}"
+    # MOUNT_OPTIONS binds a directory to itself.
+    [ "$mount_dev ${mount_root%/}${path#"${mount_target%/}"}" = "$path_dev $path_root" ] ||
+      refuse "$path is a mount point already ($path_type)" "Remove it from $list." || return
+  fi
   origin=$path hidden=$is_hidden
-  [ "$mount_target" != "$path" ] || refuse "$path is a mount point already ($mount_type)" "Remove it from $list." || return
   if [ "$mount_type" = overlay ]; then
     lower=,$mount_super,
     lower=${lower#*,lowerdir=}
     lower=${lower%%,*}
-    origin=$lower${path#"$mount_target"} hidden=''
+    origin=$lower${mount_root%/}${path#"$mount_target"} hidden=''
     case $lower in
       /run/immutafs/*) ;;
       *) refuse "$mount_target is an overlay that immutafs did not mount" "Remove the path from $list." || return ;;

@@ -158,7 +158,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
       shell,
       items: '/srv/cache:empty',
       disk: onData,
-      run: 'mount --bind /srv/cache /srv/cache; scratch',
+      run: 'mount -t tmpfs x /srv/cache; scratch',
     });
     assert.match(records[0] ?? '', /^srv=cache\nSTATE=failed\nREASON=\/srv\/cache is a mount point already/);
   });

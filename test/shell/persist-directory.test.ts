@@ -56,6 +56,41 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     }
   });
 
+  keep('a path at or below a directory that MOUNT_OPTIONS has bound to itself', () => {
+    const bind = 'make-mounts options noexec,nosuid,nodev /var/log';
+    for (const [path, mode] of [
+      ['/var/log/app', 'sealed'],
+      ['/var/log', 'sealed'],
+      ['/srv/data', 'maintenance'],
+      ['/srv', 'maintenance'],
+    ] as const) {
+      const { records, made, stdout, stderr } = persist({
+        shell,
+        mode,
+        persist: `${path}:autostart,maintenance`,
+        disk: `mkdir -p /var/log/app ${path}; echo disk >${path}/file`,
+        run: `/usr/libexec/immutafs/${mode === 'sealed' ? bind : bind.replace('/var/log', '/srv')}; keep ${path}; cat ${path}/file`,
+      });
+      assert.is(stdout, 'disk\n', stderr);
+      const name = path.slice(1).replaceAll('/', '=');
+      assert.match(records[name] ?? '', /^STATE=kept\n/, path);
+      assert.ok(made.includes(`${path} /store/${name} rw,nosuid,nodev,noexec`), made.join('\n'));
+    }
+  });
+
+  keep('the twin: another mount at the path, and a bind mount of another directory', () => {
+    for (const mount of [
+      'mount -t tmpfs x /var/lib/x',
+      'mkdir /var/lib/z; mount --bind /var/lib/z /var/lib/x',
+    ]) {
+      const { records } = persist({ shell, run: `${mount}; keep /var/lib/x` });
+      assert.match(
+        records['var=lib=x'] ?? '',
+        /^STATE=failed\nREASON=\/var\/lib\/x is a mount point already/,
+      );
+    }
+  });
+
   keep('the options of a path loosen its mount', () => {
     const found = persist({
       shell,
