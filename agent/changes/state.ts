@@ -1,6 +1,5 @@
 import { readAccepted } from '../config/accepted.ts';
 import { readConfig } from '../config/config.ts';
-import { isSeedOverlay } from '../config/overlay-paths.ts';
 import { readDeclarations } from '../facts/declared-directories.ts';
 import { type MountTable, isBelow } from '../facts/mounts/mountinfo.ts';
 import { findResetState } from '../facts/reset-state.ts';
@@ -40,14 +39,19 @@ export function findLosses(
   layers: readonly WritableLayer[],
 ): { losses: StateReport[]; isComplete: boolean } {
   const { config } = readConfig(reader);
-  // The next boot makes what cloud-init wrote from the seed again.
-  const reset = layers.filter(({ target }) => !isSeedOverlay(config, target));
   const isMount = (directory: string) => mounts.at(directory).length > 0;
-  const { list, isComplete } = findResetState(reader, reset, readAccepted(reader), isMount, mostEntries);
+  const { list, isComplete } = findResetState(
+    reader,
+    config,
+    layers,
+    readAccepted(reader),
+    isMount,
+    mostEntries,
+  );
   if (list.length === 0) return { losses: [], isComplete };
   const { declarations, units } = readDeclarations(
     reader,
-    reset.map(({ target }) => target),
+    layers.map(({ target }) => target),
   );
   const losses = list.map(({ service, directories, files, bytes, newest }): StateReport => {
     const patterns = (service?.units ?? []).map(globPattern);

@@ -1,5 +1,4 @@
 import { readAccepted } from '../config/accepted.ts';
-import { isSeedOverlay } from '../config/overlay-paths.ts';
 import { decodeBytes } from '../lib/format.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { bootTime, describeClock, readBootState } from './boot-state.ts';
@@ -156,9 +155,7 @@ async function readVar(
       if (usage === undefined) return { list: [], isComplete: true };
       // The table of services takes long to load.
       const { findResetState } = await import('./reset-state.ts');
-      // The next boot makes what cloud-init wrote from the seed again.
-      const kept = uppers.filter(({ target }) => !isSeedOverlay(config, target));
-      return findResetState(reader, kept, readAccepted(reader), isMount);
+      return findResetState(reader, config, uppers, readAccepted(reader), isMount);
     }),
   };
 }

@@ -1,8 +1,11 @@
 import { type Accepted, isAccepted } from '../config/accepted.ts';
+import type { Config } from '../config/config.ts';
+import { isSeedOverlay } from '../config/overlay-paths.ts';
 import { decodeBytes } from '../lib/format.ts';
 import { harmlessDirectories, statePlaceOf } from '../services/state-rules.ts';
 import type { Service } from '../services/services.ts';
 import { type SystemReader, namesIfThere } from '../system/reader.ts';
+import { pathItems } from './boot/persist.ts';
 import type { UpperLayer } from './largest-files.ts';
 
 /** Files that the next reboot resets, of one service, or of one directory if the service is unknown. */
@@ -29,23 +32,26 @@ const mostEntries = 20_000;
 
 /**
  * Finds what was written to the upper layers since the boot and is neither of a harmless class of the table of services
- * nor accepted. Only the layers are read, and not the disk.
+ * nor accepted. What SCRATCH names is accepted, and the next boot makes what cloud-init wrote from the seed again. Only
+ * the layers are read, and not the disk.
  * @param isMount whether a directory is a mount point; its content is skipped, because it is not part of the layer and
  *     access to it may hang
  * @throws SystemError
  */
 export function findResetState(
   reader: SystemReader,
+  config: Pick<Config, 'SCRATCH' | 'SEED'>,
   uppers: readonly UpperLayer[],
   accepted: Pick<Accepted, 'paths'>,
   isMount: (directory: string) => boolean,
   entriesLimit = mostEntries,
 ): ResetStates {
   const found = new Map<string, ResetState>();
-  const overlays = uppers.map(({ target }) => target).filter((target) => !/^\/var(\/|$)/.test(target));
-  const paths = accepted.paths.map(decodeBytes);
+  const paths = [...accepted.paths.map(decodeBytes), ...pathItems(config.SCRATCH).map(({ path }) => path)];
   const isSkipped = (path: string) => harmless.has(path) || isAccepted({ paths }, path);
-  const queue = uppers.map((layer) => ({ ...layer, directory: '' }));
+  const layers = uppers.filter(({ target }) => !isSeedOverlay(config, target) && !isSkipped(target));
+  const overlays = layers.map(({ target }) => target).filter((target) => !/^\/var(\/|$)/.test(target));
+  const queue = layers.map((layer) => ({ ...layer, directory: '' }));
   let entries = 0;
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
     const { target, upper, directory } = next;

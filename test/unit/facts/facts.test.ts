@@ -230,16 +230,18 @@ const never = () => false;
 interface Given {
   files: Record<string, string>;
   accepted?: string[];
+  scratch?: string;
   isMount?: (directory: string) => boolean;
   limit?: number;
 }
 
-function found({ files, accepted = [], isMount = never, limit }: Given): string[] {
+function found({ files, accepted = [], scratch = '', isMount = never, limit }: Given): string[] {
   return inTemporaryDirectory((root) => {
     writeFiles(root, files);
     const layers = [ofVar, { target: '/opt/agent', upper: '/opt' }];
     const { list, isComplete } = findResetState(
       systemReader({ root }),
+      { SCRATCH: scratch, SEED: 'none' },
       layers,
       { paths: accepted },
       isMount,
@@ -268,6 +270,12 @@ reset('state of known and unknown services, the largest first, without what is h
 reset('what was accepted is left out, also below the path, and nothing beside it', () => {
   const files = { 'up/lib/acme/a/b': 'x', 'up/lib/acmex/c': 'x', 'opt/y': '' };
   assert.equal(found({ files, accepted: ['/var/lib/acme', '/opt/agent'] }), ['- /var/lib/acmex 1']);
+});
+
+reset('what SCRATCH names is left out, in memory and in an overlay of its own, and nothing beside it', () => {
+  const files = { 'up/lib/acme/a/b': 'x', 'up/lib/acmex/c': 'x', 'opt/y': 'x' };
+  assert.equal(found({ files }).toSorted(), ['- /opt/agent 1', '- /var/lib/acme 1', '- /var/lib/acmex 1']);
+  assert.equal(found({ files, scratch: '/var/lib/acme:empty /opt/agent:exec' }), ['- /var/lib/acmex 1']);
 });
 
 reset('the content of a mount point is not part of the layer', () => {
