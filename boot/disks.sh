@@ -172,12 +172,21 @@ all_sealed() { # reads disks
 
 # Sets mounts to the lines of /proc/self/mountinfo (proc_pid_mountinfo(5)), each as
 # "target id parent major:minor root options type source super-options", after a newline.
-# Call it once for several calls of find_mount, because dash needs a system call for each character of mountinfo.
+# Starts cat(1). A shell would read each line by itself: dash needs a system call for each character, and bash goes back to the
+# end of the line, where the kernel has other text if a line before has changed meanwhile.
 read_mounts() {
-  mounts=$newline
-  while read -r mounts_id mounts_parent mounts_dev mounts_root mounts_target mounts_rest; do
-    mounts="$mounts$mounts_target $mounts_id $mounts_parent $mounts_dev $mounts_root ${mounts_rest%% *} ${mounts_rest#* - }$newline"
-  done </proc/self/mountinfo
+  mounts=$newline mounts_ifs=$IFS mounts_shell_flags=$-
+  set -f
+  IFS=$newline
+  # shellcheck disable=SC2013 # lines, because of IFS
+  for mounts_line in $(cat /proc/self/mountinfo); do
+    mounts_rest=${mounts_line#* * * } mounts_ids=${mounts_line%" ${mounts_line#* * * }"}
+    mounts_root=${mounts_rest%% *} mounts_rest=${mounts_rest#* }
+    mounts_target=${mounts_rest%% *} mounts_rest=${mounts_rest#* }
+    mounts="$mounts$mounts_target $mounts_ids $mounts_root ${mounts_rest%% *} ${mounts_rest#* - }$newline"
+  done
+  IFS=$mounts_ifs
+  case $mounts_shell_flags in *f*) ;; *) set +f ;; esac
 }
 
 # Sets mount_target, mount_id, mount_parent (the id of the mount under it), mount_dev, mount_root (the directory of the file system that is mounted), mount_options (those

@@ -69,6 +69,7 @@ export const mountLines: readonly (readonly [title: string, text: string, expect
   ['no source', mountLine({ source: '' }), { source: '' }],
   ['a hyphen in the target', mountLine({ target: '/a - b'.replaceAll(' ', '\\040') }), { target: '/a - b' }],
   ['a hyphen as source', mountLine({ source: '-' }), { source: '-' }],
+  ['a namespace', mountLine({ root: 'net:[4026532287]' }), { root: 'net:[4026532287]' }],
   ['a part of the file system', mountLine({ root: '/sub//deleted' }), { root: '/sub//deleted' }],
   [
     'a comma in an escaped option',

@@ -48,10 +48,10 @@ const { dash } = shells;
 if (dash === undefined) throw new Error('dash is missing');
 
 /**
- * One stat(1) for the configuration; check-tables for the volume of the root; for /var two mkdir(1), one stat(1) and five
- * mount(8); make-mounts for the default of MOUNT_OPTIONS.
+ * One stat(1) for the configuration; cat(1) for mountinfo; check-tables for the volume of the root; for /var two mkdir(1), one
+ * stat(1) and five mount(8); make-mounts for the default of MOUNT_OPTIONS.
  */
-const processesWithoutOverlay = 11;
+const processesWithoutOverlay = 12;
 
 processes('none in the initramfs if it is empty', () => {
   assert.is(inInitramfs(dash, ''), processesWithoutOverlay);
