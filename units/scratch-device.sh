@@ -88,13 +88,14 @@ scratch_mark() { # $1: command; $2…: arguments after the device
   mark_command=$1
   shift
   mark_output=$($mark_limit "$parts/scratch-mark" "$mark_command" "$device" "$@" 2>&1) && return
+  mark_it="immutafs-agent prepare --apply --only scratch --scratch-device $device"
   case $mark_output in
-    'has no mark'*) mark_remedy="Mark it: immutafs-agent prepare --apply --scratch-device $device" ;;
+    'has no mark'*) mark_remedy="Mark it while the system disk is writable: \`$mark_it\`." ;;
     'is marked for another machine'* | 'has the mark of another device'*)
-      mark_remedy="If its content is not needed: immutafs-agent prepare --apply --scratch-device $device --wipe"
+      mark_remedy="If its content is not needed, mark it while the system disk is writable: \`$mark_it --wipe $device\`."
       ;;
     'has other data'* | 'has a damaged mark'*)
-      mark_remedy="Another program has written to it. If its content is not needed: immutafs-agent prepare --apply --scratch-device $device --wipe"
+      mark_remedy="Another program has written to it. If its content is not needed, mark it while the system disk is writable: \`$mark_it --wipe $device\`."
       ;;
     'does not support discard'*) mark_remedy="Have the host attach the disk with discard='unmap'." ;;
     *) mark_remedy='Name another device, or see dmesg.' ;;

@@ -73,7 +73,7 @@ function stateOf(entry: PersistEntry, source: string, mounts: MountTable, isExpe
   if (lacking.length > 0) {
     return failed(
       `mounted without ${lacking.join(',')}`,
-      `Run: mount -o remount,bind,${wanted.join(',')} ${source} ${entry.path}.`,
+      `Run \`mount -o remount,bind,${wanted.join(',')} ${source} ${entry.path}\`.`,
     );
   }
   const note = 'value' in entry.record ? entry.record.value?.reason : undefined;
@@ -104,7 +104,7 @@ function notExpected(entry: PersistEntry, mount: Mount | undefined): State {
   }
   return failed(
     `${mount.type} (${mount.source}) is mounted there although programs may be started from it and the system disk is writable`,
-    `Run: umount ${entry.path}. To have it mounted in maintenance boots, add maintenance to its options in PERSIST.`,
+    `Run \`umount ${entry.path}\`. To have it mounted in maintenance boots, add maintenance to its options in PERSIST.`,
   );
 }
 

@@ -125,7 +125,7 @@ function missingBelow({ mounts }: AssessedFacts, target: string, list: string[])
     .filter(({ options }) => list.some((option) => option !== 'ro' && !options.includes(option)))
     .map((mount) => {
       const lacking = list.filter((option) => option !== 'ro' && !mount.options.includes(option)).join(',');
-      const remedy = `Run: mount -o remount,bind,${lacking} ${mount.target}.`;
+      const remedy = `Run \`mount -o remount,bind,${lacking} ${mount.target}\`.`;
       return { target, text: `${mount.type} at ${mount.target} without ${lacking}`, remedy };
     });
 }

@@ -35,7 +35,7 @@ export const selinuxLabels: Check = {
           `${path} is ${type}${wanted === undefined ? '' : `, not ${wanted}`}`,
       )
       .join('; ');
-    const remedy = `Run: restorecon -F ${subject}. To find the cause: systemctl status immutafs-var.service.`;
+    const remedy = `Run \`restorecon -F ${subject}\`. To find the cause, run \`systemctl status immutafs-var.service\`.`;
     return { status: found.enforcing ? 'fail' : 'warn', subject, expected, observed, remedy };
   },
 };

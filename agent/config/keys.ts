@@ -171,7 +171,7 @@ export const keys: Record<keyof Config, Key> = {
     meaning:
       'The disk or partition for SCRATCH. Every sealed boot opens it with dm-crypt and a random key, which is only in memory, and makes a new file system on it. Only a device that prepare --scratch-device has marked for this guest is used. Empty: the paths of SCRATCH are in memory.',
     comment:
-      'The disk or partition for SCRATCH, a link in /dev/disk/by-id/. Every sealed boot formats it, with a new random key. Mark it with: immutafs-agent prepare --apply --scratch-device',
+      'The disk or partition for SCRATCH, a link in /dev/disk/by-id/. Every sealed boot formats it, with a new random key. Mark it with: immutafs-agent prepare --apply --only scratch --scratch-device /dev/vdX',
     from: 'boot',
     initial: '',
     wanted: 'a link in /dev/disk/by-id/ that begins with virtio-, scsi-, wwn- or nvme-',
@@ -190,7 +190,7 @@ export const keys: Record<keyof Config, Key> = {
   },
   SEED: {
     meaning:
-      'What cloud-init may configure a sealed guest from. none: from nothing; the units of cloud-init are masked. host: from a seed (data source NoCloud) on the one device with the label cidata that the host made read-only: a CD-ROM drive of the hypervisor, or a disk by the same evidence as the system disk. A seed on any other device is not read, and if several devices are acceptable, none is used. No other data source is searched. What cloud-init writes to /etc is on an overlay in RAM, which becomes read-only when cloud-init has finished, also if OVERLAY names /etc. In maintenance mode, cloud-init is masked, so that the disk does not get the identity of one guest. Without cloud-init, the boot itself writes host name, SSH host keys and network files from the directory immutafs of the seed to /etc (docs/images.md). The check seed-genuine verifies the result.',
+      'What cloud-init may configure a sealed guest from. none: from nothing; the units of cloud-init are masked. host: from a seed (data source NoCloud) on the one device with the label cidata that the host made read-only: a CD-ROM drive of the hypervisor, or a disk by the same evidence as the system disk. A seed on any other device is not read, and if several devices are acceptable, none is used. No other data source is searched. What cloud-init writes to /etc is on an overlay in RAM, which becomes read-only when cloud-init has finished, also if OVERLAY names /etc. In maintenance mode and with the mode off, cloud-init is masked, so that the disk does not get the identity of one guest. Without cloud-init, the boot itself writes host name, SSH host keys and network files from the directory immutafs of the seed to /etc (docs/images.md). The check seed-genuine verifies the result.',
     comment:
       'What cloud-init may configure a sealed guest from. none: nothing. host: a seed on a device that the host made read-only.',
     from: 'boot',

@@ -112,9 +112,24 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     assert.equal(record, [
       'STATE=failed',
       'REASON=/dev/vdb has no mark',
-      'REMEDY=Mark it: immutafs-agent prepare --apply --scratch-device /dev/vdb',
+      'REMEDY=Mark it while the system disk is writable: `immutafs-agent prepare --apply --only scratch --scratch-device /dev/vdb`.',
     ]);
     assert.match(stderr, /SCRATCH_DEVICE is not used: \/dev\/vdb has no mark/);
+  });
+  opening('the file system has noexec unless a path has the option exec, wherever the option stands', () => {
+    for (const [items, noexec] of [
+      ['/srv/a:exec', false],
+      ['/srv/a:exec,empty /srv/b', false],
+      ['/srv/b /srv/a:empty,suid,exec', false],
+      ['/srv/exec /srv/b:empty', true],
+    ] as const) {
+      const { stdout } = inGuest({
+        shell,
+        config: `SCRATCH_DEVICE=${link}\nSCRATCH=${items}\n`,
+        run: `scratch mark ${link} && scratch open; findmnt -n -o OPTIONS /run/immutafs/scratch-disk; scratch close`,
+      });
+      assert.is(/\bnoexec\b/.test(stdout), noexec, `${items}: ${stdout}`);
+    }
   });
   opening('a disk that does not answer: the time is limited, and the mapping is removed', () => {
     const { stdout } = inGuest({
