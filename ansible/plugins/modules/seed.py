@@ -109,7 +109,7 @@ ARGUMENTS = {
     "hostname": {"type": "str"},
     "cloud_init": {"type": "bool", "default": True},
     "user_data": {"type": "dict", "default": {}, "no_log": True},
-    "network_config": {"type": "dict", "default": {}},
+    "network_config": {"type": "dict", "default": {}, "no_log": True},
     "files": {"type": "dict", "default": {}, "no_log": True},
     "directory": {"type": "path", "default": "/var/lib/immutafs"},
     "image_directory": {"type": "path", "default": "/var/lib/libvirt/images"},
@@ -126,7 +126,7 @@ def main():
         attach = is_missing(domain, path)
         key = host_key(domain, folder)
         if key is None:
-            module.exit_json(changed=True, path=path)
+            succeed(module, changed=True, path=path)
         found = seed.contents(module.params["hostname"] or domain.name, key, *contents_of(module.params))
         made = seed.make_image(domain, found, path, dry=module.check_mode)
         if attach and not module.check_mode:
@@ -134,7 +134,18 @@ def main():
             domain.virsh("attach-disk", path, domain.target, *options)
     except LibvirtError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=made or attach, path=path, checksum=seed.checksum(found), host_key=key[1].strip())
+    succeed(module, changed=made or attach, path=path, checksum=seed.checksum(found), host_key=key[1].strip())
+
+
+def succeed(module, **result):
+    """
+    Ends the module with a result that is not secret. Ansible masks every value in an option with no_log wherever it occurs
+    in a result: `uid: 1` would replace each 1 in the checksum. The result is therefore not masked, and the arguments that
+    Ansible adds to it are those without no_log. Errors are masked as usual.
+    """
+    shown = {name: value for name, value in module.params.items() if not ARGUMENTS[name].get("no_log")}
+    module.no_log_values.clear()
+    module.exit_json(invocation={"module_args": shown}, **result)
 
 
 def contents_of(params):
