@@ -221,6 +221,8 @@ PART = 4 * 2**20
 
 def main():
     """Runs the module."""
+    # A copy of a system disk contains /etc/shadow and private keys, from the first byte that qemu-img writes.
+    os.umask(0o077)
     required = [
         ("state", "begun", ["template"]),
         ("state", "pruned", ["template"]),
@@ -515,7 +517,8 @@ class Template:
     def copy_to(self, store, path):
         """
         Copies the image. The copy is based on nothing. A file that is based on nothing and has no snapshots is copied to
-        a file as it is, with shared extents if the file system has them.
+        a file as it is, with shared extents if the file system has them. A copy in a file has the mode of the image, or
+        0600 if the image is a block device.
         """
         chain, found = self.info(), os.stat(self.path)
         are_files = stat.S_ISREG(found.st_mode) and store.kind == "file"
@@ -527,6 +530,9 @@ class Template:
         if are_files:
             os.chown(path, found.st_uid, found.st_gid)
             os.chmod(path, stat.S_IMODE(found.st_mode))
+        elif store.kind == "file":
+            # The mode of a block device does not suit a file. libvirt makes the user of QEMU the owner of the file.
+            os.chmod(path, 0o600)
 
 
 def checksum(path):

@@ -1,4 +1,4 @@
-import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
@@ -54,6 +54,7 @@ image('it is updated, tried and published with checksum and receipt, and guests 
   withImage(async (pool) => {
     const { ansible, host, notes, state } = pool;
     const before = await readFile(join(host.folder, 'one'));
+    await chmod(join(host.folder, 'one'), 0o640);
     const { exit, report, output } = await ansible.play('image', variables(pool));
     assert.is(exit, 0, output);
     const path = join(host.folder, 'web-2.raw');
@@ -67,6 +68,14 @@ image('it is updated, tried and published with checksum and receipt, and guests 
     assert.equal(metadata.component.hashes, [{ alg: 'SHA-256', content: sha256 }]);
     assert.equal(components.map((each) => each.name).toSorted(), ['debian', 'pool']);
     assert.equal(await filesOf(pool), published);
+    const modes = await Promise.all(
+      published.map(async (name) => (await stat(join(host.folder, name))).mode),
+    );
+    assert.equal(
+      modes.map((mode) => mode & 0o777),
+      [0o640, 0o644, 0o644, 0o644],
+      'the mode of the previous image; the receipts are not secret',
+    );
     assert.not.match(await host.virsh('list', '--all', '--name'), /web-builder/);
     assert.equal(await readFile(join(host.folder, 'one')), before, 'the image is unchanged');
     assert.equal(await notes(), ['update web-builder', 'health web-builder']);
