@@ -32,7 +32,8 @@ extends_documentation_fragment: immutafs.agent.libvirt_disk
 options:
   state:
     description:
-      - V(query) changes nothing. With O(path), fails if the disk cannot have this image.
+      - V(query) changes nothing. With O(path), fails if the disk cannot have this image, also because another image than this or
+        the previous one is on trial.
       - V(trial) exchanges the image, until V(kept) or V(returned) follows. If the disk already has an image on trial,
         only the image that it had before can take its place, as with V(returned).
       - V(returned) brings the image of before the trial back, and records that the image on trial has failed.
@@ -162,24 +163,35 @@ class Image:
     def query(self):
         """Changes nothing."""
         if self.params["path"] is not None:
+            # A return that was interrupted is finished first, whatever the image.
+            if self.record.get("phase") != "returning":
+                self.refuse_third()
             self.wanted(self.params["path"], self.params["format"])
         return False
 
     def trial(self):
         """Exchanges the image, unless the disk has it."""
-        path, form = self.params["path"], self.params["format"]
-        if (self.source["path"], self.source["format"]) == (path, form):
+        if self.is_current():
             return False
+        self.refuse_third()
         if self.record.get("phase") is not None:
-            if path == self.record.get("previous"):
-                return self.returned()
-            raise LibvirtError(
-                "an interrupted run has left %s with the image %s: finish with this image, or with %s to return to it, "
-                "before another image is used"
-                % (self.domain.name, self.source["path"], self.record.get("previous", "this image"))
-            )
+            return self.returned()
         record = {"phase": "trial", "previous": self.source["path"], "previous-format": self.source["format"]}
-        return self.exchange(self.wanted(path, form), record)
+        return self.exchange(self.wanted(self.params["path"], self.params["format"]), record)
+
+    def is_current(self):
+        """Whether the disk has the image O(path)."""
+        return (self.source["path"], self.source["format"]) == (self.params["path"], self.params["format"])
+
+    def refuse_third(self):
+        """Raises LibvirtError if an exchange is unfinished, and O(path) is neither the current nor the previous image."""
+        previous = self.record.get("previous", "this image")
+        if self.record.get("phase") is None or self.is_current() or self.params["path"] == previous:
+            return
+        raise LibvirtError(
+            "an interrupted run has left %s with the image %s: finish with this image, or with %s to return to it, before "
+            "another image is used" % (self.domain.name, self.source["path"], previous)
+        )
 
     def returned(self):
         """Brings the previous image back, unless this was done before."""

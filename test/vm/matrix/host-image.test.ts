@@ -117,9 +117,25 @@ host('an image that another domain can write, that does not exist, or of another
     const args = { ...stubArguments(hypervisor), state: 'trial', path: raw, format: 'raw', reason: 'x' };
     assert.is((await ansible.module('image', args)).changed, true);
     await execa('truncate', ['--size', '1M', `${raw}-next`]);
+    const previous = join(hypervisor.folder, 'stub/system.raw');
+    for (const state of ['query', 'trial']) {
+      assert.is(
+        await refusal(state, { path: `${raw}-next` }),
+        `an interrupted run has left stub with the image ${raw}: finish with this image, or with ${previous} to return ` +
+          'to it, before another image is used',
+      );
+    }
+    for (const path of [raw, previous]) {
+      const { failed, msg } = await ansible.module('image', { ...args, state: 'query', path });
+      assert.not(failed, msg);
+    }
+    // While the previous image is brought back, a query succeeds, so that the return can be finished.
+    await ansible.module('image', { ...args, state: 'returned' });
+    const query = { ...args, state: 'query', path: `${raw}-next` };
+    assert.is((await ansible.module('image', query))['phase'], 'returning');
     assert.match(
       await refusal('trial', { path: `${raw}-next` }),
-      /an interrupted run has left stub with the image /,
+      /with the image .*\/system\.raw: finish with this/,
     );
   }),
 );

@@ -124,6 +124,40 @@ pool('outside of a window, a guest keeps its image; an exchange that has begun i
   }),
 );
 
+pool('a third image is refused while one is on trial, and the guest keeps running', () =>
+  withPool(['a', 'b'], async (fixture) => {
+    const { ansible, host, image, state, notes } = fixture;
+    const variables = await variablesFor(fixture, 'two', 'version 2');
+    await host.virsh('destroy', 'b');
+    const onTrial = { uri: host.uri, domain: 'b', target: 'vda', format: 'raw', reason: 'x' };
+    const trial = { ...onTrial, state: 'trial', path: variables['immutafs_image'] };
+    assert.not((await ansible.module('image', trial)).failed);
+    await host.virsh('start', 'b');
+    const before = [await state(), await host.virsh('list', '--id')];
+
+    const third = { immutafs_image: await image('three', 'version 3'), immutafs_image_version: '3' };
+    const refused = await ansible.play('pool', { ...variables, ...third });
+    assert.is(refused.exit, 2, refused.output);
+    assert.match(
+      refused.report.join('\n'),
+      /^b: sealed\. FAILED: Query the image: an interrupted run has left b with the image .*\/two: finish/m,
+    );
+    assert.equal([await state(), await host.virsh('list', '--id')], before, 'no guest was stopped');
+    assert.equal(await notes(), []);
+    const query = await ansible.module('image', { ...onTrial, state: 'query' });
+    assert.equal([query['phase'], query['rejected']], ['trial', null], 'the image on trial has not failed');
+
+    // The counterpart: the image on trial. After that, the third image is used.
+    for (const [more, name] of [
+      [{}, 'two'],
+      [third, 'three'],
+    ] as const) {
+      const { exit, output } = await ansible.play('pool', { ...variables, ...more });
+      assert.equal([exit, await state()], [0, [`a running ${name}`, `b running ${name}`]], output);
+    }
+  }),
+);
+
 pool('a guest whose logs are not acknowledged, or that cannot be drained, keeps running', () =>
   withPool(['a'], async (fixture) => {
     const { ansible, host, image, state, notes } = fixture;
