@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { linkCollection } from '../../harness/collection.ts';
+import { until } from '../../wire/support/until.ts';
 import type { Hypervisor } from './hypervisor.ts';
 
 /** The result of a playbook. */
@@ -76,6 +77,20 @@ export function ansibleEnvironment(home: string): Record<string, string> {
     ANSIBLE_PIPELINING: '1',
     ANSIBLE_SSH_ARGS: '-o ControlMaster=auto -o ControlPersist=10s -o UserKnownHostsFile=/dev/null',
   };
+}
+
+/** Kills a playbook as it begins a task. @param seconds how long this may take @throws if the playbook ends before */
+export async function killAt(playing: Playing, task: string, seconds = 300): Promise<void> {
+  const isThere = () => playing.said().includes(` : ${task}] *`);
+  let hasEnded = false;
+  void playing.ended.then(() => (hasEnded = true));
+  try {
+    await until(task, () => isThere() || hasEnded, seconds);
+  } finally {
+    playing.kill();
+  }
+  const { output } = await playing.ended;
+  if (!isThere()) throw new Error(`the playbook ended before it was killed\n${output}`);
 }
 
 /**

@@ -2,12 +2,11 @@ import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import * as assert from 'uvu/assert';
-import { until } from '../../wire/support/until.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
 import { freePort } from './domain.ts';
 import { withHypervisor } from './hypervisor.ts';
 import type { Hypervisor } from './hypervisor.ts';
-import { withAnsible } from './playbooks.ts';
+import { killAt, withAnsible } from './playbooks.ts';
 import type { Ansible } from './playbooks.ts';
 import { defineStubDomain } from './stub-domain.ts';
 
@@ -171,13 +170,7 @@ export async function killedAt(
   task: string,
   variables: Record<string, unknown>,
 ): Promise<void> {
-  const playing = ansible.start(playbook, variables);
-  let there = false;
-  const isThere = () => (there = playing.said().includes(` : ${task}] *`));
-  await Promise.race([until(task, isThere, 300), playing.ended]);
-  playing.kill();
-  const { output } = await playing.ended;
-  assert.ok(there, `${playbook} ended before it was killed\n${output}`);
+  await killAt(ansible.start(playbook, variables), task);
   for (const line of await state()) assert.match(line, /^\w+ (running|shut off) [\w.-]+$/, task);
 }
 

@@ -8,64 +8,110 @@ import { xfsOnLvm } from '../harness/layout.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
 import { templateOf } from '../harness/template.ts';
 import { setReadOnly } from '../libvirt/agent-domain.ts';
-import { withHypervisor } from '../libvirt/hypervisor.ts';
-import { withAnsible } from '../libvirt/playbooks.ts';
-import { defineGuest } from '../libvirt/virtual-guest.ts';
+import { type Hypervisor, withHypervisor } from '../libvirt/hypervisor.ts';
+import { killAt, withAnsible } from '../libvirt/playbooks.ts';
+import { type VirtualGuest, atPort, defineGuest } from '../libvirt/virtual-guest.ts';
 
-/** Tests the playbook pool with a guest that boots. `matrix/pool.test.ts` tests it with several stub domains. */
-const pool = suite('a guest gets the next image of its pool');
+/** Tests the playbook pool with guests that boot. `matrix/pool.test.ts` tests it with several stub domains. */
+const pool = suite('two guests get the next image of their pool');
 
 const imageFile = (version: string) => `NAME=pool\nVERSION=${version}\nBUILT=2026-01-02T03:04:05Z\n`;
 
-pool('it boots sealed from the next version, and returns to it from one that fails a health command', () =>
+pool('the second one fails its health command and returns, and runs that are killed are continued', () =>
   withRunFolder((folder) =>
     withHypervisor(folder, async (host) => {
       const template = await templateOf(xfsOnLvm, await agentTree());
       const options = { template, memoryMiB: 1536 };
-      const guest = await defineGuest(host, {
+      const first = await defineGuest(host, {
         ...options,
-        name: 'guest',
+        name: 'web1',
         edit: (root) => writeFile(join(root, 'etc/immutafs/image'), imageFile('1')),
       });
-      /** Makes a version in a copy of the disk. */
-      const build = async (version: string): Promise<string> => {
-        const copy = join(folder, version);
-        await mkdir(copy);
-        const { placements } = template.disks;
-        const disks = await copyDisks({ images: imagesIn(guest.folder), placements }, copy);
-        await editDisks(disks, (root) => writeFile(join(root, 'etc/immutafs/image'), imageFile(version)));
-        return imagesIn(copy).system;
-      };
-      const [two, three] = [await build('2'), await build('3')];
-      await setReadOnly(host, 'guest', guest.folder, true);
+      const one = imagesIn(first.folder).system;
+      const second = await defineGuestWith(
+        host,
+        one,
+        first,
+        await defineGuest(host, { ...options, name: 'web2' }),
+      );
+      await setReadOnly(host, 'web1', first.folder, true);
+      const two = join(folder, 'two');
+      await mkdir(two);
+      const disks = await copyDisks(
+        { images: imagesIn(first.folder), placements: template.disks.placements },
+        two,
+      );
+      await editDisks(disks, (root) => writeFile(join(root, 'etc/immutafs/image'), imageFile('2')));
       const common = {
         immutafs_image_format: 'raw',
         immutafs_state_directory: join(folder, 'state'),
         immutafs_backlog_required: false,
-        immutafs_health_commands: [['grep', '-q', '^VERSION=2$', '/etc/immutafs/image']],
+        immutafs_lose_state: true,
+        immutafs_health_wait: 0,
+        immutafs_image: imagesIn(two).system,
+        immutafs_image_version: '2',
       };
-      const sourceOf = async () =>
-        /<source file='([^']*)'/.exec(await host.virsh('dumpxml', '--inactive', 'guest'))?.[1];
-      await withAnsible(host, [guest], async (ansible) => {
-        const good = { ...common, immutafs_image: two, immutafs_image_version: '2' };
-        const first = await ansible.play('pool', good);
-        assert.equal([first.exit, first.report], [0, ['guest: sealed']], first.output);
-        assert.is(await sourceOf(), two);
+      const variables = {
+        ...common,
+        immutafs_health_commands: [['test', '{{ inventory_hostname }}', '=', 'web1']],
+      };
+      /** Asserts that both guests are sealed, from which files, and from which versions. */
+      const assertImages = async (...expected: { image: string; version: string }[]) => {
+        for (const [index, guest] of [first, second].entries()) {
+          const xml = await host.virsh('dumpxml', guest.name);
+          const image = /<source file='([^']*)'/.exec(xml)?.[1];
+          const { exit, stdout } = await guest.ssh(
+            'immutafs-agent status >/dev/null && cat /etc/immutafs/image',
+          );
+          const version = /^VERSION=(.*)$/m.exec(stdout)?.[1];
+          assert.equal({ image, version, exit }, { ...expected[index], exit: 0 }, guest.name);
+        }
+      };
+      const [before, after] = [
+        { image: one, version: '1' },
+        { image: imagesIn(two).system, version: '2' },
+      ];
+      await withAnsible(host, [first, second], async (ansible) => {
+        const sealed = await ansible.play('seal', { ...common, immutafs_serial: 2 });
+        assert.is(sealed.exit, 0, sealed.output);
+        await assertImages(before, before);
 
-        const bad = { ...common, immutafs_image: three, immutafs_image_version: '3' };
-        const second = await ansible.play('pool', bad);
-        assert.is(second.exit, 2, second.output);
-        assert.match(
-          second.report.join('\n'),
-          /^guest: sealed; rolled back: Run the health commands: /,
-          second.output,
+        await killAt(ansible.start('pool', variables), 'Wait until the guest has started', 600);
+        await killAt(ansible.start('pool', variables), 'Wait until the guest has shut down', 600);
+        await killAt(ansible.start('pool', variables), 'Reinstate the receipt', 600);
+        const returned = await ansible.play('pool', variables);
+        assert.is(returned.exit, 2, returned.output);
+        const [bad = '', ...others] = returned.report;
+        assert.match(bad, /^web2: sealed; rolled back: Run the health commands: /, returned.output);
+        assert.equal(
+          others,
+          ['web1: sealed. FAILED: not continued, because another guest failed'],
+          returned.output,
         );
-        assert.is(await sourceOf(), two);
-        const { stdout } = await guest.ssh('cat /etc/immutafs/image; immutafs-agent status --json');
-        assert.match(stdout, /^NAME=pool\nVERSION=2\n/);
+        await assertImages(after, before);
+
+        // The counterpart: the health command succeeds.
+        const moved = await ansible.play('pool', { ...common, immutafs_image_retry: true });
+        assert.equal([moved.exit, moved.report], [0, ['web1: sealed', 'web2: sealed']], moved.output);
+        await assertImages(after, after);
       });
     }),
   ),
 );
+
+/** Lets a guest start from the image of another guest, read-only. @returns the guest, with the key that the image accepts */
+async function defineGuestWith(
+  host: Hypervisor,
+  image: string,
+  { key }: VirtualGuest,
+  guest: VirtualGuest,
+): Promise<VirtualGuest> {
+  await setReadOnly(host, guest.name, guest.folder, true);
+  const xml = await host.virsh('dumpxml', '--inactive', '--security-info', guest.name);
+  const file = join(guest.folder, 'domain.xml');
+  await writeFile(file, xml.replace(imagesIn(guest.folder).system, image));
+  await host.virsh('define', '--file', file);
+  return atPort({ ...guest, key }, guest.port);
+}
 
 pool.run();
