@@ -173,13 +173,17 @@ all_sealed() { # reads disks
 # Sets mounts to the lines of /proc/self/mountinfo (proc_pid_mountinfo(5)), each as
 # "target id parent major:minor root options type source super-options", after a newline.
 # Starts cat(1). A shell would read each line by itself: dash needs a system call for each character, and bash goes back to the
-# end of the line, where the kernel has other text if a line before has changed meanwhile.
+# end of the line, where the kernel has other text if a line before has changed meanwhile. If cat(1) fails, the shell reads it
+# nevertheless, because a caller takes a mount that is not in the table for one that does not exist.
 read_mounts() {
   mounts=$newline mounts_ifs=$IFS mounts_shell_flags=$-
+  mounts_text=$(cat /proc/self/mountinfo)
+  [ -n "$mounts_text" ] || while IFS= read -r mounts_line; do
+    mounts_text=$mounts_text$mounts_line$newline
+  done </proc/self/mountinfo
   set -f
   IFS=$newline
-  # shellcheck disable=SC2013 # lines, because of IFS
-  for mounts_line in $(cat /proc/self/mountinfo); do
+  for mounts_line in $mounts_text; do
     mounts_rest=${mounts_line#* * * } mounts_ids=${mounts_line%" ${mounts_line#* * * }"}
     mounts_root=${mounts_rest%% *} mounts_rest=${mounts_rest#* }
     mounts_target=${mounts_rest%% *} mounts_rest=${mounts_rest#* }
@@ -203,8 +207,8 @@ split_mount() { # $1: line
   mount_source=${mount_rest%% *} mount_super=${mount_rest#* }
 }
 
-# Does split_mount with the topmost mount at $1 in `mounts`, or with an empty line if there is none. $1 must not contain a
-# character that mountinfo escapes.
+# Sets the variables of split_mount to the topmost mount at $1 in `mounts`; all are empty if there is none. $1 must not contain
+# a character that mountinfo escapes.
 find_mount() {
   mount_found=''
   case $mounts in

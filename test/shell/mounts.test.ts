@@ -9,8 +9,9 @@ import { runInSandbox } from './sandbox.ts';
 import { shells, withLibrary } from './shells.ts';
 
 /** Returns what the lines print after read_mounts has read the text. */
-function withMounts(shell: readonly [string, ...string[]], text: string, lines: string): string {
-  const script = `. /usr/libexec/immutafs/library.sh
+function withMounts(shell: readonly [string, ...string[]], text: string, lines: string, before = ''): string {
+  const script = `${before}
+. /usr/libexec/immutafs/library.sh
 . /usr/libexec/immutafs/persist-rules.sh
 . /usr/libexec/immutafs/persist-checks.sh
 read_mounts
@@ -83,6 +84,13 @@ for (const [name, shell] of Object.entries(shells)) {
 
   mounts('the fields of unusual lines', () => {
     assertSameFields(shell, mountLines.map(([, text]) => text).join(''));
+  });
+
+  mounts('the fields without cat(1)', () => {
+    const text = mountinfoFixture('rhel-8');
+    const fields = withMounts(shell, text, printFields);
+    assert.is(withMounts(shell, text, printFields, 'cat() { return 1; }'), fields);
+    assert.is.not(fields, '');
   });
 
   for (const [file, , served] of mountTables) {
