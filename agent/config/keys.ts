@@ -57,6 +57,8 @@ const absolutePath = (value: string) => value === '' || (/^\/[^\0]*$/.test(value
 const percent = (value: string) => /^[1-9][0-9]?%$|^100%$/.test(value);
 const forwardUrl =
   /^(relp|relp\+tls|syslog\+tcp|syslog\+tls|syslog\+udp|journal\+http|journal\+https):\/\/[^\s/]+\/?$/;
+const overlayOptions = ['noexec', 'noatime', 'relatime', 'suid', 'dev'];
+const persistOptions = ['exec', 'suid', 'dev', 'autostart', 'maintenance'];
 const mountOptions = ['nosuid', 'nodev', 'noexec', 'noatime', 'relatime'];
 /** Paths that need no quoting in units and in mount options. */
 const plainPath = /^(\/|(\/(?!\.\.?(\/|$))[A-Za-z0-9._+@-]+)+)$/;
@@ -72,10 +74,19 @@ export const strictItems: readonly string[] = [
   ),
 ];
 
+const strictPaths = enumerate(
+  strictItems.map((item) => pathOf(item)),
+  'and',
+);
+
+/** Joins words for a sentence: "a, b or c". */
+function enumerate(list: readonly string[], conjunction: 'and' | 'or'): string {
+  return `${list.slice(0, -1).join(', ')} ${conjunction} ${list.at(-1)}`;
+}
+
 /** The rule of a key that has one of these values. */
 function oneOf(...values: string[]): Pick<Key, 'wanted' | 'good' | 'words'> {
-  const wanted = `${values.slice(0, -1).join(', ')} or ${values.at(-1)}`;
-  return { wanted, good: (value) => values.includes(value), words: values };
+  return { wanted: enumerate(values, 'or'), good: (value) => values.includes(value), words: values };
 }
 
 /** The rule of a list of items. */
@@ -84,7 +95,7 @@ function listOf(goodItem: (item: string) => boolean): Pick<Key, 'good' | 'goodIt
 }
 
 /** The rule of a list of paths, each of which may have options. */
-function pathsWith(...options: string[]): Pick<Key, 'wanted' | 'good' | 'goodItem' | 'words'> {
+function pathsWith(options: readonly string[]): Pick<Key, 'wanted' | 'good' | 'goodItem' | 'words'> {
   const wanted = `a path of letters, digits and . _ + @ -, then optionally : and any of ${options.join(', ')}`;
   return { wanted, ...listOf((item) => isPathWithOptions(item, options)), words: options };
 }
@@ -120,7 +131,7 @@ export const keys: Record<keyof Config, Key> = {
   },
   VAR_OPTIONS: {
     meaning: 'Mount options of the overlay on /var, separated by commas.',
-    comment: 'Mount options of /var: any of nosuid, nodev, noexec, noatime, relatime, separated by commas.',
+    comment: `Mount options of /var: any of ${mountOptions.join(', ')}, separated by commas.`,
     from: 'boot',
     initial: 'nosuid,nodev',
     wanted: `one or more of ${mountOptions.join(', ')}`,
@@ -130,20 +141,18 @@ export const keys: Record<keyof Config, Key> = {
   OVERLAY: {
     meaning:
       'Directories of the system disk, besides /var, that are writable in a sealed boot: each gets an overlay whose upper layer shares the tmpfs and the limits of /var, so that changes are discarded at every reboot. After a colon follow options of the overlay, separated by commas: noexec, noatime, relatime, and suid and dev, which take back the defaults nosuid and nodev. Example: /opt/agent:noexec /root. /, /usr, /boot, /dev, /proc, /sys, /run and everything below /boot, /dev, /proc, /sys and /run are refused, as are /var and everything below it, which are writable without this key. An overlay on /etc is permitted; what root writes there takes effect until the reboot.',
-    comment:
-      'Further directories of the system disk that are writable in a sealed boot and are reset at every reboot, each as PATH or PATH:OPTION,OPTION with any of noexec, noatime, relatime, suid, dev. Example: /opt/agent:noexec /root',
+    comment: `Further directories of the system disk that are writable in a sealed boot and are reset at every reboot, each as PATH or PATH:OPTION,OPTION with any of ${overlayOptions.join(', ')}. Example: /opt/agent:noexec /root`,
     from: 'boot',
     initial: '',
-    ...pathsWith('noexec', 'noatime', 'relatime', 'suid', 'dev'),
+    ...pathsWith(overlayOptions),
   },
   PERSIST: {
     meaning:
       'Directories that are kept across reboots: each is a directory of PERSIST_STORE, mounted over its path. At its first use, the content of the system disk is copied into the store. The mounts have nosuid, nodev and noexec. After a colon follow options, separated by commas: exec, suid and dev take these defaults back; autostart permits a path that is not known to be data, which is refused otherwise: programs may be started from it, or it may grant access (/etc, /opt, /usr, /home, /var/spool/cron, /var/lib/sss, the package databases and the like; docs/writable-paths.md). Root in a sealed boot can write there what runs as root in later boots, so a path with autostart is mounted in sealed boots only: in maintenance, when the disk is writable, and in a rehearsal, the content of the disk is visible there. maintenance mounts it in these boots, too; what was written there can then change the system disk permanently. Example: /var/lib/pgsql /var/spool/cron:autostart.',
-    comment:
-      'Directories that are kept across reboots, each as PATH or PATH:OPTION,OPTION with any of exec, suid, dev, autostart, maintenance. Example: /var/lib/pgsql /var/spool/cron:autostart',
+    comment: `Directories that are kept across reboots, each as PATH or PATH:OPTION,OPTION with any of ${persistOptions.join(', ')}. Example: /var/lib/pgsql /var/spool/cron:autostart`,
     from: 'boot',
     initial: '',
-    ...pathsWith('exec', 'suid', 'dev', 'autostart', 'maintenance'),
+    ...pathsWith(persistOptions),
   },
   PERSIST_STORE: {
     meaning:
@@ -178,10 +187,8 @@ export const keys: Record<keyof Config, Key> = {
     good: (v) => v === '' || /^\/dev\/disk\/by-id\/(virtio|scsi|wwn|nvme)-[A-Za-z0-9._+@:=-]+$/.test(v),
   },
   MOUNT_OPTIONS: {
-    meaning:
-      'Mount options that a sealed boot adds before services start, each as path:option,option with options of noexec, nosuid, nodev. A path that is not a mount point is first bound to itself. A path with a symbolic link in it gets no options; name the directory itself. /run/user/* stands for the directory of each user who logs in. On RHEL 7, these directories then share one tmpfs, limited to 10% of the memory for all users together, and logind runs without CAP_SYS_ADMIN: it logs an error at each logout, graphical sessions that receive their graphics device from logind (Wayland) do not start, and RemoveIPC= does not remove System V IPC objects. The item strict stands for noexec, nosuid and nodev on /dev, /dev/shm, /run, /run/user/*, /var, /var/tmp, /var/log, /tmp and /home (device files remain usable on /dev): then no file system is both writable and executable, unless another is mounted. The check mount-options verifies the result. Empty: no options are added.',
-    comment:
-      'Mount options that a sealed boot adds: path:option,option with any of noexec, nosuid, nodev. A path that is not a mount point is bound to itself. The item strict stands for all options on /dev, /dev/shm, /run, /run/user/*, /var, /var/tmp, /var/log, /tmp and /home, so that no file system is both writable and executable.',
+    meaning: `Mount options that a sealed boot adds before services start, each as path:option,option with options of noexec, nosuid, nodev. A path that is not a mount point is first bound to itself. A path with a symbolic link in it gets no options; name the directory itself. /run/user/* stands for the directory of each user who logs in. On RHEL 7, these directories then share one tmpfs, limited to 10% of the memory for all users together, and logind runs without CAP_SYS_ADMIN: it logs an error at each logout, graphical sessions that receive their graphics device from logind (Wayland) do not start, and RemoveIPC= does not remove System V IPC objects. The item strict stands for noexec, nosuid and nodev on ${strictPaths} (device files remain usable on /dev): then no file system is both writable and executable, unless another is mounted. The check mount-options verifies the result. Empty: no options are added.`,
+    comment: `Mount options that a sealed boot adds: path:option,option with any of ${restrictions.join(', ')}. A path that is not a mount point is bound to itself. The item strict stands for all options on ${strictPaths}, so that no file system is both writable and executable.`,
     from: 'boot',
     initial: '/dev/shm:noexec,nosuid,nodev /var/tmp:noexec,nosuid,nodev /var/log:noexec,nosuid,nodev',
     wanted: 'strict, or a path of letters, digits and . _ + @ -, then : and any of noexec, nosuid, nodev',
