@@ -178,8 +178,8 @@ record() { # $1: begun, kept or failed
 
 # Paths must not contain a character that mountinfo escapes, as in PERSIST and PERSIST_STORE.
 
-# Does split_mount with the mount that serves a path, as the kernel finds it: from the root on, the nearest mount point on the
-# path. Looks below the mounts of PERSIST itself, and sets is_hidden if there is one on the path.
+# Sets the variables of split_mount to the mount that serves a path, which is found as the kernel finds it: from the root on, the
+# nearest mount point on the path. Looks below the mounts of PERSIST itself, and sets is_hidden if there is one on the path.
 find_serving() { # $1: path
   on_path='' current='' serving='' is_hidden=''
   set -f
