@@ -3,7 +3,7 @@
  * table of rules (openscap/rules.json), and the tailoring file for OpenSCAP from the latter.
  */
 import fs from 'node:fs';
-import { type Control, controls, frameworks, unanswered } from '../agent/controls/controls.ts';
+import { type Control, controls, frameworks } from '../agent/controls/controls.ts';
 import rows from '../openscap/rules.json' with { type: 'json' };
 
 /** A row of openscap/rules.json: what a seal does to the results of rules of ComplianceAsCode. */
@@ -102,16 +102,15 @@ the report is forwarded with the other logs. \`immutafs-agent changes\` shows th
 
 /** Returns the page. */
 export function compliancePage(): string {
-  const sections = frameworks.map(({ id, name, source }) => {
+  const sections = frameworks.map(({ id, name, source, unanswered = [] }) => {
     const own = controls.filter(({ framework }) => framework === id);
-    const open = unanswered.filter(({ framework }) => framework === id);
     return [
       `## ${name}\n`,
       `Source: ${source.startsWith('https:') ? `<${source}>` : source}.\n`,
       '| control | title | evidence | limit |\n|---|---|---|---|',
       ...own.map(controlRow),
-      ...(open.length === 0 ? [] : ['\nNot answered:\n']),
-      ...open.map((each) => `- ${each.id}, ${each.title}: ${each.why}`),
+      ...(unanswered.length === 0 ? [] : ['\nNot answered:\n']),
+      ...unanswered.map((each) => `- ${each.id}, ${each.title}: ${each.why}`),
       '',
     ].join('\n');
   });

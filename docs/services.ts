@@ -42,22 +42,21 @@ function stateSection(service: Service): string {
     name,
     state = [],
     keep = state,
-    harmless = [],
+    harmless = {},
     loses = '',
     advice,
     packages = [],
     units = [],
   } = service;
+  const resets = Object.entries(harmless).map(
+    ([why, paths]) => `${codes(paths)} (${why.replace(/\.$/, '')})`,
+  );
   const unverified = service.unverified === true ? ' Not verified.' : '';
   return [
     `### ${name}\n`,
     `- State: ${codes(state.map((item) => item.replace(/:.*/, '')))}. A reboot would lose ${loses}.`,
     `- To keep it: ${codes(keep.map(itemOf))} in \`PERSIST\`, or a file system on a data disk.${advice === undefined ? '' : ` ${advice}`}`,
-    ...(harmless.length === 0
-      ? []
-      : [
-          `- May be reset: ${harmless.map(({ paths, why }) => `${codes(paths)} (${why.replace(/\.$/, '')})`).join('; ')}.`,
-        ]),
+    ...(resets.length === 0 ? [] : [`- May be reset: ${resets.join('; ')}.`]),
     ...(packages.length + units.length === 0 ? [] : [`- Recognised by: ${codes([...packages, ...units])}.`]),
     `- Source: ${service.source}.${unverified}\n`,
   ].join('\n');
@@ -67,9 +66,9 @@ function itemOf(item: string): string {
   return persistItemWith(pathOf(item), itemOptions(item).join());
 }
 
-function harmlessRows({ name, harmless = [], advice }: Service): string[] {
-  return harmless.map(
-    ({ paths, why }) => `| ${name} | ${codes(paths)} | ${why}${advice === undefined ? '' : ` ${advice}`} |`,
+function harmlessRows({ name, harmless = {}, advice }: Service): string[] {
+  return Object.entries(harmless).map(
+    ([why, paths]) => `| ${name} | ${codes(paths)} | ${why}${advice === undefined ? '' : ` ${advice}`} |`,
   );
 }
 

@@ -9,9 +9,12 @@ interface Framework {
   name: string;
   /** The document from which the numbers were taken. */
   source: string;
+  controls: readonly Row[];
+  /** The controls that an auditor may ask for and for which no check is evidence. */
+  unanswered?: readonly { id: string; title: string; why: string }[];
 }
 
-/** A row of controls.json: a control of a framework, and the checks that are its evidence in the guest. */
+/** A control of a framework, and the checks that are its evidence in the guest. */
 export interface Control {
   framework: string;
   /** The numbers of the control; of rules of RHEL, one for each release that has another number. */
@@ -32,17 +35,35 @@ export interface Control {
   limit?: string;
 }
 
-/** A control that an auditor may ask for and for which no check is evidence. */
-interface Unanswered {
-  framework: string;
-  id: string;
-  title: string;
-  why: string;
-}
+/** A row of controls.json. The rest of a rule on mounts follows from its name. */
+type Row = Omit<Control, 'framework'> | Required<Pick<Control, 'ids' | 'rule'>>;
 
-export const frameworks = data.frameworks as readonly Framework[];
-export const controls = data.controls as readonly Control[];
-export const unanswered = data.unanswered as readonly Unanswered[];
+export const frameworks = data as readonly Framework[];
+export const controls: readonly Control[] = frameworks.flatMap(({ id, controls: rows }) =>
+  rows.map((row) => ({ framework: id, ...('checks' in row ? row : ofMount(row)) })),
+);
+
+/** Completes a row whose rule is `mount_option_TARGET_OPTION` or `partition_for_TARGET`, with `_` for each slash. */
+function ofMount(row: Required<Pick<Control, 'ids' | 'rule'>>): Omit<Control, 'framework'> {
+  const [, name = '', option] = /^(?:mount_option|partition_for)_(.*?)(?:_(no[a-z]+))?$/.exec(row.rule) ?? [];
+  const target = `/${name.replaceAll('_', '/')}`;
+  const [key, check] =
+    target === '/var'
+      ? ['VAR_OPTIONS', 'var-overlay']
+      : ['/tmp', '/home'].includes(target)
+        ? ['REQUIRE_OPTIONS', `${name}-options`]
+        : ['MOUNT_OPTIONS', 'mount-options'];
+  const evidence = { ...row, checks: [check] };
+  if (option !== undefined)
+    return { ...evidence, title: `${target} has ${option}`, demands: [`${key}=${target}:${option}`] };
+  return {
+    ...{ ...evidence, title: `${target} is a mount of its own` },
+    ...(key === 'VAR_OPTIONS' ? {} : { demands: [`${key}=${target}`] }),
+    ...(key === 'REQUIRE_OPTIONS'
+      ? {}
+      : { limit: 'A mount, not a partition: the file system is in RAM in a sealed boot.' }),
+  };
+}
 
 export interface ControlResult {
   framework: string;

@@ -8,7 +8,7 @@ import rows from './services.json' with { type: 'json' };
  */
 export interface Service {
   id: string;
-  /** The name as messages show it. */
+  /** The name as messages show it; by default the id. */
   name: string;
   /** The names of the packages (globs). */
   packages?: readonly string[];
@@ -21,8 +21,8 @@ export interface Service {
   state?: readonly string[];
   /** The directories for PERSIST, if they are not those of `state`: files are renamed between these. */
   keep?: readonly string[];
-  /** What may be reset, with the reason. */
-  harmless?: readonly { paths: readonly string[]; why: string }[];
+  /** The paths that may be reset, by the reason. */
+  harmless?: Readonly<Record<string, readonly string[]>>;
   /** What a reboot loses of `state`. */
   loses?: string;
   /** What to do, in sentences. */
@@ -52,4 +52,4 @@ export interface Writes {
   source?: string;
 }
 
-export const services = rows as readonly Service[];
+export const services = rows.map((row) => ({ name: row.id, ...row })) as readonly Service[];

@@ -22,8 +22,7 @@ interface Node {
 const root: Node = newNode();
 for (const service of services) {
   for (const item of service.state ?? []) addRule(service, 'state', item);
-  for (const { paths } of service.harmless ?? [])
-    for (const path of paths) addRule(service, 'harmless', path);
+  for (const path of Object.values(service.harmless ?? {}).flat()) addRule(service, 'harmless', path);
 }
 
 /** Returns the rule of a path, which is the one with the most components; undefined if no service is known for it. */

@@ -16,7 +16,7 @@ table('each row has its own id, a source and ASCII texts', () => {
     assert.ok(name !== '' && source.length > 3, id);
     assert.ok(state !== undefined || harmless !== undefined || writes !== undefined, `${id} says nothing`);
     assert.is(state === undefined, loses === undefined, `${id}: what a reboot loses of the state`);
-    for (const text of [advice, writes?.advice, ...(harmless ?? []).map(({ why }) => why)])
+    for (const text of [advice, writes?.advice, ...Object.keys(harmless ?? {})])
       if (text !== undefined) assert.match(text, /^[ -~]+[.]$/, `${id}: a sentence`);
     if (loses !== undefined)
       assert.match(loses, /^[a-zA-Z][ -~]*[^.]$/, `${id}: goes on "A reboot would lose"`);
