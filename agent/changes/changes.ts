@@ -1,4 +1,4 @@
-import { SystemError, errorMessage } from '../lib/errors.ts';
+import { SystemError, errorMessage, isAbsent } from '../lib/errors.ts';
 import { hangSafe } from '../facts/mounts/hang-safe.ts';
 import { type MountTable, isBelow, readMountTable, optionOf } from '../facts/mounts/mountinfo.ts';
 import { readBootEnv, type BootEnv } from '../facts/boot/boot-env.ts';
@@ -8,13 +8,12 @@ import { observe, valueOf, type Observed } from '../facts/observed.ts';
 import { bootStateFile, bootTime, describeClock, readBootState } from '../facts/boot-state.ts';
 import { findDisks } from '../facts/disks/disks.ts';
 import { readIdentity } from '../facts/identity.ts';
-import { homesSince } from './home-state.ts';
+import { homesSince, walkHomes } from './homes.ts';
 import { type XattrReader, xattrReader } from '../system/layers/xattrs.ts';
 import type { SystemReader } from '../system/reader.ts';
-import { type Found, bytesOf, type Unknown } from './change.ts';
+import { type Report, type Selection, type Unknown, bytesOf } from './change.ts';
 import { type Layers, type WritableLayer, findLayers, readDefaultMetacopy, whyNoLayer } from './layers.ts';
-import { walkHomes, walkRun } from './places.ts';
-import type { Selection } from './selection.ts';
+import { startPlaces } from '../facts/security/places.ts';
 import type { OpenLayer } from './walk/place.ts';
 import { walkLayer } from './walk/walk.ts';
 import { findUnexplainedMounts } from '../assess/unexplained-mounts.ts';
@@ -31,10 +30,9 @@ export interface Comparison extends Layers {
   noLayer: string | undefined;
   /**
    * Compares every layer, and the places in /run and the home directories from which programs are started.
-   * @param report receives each difference, and the open layer if the file is in a layer
    * @throws Error if nothing can be compared
    */
-  run(selected: Selection, report: (found: Found, layer?: OpenLayer) => void | Promise<void>): Promise<void>;
+  run(selected: Selection, report: Report): Promise<void>;
 }
 
 /** @throws SystemError if the mounts cannot be read, or if there is no layer and none of the intended reasons for it */
@@ -58,30 +56,47 @@ export function compareLayers(reader: SystemReader): Comparison {
     run: async (selected, report) => {
       for (const each of hiddenByMounts(hangSafe(reader, mounts), mounts, bootEnv, found.layers))
         if (selected.leadsTo(each.path)) await report(each);
-      await compareAll(reader, mounts, found.layers, homes, selected, report);
+      const xattrs = xattrReader();
+      try {
+        await walkRun(xattrs, selected, report);
+        for (const layer of found.layers) {
+          if (selected.leadsTo(bytesOf(layer.target))) await compareLayer(layer, xattrs, selected, report);
+        }
+        const isCompared = (path: string) => found.layers.some(({ target }) => isBelow(path, target));
+        const isOther = homesSince(homes, mounts);
+        await walkHomes(hangSafe(reader, mounts), bootTime(reader), isOther, isCompared, selected, report);
+      } finally {
+        xattrs.close();
+      }
     },
   };
 }
 
-async function compareAll(
-  reader: SystemReader,
-  mounts: MountTable,
-  layers: readonly WritableLayer[],
-  homes: string | undefined,
-  selected: Selection,
-  report: (found: Found, layer?: OpenLayer) => void | Promise<void>,
-): Promise<void> {
-  const xattrs = xattrReader();
-  try {
-    await walkRun(xattrs, selected, report);
-    for (const layer of layers) {
-      if (selected.leadsTo(bytesOf(layer.target))) await compareLayer(layer, xattrs, selected, report);
+/**
+ * Directories in /run from which systemd and udev start programs. /run is empty at boot, so each of their files is new since
+ * then, although no layer contains it.
+ */
+export const runPlaces: readonly string[] = startPlaces
+  .map(({ path }) => path)
+  .filter((path) => path.startsWith('/run/'));
+
+/** Reports every file in `runPlaces` as added. @throws the errors of walkLayer */
+async function walkRun(xattrs: XattrReader, selected: Selection, report: Report): Promise<void> {
+  for (const place of runPlaces) {
+    if (!selected.leadsTo(place)) continue;
+    let upper;
+    try {
+      upper = openDirectory(place);
+    } catch (error) {
+      if (!isAbsent(error)) await report({ path: place, layer: '/run', error: errorMessage(error) });
+      continue;
     }
-    const isCompared = (path: string) => layers.some(({ target }) => isBelow(path, target));
-    const isOther = homesSince(homes, mounts);
-    await walkHomes(hangSafe(reader, mounts), bootTime(reader), isOther, isCompared, selected, report);
-  } finally {
-    xattrs.close();
+    try {
+      const layer = { target: place, upper, lower: undefined, metacopy: false };
+      await walkLayer(layer, xattrs, selected, (found) => report({ ...found, layer: '/run' }, layer));
+    } finally {
+      upper.close();
+    }
   }
 }
 
@@ -89,7 +104,7 @@ async function compareLayer(
   { target, upper, lower, metacopy, problems, reachable }: WritableLayer,
   xattrs: XattrReader,
   selected: Selection,
-  report: (found: Found, layer?: OpenLayer) => void | Promise<void>,
+  report: Report,
 ): Promise<void> {
   const path = bytesOf(target);
   for (const error of problems) await report({ path, layer: path, error });

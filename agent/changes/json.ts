@@ -1,43 +1,26 @@
 import { isUtf8 } from 'node:buffer';
 import { decodeBytes } from '../lib/format.ts';
 import { toJson } from '../lib/unprintable.ts';
-import { type Category, categoryOf } from './category.ts';
+import { categoryOf } from './category.ts';
 import type { Change, Unknown } from './change.ts';
 
 /**
  * Returns a change as an object for JSON. `pathBytes` and `fromBytes` contain the bytes in base64 if a path is not valid
  * UTF-8; invalid bytes in `path` are written as \xNN.
  */
-export function changeObject(change: Change, category: Category | undefined = categoryOf(change)): object {
-  const {
-    path,
-    layer,
-    change: kind,
-    what,
-    was,
-    from,
-    xattrs,
-    type,
-    mode,
-    uid,
-    gid,
-    size,
-    mtime,
-    device,
-  } = change;
+export function changeObject(change: Change): object {
+  const category = categoryOf(change);
+  const { what, was, from, xattrs, type, uid, gid, size, device } = change;
   return {
-    ...named('path', path),
-    layer: decodeBytes(layer),
-    change: kind,
+    ...named('path', change.path),
+    layer: decodeBytes(change.layer),
+    change: change.change,
     what,
     ...(from === undefined ? {} : named('from', from)),
     type,
     ...(was === undefined ? {} : { was }),
-    mode: mode.toString(8).padStart(4, '0'),
-    uid,
-    gid,
-    size,
-    mtime: formatTime(mtime),
+    mode: change.mode.toString(8).padStart(4, '0'),
+    ...{ uid, gid, size, mtime: formatTime(change.mtime) },
     ...(type === 'char' || type === 'block' ? { device } : {}),
     ...(xattrs.length === 0 ? {} : { xattrs: xattrs.map(decodeBytes) }),
     ...(change.capable ? { capabilities: true } : {}),

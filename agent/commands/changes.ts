@@ -8,7 +8,7 @@ import { categoryOf } from '../changes/category.ts';
 import { type Change, isUnknown } from '../changes/change.ts';
 import { type Comparison, compareLayers } from '../changes/changes.ts';
 import { isBelow } from '../facts/mounts/mountinfo.ts';
-import { type Selection, selection } from '../changes/selection.ts';
+import { type Selection, selection } from '../changes/change.ts';
 import { type Remembered, readRemembered } from '../changes/since.ts';
 import { shownPath } from '../changes/summary.ts';
 import type { SystemReader } from '../system/reader.ts';
@@ -85,8 +85,7 @@ async function writeExport(
   warn: (text: string) => void,
 ): Promise<boolean> {
   const { exportChanges } = await import('../changes/export/export.ts');
-  const size = maxSize === undefined ? {} : { maxSize };
-  return exportChanges(reader, comparison, selected, warn, { file, terminal, ...size });
+  return exportChanges(reader, comparison, selected, warn, file, maxSize, terminal);
 }
 
 /** Prints the changes. @returns whether everything could be compared */

@@ -7,7 +7,7 @@ import type { AssessedFacts } from '../assess/assess.ts';
 import { type LastReport, reportFile } from '../facts/last-report.ts';
 import { bootStateFile, bootTime, formatBootState } from '../facts/boot-state.ts';
 import { observeAsync } from '../facts/observed.ts';
-import { recordHomes } from '../changes/home-state.ts';
+import { recordHomes } from '../changes/homes.ts';
 import { formatUsageHistory, usageHistoryFile, withSample } from '../facts/usage-history.ts';
 import { loginMessage } from '../report/headline.ts';
 import { findDrift, logDrift, logNewPrograms, logReport } from '../report/log.ts';

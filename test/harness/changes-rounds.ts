@@ -11,7 +11,7 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { type Found, isUnknown } from '../../agent/changes/change.ts';
-import { selection } from '../../agent/changes/selection.ts';
+import { selection } from '../../agent/changes/change.ts';
 import { walkLayer } from '../../agent/changes/walk/walk.ts';
 import { openDirectory } from '../../agent/system/layers/directory.ts';
 import { xattrReader } from '../../agent/system/layers/xattrs.ts';

@@ -2,36 +2,26 @@ import { SystemError, UsageError, errorMessage } from '../../lib/errors.ts';
 import { decodeBytes, formatBytes } from '../../lib/format.ts';
 import { toJson } from '../../lib/unprintable.ts';
 import { readIdentity } from '../../facts/identity.ts';
-import { type ExportTarget, createExportFile, standardOutput } from '../../system/layers/export-file.ts';
+import { createExportFile, standardOutput } from '../../system/layers/export-file.ts';
 import { exportJournal } from '../../system/layers/journal-export.ts';
 import { type TarWriter, memberOverhead, tarWriter } from '../../system/layers/tar-writer.ts';
 import { xattrReader } from '../../system/layers/xattrs.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { type Found, isUnknown } from '../change.ts';
+import { type Report, type Selection, isUnknown } from '../change.ts';
 import type { Comparison } from '../changes.ts';
 import { ignoredByDefault, ignores } from '../category.ts';
 import { jsonLine, unknownObject } from '../json.ts';
-import type { Selection } from '../selection.ts';
-import type { OpenLayer } from '../walk/place.ts';
 import { type FileExporter, type Part, fileExporter, partsWriter } from './files.ts';
 import { writeProcesses } from './processes.ts';
-
-interface ExportOptions {
-  /** A path, or - for the standard output. */
-  file: string;
-  /** A number with K, M, G or T. */
-  maxSize?: string;
-  /** Whether the standard output is a terminal. */
-  terminal: boolean;
-}
-
-const defaultSize = '1G';
 
 /**
  * Writes the evidence of this boot to a tar file: what is in RAM and would be lost at a reboot. First what changes most,
  * the processes and mounts; then the changed files, except logs and caches; the journal; and logs and caches at last, so
  * that they are what is left out if the size is limited.
  * @param warn receives what is not in the export
+ * @param file a path, or - for the standard output
+ * @param maxSize a number with K, M, G or T
+ * @param terminal whether the standard output is a terminal
  * @returns whether the export is complete
  * @throws SystemError if the file cannot be written; it is then removed
  */
@@ -40,9 +30,11 @@ export async function exportChanges(
   comparison: Comparison,
   selected: Selection,
   warn: (text: string) => void,
-  { file, maxSize = defaultSize, terminal }: ExportOptions,
+  file: string,
+  maxSize: string | undefined,
+  terminal: boolean,
 ): Promise<boolean> {
-  const limit = parseSize(maxSize);
+  const limit = parseSize(maxSize ?? '1G');
   if (file === '-' && terminal) throw new UsageError('--export -: a tar file is not written to a terminal');
   if (file !== '-' && !file.startsWith('/'))
     throw new UsageError(`--export ${file}: the path must be absolute`);
@@ -53,16 +45,12 @@ export async function exportChanges(
     target.finish();
     return isComplete;
   } catch (error) {
-    abandon(tar, target);
+    tar.destroy();
+    target.abandon();
     if (error instanceof SystemError && file !== '-')
       throw new SystemError(`the export failed and was removed: ${error.message}`, error.code);
     throw error;
   }
-}
-
-function abandon(tar: TarWriter, target: ExportTarget): void {
-  tar.destroy();
-  target.abandon();
 }
 
 /** Parses a size: "500M". @throws UsageError */
@@ -101,8 +89,12 @@ async function writeAll(
       passOf(files, (path) => !isNoise(path), problem, manifest.add),
     );
     const journal = await writeJournal(tar, room, problem, now);
-    await comparison.run(selected, passOf(files, isNoise, undefined, undefined));
-    if (files.omitted.count > 0) problem(omittedText(files, limit));
+    await comparison.run(selected, passOf(files, isNoise));
+    const { omitted } = files;
+    if (omitted.count > 0)
+      problem(
+        `${omitted.count} changed files (${formatBytes(omitted.bytes)}) are not in the export, because it would be larger than ${formatBytes(limit)}: raise --max-size, or name paths`,
+      );
     const summary = {
       format: 1,
       host: readIdentity(reader),
@@ -113,7 +105,7 @@ async function writeAll(
       problems: [...comparison.problems, ...problems],
       changes: files.count,
       bytes: files.bytes,
-      omitted: files.omitted,
+      omitted,
       texts,
       ...{ processes, journal, manifest: await manifest.end() },
     };
@@ -128,17 +120,13 @@ async function writeAll(
 /** The bytes that are kept for manifest.json. */
 const reserve = 256 * 1024;
 
-function omittedText({ omitted }: FileExporter, limit: number): string {
-  return `${omitted.count} changed files (${formatBytes(omitted.bytes)}) are not in the export, because it would be larger than ${formatBytes(limit)}: raise --max-size, or name paths`;
-}
-
 /** Exports the changes at the paths for which `isWanted` returns true. Only one of the passes reports errors. */
 function passOf(
   files: FileExporter,
   isWanted: (path: string) => boolean,
-  problem: ((text: string) => void) | undefined,
-  addLine: ((line: Buffer) => Promise<void>) | undefined,
-): (found: Found, layer?: OpenLayer) => Promise<void> {
+  problem?: (text: string) => void,
+  addLine?: (line: Buffer) => Promise<void>,
+): Report {
   return async (found, layer) => {
     if (isUnknown(found)) {
       problem?.(`${decodeBytes(found.path)}: ${decodeBytes(found.error)}`);

@@ -6,7 +6,7 @@ import { type Member, type TarWriter, memberOverhead } from '../../system/layers
 import type { XattrReader, Xattrs } from '../../system/layers/xattrs.ts';
 import type { Change } from '../change.ts';
 import { changeObject } from '../json.ts';
-import { type OpenLayer, inParent } from '../walk/place.ts';
+import { type OpenLayer, inParent, withFile } from '../walk/place.ts';
 import { decodeBytes } from '../../lib/format.ts';
 
 /** Adds changed files to an export, and a line for each change to its manifest. */
@@ -41,9 +41,8 @@ export function fileExporter(
     if (entry === undefined) throw new SystemError('vanished', 'ENOENT');
     const link = entry.type === 'symlink' ? directory.link(name) : undefined;
     const member = memberOf(memberName(change.path, count), entry, link, attributes);
-    const values = attributes.size === 0 ? {} : { xattrValues: xattrObject(attributes) };
     const its = {
-      ...values,
+      ...(attributes.size === 0 ? {} : { xattrValues: xattrObject(attributes) }),
       ...(link === undefined ? {} : { linkBytes: Buffer.from(link, 'latin1').toString('base64') }),
     };
     if (member === undefined) return { ...its, omitted: `a ${entry.type} has no content` };
@@ -51,12 +50,7 @@ export function fileExporter(
       await tar.add(member);
       return { ...its, member: member.name };
     }
-    const file = directory.file(name);
-    try {
-      return { ...its, ...(await writeContent(member, file)) };
-    } finally {
-      file.close();
-    }
+    return { ...its, ...(await withFile(directory, name, (file) => writeContent(member, file))) };
   }
 
   async function writeContent(member: Member, file: OpenFile): Promise<object> {

@@ -1,10 +1,10 @@
 import { haveSameBytes } from '../../system/layers/content.ts';
 import type { Directory, Entry } from '../../system/layers/directory.ts';
 import type { XattrReader, Xattrs } from '../../system/layers/xattrs.ts';
-import type { Aspect, Change, Kind, State } from '../change.ts';
+import type { Aspect, Change, Kind } from '../change.ts';
 import { isOverlayXattr, overlayMetadata } from './overlay-xattrs.ts';
 import { SystemError, unlessAbsent } from '../../lib/errors.ts';
-import { type OpenLayer, type Place, type Seen, below, inParent, openBelow } from './place.ts';
+import { type OpenLayer, type Place, type Seen, below, inParent, openBelow, withFile } from './place.ts';
 import type { Source, Target } from './renames.ts';
 
 /** Whether an entry of a layer is a whiteout, a character device 0:0 (overlayfs.rst). */
@@ -13,14 +13,13 @@ export function isWhiteoutDevice(entry: Pick<Entry, 'type' | 'device'>): boolean
 }
 
 /**
- * Compares the metadata of a file in the upper layer with those of the file of the same type in the lower layer. The mtime
- * and the size of a directory are not compared, because they change whenever an entry is created or removed, which is a
+ * Compares the metadata of a file in the upper layer with those of the file of the same type in the lower layer. The mtime and the size of a directory are not compared, because they change whenever an entry is created or removed, which is a
  * change of that entry. The number of hard links is not compared, because a copy-up breaks hard links.
  */
 function compareMetadata(
-  [upper, own]: readonly [Entry, Xattrs],
-  [lower, other]: readonly [Entry, Xattrs],
-): Required<Pick<Change, 'what' | 'xattrs'>> {
+  { entry: upper, xattrs: own }: Pick<Located, 'entry' | 'xattrs'>,
+  { entry: lower, xattrs: other }: Pick<Located, 'entry' | 'xattrs'>,
+): Pick<Change, 'what' | 'xattrs'> {
   const xattrs = compareXattrs(own, other);
   const what: Aspect[] = [
     ...(upper.mode === lower.mode ? [] : ['mode' as const]),
@@ -42,6 +41,7 @@ interface Located {
   directory: Directory;
   name: string;
   entry: Entry;
+  xattrs: Xattrs;
 }
 
 /**
@@ -55,26 +55,21 @@ async function haveSameContent(upper: Located, lower: Located, metacopy: boolean
   if (type === 'symlink') return upper.directory.link(upper.name) === lower.directory.link(lower.name);
   if (type !== 'file') return upper.entry.device === lower.entry.device;
   if (upper.entry.size !== lower.entry.size) return false;
-  return metacopy || sameBytes(upper, lower);
+  if (metacopy) return true;
+  return withFile(upper.directory, upper.name, (mine) =>
+    withFile(lower.directory, lower.name, (other) => haveSameBytes(mine, other)),
+  );
 }
 
-async function sameBytes(upper: Located, lower: Located): Promise<boolean> {
-  const mine = upper.directory.file(upper.name);
-  try {
-    const other = lower.directory.file(lower.name);
-    try {
-      return await haveSameBytes(mine, other);
-    } finally {
-      other.close();
-    }
-  } finally {
-    mine.close();
-  }
-}
-
-export function stateOf(entry: Entry): State {
-  const { type, mode, uid, gid, size, mtime, ctime, inode, device, sparse } = entry;
-  return { type, mode, uid, gid, size, mtime, ctime, inode, device, sparse };
+/** Compares content and metadata. @param metacopy whether the upper file has no content of its own @throws SystemError */
+async function compare(
+  upper: Located,
+  lower: Located,
+  metacopy: boolean,
+): Promise<Pick<Change, 'what' | 'xattrs'>> {
+  const same = await haveSameContent(upper, lower, metacopy);
+  const { what, xattrs } = compareMetadata(upper, lower);
+  return { what: [...(same ? [] : ['content' as const]), ...what], xattrs };
 }
 
 /** The directory of the sealed disk that a directory of the upper layer shows or hides. */
@@ -119,14 +114,8 @@ export async function compareDirectory(
   xattrs: XattrReader,
 ): Promise<Change | undefined> {
   const at = below(place.at, seen.name);
-  const base = {
-    ...stateOf(seen.upper),
-    path: seen.path,
-    layer: layer.target,
-    capable: false,
-    at,
-    xattrs: [],
-  };
+  const { target } = layer;
+  const base = { ...seen.upper, path: seen.path, layer: target, capable: false, at, xattrs: [] };
   if (lower === undefined) {
     if (seen.lower === undefined) return { ...base, change: 'added', what: [] };
     return { ...base, change: 'replaced', what: ['type'], was: seen.lower.type, lowerAt };
@@ -136,7 +125,10 @@ export async function compareDirectory(
     throw new SystemError(
       `its extended attributes on the sealed disk cannot be read (${found?.error ?? ''})`,
     );
-  const more = { ...compareMetadata([seen.upper, seen.xattrs], [lower.entry, found]), lowerAt };
+  const more = {
+    ...compareMetadata({ entry: seen.upper, xattrs: seen.xattrs }, { entry: lower.entry, xattrs: found }),
+    lowerAt,
+  };
   if (redirected) return { ...base, ...more, change: 'renamed', from: pathOf(layer, lowerAt) };
   if (!merged) return { ...base, ...more, change: 'opaque' };
   return more.what.length === 0 ? undefined : { ...base, ...more, change: 'modified' };
@@ -147,11 +139,12 @@ export async function compareDirectory(
  * upper layer with the mode and the owner of the lower layer only, and systemd or restorecon(8) labels it.
  */
 export function compareRoot(layer: OpenLayer, upper: Entry, lower: Entry): Change | undefined {
-  const { what } = compareMetadata([upper, new Map()], [lower, new Map()]);
+  const xattrs = new Map();
+  const { what } = compareMetadata({ entry: upper, xattrs }, { entry: lower, xattrs });
   if (what.length === 0) return undefined;
   const path = layer.target;
   return {
-    ...stateOf(upper),
+    ...upper,
     ...{ path, layer: path, change: 'modified', what, xattrs: [], capable: false, at: '', lowerAt: '' },
   };
 }
@@ -175,7 +168,7 @@ export async function compareFile(layer: OpenLayer, place: Place, seen: Seen): P
   const { name, path, upper, lower, metadata } = seen;
   const lowerAt = below(place.lowerAt, name);
   const describe = (change: Kind, more: Partial<Change> = {}): Change => ({
-    ...stateOf(upper),
+    ...upper,
     ...{ path, layer: layer.target, change, what: [], xattrs: [] },
     ...{ capable: seen.xattrs.has('security.capability'), at: below(place.at, name) },
     ...more,
@@ -210,11 +203,11 @@ async function differences(
   const { name, upper, lower, lowerXattrs, metadata } = seen;
   if (lower === undefined || lowerXattrs === undefined || place.lower === undefined)
     throw new SystemError('the file on the sealed disk cannot be read');
-  const metacopy = metadata.metacopy && layer.metacopy;
-  const located = { directory: place.upper, name, entry: upper };
-  const same = await haveSameContent(located, { directory: place.lower, name, entry: lower }, metacopy);
-  const { what, xattrs } = compareMetadata([upper, seen.xattrs], [lower, lowerXattrs]);
-  return { what: [...(same ? [] : ['content' as const]), ...what], xattrs };
+  return compare(
+    { directory: place.upper, name, entry: upper, xattrs: seen.xattrs },
+    { directory: place.lower, name, entry: lower, xattrs: lowerXattrs },
+    metadata.metacopy && layer.metacopy,
+  );
 }
 
 /**
@@ -238,12 +231,12 @@ export async function completeRename(
       const [own, its] = await xattrs.read([upper.path(name), lower.path(lowerName)]);
       if (!mine || !other || !own || !its || 'error' in own || 'error' in its || mine.type !== other.type)
         throw new SystemError('changed while it was compared', 'EAGAIN');
-      const metacopy = overlayMetadata(own).metacopy && layer.metacopy;
-      const located = { directory: lower, name: lowerName, entry: other };
-      const same = await haveSameContent({ directory: upper, name, entry: mine }, located, metacopy);
-      const found = compareMetadata([mine, own], [other, its]);
-      const what = [...(same ? [] : ['content' as const]), ...found.what];
-      return { ...renamed, ...found, what, from: source.path, lowerAt: source.lowerAt };
+      const found = await compare(
+        { directory: upper, name, entry: mine, xattrs: own },
+        { directory: lower, name: lowerName, entry: other, xattrs: its },
+        overlayMetadata(own).metacopy && layer.metacopy,
+      );
+      return { ...renamed, ...found, from: source.path, lowerAt: source.lowerAt };
     }),
   );
 }

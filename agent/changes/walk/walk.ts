@@ -1,8 +1,7 @@
 import { SystemError, errorMessage, isAbsent } from '../../lib/errors.ts';
 import type { Directory, Entry } from '../../system/layers/directory.ts';
 import type { XattrReader, Xattrs } from '../../system/layers/xattrs.ts';
-import type { Found } from '../change.ts';
-import type { Selection } from '../selection.ts';
+import type { Report, Selection } from '../change.ts';
 import {
   compareDirectory,
   compareFile,
@@ -10,14 +9,10 @@ import {
   completeRename,
   isWhiteoutDevice,
   openCounterpart,
-  stateOf,
 } from './compare.ts';
 import { overlayMetadata } from './overlay-xattrs.ts';
 import { type OpenLayer, type Place, type Seen, below } from './place.ts';
 import { type Decision, renameMatcher } from './renames.ts';
-
-/** Receives what was found. The walk waits for the returned promise. */
-export type Report = (found: Found) => void | Promise<void>;
 
 /** The depth at which a walk ends, because each level keeps three descriptors open. */
 const deepest = 1000;
@@ -33,14 +28,6 @@ export async function walkLayer(
   selected: Selection,
   report: Report,
 ): Promise<void> {
-  const path = layer.target === '/' ? '' : layer.target;
-  const { upper, lower } = layer;
-  const walk = walker(layer, xattrs, selected, report);
-  await walk.root({ path, at: '', upper, lower, lowerAt: '', merged: true, records: false, depth: 0 });
-  await walk.end();
-}
-
-function walker(layer: OpenLayer, xattrs: XattrReader, selected: Selection, report: Report) {
   const renames = renameMatcher();
 
   /** Reports the error of an action as Unknown. An entry that vanished meanwhile is not an error. */
@@ -60,14 +47,6 @@ function walker(layer: OpenLayer, xattrs: XattrReader, selected: Selection, repo
     const { renamed, source } = match;
     const change = await attempt(renamed.path, () => completeRename(layer, xattrs, renamed, source));
     if (change !== undefined) await report(change);
-  }
-
-  async function root(place: Place): Promise<void> {
-    if (place.lower !== undefined && selected.has(layer.target)) {
-      const change = compareRoot(layer, place.upper.entry, place.lower.entry);
-      if (change !== undefined) await report(change);
-    }
-    await visitContents(place);
   }
 
   async function visitContents(place: Place): Promise<void> {
@@ -96,12 +75,8 @@ function walker(layer: OpenLayer, xattrs: XattrReader, selected: Selection, repo
         const attributes = attributesFrom(own[index]);
         const other = its[index];
         const lowerXattrs = other === undefined ? undefined : attributesFrom(other);
-        await entry(place, {
-          ...each,
-          xattrs: attributes,
-          lowerXattrs,
-          metadata: overlayMetadata(attributes),
-        });
+        const metadata = overlayMetadata(attributes);
+        await entry(place, { ...each, xattrs: attributes, lowerXattrs, metadata });
       });
     }
   }
@@ -140,16 +115,8 @@ function walker(layer: OpenLayer, xattrs: XattrReader, selected: Selection, repo
   async function deleted(path: string, lower: Entry, lowerAt: string): Promise<void> {
     if (!selected.has(path)) return;
     const change = 'deleted' as const;
-    const its = {
-      ...stateOf(lower),
-      path,
-      layer: layer.target,
-      change,
-      what: [],
-      xattrs: [],
-      capable: false,
-      lowerAt,
-    };
+    const none = { what: [], xattrs: [], capable: false };
+    const its = { ...lower, path, layer: layer.target, change, ...none, lowerAt };
     await decide(renames.source({ inode: lower.inode, path, lowerAt, deleted: its }));
   }
 
@@ -165,17 +132,9 @@ function walker(layer: OpenLayer, xattrs: XattrReader, selected: Selection, repo
       const upper = place.upper.open(seen.name);
       try {
         const { lower, lowerAt, merged } = counterpart;
-        const at = below(place.at, seen.name);
-        const depth = place.depth + 1;
         await visitContents({
-          path: seen.path,
-          at,
-          upper,
-          lower,
-          lowerAt,
-          merged,
-          records: seen.metadata.copied,
-          depth,
+          ...{ path: seen.path, at: below(place.at, seen.name), upper, lower, lowerAt, merged },
+          ...{ records: seen.metadata.copied, depth: place.depth + 1 },
         });
       } finally {
         upper.close();
@@ -200,12 +159,14 @@ function walker(layer: OpenLayer, xattrs: XattrReader, selected: Selection, repo
     }
   }
 
-  return {
-    root,
-    end: async () => {
-      for (const each of renames.end()) await report(each);
-    },
-  };
+  const { target, upper, lower } = layer;
+  if (lower !== undefined && selected.has(target)) {
+    const change = compareRoot(layer, upper.entry, lower.entry);
+    if (change !== undefined) await report(change);
+  }
+  const path = target === '/' ? '' : target;
+  await visitContents({ path, at: '', upper, lower, lowerAt: '', merged: true, records: false, depth: 0 });
+  for (const each of renames.end()) await report(each);
 }
 
 type Answer = Xattrs | { error: string };

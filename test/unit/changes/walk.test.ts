@@ -2,7 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Found, isUnknown } from '../../../agent/changes/change.ts';
-import { selection } from '../../../agent/changes/selection.ts';
+import { selection } from '../../../agent/changes/change.ts';
 import { walkLayer } from '../../../agent/changes/walk/walk.ts';
 import { SystemError } from '../../../agent/lib/errors.ts';
 import type { Entry, Directory, OpenFile } from '../../../agent/system/layers/directory.ts';

@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { categoryOf } from '../../../../agent/changes/category.ts';
 import type { Change } from '../../../../agent/changes/change.ts';
-import { runPlaces } from '../../../../agent/changes/places.ts';
+import { runPlaces } from '../../../../agent/changes/changes.ts';
 import { expectedType } from '../../../../agent/facts/security/labels.ts';
 import { findLockdown } from '../../../../agent/facts/security/lockdown.ts';
 import { dataPlaces, persistItem, placeOf, startPlaces } from '../../../../agent/facts/security/places.ts';

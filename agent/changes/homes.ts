@@ -1,15 +1,18 @@
-import { SystemError, errorMessage } from '../lib/errors.ts';
-import { hangSafe } from '../facts/mounts/hang-safe.ts';
+import { SystemError, errorMessage, isAbsent } from '../lib/errors.ts';
+import { hangSafe, mayHangCode } from '../facts/mounts/hang-safe.ts';
 import type { MountTable } from '../facts/mounts/mountinfo.ts';
 import { findAutostart } from '../facts/security/autostart.ts';
 import { sha256Of } from '../system/layers/content.ts';
 import { type Entry, openDirectory } from '../system/layers/directory.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { type FileState, makeTreeState, parseTreeState } from '../system/tree.ts';
-import { inParent } from './walk/place.ts';
+import { type Report, type Selection, bytesOf } from './change.ts';
+import { inParent, withFile } from './walk/place.ts';
+
+const layer = 'home directories';
 
 /** A start-up file in a home directory, with its content. */
-export interface HomeFile {
+interface HomeFile {
   entry: Entry;
   /** SHA-256; empty unless it is a regular file. */
   sha256: string;
@@ -37,23 +40,14 @@ function homeKey(home: string, device: string): string {
  * @returns undefined if it does not exist
  * @throws SystemError, also if the file is too large to be read
  */
-export async function readHomeFile(
-  reader: SystemReader,
-  home: string,
-  file: string,
-): Promise<HomeFile | undefined> {
+async function readHomeFile(reader: SystemReader, home: string, file: string): Promise<HomeFile | undefined> {
   const directory = openDirectory(reader.resolve(home));
   try {
     return await inParent(directory, file, async (parent, name) => {
       const entry = parent.stat(name);
       if (entry?.type !== 'file') return entry && { entry, sha256: '' };
       if (entry.size > largest) throw new SystemError('larger than 1 MiB, so its content is not compared');
-      const opened = parent.file(name);
-      try {
-        return { entry, sha256: await sha256Of(opened) };
-      } finally {
-        opened.close();
-      }
+      return { entry, sha256: await withFile(parent, name, sha256Of) };
     });
   } finally {
     directory.close();
@@ -95,4 +89,49 @@ export function homesSince(
     const device = mounts.serving(home)?.device ?? '';
     return state.has(homeKey(home, device), anyTime) && !state.has(keyOf(home, device, file, found), anyTime);
   };
+}
+
+/**
+ * Reports the files in home directories that run programs at a login or permit a login, if they changed since boot. Home
+ * directories are on disks that persist, so the layers do not show changes. A file changed if it differs from the record
+ * that the first check of this boot made, or if its ctime is later than the boot. The ctime alone does not decide, because
+ * root can set the clock before a change. Files of the sealed disk have an earlier ctime.
+ * @param reader does not access file systems that may hang (facts/mounts/hang-safe.ts)
+ * @param booted the time of boot, in milliseconds since the epoch
+ * @param isOther whether a file differs from the record
+ * @param isCompared whether a path is in a layer that is compared anyway
+ */
+export async function walkHomes(
+  reader: SystemReader,
+  booted: number,
+  isOther: (home: string, file: string, found: HomeFile) => boolean,
+  isCompared: (path: string) => boolean,
+  selected: Selection,
+  report: Report,
+): Promise<void> {
+  for (const { home, found } of findAutostart(reader)) {
+    const path = bytesOf(home);
+    if (!selected.leadsTo(path) || isCompared(home) || home === '/') continue;
+    if ('error' in found) {
+      // A server that does not respond is no part of the guest, and `status` reports the home directory.
+      if (found.code !== mayHangCode) await report({ path, layer, error: found.error });
+      continue;
+    }
+    for (const file of found.value.files) {
+      if (!selected.has(`${path}/${file}`)) continue;
+      const changed = bytesOf(`${home}/${file}`);
+      try {
+        const its = await readHomeFile(reader, home, file);
+        if (its === undefined) continue;
+        const { entry } = its;
+        if (Number(entry.ctime / 1_000_000n) < booted && !isOther(home, file, its)) continue;
+        await report({
+          ...{ ...entry, path: changed, layer, change: 'modified', what: [], xattrs: [], capable: false },
+        });
+      } catch (error) {
+        if (!(error instanceof SystemError)) throw error;
+        if (!isAbsent(error)) await report({ path: changed, layer, error: errorMessage(error) });
+      }
+    }
+  }
 }
