@@ -1,21 +1,29 @@
 import path from 'node:path';
+import { categoryOf, ignoredByDefault, ignores } from '../changes/category.ts';
+import {
+  type Change,
+  type Selection,
+  type Unknown,
+  bytesOf,
+  isUnknown,
+  selection,
+} from '../changes/change.ts';
+import { type Comparison, compareLayers } from '../changes/changes.ts';
+import { diffFile } from '../changes/file-diff.ts';
+import { changeObject, jsonLine, unknownObject } from '../changes/json.ts';
+import { type Remembered, readRemembered } from '../changes/since.ts';
+import { findLosses, lossJson, lossLine } from '../changes/state.ts';
+import { describeChange, shownPath, summarize } from '../changes/summary.ts';
+import { type OpenLayer, withFile } from '../changes/walk/place.ts';
+import { isBelow } from '../facts/mounts/mountinfo.ts';
 import { SystemError, UsageError } from '../lib/errors.ts';
 import { decodeBytes } from '../lib/format.ts';
 import { keepHeapSmall } from '../lib/memory.ts';
 import { clean } from '../lib/unprintable.ts';
-import { findLosses, lossJson, lossLine } from '../changes/state.ts';
-import { categoryOf } from '../changes/category.ts';
-import { type Change, isUnknown } from '../changes/change.ts';
-import { type Comparison, compareLayers } from '../changes/changes.ts';
-import { isBelow } from '../facts/mounts/mountinfo.ts';
-import { type Selection, selection } from '../changes/change.ts';
-import { type Remembered, readRemembered } from '../changes/since.ts';
-import { shownPath } from '../changes/summary.ts';
+import { sha256Of } from '../system/layers/content.ts';
 import type { SystemReader } from '../system/reader.ts';
 import type { SystemWriter } from '../system/writer.ts';
 import type { ChangesOptions } from './changes-options.ts';
-import type { OpenLayer } from '../changes/walk/place.ts';
-import { hashOf, viewFor } from './changes-view.ts';
 import type { Output } from './output.ts';
 
 /**
@@ -100,24 +108,28 @@ async function show(
 ): Promise<boolean> {
   const remembered = options.sinceReport === true ? readRemembered(reader) : undefined;
   const view = viewFor(output, options);
-  const problems = { count: comparison.problems.length };
+  let count = comparison.problems.length;
   const problem = (path: string, error: string) => {
-    problems.count += 1;
+    count += 1;
     warn(`${shownPath(path)}: ${decodeBytes(error)}`);
   };
   await comparison.run(selected, async (found, layer) => {
-    if (isUnknown(found)) problem(found.path, found.error);
-    else if (remembered !== undefined && !(await isNew(remembered, found, layer))) return;
+    if (isUnknown(found)) {
+      problem(found.path, found.error);
+      view.unknown?.(found);
+      return;
+    }
+    if (remembered !== undefined && !(await isNew(remembered, found, layer))) return;
     const error = await view.show(found, layer);
     if (error !== undefined) problem(found.path, error);
   });
-  view.end(problems.count === 0);
+  view.end?.(count === 0);
   if (remembered !== undefined) {
     const omitted = remembered.store(await loadWriter());
     if (omitted > 0)
       warn(`${omitted} changes are too many to be remembered, so the next report repeats them`);
   }
-  return problems.count === 0;
+  return count === 0;
 }
 
 /** A notable file whose content cannot be read is new each time. */
@@ -142,5 +154,91 @@ function selectedPath({ layers, mounts }: Comparison, given: string): string {
         : `${type}, not a layer over the sealed disk`;
     throw new UsageError(`${full} is on ${why}`);
   }
-  return Buffer.from(full).toString('latin1');
+  return bytesOf(full);
+}
+
+/** How changes are printed. */
+interface View {
+  /** @returns the error if a file could not be read */
+  show(change: Change, layer: OpenLayer | undefined): Promise<string | undefined> | undefined;
+  unknown?(found: Unknown): void;
+  end?(isComplete: boolean): void;
+}
+
+/** Returns the view that the options select. */
+function viewFor({ stdout }: Output, { json, sha256, diff, all, ignore }: ChangesOptions): View {
+  const { print, end } = linePrinter(stdout);
+  if (json === true)
+    return {
+      show: async (change, layer) => {
+        const { error, ...more } = sha256 === true ? await hashOf(change, layer) : {};
+        print(jsonLine({ ...changeObject(change), ...more }));
+        return error;
+      },
+      unknown: (found) => print(jsonLine(unknownObject(found))),
+      end,
+    };
+  if (diff === true)
+    return {
+      show: async (change, layer) => {
+        const { lines, error } = await diffFile(change, layer);
+        stdout(lines.map((line) => `${line}\n`).join(''));
+        return error;
+      },
+    };
+  if (all === true)
+    return {
+      show: (change) => {
+        print(`${describeChange(change)}\n`);
+        return undefined;
+      },
+      end,
+    };
+  const patterns = ignore?.map(bytesOf) ?? ignoredByDefault;
+  const summary = summarize(ignores(patterns.filter((each) => each !== '')));
+  return {
+    show: (change) => {
+      summary.add(change);
+      return undefined;
+    },
+    end: (isComplete) => {
+      const lines = summary.lines(isComplete);
+      stdout(lines.map((line) => `${line}\n`).join(''));
+    },
+  };
+}
+
+/** The number of characters that are written at once. A write for each line would take a quarter of the time. */
+const written = 65536;
+
+/** Collects lines, but prints the first one at once. */
+function linePrinter(stdout: Output['stdout']): { print: (line: string) => void; end: () => void } {
+  let waiting = '';
+  let isFirst = true;
+  const end = () => {
+    if (waiting !== '') stdout(waiting);
+    waiting = '';
+  };
+  return {
+    print: (line) => {
+      waiting += line;
+      if (isFirst || waiting.length >= written) end();
+      isFirst = false;
+    },
+    end,
+  };
+}
+
+/** Returns the SHA-256 of a regular file in a layer; nothing for other changes. */
+async function hashOf(
+  { at, type }: Change,
+  layer: OpenLayer | undefined,
+): Promise<{ sha256?: string; error?: string }> {
+  if (layer === undefined || at === undefined || type !== 'file') return {};
+  try {
+    return { sha256: await withFile(layer.upper, at, sha256Of) };
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return { error: error.message };
+  }
 }

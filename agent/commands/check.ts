@@ -31,23 +31,14 @@ export interface CheckOptions extends ReportOptions {
 /**
  * `check`: evaluates the guest, logs the changes since the previous check of this boot, and writes the report. With
  * --boot, or if there is no previous report, logs every finding.
+ * @param open opens the log
  */
 export async function checkCommand(
   reader: SystemReader,
   writer: SystemWriter,
   output: Output,
   options: CheckOptions,
-): Promise<number> {
-  return checkWith(reader, writer, output, options, openJournal);
-}
-
-/** Same as checkCommand, with a different log. @param open opens the log */
-export async function checkWith(
-  reader: SystemReader,
-  writer: SystemWriter,
-  output: Output,
-  options: CheckOptions,
-  open: () => Promise<Log>,
+  open: () => Promise<Log> = openJournal,
 ): Promise<number> {
   const { log, send } = keepingLog(open);
   const { facts, report } = await evaluateWithFacts(reader);

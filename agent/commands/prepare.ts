@@ -56,20 +56,6 @@ export interface PrepareOptions {
 export type LoadWriter = (isLabelled?: boolean) => Promise<SystemWriter>;
 
 /**
- * Runs `prepare`, which prints the plan and the outcome of the last rehearsal. With --apply, it carries the plan out;
- * with --undo, it restores the changed files; with --rehearse, it requests a rehearsal.
- * @returns the exit code: 0 if nothing remains to be done, otherwise 1
- */
-export async function prepareCommand(
-  reader: SystemReader,
-  loadWriter: LoadWriter,
-  output: Output,
-  options: PrepareOptions,
-): Promise<number> {
-  return prepareWith(reader, loadWriter, output, options, askOnTerminal);
-}
-
-/**
  * Runs `check --ready-to-seal`, with --image for the files of an image.
  * @returns the exit code: 0 if this guest, or a guest of this image, can be sealed as it is, otherwise 1
  */
@@ -84,13 +70,18 @@ export async function readyCommand(system: SystemReader, output: Output, isImage
   return isDone(found) ? 0 : 1;
 }
 
-/** Does the work of `prepareCommand`. @param confirm asks the user; returns undefined if there is no terminal */
-export async function prepareWith(
+/**
+ * Runs `prepare`, which prints the plan and the outcome of the last rehearsal. With --apply, it carries the plan out;
+ * with --undo, it restores the changed files; with --rehearse, it requests a rehearsal.
+ * @param confirm asks the user; returns undefined if there is no terminal
+ * @returns the exit code: 0 if nothing remains to be done, otherwise 1
+ */
+export async function prepareCommand(
   system: SystemReader,
   load: LoadWriter,
   output: Output,
   options: PrepareOptions,
-  confirm: (question: string) => Promise<boolean> | undefined,
+  confirm: (question: string) => Promise<boolean> | undefined = askOnTerminal,
 ): Promise<number> {
   const isImage = options.image === true;
   refuseForImages(options);
@@ -162,25 +153,19 @@ function outcomeOf(reader: SystemReader): ReturnType<typeof readOutcome> {
   return reader.image === undefined ? readOutcome(reader) : null;
 }
 
-/** The options that act on a running guest, with what to do instead in an image. */
-const guestOptions = {
-  homeDevice: ['--home-device', 'the step home mounts /home by its label'],
-  homeUuid: ['--home-uuid', 'the step home mounts /home by its label'],
-  wipe: ['--wipe', 'an image has no data disk'],
-  purgeOldHome: ['--purge-old-home', 'remove the content of /home'],
-  moveState: ['--move-state', 'set PERSIST and PERSIST_STORE, and the first boot copies the directory'],
-  purgeOldState: ['--purge-old-state', 'remove the directory'],
-  scratchDevice: ['--scratch-device', 'mark the disk in a guest that is started from the image'],
-  cleanVar: ['--clean-var', 'remove the logs'],
-  since: ['--since', 'every file of an image has changed'],
-  strictMounts: ['--strict-mounts', 'use it in a guest that runs its services'],
-  closeBypasses: ['--close-bypasses', 'use it in a guest that runs its services'],
-  strictPtrace: ['--strict-ptrace', 'use it in a guest that runs its services'],
-  rehearse: ['--rehearse', 'rehearse in a guest that is started from the image'],
-  limit: ['--limit', 'rehearse in a guest that is started from the image'],
-  discardState: ['--discard-state', 'rehearse in a guest that is started from the image'],
-  endRehearsal: ['--end-rehearsal', 'rehearse in a guest that is started from the image'],
-} as const;
+/** What to do in an image instead of using an option that acts on a running guest. */
+const inImage: readonly (readonly [string, ...(keyof PrepareOptions)[]])[] = [
+  ['the step home mounts /home by its label', 'homeDevice', 'homeUuid'],
+  ['an image has no data disk', 'wipe'],
+  ['remove the content of /home', 'purgeOldHome'],
+  ['set PERSIST and PERSIST_STORE, and the first boot copies the directory', 'moveState'],
+  ['remove the directory', 'purgeOldState'],
+  ['mark the disk in a guest that is started from the image', 'scratchDevice'],
+  ['remove the logs', 'cleanVar'],
+  ['every file of an image has changed', 'since'],
+  ['use it in a guest that runs its services', 'strictMounts', 'closeBypasses', 'strictPtrace'],
+  ['rehearse in a guest that is started from the image', 'rehearse', 'limit', 'discardState', 'endRehearsal'],
+];
 
 /** @throws UsageError for options that need a running guest, and for the options of an image without --image */
 function refuseForImages(options: PrepareOptions): void {
@@ -191,13 +176,11 @@ function refuseForImages(options: PrepareOptions): void {
     if ([...only, ...skip].includes('image')) throw new UsageError('the step image needs --image');
     return;
   }
-  for (const [key, [flag, instead]] of Object.entries(guestOptions) as [
-    keyof typeof guestOptions,
-    readonly [string, string],
-  ][]) {
-    const value = options[key];
-    if (value !== undefined && value !== false)
-      throw new UsageError(`${flag} needs a running guest, and cannot be used with --image: ${instead}`);
+  for (const [instead, ...names] of inImage) {
+    const name = names.find((each) => options[each] !== undefined && options[each] !== false);
+    if (name === undefined) continue;
+    const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    throw new UsageError(`${flag} needs a running guest, and cannot be used with --image: ${instead}`);
   }
   if ((imageName === undefined) !== (imageVersion === undefined))
     throw new UsageError('--image-name and --image-version need each other');
@@ -244,7 +227,9 @@ function readOptions(
   reader: SystemReader,
   options: PrepareOptions,
 ): { settings: Settings; chosen: ReadonlySet<StepId> } {
-  const { homeDevice, homeUuid, wipe, scratchDevice, tmpSize, tmpMode } = options;
+  const { homeDevice, homeUuid, wipe, scratchDevice, tmpSize, tmpMode, imageName, imageVersion } = options;
+  const { purgeOldHome = false, purgeOldState = false, cleanVar = false } = options;
+  const { strictMounts = false, closeBypasses = false, strictPtrace = false } = options;
   for (const [name, device] of [
     ['--home-device', homeDevice],
     ['--wipe', wipe],
@@ -266,27 +251,17 @@ function readOptions(
   const { only = options.image === true ? stepIds : guestStepIds, skip = [] } = options;
   const chosen = new Set(only.filter((id) => !skip.includes(id)));
   if (chosen.size === 0) throw new UsageError('--skip leaves out every step');
-  const [strictMounts, closeBypasses] = [options.strictMounts === true, options.closeBypasses === true];
   if ((strictMounts || closeBypasses) && !chosen.has('exec'))
     throw new UsageError(`${strictMounts ? '--strict-mounts' : '--close-bypasses'} needs the step exec`);
-  const strictPtrace = options.strictPtrace === true;
   if (strictPtrace && !closeBypasses) throw new UsageError('--strict-ptrace needs --close-bypasses');
-  const [purgeOldHome, cleanVar] = [options.purgeOldHome === true, options.cleanVar === true];
-  const [moveState, purgeOldState] = [readItems(options, chosen), options.purgeOldState === true];
-  const disks = { homeDevice, homeUuid, wipe, purgeOldHome, tmpSize, tmpMode, cleanVar };
+  const moveState = readItems(options, chosen);
   if (scratchDevice !== undefined && !chosen.has('scratch'))
     throw new UsageError('--scratch-device needs the step scratch');
-  const state = { moveState, purgeOldState, scratchDevice };
   return {
     settings: {
-      ...noSettings,
-      ...disks,
-      ...state,
-      strictMounts,
-      closeBypasses,
-      strictPtrace,
-      ...{ imageName: options.imageName, imageVersion: options.imageVersion },
-      ...readAcceptance(reader, options, chosen),
+      ...{ ...noSettings, homeDevice, homeUuid, wipe, purgeOldHome, tmpSize, tmpMode, cleanVar },
+      ...{ moveState, purgeOldState, scratchDevice, strictMounts, closeBypasses, strictPtrace },
+      ...{ imageName, imageVersion, ...readAcceptance(reader, options, chosen) },
     },
     chosen,
   };

@@ -19,22 +19,15 @@ interface ReadImage {
 }
 
 /** What a name or a version can be, which are labels of metrics and parts of file names. */
-const word = /^[A-Za-z0-9][A-Za-z0-9._+~:-]{0,127}$/;
-const wantedWord = 'at most 128 letters, digits and . _ + ~ : -, and begin with a letter or a digit';
+export const isImageWord = (text: string) => /^[A-Za-z0-9][A-Za-z0-9._+~:-]{0,127}$/.test(text);
+export const wantedWord = 'at most 128 letters, digits and . _ + ~ : -, and begin with a letter or a digit';
 
 /** The keys of the file. */
 const keys: Record<'NAME' | 'VERSION' | 'BUILT', Rule> = {
-  NAME: { initial: '', wanted: wantedWord, good: (value) => word.test(value) },
-  VERSION: { initial: '', wanted: wantedWord, good: (value) => word.test(value) },
+  NAME: { initial: '', wanted: wantedWord, good: isImageWord },
+  VERSION: { initial: '', wanted: wantedWord, good: isImageWord },
   BUILT: { initial: '', wanted: 'a time such as 2026-03-04T05:06:07Z (RFC 3339)', good: isTime },
 };
-
-/** Whether a text can be the name or the version of an image. */
-export function isImageWord(text: string): boolean {
-  return word.test(text);
-}
-
-export { wantedWord };
 
 /** Reads the file. Never throws. */
 export function readImage(reader: SystemReader): ReadImage {

@@ -1,36 +1,5 @@
 import { isUtf8 } from 'node:buffer';
 
-/** The effective configuration. Each value is the value in the file if it is valid, else the default. */
-export interface Config {
-  MODE: string;
-  VAR_SIZE: string;
-  VAR_INODES: string;
-  VAR_OPTIONS: string;
-  OVERLAY: string;
-  PERSIST: string;
-  PERSIST_STORE: string;
-  SCRATCH: string;
-  SCRATCH_DEVICE: string;
-  MOUNT_OPTIONS: string;
-  SEED: string;
-  ON_FAILURE: string;
-  ON_IMPOSTOR: string;
-  REQUIRE_READONLY: string;
-  REQUIRE_OPTIONS: string;
-  FOREIGN_PROGRAMS: string;
-  FOREIGN_PROGRAMS_ALLOW: string;
-  USAGE_WARN: string;
-  USAGE_FAIL: string;
-  PROMETHEUS_FILE: string;
-  FORWARD: string;
-  FORWARD_FILES: string;
-  FORWARD_STATE: string;
-  FORWARD_CA: string;
-  FORWARD_CERT: string;
-  FORWARD_KEY: string;
-  FORWARD_PEER: string;
-}
-
 export interface Key {
   /** The text in the manual page. */
   meaning: string;
@@ -53,8 +22,14 @@ export interface Key {
 
 /** Whether a value is UTF-8. A path that is not UTF-8 would be opened under a different name. */
 const isText = (value: string) => isUtf8(Buffer.from(value, 'latin1'));
-const absolutePath = (value: string) => value === '' || (/^\/[^\0]*$/.test(value) && isText(value));
+const tlsFile = {
+  ...{ from: 'check' as const, initial: '', wanted: 'an absolute path' },
+  good: (value: string) => value === '' || (/^\/[^\0]*$/.test(value) && isText(value)),
+};
 const percent = (value: string) => /^[1-9][0-9]?%$|^100%$/.test(value);
+const usage = (initial: string) => ({
+  ...{ from: 'check' as const, initial, wanted: '1% to 100%', good: percent },
+});
 const forwardUrl =
   /^(relp|relp\+tls|syslog\+tcp|syslog\+tls|syslog\+udp|journal\+http|journal\+https):\/\/[^\s/]+\/?$/;
 const overlayOptions = ['noexec', 'noatime', 'relatime', 'suid', 'dev'];
@@ -100,8 +75,7 @@ function pathsWith(options: readonly string[]): Pick<Key, 'wanted' | 'good' | 'g
   return { wanted, ...listOf((item) => isPathWithOptions(item, options)), words: options };
 }
 
-/** The keys, in the order of the manual page. */
-export const keys: Record<keyof Config, Key> = {
+const table = {
   MODE: {
     meaning:
       'The mode of a boot. auto: sealed if the host made the disk under / read-only; otherwise maintenance, where /var is on the disk, so that updates persist. sealed: always an overlay on /var; if the disk is writable, only the guest itself keeps it read-only. off: no overlay. The kernel argument immutafs=auto|sealed|off overrides this key.',
@@ -264,18 +238,12 @@ export const keys: Record<keyof Config, Key> = {
     meaning:
       'The usage of the upper layer of /var, in bytes or in inodes, at which the check var-usage warns.',
     comment: 'The usage of the upper layer of /var, in bytes or inodes, at which the check warns.',
-    from: 'check',
-    initial: '80%',
-    wanted: '1% to 100%',
-    good: percent,
+    ...usage('80%'),
   },
   USAGE_FAIL: {
     meaning: 'The usage at which the check var-usage fails.',
     comment: 'The usage at which the check fails.',
-    from: 'check',
-    initial: '95%',
-    wanted: '1% to 100%',
-    good: percent,
+    ...usage('95%'),
   },
   PROMETHEUS_FILE: {
     meaning:
@@ -324,28 +292,19 @@ export const keys: Record<keyof Config, Key> = {
       "TLS: the file with the certificate of the authority that signed the server's certificate. Empty: the authorities of this system. An invalid value of FORWARD or FORWARD_*, or an invalid line in the configuration, stops the forwarder with an error.",
     comment:
       "TLS: the file with the certificate of the authority that signed the server's certificate. Empty: the authorities of this system. An invalid value of FORWARD or FORWARD_*, or an invalid line, stops the forwarder with an error.",
-    from: 'check',
-    initial: '',
-    wanted: 'an absolute path',
-    good: absolutePath,
+    ...tlsFile,
   },
   FORWARD_CERT: {
     meaning: "TLS: the file with this guest's certificate, if the server requires one.",
     comment: "TLS: the file with this guest's certificate, if the server requires one.",
-    from: 'check',
-    initial: '',
-    wanted: 'an absolute path',
-    good: absolutePath,
+    ...tlsFile,
   },
   FORWARD_KEY: {
     meaning:
       'TLS: the file with the private key of FORWARD_CERT. Only root and the user immutafs-forward may read it.',
     comment:
       'TLS: the file with the private key of FORWARD_CERT. Only root and the user immutafs-forward may read it.',
-    from: 'check',
-    initial: '',
-    wanted: 'an absolute path',
-    good: absolutePath,
+    ...tlsFile,
   },
   FORWARD_PEER: {
     meaning:
@@ -357,7 +316,13 @@ export const keys: Record<keyof Config, Key> = {
     wanted: 'a name, or SHA256: or SHA1: and a fingerprint',
     good: isPeer,
   },
-};
+} satisfies Record<string, Key>;
+
+/** The effective configuration. Each value is the value in the file if it is valid, else the default. */
+export type Config = Record<keyof typeof table, string>;
+
+/** The keys, in the order of the manual page. */
+export const keys: Record<keyof Config, Key> = table;
 
 /**
  * Whether the value is a certificate's fingerprint, "SHA256:AA:BB…" or "SHA1:AA:BB…" (rsyslog's form), with or without
@@ -372,13 +337,9 @@ function isPeer(value: string): boolean {
   return /^sha-?[0-9]*[:=]/i.test(value) ? isFingerprint(value) : /^[^\s\0]*$/.test(value) && isText(value);
 }
 
-function isPrintablePath(value: string): boolean {
-  return /^\/[!-~]+$/.test(value);
-}
-
 function isAllowedProgram(value: string): boolean {
   return (
-    isPrintablePath(value.replace(/^closure:/, '')) ||
+    /^\/[!-~]+$/.test(value.replace(/^closure:/, '')) ||
     /^closure:[A-Za-z0-9:_.\\@-]+\.(service|scope)$/.test(value)
   );
 }

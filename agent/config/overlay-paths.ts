@@ -7,11 +7,6 @@ export interface OverlayPath {
   options: string[];
 }
 
-const defaults: readonly (readonly [string, string])[] = [
-  ['nosuid', 'suid'],
-  ['nodev', 'dev'],
-];
-
 /** The directory to which cloud-init writes the identity of a guest. */
 const seedTarget = '/etc';
 
@@ -29,7 +24,7 @@ export function overlayPaths({ OVERLAY, SEED }: Pick<Config, 'OVERLAY' | 'SEED'>
   for (const word of [...words(OVERLAY), ...(SEED === 'host' ? [seedTarget] : [])]) {
     const [target = '', list = ''] = word.split(':');
     const given = list.split(',').filter((option) => option !== '');
-    const kept = defaults.filter(([, off]) => !given.includes(off)).map(([on]) => on);
+    const kept = ['suid', 'dev'].filter((option) => !given.includes(option)).map((option) => `no${option}`);
     const added = ['noexec', 'noatime', 'relatime'].filter((option) => given.includes(option));
     if (!found.has(target)) found.set(target, { target, options: [...kept, ...added] });
   }
@@ -48,21 +43,17 @@ export function resetDirectories(config: Pick<Config, 'OVERLAY' | 'SEED'>): stri
   return ['/var', ...writableOverlays(config)];
 }
 
-/** The paths of OVERLAY that can never get an overlay. boot/tables.sh has them, too. */
-export const overlayRefusals: readonly { path: string; below: boolean; why: string }[] = [
-  refusal('/', 'the whole system would be writable: name the directories that programs write to'),
-  refusal('/usr', 'it holds the programs of the system: name a directory below it, such as /usr/local'),
-  refusal('/boot', 'the next boot starts from it: change it in maintenance mode', true),
-  ...['/dev', '/proc', '/sys'].map((path) =>
-    refusal(path, 'the kernel provides it: it is not on the system disk', true),
-  ),
-  refusal('/run', 'it is in RAM: it is writable without an overlay', true),
-  refusal('/var', 'it is writable without this key: /var has an overlay of its own', true),
-];
-
-function refusal(path: string, why: string, below = false): { path: string; below: boolean; why: string } {
-  return { path, below, why };
-}
+/** The paths of OVERLAY that can never get an overlay; those with `/*`, nor what is below. boot/tables.sh has them, too. */
+export const overlayRefusals: readonly { path: string; below: boolean; why: string }[] = Object.entries({
+  '/': 'the whole system would be writable: name the directories that programs write to',
+  '/usr': 'it holds the programs of the system: name a directory below it, such as /usr/local',
+  '/boot/*': 'the next boot starts from it: change it in maintenance mode',
+  '/dev/*': 'the kernel provides it: it is not on the system disk',
+  '/proc/*': 'the kernel provides it: it is not on the system disk',
+  '/sys/*': 'the kernel provides it: it is not on the system disk',
+  '/run/*': 'it is in RAM: it is writable without an overlay',
+  '/var/*': 'it is writable without this key: /var has an overlay of its own',
+}).map(([name, why]) => ({ path: name.replace(/\/\*$/, ''), below: name.endsWith('/*'), why }));
 
 /** Returns the reason why a path of OVERLAY can never get an overlay. */
 export function overlayRefusal(target: string): string | undefined {

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { type PrepareOptions, prepareWith } from '../../agent/commands/prepare.ts';
+import { type PrepareOptions, prepareCommand } from '../../agent/commands/prepare.ts';
 import { type SystemWriter, systemWriter } from '../../agent/system/writer.ts';
 import { type LoggedAction, readActionLog } from '../../agent/prepare/engine/action-log.ts';
 import { type Guest, withGuest } from './guest.ts';
@@ -53,7 +53,7 @@ export function withBox(guest: Guest, work: (box: Box) => Promise<void>): Promis
           stderr: () => undefined,
           terminal: false,
         };
-        const code = await prepareWith(
+        const code = await prepareCommand(
           reader,
           () => Promise.resolve(own),
           output,

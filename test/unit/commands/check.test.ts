@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type CheckOptions, checkWith } from '../../../agent/commands/check.ts';
+import { type CheckOptions, checkCommand } from '../../../agent/commands/check.ts';
 import { formatUsageHistory, parseUsageHistory } from '../../../agent/facts/usage-history.ts';
 import { systemWriter } from '../../../agent/system/writer.ts';
 import type { Fields } from '../../../agent/system/log.ts';
@@ -35,7 +35,7 @@ async function check(guest: Guest, left: Record<string, string>, options: Partia
       void entries.push({ level, message, fields });
     let opened = 0;
     const open = () => Promise.resolve((opened++, log));
-    const code = await checkWith(reader, systemWriter(root), output, { color: 'never', ...options }, open);
+    const code = await checkCommand(reader, systemWriter(root), output, { color: 'never', ...options }, open);
     return {
       entries,
       opened,
@@ -200,7 +200,7 @@ drift('a report that other users may write is ignored with a warning', async () 
     const log = (level: number, message: string, fields: Fields) =>
       void again.push({ level, message, fields });
     const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
-    await checkWith(reader, systemWriter(root), output, { color: 'never' }, () => Promise.resolve(log));
+    await checkCommand(reader, systemWriter(root), output, { color: 'never' }, () => Promise.resolve(log));
     assert.is(again.length, entries.length + 1);
     assert.match(again[0]?.message ?? '', /is ignored: .*users other than root may write to it/);
     assert.is(fs.statSync(path.join(root, reportFile)).mode & 0o777, 0o644);
@@ -220,7 +220,7 @@ drift(
       const messages: string[] = [];
       const log = (_level: number, message: string) => void messages.push(message);
       const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
-      assert.is(await checkWith(reader, full, output, { color: 'never' }, () => Promise.resolve(log)), 1);
+      assert.is(await checkCommand(reader, full, output, { color: 'never' }, () => Promise.resolve(log)), 1);
       assert.ok(messages.some((message) => message.startsWith('tmp-options: fail: ')));
       assert.ok(messages.some((message) => message.startsWith('Verdict: failed ')));
       assert.equal(messages.slice(-4), [
@@ -299,7 +299,7 @@ metrics('no temporary file remains', async () => {
   guest.directories.push('run', 'run/metrics');
   await withGuest(guest, async (reader, root) => {
     const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
-    await checkWith(reader, systemWriter(root), output, { color: 'never' }, () =>
+    await checkCommand(reader, systemWriter(root), output, { color: 'never' }, () =>
       Promise.resolve(() => undefined),
     );
     assert.equal(fs.readdirSync(path.join(root, 'run/metrics')), ['a.prom']);

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { testLogFiles } from '../../../agent/commands/forward-test-files.ts';
+import { testLogFiles } from '../../../agent/commands/forward-test.ts';
 import { SystemError } from '../../../agent/lib/errors.ts';
 import { type SystemReader, systemReader } from '../../../agent/system/reader.ts';
 import { whileTemporaryDirectory } from '../../harness/temporary.ts';

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { prepareWith, readyCommand, type PrepareOptions } from '../../../agent/commands/prepare.ts';
+import { prepareCommand, readyCommand, type PrepareOptions } from '../../../agent/commands/prepare.ts';
 import type { Plan } from '../../../agent/prepare/engine/plan.ts';
 import { readSnapshot } from '../../../agent/prepare/engine/snapshot.ts';
 import { type Step, type StepId, noSettings, stepIds } from '../../../agent/prepare/engine/step.ts';
@@ -243,7 +243,7 @@ function withImage(
     return work(
       (options) =>
         collect((output) =>
-          prepareWith(
+          prepareCommand(
             reader,
             () => Promise.resolve(writer),
             output,
@@ -327,7 +327,7 @@ images('a running guest is refused: its root directory is that of PID 1', () =>
   withGuest(ordinaryGuest(), async (reader) => {
     const stat = (file: string) => reader.stat(file === '/proc/1/root/.' ? '/' : file);
     const run = (system: SystemReader) =>
-      prepareWith(
+      prepareCommand(
         system,
         () => Promise.reject(new Error('a writer was loaded')),
         { stdout: () => undefined, stderr: () => undefined, terminal: false },
