@@ -9,7 +9,7 @@ const stateSchema = v.object({
   bootId: v.string(),
   /** The time of the boot according to the clock, in milliseconds since the epoch. */
   booted: v.pipe(v.number(), v.finite()),
-  /** Hashes of start-up files in home directories (changes/home-state.ts), one character per byte (latin1). */
+  /** Hashes of start-up files in home directories (changes/homes.ts), one character per byte (latin1). */
   homes: v.string(),
 });
 type BootState = v.InferOutput<typeof stateSchema>;

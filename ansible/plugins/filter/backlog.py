@@ -6,7 +6,7 @@ import json
 from ansible_collections.immutafs.agent.plugins.plugin_utils.evidence import is_notable
 from ansible_collections.immutafs.agent.plugins.plugin_utils.fleet.untrusted import number, time, whole
 
-# The layer of files in home directories that no overlay covers (agent/changes/places.ts). They are on a disk.
+# The layer of files in home directories that no overlay covers (agent/changes/homes.ts). They are on a disk.
 HOMES = "home directories"
 
 
