@@ -95,49 +95,57 @@ function describe(socket: tls.TLSSocket): string {
   return `${socket.getProtocol() ?? ''}, ${names}, SHA256:${fingerprint256}`;
 }
 
-/** Wraps a connected socket. Reports only the first failure, immediately or, if it has no listener yet, in `listen`. */
-export class Connection {
-  readonly socket: net.Socket;
+/** A connection, which reports only its first failure: immediately or, if it has no listener yet, in `listen`. */
+export abstract class Connection {
   events: TransportEvents | undefined;
-  /** Receives a failure before `listen` is called. */
-  onFailure: ((error: Error) => void) | undefined;
-  #failure: Error | undefined;
+  failure: Error | undefined;
 
-  constructor(socket: net.Socket, receive: (chunk: Buffer) => void) {
+  listen(events: TransportEvents): void {
+    this.events = events;
+    if (this.failure !== undefined) events.failed(this.failure);
+  }
+
+  fail(error: Error): void {
+    if (this.failure !== undefined) return;
+    this.failure = error;
+    this.release();
+    this.events?.failed(error);
+  }
+
+  close(): Promise<void> {
+    this.destroy();
+    return Promise.resolve();
+  }
+
+  /** Closes the connection without reporting an event. */
+  destroy(): void {
+    if (this.failure !== undefined) return;
+    this.failure = new Error('closed');
+    this.release();
+  }
+
+  /** Closes the socket, and stops the timers. Called once. */
+  protected abstract release(): void;
+}
+
+/** A connection by TCP or TLS. */
+export abstract class SocketConnection extends Connection {
+  readonly socket: net.Socket;
+
+  constructor(socket: net.Socket) {
+    super();
     this.socket = socket;
-    socket.on('data', (chunk: Buffer) => {
-      if (this.#failure === undefined) receive(chunk);
-    });
     socket.on('error', (error) => this.fail(error));
     socket.on('end', () => this.fail(new Error('the server closed the connection')));
     socket.on('close', () => this.fail(new Error('the connection was closed')));
   }
 
-  listen(events: TransportEvents): void {
-    this.events = events;
-    if (this.#failure !== undefined) events.failed(this.#failure);
-  }
-
-  fail(error: Error): void {
-    if (this.#failure !== undefined) return;
-    this.#failure = error;
-    this.socket.destroy();
-    this.onFailure?.(error);
-    this.events?.failed(error);
-  }
-
   /** Writes the last bytes and waits for up to two seconds until the server closes the connection. */
-  async close(lastBytes: string): Promise<void> {
-    if (this.#failure !== undefined) return;
+  protected async closeAfter(lastBytes: string): Promise<void> {
+    if (this.failure !== undefined) return;
     this.events = undefined;
-    this.onFailure = undefined;
     this.socket.end(lastBytes, 'latin1');
     await once(this.socket, 'close', { signal: AbortSignal.timeout(2000) }).catch(() => undefined);
-  }
-
-  /** Closes the socket without reporting an event. */
-  destroy(): void {
-    this.#failure ??= new Error('closed');
-    this.socket.destroy();
+    this.destroy();
   }
 }

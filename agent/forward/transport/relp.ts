@@ -1,7 +1,7 @@
 import type net from 'node:net';
-import type { OutgoingMessage, Transport, TransportEvents } from '../stages.ts';
-import { type ConnectOptions, Connection, connectMilliseconds, connectSocket } from './connection.ts';
-import { RelpDialogue } from './relp-dialogue.ts';
+import { version } from '../../lib/version.ts';
+import { type OutgoingMessage, RefusedError, type Transport } from '../stages.ts';
+import { type ConnectOptions, SocketConnection, connectMilliseconds, connectSocket } from './connection.ts';
 import type { Target } from './target.ts';
 
 /**
@@ -34,40 +34,35 @@ export async function connectRelp(target: Target, options: ConnectOptions): Prom
   }
 }
 
-class RelpTransport implements Transport {
+class RelpTransport extends SocketConnection implements Transport {
   readonly #dialogue = new RelpDialogue();
-  readonly #connection: Connection;
   readonly #progress: NodeJS.Timeout;
   #opened: ((software: string) => void) | undefined;
 
   constructor(socket: net.Socket) {
-    this.#connection = new Connection(socket, (chunk) => this.#receive(chunk));
+    super(socket);
+    socket.on('data', (chunk: Buffer) => {
+      if (this.failure === undefined) this.#receive(chunk);
+    });
     this.#progress = setTimeout(() => {
       if (this.#dialogue.unacknowledged === 0) return;
-      this.#connection.fail(new Error(`no acknowledgement for ${progressMilliseconds / 1000} s`));
+      this.fail(new Error(`no acknowledgement for ${progressMilliseconds / 1000} s`));
     }, progressMilliseconds).unref();
   }
 
   /** Opens the session. @returns the name of the server's software */
-  open(): Promise<string> {
-    return new Promise((resolve, reject) => {
-      const late = () =>
-        this.#connection.fail(new Error(`no RELP response within ${connectMilliseconds / 1000} s`));
-      const timer = setTimeout(late, connectMilliseconds);
-      this.#opened = (software) => {
-        clearTimeout(timer);
-        resolve(software);
-      };
-      this.#connection.onFailure = (error) => {
-        clearTimeout(timer);
-        reject(error);
-      };
-      this.#connection.socket.write(this.#dialogue.open(), 'latin1');
-    });
-  }
-
-  listen(events: TransportEvents): void {
-    this.#connection.listen(events);
+  async open(): Promise<string> {
+    const late = () => this.fail(new Error(`no RELP response within ${connectMilliseconds / 1000} s`));
+    const timer = setTimeout(late, connectMilliseconds);
+    try {
+      return await new Promise<string>((resolve, failed) => {
+        this.#opened = resolve;
+        this.listen({ acknowledged: () => undefined, drained: () => undefined, failed });
+        this.socket.write(this.#dialogue.open(), 'latin1');
+      });
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   capacity(): number {
@@ -76,17 +71,16 @@ class RelpTransport implements Transport {
 
   send(messages: OutgoingMessage[]): void {
     if (this.#dialogue.unacknowledged === 0) this.#progress.refresh();
-    this.#connection.socket.write(this.#dialogue.messages(messages), 'latin1');
+    this.socket.write(this.#dialogue.messages(messages), 'latin1');
   }
 
-  async close(): Promise<void> {
-    await this.#connection.close(this.#dialogue.close());
-    this.destroy();
+  override close(): Promise<void> {
+    return this.closeAfter(this.#dialogue.close());
   }
 
-  destroy(): void {
+  protected release(): void {
     clearTimeout(this.#progress);
-    this.#connection.destroy();
+    this.socket.destroy();
   }
 
   #receive(chunk: Buffer): void {
@@ -94,9 +88,193 @@ class RelpTransport implements Transport {
     if (opened !== undefined) this.#opened?.(opened);
     if (acknowledged > 0) {
       this.#progress.refresh();
-      this.#connection.events?.acknowledged(acknowledged);
+      this.events?.acknowledged(acknowledged);
     }
-    if (error !== undefined) this.#connection.fail(error);
-    else if (closed) this.#connection.destroy();
+    if (error !== undefined) this.fail(error);
+    else if (closed) this.destroy();
   }
+}
+
+/** The result of bytes from a server. Acknowledgements before an error are valid. */
+export interface RelpResult {
+  /** The number of further messages that the server has accepted, in the order in which they were sent. */
+  acknowledged: number;
+  /** The name of the server's software, if the server has answered `open`. */
+  opened?: string;
+  /** Whether the server has answered `close`. */
+  closed?: boolean;
+  error?: Error;
+}
+
+const lastTxnr = 999_999_999;
+const offers = `relp_version=0\nrelp_software=immutafs-agent,${version},\ncommands=syslog`;
+
+/** Builds the frames and interprets the responses of a RELP session as the client (librelp's doc/relp.html). */
+export class RelpDialogue {
+  readonly #responses = new RelpResponses();
+  /** The transaction numbers of messages that were acknowledged before an older message. */
+  readonly #early = new Set<number>();
+  /** The transaction number of `open`. */
+  readonly #first: number;
+  #next: number;
+  #oldest: number;
+  #phase: 'opening' | 'open' | 'closing' = 'opening';
+  /** The number of unacknowledged messages. */
+  unacknowledged = 0;
+
+  /** @param first the first transaction number; only tests of the wrap-around use another number than 1 */
+  constructor(first = 1) {
+    this.#first = this.#next = first;
+    this.#oldest = following(first);
+  }
+
+  open(): string {
+    return this.#frame('open', offers);
+  }
+
+  messages(messages: OutgoingMessage[]): string {
+    let frames = '';
+    for (const { text } of messages) frames += this.#frame('syslog', text);
+    this.unacknowledged += messages.length;
+    return frames;
+  }
+
+  close(): string {
+    this.#phase = 'closing';
+    return this.#frame('close', '');
+  }
+
+  /** Interprets bytes from the server. Never throws. @param text one character per byte (latin1) */
+  receive(text: string): RelpResult {
+    const before = this.unacknowledged;
+    const answer: RelpResult = { acknowledged: 0 };
+    try {
+      this.#read(text, answer);
+    } catch (error) {
+      answer.error = error as Error;
+    }
+    answer.acknowledged = before - this.unacknowledged;
+    return answer;
+  }
+
+  #frame(command: string, data: string): string {
+    const txnr = this.#next;
+    this.#next = following(txnr);
+    return data === '' ? `${txnr} ${command} 0\n` : `${txnr} ${command} ${data.length} ${data}\n`;
+  }
+
+  #read(text: string, answer: RelpResult): void {
+    let at = 0;
+    if (this.#responses.empty && this.#early.size === 0) {
+      // Fast path for acknowledgements in the order in which the messages were sent.
+      while (this.unacknowledged > 0) {
+        const expected = `${this.#oldest} rsp 6 200 OK\n`;
+        if (!text.startsWith(expected, at)) break;
+        at += expected.length;
+        this.#advance();
+      }
+    }
+    if (at === text.length) return;
+    for (const frame of this.#responses.push(text.slice(at))) this.#take(frame, answer);
+  }
+
+  #take({ txnr, command, data }: RelpFrame, answer: RelpResult): void {
+    if (command === 'serverclose' && this.#phase === 'closing') return;
+    if (command === 'serverclose') throw new Error('the server closed the session');
+    if (command !== 'rsp') throw new RelpError(`unexpected command from the RELP server: ${command}`);
+    const good = /^200( |\n|$)/.test(data);
+    if (this.#phase === 'opening') {
+      if (txnr !== this.#first || !good)
+        throw new RelpError(`the server refused to open a session: ${quote(data)}`);
+      this.#phase = 'open';
+      answer.opened = /^relp_software=(.*)$/m.exec(data)?.[1] ?? 'an unnamed server';
+      return;
+    }
+    const distance = (txnr - this.#oldest + lastTxnr) % lastTxnr;
+    if (this.#phase === 'closing' && distance === this.unacknowledged) {
+      answer.closed = true;
+      return;
+    }
+    if (distance >= this.unacknowledged) throw new RelpError(`a response to an unknown transaction: ${txnr}`);
+    if (!good) throw new RefusedError(`the server refused a message: ${quote(data)}`, distance, 1);
+    this.#early.add(txnr);
+    while (this.#early.delete(this.#oldest)) this.#advance();
+  }
+
+  #advance(): void {
+    this.#oldest = following(this.#oldest);
+    this.unacknowledged -= 1;
+  }
+}
+
+function following(txnr: number): number {
+  return txnr === lastTxnr ? 1 : txnr + 1;
+}
+
+function quote(data: string): string {
+  return JSON.stringify(data.slice(0, 100));
+}
+
+/** A frame from a RELP server (librelp's doc/relp.html, "Syntax"): TXNR SP COMMAND SP DATALEN [SP DATA] LF. */
+interface RelpFrame {
+  txnr: number;
+  command: string;
+  data: string;
+}
+
+/** Thrown if the bytes do not conform to the RELP protocol. */
+class RelpError extends Error {
+  override name = 'RelpError';
+}
+
+/** The limits for a frame. RELP servers send short responses, so a longer frame does not come from a RELP server. */
+const dataBytes = 65536;
+const headerBytes = 64;
+
+/** Splits the bytes from a server into frames. Accepts chunks of any size and uses bounded memory. */
+class RelpResponses {
+  #held = '';
+
+  /**
+   * @param text one character per byte (latin1)
+   * @throws RelpError
+   */
+  push(text: string): RelpFrame[] {
+    const bytes = this.#held + text;
+    const frames: RelpFrame[] = [];
+    let at = 0;
+    for (;;) {
+      const read = readFrame(bytes, at);
+      if (read === undefined) break;
+      frames.push(read.frame);
+      at = read.end;
+    }
+    this.#held = bytes.slice(at);
+    return frames;
+  }
+
+  /** Whether no incomplete frame is held. */
+  get empty(): boolean {
+    return this.#held === '';
+  }
+}
+
+/** Reads the frame at an offset. @returns undefined if the frame is incomplete */
+function readFrame(bytes: string, at: number): { frame: RelpFrame; end: number } | undefined {
+  const head = bytes.slice(at, at + headerBytes);
+  const [all, txnr, command = '', length] =
+    /^([0-9]{1,9}) ([A-Za-z]{1,32}) ([0-9]{1,9})(?=[ \n])/.exec(head) ?? [];
+  if (all === undefined) {
+    const prefix = /^([0-9]{1,9}( ([A-Za-z]{1,32}( [0-9]{0,9})?)?)?)?$/;
+    if (prefix.test(head)) return undefined;
+    throw new RelpError(`not a RELP frame: ${JSON.stringify(head.slice(0, 40))}`);
+  }
+  const bytesOfData = Number(length);
+  if (bytesOfData > dataBytes) throw new RelpError(`a RELP frame of ${bytesOfData} bytes`);
+  // Some servers write the space even if the data is empty.
+  const start = at + all.length + (bytes[at + all.length] === ' ' ? 1 : 0);
+  const end = start + bytesOfData;
+  if (bytes.length <= end) return undefined;
+  if (bytes[end] !== '\n') throw new RelpError('no line feed at the end of a RELP frame');
+  return { frame: { txnr: Number(txnr), command, data: bytes.slice(start, end) }, end: end + 1 };
 }

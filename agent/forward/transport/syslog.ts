@@ -2,8 +2,8 @@ import dgram from 'node:dgram';
 import dns from 'node:dns/promises';
 import type net from 'node:net';
 import tls from 'node:tls';
-import type { OutgoingMessage, Transport, TransportEvents } from '../stages.ts';
-import { type ConnectOptions, Connection, connectSocket } from './connection.ts';
+import type { OutgoingMessage, Transport } from '../stages.ts';
+import { type ConnectOptions, Connection, SocketConnection, connectSocket } from './connection.ts';
 import type { Target } from './target.ts';
 
 /** Unlimited, because the server does not acknowledge messages. The socket's buffer limits sending instead. */
@@ -54,44 +54,37 @@ function accepted(socket: tls.TLSSocket): Promise<void> {
 }
 
 /** Frames messages by octet counting (RFC 6587, section 3.4.1; RFC 5425, section 4.3). */
-class SyslogStream implements Transport {
-  readonly #connection: Connection;
+class SyslogStream extends SocketConnection implements Transport {
   readonly #written: { count: number; at: number }[] = [];
   #timer: NodeJS.Timeout | undefined;
 
   constructor(socket: net.Socket) {
-    this.#connection = new Connection(socket, () => undefined);
-    socket.on('drain', () => this.#connection.events?.drained());
-  }
-
-  listen(events: TransportEvents): void {
-    this.#connection.listen(events);
+    super(socket);
+    socket.on('drain', () => this.events?.drained()).resume();
   }
 
   capacity(): number {
-    return this.#connection.socket.writableLength < bufferBytes ? batchMessages : 0;
+    return this.socket.writableLength < bufferBytes ? batchMessages : 0;
   }
 
   send(messages: OutgoingMessage[]): void {
     let frames = '';
     for (const { text } of messages) frames += `${text.length} ${text}`;
     const { length: count } = messages;
-    this.#connection.socket.write(frames, 'latin1', (error) => {
-      if (error) return;
+    this.socket.write(frames, 'latin1', (error) => {
+      if (error || this.failure !== undefined) return;
       this.#written.push({ count, at: performance.now() });
       this.#timer ??= setInterval(() => this.#acknowledgeWritten(), graceMilliseconds / 4);
     });
   }
 
-  async close(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#connection.close('');
-    this.destroy();
+  override close(): Promise<void> {
+    return this.closeAfter('');
   }
 
-  destroy(): void {
+  protected release(): void {
     clearInterval(this.#timer);
-    this.#connection.destroy();
+    this.socket.destroy();
   }
 
   #acknowledgeWritten(): void {
@@ -103,7 +96,7 @@ class SyslogStream implements Transport {
       clearInterval(this.#timer);
       this.#timer = undefined;
     }
-    if (count > 0) this.#connection.events?.acknowledged(count);
+    if (count > 0) this.events?.acknowledged(count);
   }
 }
 
@@ -127,25 +120,19 @@ async function connectUdp(target: Target, { trace }: ConnectOptions): Promise<Tr
   return new SyslogDatagrams(socket);
 }
 
-class SyslogDatagrams implements Transport {
+class SyslogDatagrams extends Connection implements Transport {
   readonly #socket: dgram.Socket;
-  #events: TransportEvents | undefined;
   #pending = 0;
-  #failure: Error | undefined;
 
   constructor(socket: dgram.Socket) {
+    super();
     this.#socket = socket;
     // An ICMP error arrived, which means that no program listens on the port.
-    socket.on('error', (error) => this.#fail(error));
-  }
-
-  listen(events: TransportEvents): void {
-    this.#events = events;
-    if (this.#failure !== undefined) events.failed(this.#failure);
+    socket.on('error', (error) => this.fail(error));
   }
 
   capacity(): number {
-    return this.#failure === undefined ? burstDatagrams - this.#pending : 0;
+    return this.failure === undefined ? burstDatagrams - this.#pending : 0;
   }
 
   send(messages: OutgoingMessage[]): void {
@@ -155,30 +142,14 @@ class SyslogDatagrams implements Transport {
     }
   }
 
-  close(): Promise<void> {
-    this.destroy();
-    return Promise.resolve();
-  }
-
-  destroy(): void {
-    if (this.#failure === undefined) this.#socket.close();
-    this.#failure ??= new Error('closed');
+  protected release(): void {
+    this.#socket.close();
   }
 
   #sent(error: Error | null): void {
-    if (this.#failure !== undefined) return;
-    if (error !== null) {
-      this.#fail(error);
-      return;
-    }
+    if (error !== null) this.fail(error);
+    if (this.failure !== undefined) return;
     this.#pending -= 1;
-    this.#events?.acknowledged(1);
-  }
-
-  #fail(error: Error): void {
-    if (this.#failure !== undefined) return;
-    this.#failure = error;
-    this.#socket.close();
-    this.#events?.failed(error);
+    this.events?.acknowledged(1);
   }
 }

@@ -1,8 +1,8 @@
 import http from 'node:http';
 import type net from 'node:net';
 import { runEntries } from '../../lib/journal-export/entry.ts';
-import { type OutgoingMessage, RefusedError, type Transport, type TransportEvents } from '../stages.ts';
-import { type ConnectOptions, connectMilliseconds, connectSocket } from './connection.ts';
+import { type OutgoingMessage, RefusedError, type Transport } from '../stages.ts';
+import { type ConnectOptions, Connection, connectMilliseconds, connectSocket } from './connection.ts';
 import type { Target } from './target.ts';
 
 const path = '/upload';
@@ -42,10 +42,8 @@ export async function connectUpload(target: Target, options: ConnectOptions): Pr
   }
 }
 
-class UploadTransport implements Transport {
+class UploadTransport extends Connection implements Transport {
   readonly #http: HttpConnection;
-  #events: TransportEvents | undefined;
-  #failure: Error | undefined;
   #request: http.ClientRequest | undefined;
   /** The number of messages at which a request ends. */
   #limitEntries = firstLimit;
@@ -65,9 +63,10 @@ class UploadTransport implements Transport {
   #progress: NodeJS.Timeout | undefined;
 
   constructor(socket: net.Socket, target: Target) {
+    super();
     this.#http = new HttpConnection(socket, target);
-    socket.on('error', (error) => this.#fail(error));
-    socket.on('close', () => this.#fail(new Error('the server closed the connection')));
+    socket.on('error', (error) => this.fail(error));
+    socket.on('close', () => this.fail(new Error('the server closed the connection')));
   }
 
   async probe(): Promise<number> {
@@ -82,13 +81,8 @@ class UploadTransport implements Transport {
     return status;
   }
 
-  listen(events: TransportEvents): void {
-    this.#events = events;
-    if (this.#failure !== undefined) events.failed(this.#failure);
-  }
-
   capacity(): number {
-    if (this.#failure !== undefined || this.#last) return 0;
+    if (this.failure !== undefined || this.#last) return 0;
     const maximum = this.#limitEntries + runEntries;
     if (this.#request === undefined) return maximum;
     if (!this.#open || this.#request.writableNeedDrain) return 0;
@@ -107,24 +101,18 @@ class UploadTransport implements Transport {
     this.#progress?.refresh();
   }
 
-  close(): Promise<void> {
-    this.destroy();
-    return Promise.resolve();
-  }
-
-  destroy(): void {
+  protected release(): void {
     this.#clearTimers();
-    this.#failure ??= new Error('closed');
     this.#http.destroy();
   }
 
   #begin(): http.ClientRequest {
     const request = this.#http.post(
       (status, last) => this.#responded(status, last),
-      (error) => this.#fail(error),
+      (error) => this.fail(error),
     );
-    request.on('drain', () => this.#events?.drained());
-    const late = () => this.#fail(new Error(`no response for ${progressMilliseconds / 1000} s`));
+    request.on('drain', () => this.events?.drained());
+    const late = () => this.fail(new Error(`no response for ${progressMilliseconds / 1000} s`));
     this.#progress = setTimeout(late, progressMilliseconds).unref();
     this.#open = true;
     this.#due = false;
@@ -151,14 +139,14 @@ class UploadTransport implements Transport {
   }
 
   #responded(status: number, last: boolean): void {
-    if (this.#failure !== undefined) return;
+    if (this.failure !== undefined) return;
     this.#last = last;
     if (status !== 202) {
       this.#refuse(status);
       return;
     }
     if (this.#open) {
-      this.#fail(new Error('the server accepts a request that is not complete'));
+      this.fail(new Error('the server accepts a request that is not complete'));
       return;
     }
     const count = this.#sent;
@@ -166,23 +154,19 @@ class UploadTransport implements Transport {
     this.#clearTimers();
     this.#request = undefined;
     this.#sent = 0;
-    this.#events?.acknowledged(count);
+    this.events?.acknowledged(count);
   }
 
   #refuse(status: number): void {
     const text = `the server responds with ${status} to entries`;
-    this.#fail(refusalStatuses.has(status) ? new RefusedError(text, 0, this.#sent) : new Error(text));
+    this.fail(refusalStatuses.has(status) ? new RefusedError(text, 0, this.#sent) : new Error(text));
   }
 
   /** If the connection breaks during a request, an entry in the request may be the cause. */
-  #fail(error: Error): void {
-    if (this.#failure !== undefined) return;
+  override fail(error: Error): void {
     const suspicious =
       this.#sent > 0 && !(error instanceof RefusedError) && /closed|reset|hang up|EPIPE/i.test(error.message);
-    this.#failure = suspicious ? new RefusedError(error.message, 0, this.#sent) : error;
-    this.#clearTimers();
-    this.#http.destroy();
-    this.#events?.failed(this.#failure);
+    super.fail(suspicious ? new RefusedError(error.message, 0, this.#sent) : error);
   }
 
   #clearTimers(): void {

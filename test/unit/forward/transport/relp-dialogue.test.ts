@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type OutgoingMessage, RefusedError } from '../../../../agent/forward/stages.ts';
-import { type RelpResult, RelpDialogue } from '../../../../agent/forward/transport/relp-dialogue.ts';
+import { type RelpResult, RelpDialogue } from '../../../../agent/forward/transport/relp.ts';
 
 const relp = suite('RELP dialogue');
 const opened =
