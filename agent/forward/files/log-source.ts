@@ -11,7 +11,6 @@ import {
   openListed,
   rotatedFiles,
 } from './generations.ts';
-import { Resumption, type ResumptionOptions } from './resumption.ts';
 import { TailOpener, type TailOpenerOptions, mostTails } from './tail-opener.ts';
 import type { Skipped, Tail } from './tail.ts';
 
@@ -24,10 +23,7 @@ const reportedNuls = 1024 * 1024;
 /** The minimum interval between searches for rotated files while the log does not exist, in milliseconds. */
 const searchMilliseconds = 1000;
 
-export interface LogSourceOptions
-  extends
-    Pick<TailOpenerOptions, 'path' | 'audit' | 'nextId'>,
-    Pick<ResumptionOptions, 'records' | 'trusted' | 'firstOffset' | 'booted'> {
+export interface LogSourceOptions extends Omit<TailOpenerOptions, 'lose'> {
   /** Whether the configuration names the log in full. Otherwise, it does not exist while it is no regular file. */
   named: boolean;
   /** Reports that bytes of the log are lost. */
@@ -56,7 +52,6 @@ export class LogSource {
   /** Files that took the place of the log while older ones were being read: their sizes by inode. */
   readonly #expected = new Map<string, number>();
   readonly #opener: TailOpener;
-  readonly #resumption: Resumption;
   #changes = 0;
   /** The skipped NUL bytes that are not reported yet. */
   #nuls = 0;
@@ -65,9 +60,7 @@ export class LogSource {
   constructor(options: LogSourceOptions) {
     this.#options = options;
     this.path = options.path;
-    const lose = (bytes: number, why: string) => this.#lose(bytes, why);
-    this.#opener = new TailOpener({ ...options, lose });
-    this.#resumption = new Resumption({ ...options, opener: this.#opener, lose });
+    this.#opener = new TailOpener({ ...options, lose: (bytes, why) => this.#lose(bytes, why) });
   }
 
   /** Whether bytes are held back until the file has been unchanged for a while. */
@@ -144,7 +137,7 @@ export class LogSource {
   /** Returns where each file was acknowledged, for the checkpoint. */
   records(): TailRecord[] {
     // Until the log was opened, what is known from before must not be forgotten.
-    if (this.#tails.length === 0) return [...this.#resumption.records];
+    if (this.#tails.length === 0) return [...this.#opener.records];
     return this.#tails.flatMap((tail) => {
       const record = unlessSystemError(() => tail.record());
       return record === undefined ? [] : [record];
@@ -232,7 +225,7 @@ export class LogSource {
     this.#tails.splice(at, 1, ...replacements);
     tail.close();
     // If the log cannot be opened now, it is read like a new one later, without the files that were rotated before.
-    if (this.#tails.length === 0) this.#resumption.records = [{ ...tail.recordOfSeen(), offset: 0 }];
+    if (this.#tails.length === 0) this.#opener.records = [{ ...tail.recordOfSeen(), offset: 0 }];
   }
 
   /** Opens the copy of a truncated file, from where the file was read, and later copies. @returns empty if there is no copy */
@@ -312,7 +305,7 @@ export class LogSource {
 
   /** Opens the log for the first time. @returns whether it exists */
   #open(now: number): boolean {
-    this.#tails = this.#resumption.open(this.#itself(), rotatedFiles(this.path), now);
+    this.#tails = this.#opener.resume(this.#itself(), rotatedFiles(this.path), now);
     this.exists = this.#tails.length > 0;
     return this.exists;
   }

@@ -12,7 +12,8 @@ import { hasContent, hashesOf, sampleOf } from './content.ts';
 export function sealedBytes(reader: SystemReader, file: string): number {
   const lower = lowerOf(reader, file);
   if (lower === undefined) return 0;
-  return unlessSystemError(() => onFiles(file, lower, commonBytes)) ?? 0;
+  const compare = (log: LogFile) => whileOpen(openLogFile(lower), (sealed) => commonBytes(log, sealed));
+  return unlessSystemError(() => whileOpen(openLogFile(file), compare)) ?? 0;
 }
 
 /** Returns the name that a file of an overlay has on the sealed disk; undefined if it is not on an overlay of ours. */
@@ -32,16 +33,10 @@ function commonBytes(log: LogFile, sealed: LogFile): number {
   return hasContent(log, { offset: bytes, ...hashesOf(sampleOf(sealed, bytes)) }) ? bytes : 0;
 }
 
-function onFiles<T>(one: string, other: string, action: (one: LogFile, other: LogFile) => T): T {
-  const first = openLogFile(one);
+function whileOpen<T>(file: LogFile, action: (file: LogFile) => T): T {
   try {
-    const second = openLogFile(other);
-    try {
-      return action(first, second);
-    } finally {
-      second.close();
-    }
+    return action(file);
   } finally {
-    first.close();
+    file.close();
   }
 }

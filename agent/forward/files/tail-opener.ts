@@ -1,5 +1,13 @@
 import { type LogFile, statLogFile } from '../../system/log-file.ts';
-import { type Generation, MovedError, openGeneration, openListed, rotatedFiles } from './generations.ts';
+import type { TailRecord } from './content.ts';
+import {
+  type Generation,
+  MovedError,
+  findContent,
+  openGeneration,
+  openListed,
+  rotatedFiles,
+} from './generations.ts';
 import { Tail } from './tail.ts';
 
 /** The maximum number of files of one log that are open at a time. */
@@ -13,18 +21,83 @@ export interface TailOpenerOptions {
   /** Whether this is the log of auditd. */
   audit: boolean;
   nextId: () => number;
+  /** What was forwarded before, the oldest file first; empty if nothing is known. */
+  records: readonly TailRecord[];
+  /** Whether this boot wrote the records. Whoever had root in another boot may have forged those of that boot. */
+  trusted: boolean;
+  /** Where to begin in a log of which nothing was forwarded, in bytes. */
+  firstOffset: (path: string) => number;
+  /** The time of the boot, in milliseconds since the epoch: files that were rotated after it are read, too. */
+  booted: number;
   /** Counts lost bytes, with the reason. */
   lose: (bytes: number, why: string) => void;
 }
 
 /** Opens the files of one log. */
 export class TailOpener {
+  /** What was forwarded before; empty once the log is open. */
+  records: readonly TailRecord[];
   readonly #options: TailOpenerOptions;
   /** The inodes of rotated files that cannot be read. */
   readonly #skipped = new Set<string>();
 
   constructor(options: TailOpenerOptions) {
     this.#options = options;
+    this.records = options.records;
+  }
+
+  /**
+   * Opens a log for the first time, so that reading continues after what was forwarded before.
+   * @param itself the log, unless it does not exist
+   * @param rotated its rotated files, the oldest first
+   * @returns the files to read, in order; none if there is none
+   * @throws SystemError if a file cannot be opened at present; no file is open then
+   */
+  resume(itself: readonly Generation[], rotated: readonly Generation[], now: number): Tail[] {
+    const from = this.#since();
+    const tails: Tail[] = [];
+    const isOpen = (inode: string) => tails.some((tail) => tail.inode === inode);
+    try {
+      this.#openRecorded([...itself, ...rotated], tails);
+      if (!itself.some(({ inode }) => isOpen(inode))) {
+        const newer = rotated.filter(({ inode, modified }) => modified >= from && !isOpen(inode));
+        const offset = this.#options.firstOffset(this.#options.path);
+        tails.push(...this.openAll([...newer, ...itself], now, offset));
+      }
+    } catch (error) {
+      for (const tail of tails) tail.close();
+      throw error;
+    }
+    for (const tail of tails.slice(0, -1)) tail.retire(now);
+    if (tails.length > 0) this.records = [];
+    return tails;
+  }
+
+  /** Opens the files that the records describe, and counts what is lost of those that are not found. */
+  #openRecorded(candidates: readonly Generation[], tails: Tail[]): void {
+    for (const record of this.records) {
+      // A file of which nothing was acknowledged has no content to recognise; it is read like a new one.
+      if (record.offset === 0) continue;
+      const left = candidates.filter(({ inode }) => !tails.some((tail) => tail.inode === inode));
+      const found = findContent(left, record);
+      if (found !== undefined) {
+        tails.push(this.open(found.file, record.offset));
+        continue;
+      }
+      this.#options.lose(record.bytes - record.offset, 'it was removed or changed before it could be read');
+      // The loss is counted once. The time of the record still shows which rotated files are newer.
+      const counted = { ...record, offset: 0, bytes: 0 };
+      this.records = this.records.map((each) => (each === record ? counted : each));
+    }
+  }
+
+  /** Rotated files that were written after this time, in milliseconds since the epoch, were not forwarded yet. */
+  #since(): number {
+    const { booted, trusted } = this.#options;
+    const unread = this.records.find(({ offset }) => offset === 0);
+    const last = unread?.modified ?? this.records.at(-1)?.modified;
+    if (last === undefined) return booted;
+    return trusted ? last : Math.min(last, booted);
   }
 
   /**

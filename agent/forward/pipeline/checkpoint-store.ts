@@ -5,14 +5,10 @@ import type { Clock } from '../../system/clock.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { SystemWriter } from '../../system/writer.ts';
 import { parseCursor } from '../../lib/journal-export/cursor.ts';
+import { toJson } from '../../lib/unprintable.ts';
+import type { FileRecord } from '../files/content.ts';
 import type { FirstBoot } from '../journal/earlier-boots.ts';
 import type { Acknowledged } from './checkpoint.ts';
-import {
-  type ParsedCheckpoint,
-  checkpointBytes,
-  formatCheckpoint,
-  parseCheckpoint,
-} from './checkpoint-text.ts';
 
 /** The checkpoint of this boot. */
 export const checkpointFile = `${volatileDirectory}/cursor`;
@@ -65,15 +61,9 @@ type Read = Acknowledged & { problem: string };
  */
 function readOfThisBoot(reader: SystemReader, { bootId, monotonic }: Clock, keepsEarlier: boolean): Read {
   const nothing = (problem: string): Read => ({ cursor: '', files: [], problem });
-  let text: string | undefined;
-  try {
-    text = reader.readRecord(checkpointFile, 'directory', checkpointBytes);
-  } catch (error) {
-    if (error instanceof SystemError) return nothing(error.message);
-    throw error;
-  }
-  if (text === undefined) return nothing('');
-  const stored = parseCheckpoint(decodeBytes(text));
+  const { text, problem: unreadable = '' } = readText(reader, checkpointFile);
+  if (text === undefined) return nothing(unreadable);
+  const stored = parseCheckpoint(text);
   if (stored === undefined) return nothing(`${checkpointFile} is not a valid checkpoint`);
   if (stored.boot !== bootId) return nothing('');
   const parsed = parseCursor(stored.cursor);
@@ -101,16 +91,10 @@ function readOfEarlierBoot(
   const nothing = (problem: string, firstBoot: FirstBoot = 'oldest') => ({
     ...{ cursor: '', files: [], firstBoot, problem },
   });
-  let text: string | undefined;
-  try {
-    if (reader.stat(directory) === undefined) return nothing(`${directory} does not exist`);
-    text = reader.readRecord(file, 'directory', checkpointBytes);
-  } catch (error) {
-    if (error instanceof SystemError) return nothing(error.message);
-    throw error;
-  }
+  const { text, problem: unreadable } = readText(reader, file, directory);
+  if (unreadable !== undefined) return nothing(unreadable);
   if (text === undefined) return nothing('', 'this');
-  const [, owner, rest = ''] = /^MACHINE=([0-9a-f]{32})\n([^]*)$/.exec(decodeBytes(text)) ?? [];
+  const [, owner, rest = ''] = /^MACHINE=([0-9a-f]{32})\n([^]*)$/.exec(text) ?? [];
   const stored = parseCheckpoint(rest);
   if (owner === undefined || stored === undefined) return nothing(`${file} is not a valid checkpoint`);
   if (owner !== machineId(reader)) return nothing(`${file} belongs to another machine`);
@@ -119,6 +103,23 @@ function readOfEarlierBoot(
     return nothing(`the cursor in ${file} is in the future`);
   const firstBoot = cursor === '' ? { id: boot } : 'this';
   return { cursor, files, firstBoot, problem: malformedRecords(file, stored).join('') };
+}
+
+/** Reads a checkpoint. @param directory must exist @returns neither if there is none */
+function readText(
+  reader: SystemReader,
+  file: string,
+  directory?: string,
+): { text?: string; problem?: string } {
+  try {
+    if (directory !== undefined && reader.stat(directory) === undefined)
+      return { problem: `${directory} does not exist` };
+    const text = reader.readRecord(file, 'directory', checkpointBytes);
+    return text === undefined ? {} : { text: decodeBytes(text) };
+  } catch (error) {
+    if (error instanceof SystemError) return { problem: error.message };
+    throw error;
+  }
 }
 
 /** Describes what was left out of a checkpoint. */
@@ -203,5 +204,74 @@ export class CheckpointStore {
         trouble(errorMessage(error));
       }
     });
+  }
+}
+
+/** The maximum size of a checkpoint, and of its records of log files together, so that it remains readable. */
+const checkpointBytes = 1024 * 1024;
+const recordBytes = 900 * 1024;
+/** The highest mtime, in milliseconds. */
+const latest = 1e15;
+
+interface ParsedCheckpoint extends Acknowledged {
+  boot: string;
+  /** The number of malformed `FILE=…` lines, which are left out. */
+  malformed: number;
+}
+
+/** Parses `BOOT=…`, `CURSOR=…` and any number of `FILE=…` lines. @returns undefined if any other line is malformed */
+export function parseCheckpoint(text: string): ParsedCheckpoint | undefined {
+  const [head = '', boot, cursor = ''] = /^BOOT=([0-9a-f]{32})\nCURSOR=(\S*)\n/.exec(text) ?? [];
+  if (boot === undefined || (cursor !== '' && parseCursor(cursor) === undefined)) return undefined;
+  const lines = text.slice(head.length).split('\n');
+  if (lines.pop() !== '' || !lines.every((line) => line.startsWith('FILE='))) return undefined;
+  const files = lines.map(parseRecord).filter((file) => file !== undefined);
+  return { boot, cursor, files, malformed: lines.length - files.length };
+}
+
+/** Formats what `parseCheckpoint` reads. Records that would make it too large to be read are left out. */
+export function formatCheckpoint(bootId: string, { cursor, files }: Acknowledged): string {
+  let bytes = 0;
+  const lines = files.map(formatRecord).filter((line) => {
+    const size = Buffer.byteLength(line);
+    if (bytes + size > recordBytes) return false;
+    bytes += size;
+    return true;
+  });
+  return `BOOT=${bootId}\nCURSOR=${cursor}\n${lines.join('')}`;
+}
+
+/**
+ * Formats a line of the checkpoint. The owner of a file chooses its mtime and, with a sparse file, its size, so numbers
+ * that cannot be read again are limited.
+ */
+function formatRecord({ path, inode, offset, bytes, modified, head, before }: FileRecord): string {
+  const sizes = [offset, bytes].map((size) => limited(size, Number.MAX_SAFE_INTEGER)).join(' ');
+  return `FILE=${inode} ${sizes} ${limited(modified, latest)} ${head} ${before} ${toJson(path)}\n`;
+}
+
+/** Limits a number so that it is written without an exponent: it has no more than 16 digits and 6 decimals. */
+function limited(value: number, most: number): number {
+  return Number(Math.max(0, Math.min(value, most)).toFixed(6));
+}
+
+const line =
+  /^FILE=([0-9]{1,20}:[0-9]{1,20}) ([0-9]{1,16}) ([0-9]{1,16}) ([0-9]{1,16}(?:\.[0-9]{1,20})?) ([0-9a-f]{32}) ([0-9a-f]{32}) ("\/[^\n]*")$/;
+
+/** @returns undefined if the line is malformed */
+function parseRecord(text: string): FileRecord | undefined {
+  const [, inode = '', offset, bytes, modified, head = '', before = '', quoted = ''] = line.exec(text) ?? [];
+  const path = unquote(quoted);
+  const numbers = { offset: Number(offset), bytes: Number(bytes), modified: Number(modified) };
+  const isSafe = Math.max(numbers.offset, numbers.bytes) <= Number.MAX_SAFE_INTEGER;
+  if (path === undefined || !isSafe || numbers.modified > latest) return undefined;
+  return { path, inode, ...numbers, head, before };
+}
+
+function unquote(text: string): string | undefined {
+  try {
+    return JSON.parse(text) as string;
+  } catch {
+    return undefined;
   }
 }

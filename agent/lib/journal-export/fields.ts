@@ -1,5 +1,16 @@
 import { type LogEntry, item } from './entry.ts';
-import type { FieldSink } from './tokenizer.ts';
+
+/** Receives the fields of an entry from the tokenizer. Values arrive in pieces, one character per byte (latin1). */
+export interface FieldSink {
+  begin(): void;
+  /** @param length the eight bytes of length before a binary value; undefined for a text value */
+  field(name: string, length: string | undefined): void;
+  value(piece: string): void;
+  endField(): void;
+  /** Called after each step, so that the sink can emit a piece of a large entry. */
+  overflow?(cursor: string, entries: LogEntry[]): void;
+  end(cursor: string, entries: LogEntry[]): void;
+}
 
 /** The fields that a syslog message is built from, except those that journalctl always prints. */
 export const syslogFields = [

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { FileRecord } from '../../../../agent/forward/files/content.ts';
-import { formatCheckpoint, parseCheckpoint } from '../../../../agent/forward/pipeline/checkpoint-text.ts';
+import { formatCheckpoint, parseCheckpoint } from '../../../../agent/forward/pipeline/checkpoint-store.ts';
 import { statLogFile } from '../../../../agent/system/log-file.ts';
 import { inTemporaryDirectory } from '../../../harness/temporary.ts';
 
