@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { SystemError } from '../lib/errors.ts';
 import { runSync } from './exec.ts';
+import { syncFile } from './files.ts';
 
 /*
  * The attributes of files beside their mode: owner, ACLs, extended attributes and the SELinux label. Node.js cannot read
@@ -63,14 +64,4 @@ export function labelNewFile(file: string): void {
   // The exit code is ignored, because restorecon(8) fails for paths for which the policy has no label.
   const { error } = runSync(program, [path.normalize(file)]);
   if (error !== undefined) throw error;
-}
-
-/** Waits until a file is on the disk (fsync(2)). */
-export function syncFile(file: string): void {
-  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
-  try {
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
 }

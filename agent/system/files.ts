@@ -34,12 +34,29 @@ export interface Stat {
  * @throws SystemError EFBIG if the file is larger than `limit` bytes; the system's error otherwise
  */
 export function readLimited(file: string, limit: number): string {
-  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  return whileOpen(open(file), (fd) => readAll(fd, file, limit));
+}
+
+const open = (file: string) => fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+
+/** Runs a synchronous action on an open file, and closes the file. */
+export function whileOpen<T>(fd: number, action: (fd: number) => T): T {
   try {
-    return readAll(fd, file, limit);
+    return action(fd);
   } finally {
     fs.closeSync(fd);
   }
+}
+
+/** Waits until a file is on the disk (fsync(2)). */
+export function syncFile(file: string): void {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
+  whileOpen(fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK), fs.fsyncSync);
+}
+
+/** Waits until the entries of a directory are on the disk. */
+export function syncDirectory(directory: string): void {
+  whileOpen(fs.openSync(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY), fs.fsyncSync);
 }
 
 /** Reused for all files, because allocating a buffer takes longer than reading a small file. */
@@ -67,13 +84,8 @@ export function readAll(fd: number, file: string, limit: number): string {
 
 /** Reads bytes at an offset of a file, one character per byte (latin1). Returns fewer bytes at the end of the file. */
 export function readRange(file: string, offset: number, bytes: number): string {
-  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
-  try {
-    const buffer = Buffer.alloc(bytes);
-    return buffer.toString('latin1', 0, fill(fd, buffer, offset));
-  } finally {
-    fs.closeSync(fd);
-  }
+  const buffer = Buffer.alloc(bytes);
+  return whileOpen(open(file), (fd) => buffer.toString('latin1', 0, fill(fd, buffer, offset)));
 }
 
 /** Fills a buffer from an offset of an open file. @returns the number of bytes, which is smaller at the end of the file */
@@ -90,7 +102,7 @@ const pieceBytes = 1024 * 1024;
 
 /** Reads a file in buffers of 1 MiB. @throws the system's error, also during the iteration */
 export function* readPieces(file: string): Generator<Buffer, undefined> {
-  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  const fd = open(file);
   try {
     for (;;) {
       const piece = Buffer.allocUnsafe(pieceBytes);

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { SystemError } from '../lib/errors.ts';
+import { whileOpen } from './files.ts';
 
 /** O_PATH (asm-generic/fcntl.h), which Node does not define, opens a name without opening the device or FIFO itself. */
 export const O_PATH = 0o10000000;
@@ -32,12 +33,9 @@ export function inDirectory<T>(
   directory: string,
   action: (at: (name: string) => string, owner: number) => T,
 ): T {
-  const fd = openDirectory(directory);
-  try {
-    return action((name) => inside(fd, name), fs.fstatSync(fd).uid);
-  } finally {
-    fs.closeSync(fd);
-  }
+  return whileOpen(openDirectory(directory), (fd) =>
+    action((name) => inside(fd, name), fs.fstatSync(fd).uid),
+  );
 }
 
 /** Like inDirectory, for an asynchronous action. */

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { Readable } from 'node:stream';
-import { errorMessage } from '../lib/errors.ts';
+import { SystemError, errorMessage } from '../lib/errors.ts';
 import { type Child, startChild } from './child.ts';
 import { type Ended, runChild, runSync } from './exec.ts';
 
@@ -86,7 +86,6 @@ export function followJournal(
 ): JournalStream {
   const [program = '', ...words] = readingCommand(selection);
   let ended = false;
-  let stderr = '';
   const finish = (end: StreamEnd) => {
     if (ended) return;
     ended = true;
@@ -95,18 +94,8 @@ export function followJournal(
   const fail = (error: unknown) => finish({ killed: false, complete: false, reason: errorMessage(error) });
   const child = startUnless(program, words, fail);
   child?.stdout.on('data', onData);
-  child?.stderr.on('data', (chunk: Buffer) => {
-    stderr = (stderr + chunk.toString('latin1')).slice(-500);
-  });
   child?.on('error', fail);
-  child?.on('close', (code, signal) => {
-    const how = signal === null ? `exit code ${code ?? ''}` : signal;
-    finish({
-      killed: signal !== null,
-      complete: code === 0,
-      reason: `${stderr.trim().replace(/\s+/g, ' ') || 'no message'} (${how})`,
-    });
-  });
+  if (child !== undefined) onClose(child, finish);
   return {
     program: program === readJournal ? 'read-journal' : 'journalctl',
     inBlocks: words[0] === blocksOption,
@@ -117,6 +106,41 @@ export function followJournal(
       if (child !== undefined) terminate(child);
     },
   };
+}
+
+/** Calls `finish` when a program has ended. The reason contains the end of its stderr. */
+function onClose(child: Child<null, Readable>, finish: (end: StreamEnd) => void): void {
+  let stderr = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr = (stderr + chunk.toString('latin1')).slice(-500);
+  });
+  child.on('close', (code, signal) => {
+    const how = signal ?? `exit code ${code ?? ''}`;
+    const reason = `${stderr.trim().replace(/\s+/g, ' ') || 'no message'} (${how})`;
+    finish({ killed: signal !== null, complete: code === 0, reason });
+  });
+}
+
+/**
+ * Reads the journal of this boot in the export format, as a stream that waits for its reader.
+ * @throws SystemError during the iteration, if journalctl cannot be run or fails
+ */
+export async function* exportJournal(): AsyncGenerator<Buffer, void> {
+  const args = ['-o', 'export', '-b', '-q', '--no-pager'];
+  const child = startChild(journalctl, args, {
+    ...{ cwd: '/', stdio: ['ignore', 'pipe', 'pipe'], env: environment },
+  });
+  const ended = new Promise<string | undefined>((resolve) => {
+    child.on('error', (error) => resolve(errorMessage(error)));
+    onClose(child, ({ complete, reason }) => resolve(complete ? undefined : reason));
+  });
+  try {
+    for await (const chunk of child.stdout as AsyncIterable<Buffer>) yield chunk;
+    const problem = await ended;
+    if (problem !== undefined) throw new SystemError(`${journalctl}: ${problem}`);
+  } finally {
+    child.kill('SIGTERM');
+  }
 }
 
 /** Starts a program that follows the journal. If no process can be created, calls `fail` later and returns undefined. */

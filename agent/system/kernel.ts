@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { SystemError, errorCode } from '../lib/errors.ts';
 import { runSync } from './exec.ts';
+import { whileOpen } from './files.ts';
 
 /** The kernel's own file systems with f_type of statfs(2) (linux/magic.h). Paths below /sys come before /sys. */
 const kernelFileSystems = [
@@ -40,16 +41,12 @@ const recordBytes = 32768;
  * @throws SystemError if the file is not the kernel's log device; EPERM or EACCES without permission to read it
  */
 export function readKernelLog(file = '/dev/kmsg'): string[] {
-  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
-  try {
+  return whileOpen(fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK), (fd) => {
     const stat = fs.fstatSync(fd);
-    if (!stat.isCharacterDevice() || stat.rdev !== kmsgDevice) {
+    if (!stat.isCharacterDevice() || stat.rdev !== kmsgDevice)
       throw new SystemError(`${file}: not the kernel's log device`);
-    }
     return readRecords(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
+  });
 }
 
 function readRecords(fd: number): string[] {

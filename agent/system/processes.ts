@@ -10,52 +10,48 @@ import { runChild } from './exec.ts';
  * the kernel's, because there are hundreds; a mount over /proc/PID is reported by the check kernel-view. Each method
  * that takes a process returns undefined if the process has exited.
  */
-export interface ProcessReader {
-  /** Returns the process IDs in ascending order. @throws SystemError if /proc is not the kernel's procfs */
-  list(): number[];
-  /**
-   * Finds the processes of which the other methods must not read this file, nor anything else that needs the memory of
-   * the process, because the read may hang (findSilent). Takes at most five seconds.
-   * @returns the reason for each of these processes
-   */
-  silent(pids: readonly number[], name: MemoryFile): Promise<Map<number, string>>;
-  /**
-   * Finds the executable mappings of all processes at once (mapped-files.ts).
-   * @returns undefined if the processes must be examined one by one
-   */
-  mappedFiles(pids: readonly number[]): Promise<MappedFiles | undefined>;
-  /**
-   * Reads a file of a process, one character per byte (latin1).
-   * @param name relative to /proc/PID
-   * @throws SystemError EFBIG if the file is larger than `limit` bytes; the system's error otherwise
-   */
-  read(pid: number, name: string, limit: number): string | undefined;
-  /** Returns the threads of a process that has no memory of its own; empty for all other processes. */
-  threadsOf(pid: number): string[];
-  /** Returns the target of a symbolic link, one character per byte (latin1). */
-  link(pid: number, name: string): string | undefined;
-  /**
-   * Returns the state of the file that a link of procfs leads to (stat(2)). May hang if the file is on a file system
-   * that may hang.
-   */
-  statOf(pid: number, name: string): Stat | undefined;
-  /** Reads the file that a link of procfs leads to, in buffers of 1 MiB. May hang, as statOf may. */
-  pieces(pid: number, name: string): Iterable<Buffer>;
-}
+export type ProcessReader = ReturnType<typeof processReader>;
 
 /** @param directory the directory of procfs @param verify throws for a file that is not the kernel's */
-export function processReader(directory: string, verify: (file: string) => void): ProcessReader {
+export function processReader(directory: string, verify: (file: string) => void) {
   const fileOf = (pid: number, name: string) => `${directory}/${pid}/${name}`;
   const list = () => onFile(directory, () => listProcesses(directory, verify));
   return {
+    /** Returns the process IDs in ascending order. @throws SystemError if /proc is not the kernel's procfs */
     list,
-    silent: (pids, name) => findSilent(directory, pids, name, list),
-    mappedFiles: (pids) => findMappedFiles(directory, pids),
-    read: (pid, name, limit) => unlessExited(fileOf(pid, name), (file) => readLimited(file, limit)),
-    threadsOf: (pid) => unlessExited(fileOf(pid, 'task'), listOtherThreads) ?? [],
-    link: (pid, name) => unlessExited(fileOf(pid, name), (file) => fs.readlinkSync(file, 'latin1')),
-    statOf: (pid, name) => unlessExited(fileOf(pid, name), (file) => describeStat(fs.statSync(file))),
-    pieces: (pid, name) => readPieces(fileOf(pid, name)),
+    /**
+     * Finds the processes of which the other methods must not read this file, nor anything else that needs the memory of
+     * the process, because the read may hang (findSilent). Takes at most five seconds.
+     * @returns the reason for each of these processes
+     */
+    silent: (pids: readonly number[], name: MemoryFile): Promise<Map<number, string>> =>
+      findSilent(directory, pids, name, list),
+    /**
+     * Finds the executable mappings of all processes at once (mapped-files.ts).
+     * @returns undefined if the processes must be examined one by one
+     */
+    mappedFiles: (pids: readonly number[]): Promise<MappedFiles | undefined> =>
+      findMappedFiles(directory, pids),
+    /**
+     * Reads a file of a process, one character per byte (latin1).
+     * @param name relative to /proc/PID
+     * @throws SystemError EFBIG if the file is larger than `limit` bytes; the system's error otherwise
+     */
+    read: (pid: number, name: string, limit: number): string | undefined =>
+      unlessExited(fileOf(pid, name), (file) => readLimited(file, limit)),
+    /** Returns the threads of a process that has no memory of its own; empty for all other processes. */
+    threadsOf: (pid: number): string[] => unlessExited(fileOf(pid, 'task'), listOtherThreads) ?? [],
+    /** Returns the target of a symbolic link, one character per byte (latin1). */
+    link: (pid: number, name: string): string | undefined =>
+      unlessExited(fileOf(pid, name), (file) => fs.readlinkSync(file, 'latin1')),
+    /**
+     * Returns the state of the file that a link of procfs leads to (stat(2)). May hang if the file is on a file system
+     * that may hang.
+     */
+    statOf: (pid: number, name: string): Stat | undefined =>
+      unlessExited(fileOf(pid, name), (file) => describeStat(fs.statSync(file))),
+    /** Reads the file that a link of procfs leads to, in buffers of 1 MiB. May hang, as statOf may. */
+    pieces: (pid: number, name: string): Iterable<Buffer> => readPieces(fileOf(pid, name)),
   };
 }
 

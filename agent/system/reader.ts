@@ -25,67 +25,7 @@ export type { Ended, Owner, ProbeKind, ProcessReader, Stat, Usage };
  * synchronous, because `status` reads procfs, sysfs and the local disk, where asynchronous reads would not be faster.
  * Operations that may hang run in a child process with a deadline. Every failure is a SystemError with the error code.
  */
-export interface SystemReader {
-  /**
-   * Reads a file, one character per byte (latin1), so that no byte is lost.
-   * @param limit the maximum size in bytes, 16 MiB by default
-   * @throws SystemError EFBIG for a larger file; SystemError for a file below /proc or /sys that is not the kernel's
-   */
-  read(file: string, limit?: number): string;
-  /**
-   * Like `read`, for a file that may be absent.
-   * @returns undefined if the file does not exist (ENOENT, ENOTDIR); every other failure is an error
-   */
-  readIfPresent(file: string, limit?: number): string | undefined;
-  /**
-   * Reads a file in a directory to which a less privileged user may write, one character per byte (latin1). Only a regular
-   * file is opened (record.ts).
-   * @param owner the permitted owner of the file
-   * @param limit the maximum size, in bytes
-   * @returns undefined if the file does not exist
-   */
-  readRecord(file: string, owner: Owner, limit?: number): string | undefined;
-  /** Reads bytes at an offset of a file or device, one character per byte (latin1). Returns fewer bytes at its end. */
-  readAt(file: string, offset: number, bytes: number): string;
-  /** Reads a file in buffers of 1 MiB. */
-  pieces(file: string): Iterable<Buffer>;
-  /** Returns the names in a directory, sorted. */
-  list(directory: string): string[];
-  /** Returns the target of a symbolic link, unresolved, one character per byte (latin1). */
-  link(file: string): string;
-  /** Returns the path with every symbolic link resolved. */
-  resolve(file: string): string;
-  /** Returns the result of lstat(2), or undefined if the file does not exist. */
-  stat(file: string): Stat | undefined;
-  usage(file: string): Usage;
-  /**
-   * Tries to write to each directory's file system in a child process, without leaving a file behind.
-   * @returns for each directory, 'OK' if the write succeeded, 'TIMEOUT' at the deadline, or the error code
-   */
-  tryWrites(directories: readonly string[]): Promise<string[]>;
-  /** Returns the records in the kernel's log buffer, the oldest first. */
-  kernelLog(): string[];
-  /** Checks the tables of the device-mapper devices (kernel.ts). */
-  deviceTables(): ReadonlyMap<string, string>;
-  processes: ProcessReader;
-  /** Probes a path in a child process (probe/). @returns the answer for each kind, or 'TIMEOUT' at the deadline */
-  probe(kinds: readonly ProbeKind[], path: string): Promise<Partial<Record<ProbeKind, string>>>;
-  /**
-   * Runs a program without a shell, and abandons it at the deadline (exec.ts).
-   * @param milliseconds 8000 by default
-   * @param output receives stdout as it arrives, one character per byte (latin1); `stdout` in the result is then empty
-   */
-  run(
-    program: string,
-    args: readonly string[],
-    milliseconds?: number,
-    output?: (text: string) => void,
-  ): Promise<Ended>;
-  environment(): { hostname: string; kernel: string; uid: number; seconds: number };
-  now(): Date;
-  /** Only a reader of an image has this part (image.ts). */
-  image?: ImagePart;
-}
+export type SystemReader = ReturnType<typeof systemReader> & { image?: ImagePart };
 
 /** The part of a SystemReader that only a reader of an image has. */
 export interface ImagePart {
@@ -108,36 +48,75 @@ interface ReaderOptions {
   self?: readonly string[];
 }
 
-export function systemReader({ root = '/', self = [process.execPath] }: ReaderOptions = {}): SystemReader {
+export function systemReader({ root = '/', self = [process.execPath] }: ReaderOptions = {}) {
   const at = (file: string) => (root === '/' ? file : path.join(root, file));
   const verify = root === '/' ? verifyKernelFile : () => undefined;
-  const read = (file: string, limit = defaultLimit) =>
+  const read = (file: string, limit = defaultLimit): string =>
     onFile(file, () => verified(file, verify, readLimited(at(file), limit)));
   return {
+    /**
+     * Reads a file, one character per byte (latin1), so that no byte is lost.
+     * @param limit the maximum size in bytes, 16 MiB by default
+     * @throws SystemError EFBIG for a larger file; SystemError for a file below /proc or /sys that is not the kernel's
+     */
     read,
-    readIfPresent: (file, limit) =>
+    /**
+     * Like `read`, for a file that may be absent.
+     * @returns undefined if the file does not exist (ENOENT, ENOTDIR); every other failure is an error
+     */
+    readIfPresent: (file: string, limit?: number): string | undefined =>
       // Faster than the error of open(2) for an absent file.
       onFile(file, () => fs.statSync(at(file), { throwIfNoEntry: false })) &&
       unlessAbsent(() => read(file, limit)),
-    readRecord: (file, owner, limit = defaultLimit) =>
+    /**
+     * Reads a file in a directory to which a less privileged user may write, one character per byte (latin1). Only a regular
+     * file is opened (record.ts).
+     * @param owner the permitted owner of the file
+     * @param limit the maximum size, in bytes
+     * @returns undefined if the file does not exist
+     */
+    readRecord: (file: string, owner: Owner, limit = defaultLimit): string | undefined =>
       onFile(file, () => readRecord(at(file), owner, limit, file)),
-    readAt: (file, offset, bytes) =>
+    /** Reads bytes at an offset of a file or device, one character per byte (latin1). Returns fewer bytes at its end. */
+    readAt: (file: string, offset: number, bytes: number): string =>
       onFile(file, () => verified(file, verify, readRange(at(file), offset, bytes))),
-    pieces: (file) => readPieces(at(file)),
-    list: (directory) =>
+    /** Reads a file in buffers of 1 MiB. */
+    pieces: (file: string): Iterable<Buffer> => readPieces(at(file)),
+    /** Returns the names in a directory, sorted. */
+    list: (directory: string): string[] =>
       onFile(directory, () => verified(directory, verify, fs.readdirSync(at(directory)).sort())),
-    link: (file) =>
+    /** Returns the target of a symbolic link, unresolved, one character per byte (latin1). */
+    link: (file: string): string =>
       onFile(file, () => verified(path.dirname(file), verify, fs.readlinkSync(at(file), 'latin1'))),
-    resolve: (file) => onFile(file, () => resolve(at(file), root, verify)),
-    stat: (file) => onFile(file, () => statIfPresent(at(file))),
-    usage: (file) => onFile(file, () => usageOf(at(file))),
-    tryWrites: (directories) => tryWrites(self, directories.map(at)),
+    /** Returns the path with every symbolic link resolved. */
+    resolve: (file: string): string => onFile(file, () => resolve(at(file), root, verify)),
+    /** Returns the result of lstat(2), or undefined if the file does not exist. */
+    stat: (file: string): Stat | undefined => onFile(file, () => statIfPresent(at(file))),
+    usage: (file: string): Usage => onFile(file, () => usageOf(at(file))),
+    /**
+     * Tries to write to each directory's file system in a child process, without leaving a file behind.
+     * @returns for each directory, 'OK' if the write succeeded, 'TIMEOUT' at the deadline, or the error code
+     */
+    tryWrites: (directories: readonly string[]): Promise<string[]> => tryWrites(self, directories.map(at)),
     processes: processReader(at('/proc'), verify),
-    deviceTables: () => onFile(checkTablesProgram, () => readDeviceTables(at(checkTablesProgram))),
-    kernelLog: () => onFile('/dev/kmsg', () => readKernelLog(at('/dev/kmsg'))),
-    probe: (kinds, target) => probe(self, kinds, at(target)),
-    run: (program, args, milliseconds = deadline, output) =>
-      runChild(program, args, milliseconds, { output }),
+    /** Checks the tables of the device-mapper devices (kernel.ts). */
+    deviceTables: (): ReadonlyMap<string, string> =>
+      onFile(checkTablesProgram, () => readDeviceTables(at(checkTablesProgram))),
+    /** Returns the records in the kernel's log buffer, the oldest first. */
+    kernelLog: (): string[] => onFile('/dev/kmsg', () => readKernelLog(at('/dev/kmsg'))),
+    /** Probes a path in a child process (probe/). @returns the answer for each kind, or 'TIMEOUT' at the deadline */
+    probe: (kinds: readonly ProbeKind[], target: string): Promise<Partial<Record<ProbeKind, string>>> =>
+      probe(self, kinds, at(target)),
+    /**
+     * Runs a program without a shell, and abandons it at the deadline (exec.ts).
+     * @param output receives stdout as it arrives, one character per byte (latin1); `stdout` in the result is then empty
+     */
+    run: (
+      program: string,
+      args: readonly string[],
+      milliseconds = deadline,
+      output?: (text: string) => void,
+    ): Promise<Ended> => runChild(program, args, milliseconds, { output }),
     environment: () => ({
       hostname: os.hostname(),
       kernel: os.release(),
@@ -146,7 +125,7 @@ export function systemReader({ root = '/', self = [process.execPath] }: ReaderOp
         return os.uptime();
       },
     }),
-    now: () => new Date(),
+    now: (): Date => new Date(),
   };
 }
 

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { SystemError, errorCode } from '../lib/errors.ts';
-import { readAll } from './files.ts';
+import { readAll, whileOpen } from './files.ts';
 import { O_PATH, inDirectory } from './foreign-directory.ts';
 
 /** `root`: only root may own the file and write to it. `directory`: the owner of its directory may also own the file. */
@@ -23,13 +23,10 @@ const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, S_IFMT } = fs.constants;
 export function readRecord(file: string, owner: Owner, limit: number, shown = file): string | undefined {
   try {
     return inDirectory(path.dirname(file), (at, directoryOwner) => {
-      const named = fs.openSync(at(path.basename(file)), O_PATH | O_NOFOLLOW);
-      try {
+      return whileOpen(fs.openSync(at(path.basename(file)), O_PATH | O_NOFOLLOW), (named) => {
         check(shown, fs.fstatSync(named), owner, directoryOwner, limit);
         return readOpened(shown, `/proc/self/fd/${named}`, limit);
-      } finally {
-        fs.closeSync(named);
-      }
+      });
     });
   } catch (error) {
     // If /proc is not mounted, every open fails with ENOENT, even if the file exists.
@@ -59,11 +56,8 @@ function kind(mode: number): string {
 }
 
 function readOpened(shown: string, file: string, limit: number): string {
-  const fd = fs.openSync(file, O_RDONLY | O_NONBLOCK);
-  try {
+  return whileOpen(fs.openSync(file, O_RDONLY | O_NONBLOCK), (fd) => {
     if (!fs.fstatSync(fd).isFile()) throw new SystemError(`${shown}: not a regular file`, 'EINVAL');
     return readAll(fd, shown, limit);
-  } finally {
-    fs.closeSync(fd);
-  }
+  });
 }

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { syncDirectory, whileOpen } from './files.ts';
 import { inDirectory, inDirectoryLater, randomWord } from './foreign-directory.ts';
 
 /**
@@ -72,22 +73,9 @@ export async function replaceFileLater(file: string, bytes: Buffer, mode: number
 /** Creates a file, which must not exist (O_EXCL), and waits until it is on the disk. @throws the system's error */
 export function writeNewFile(file: string, bytes: Buffer, mode: number): void {
   const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
-  const fd = fs.openSync(file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK, 0o600);
-  try {
+  whileOpen(fs.openSync(file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK, 0o600), (fd) => {
     fs.writeFileSync(fd, bytes);
     fs.fchmodSync(fd, mode);
     fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
-/** Waits until the entries of a directory are on the disk (fsync(2)). */
-export function syncDirectory(directory: string): void {
-  const fd = fs.openSync(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
-  try {
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
+  });
 }

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { setImmediate as yieldToEvents } from 'node:timers/promises';
 import { createHash } from 'node:crypto';
 import { SystemError, errorCode, isAbsent } from '../lib/errors.ts';
+import { whileOpen } from './files.ts';
 import { O_PATH } from './foreign-directory.ts';
 
 /**
@@ -105,13 +106,10 @@ function unlink(at: Buffer, { nlink }: fs.BigIntStats): bigint | undefined {
     return undefined;
   }
   // O_PATH, so that a FIFO or a device is not opened.
-  const fd = fs.openSync(at, O_PATH | fs.constants.O_NOFOLLOW);
-  try {
+  return whileOpen(fs.openSync(at, O_PATH | fs.constants.O_NOFOLLOW), (fd) => {
     fs.unlinkSync(at);
     return fs.fstatSync(fd, { bigint: true }).ctimeNs;
-  } finally {
-    fs.closeSync(fd);
-  }
+  });
 }
 
 function removeIfEmpty(at: Buffer): void {

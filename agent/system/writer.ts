@@ -3,8 +3,9 @@ import path from 'node:path';
 import { SystemError, onFile, onFileLater } from '../lib/errors.ts';
 import { type Ran, runProgram } from './exec.ts';
 import { lock } from './lock.ts';
-import { copyAttributes, copyFile, labelNewFile, syncFile } from './attributes.ts';
-import { replaceFile, replaceFileLater, syncDirectory, writeNewFile } from './replace-file.ts';
+import { copyAttributes, copyFile, labelNewFile } from './attributes.ts';
+import { syncDirectory, syncFile, whileOpen } from './files.ts';
+import { replaceFile, replaceFileLater, writeNewFile } from './replace-file.ts';
 import { type TreeState, type WalkedFile, lastChange, readTreeState, removeTree } from './tree.ts';
 
 export type { Ran, TreeState, WalkedFile };
@@ -13,86 +14,13 @@ export type { Ran, TreeState, WalkedFile };
  * Every change of the system goes through this interface. When a method returns, its change is on the disk. After a
  * power failure, the disk contains either the old or the new state. Every failure is a SystemError with the error code.
  */
-export interface SystemWriter {
-  /**
-   * Creates a file or replaces an existing file or link atomically. Safe in a directory of another user.
-   * @param text written as UTF-8
-   */
-  writeAtomically(file: string, text: string, mode: number): void;
-  /** Like `writeAtomically`, without blocking this process while the disk is slow or hangs. */
-  writeAtomicallyLater(file: string, text: string, mode: number): Promise<void>;
-  /**
-   * Creates or atomically replaces a regular file, and keeps its owner, mode, ACLs, extended attributes and SELinux label.
-   * A new file gets the label of the policy. Only for a process that holds a lock.
-   * @param text one character per byte (latin1)
-   * @param mode the mode if the file does not exist
-   */
-  replaceText(file: string, text: string, mode?: number): void;
-  /**
-   * Creates a symbolic link, with the SELinux label of the policy, or atomically replaces a file or link by it. Only for a
-   * process that holds a lock.
-   */
-  replaceByLink(file: string, to: string): void;
-  /**
-   * Copies a file or link with its attributes (owner, mode, times, ACLs, extended attributes and SELinux label), and
-   * atomically replaces the destination by the copy. Only for a process that holds a lock.
-   */
-  copyInto(from: string, to: string): void;
-  /** Gives a file that a program created the SELinux label of the policy. */
-  labelNewFile(file: string): void;
-  remove(file: string): void;
-  /** Renames a file, and gives it the SELinux label that the policy has for its new path. */
-  rename(from: string, to: string): void;
-  /** mkdir(1) -p */
-  makeDirectory(directory: string, mode: number): void;
-  /**
-   * Runs a program without a shell and waits until it exits.
-   * @param seconds the timeout, after which the program is terminated
-   * @param output receives stdout as it arrives, one character per byte (latin1)
-   * @param stop terminates the program before the timeout
-   */
-  run(
-    program: string,
-    args: readonly string[],
-    seconds: number,
-    output?: (text: string) => void,
-    stop?: AbortSignal,
-  ): Promise<Ran>;
-  /**
-   * Overwrites bytes at an offset of a file or device, and waits until they are on the disk.
-   * @param text one character per byte (latin1)
-   */
-  writeAt(file: string, offset: number, text: string): void;
-  /**
-   * Takes a lock that is released when the returned function is called or this process ends.
-   * @throws SystemError EEXIST that names the process that holds the lock
-   */
-  lock(file: string): () => void;
-  /** Reads the state of every file below a directory (tree.ts). @param pause is called for each file, and may throw */
-  readTree(directory: string, pause: () => void): Promise<TreeState>;
-  /**
-   * Removes the files and the empty directories below a directory for which `isDispensable` returns true.
-   * @param kept receives the name of each file that is kept, relative to the directory, one character per byte (latin1)
-   */
-  removeTree(
-    directory: string,
-    pause: () => void,
-    isDispensable: (file: WalkedFile) => boolean,
-    kept: (name: string) => void,
-  ): Promise<void>;
-  /**
-   * Returns the ctime of a file below a directory or, if the file does not exist, of the nearest existing directory above.
-   * @param name the file name relative to the directory, one character per byte (latin1)
-   * @returns milliseconds since the epoch
-   */
-  lastChange(directory: string, name: string): number;
-}
+export type SystemWriter = ReturnType<typeof systemWriter>;
 
 /**
  * @param root the root of the system; tests use a directory with fixtures instead
  * @param isLabelled whether new files get the SELinux label of the policy, which only a running system has
  */
-export function systemWriter(root = '/', isLabelled = true): SystemWriter {
+export function systemWriter(root = '/', isLabelled = true) {
   const at = (file: string) => (root === '/' ? file : path.join(root, file));
   const replace = (file: string, create: (temporary: string, existing: string) => void) =>
     onFile(file, () => replaceFile(at(file), 'fixed', create));
@@ -101,13 +29,24 @@ export function systemWriter(root = '/', isLabelled = true): SystemWriter {
     if (root === '/' && isLabelled) onFile(file, () => labelNewFile(file));
   };
   return {
-    writeAtomically: (file, text, mode) =>
+    /**
+     * Creates a file or replaces an existing file or link atomically. Safe in a directory of another user.
+     * @param text written as UTF-8
+     */
+    writeAtomically: (file: string, text: string, mode: number): void =>
       onFile(file, () =>
         replaceFile(at(file), 'random', (temporary) => writeNewFile(temporary, Buffer.from(text), mode)),
       ),
-    writeAtomicallyLater: (file, text, mode) =>
+    /** Like `writeAtomically`, without blocking this process while the disk is slow or hangs. */
+    writeAtomicallyLater: (file: string, text: string, mode: number): Promise<void> =>
       onFileLater(file, () => replaceFileLater(at(file), Buffer.from(text), mode)),
-    replaceText: (file, text, mode = 0o644) => {
+    /**
+     * Creates or atomically replaces a regular file, and keeps its owner, mode, ACLs, extended attributes and SELinux label.
+     * A new file gets the label of the policy. Only for a process that holds a lock.
+     * @param text one character per byte (latin1)
+     * @param mode the mode if the file does not exist
+     */
+    replaceText: (file: string, text: string, mode = 0o644): void => {
       const stat = onFile(file, () => fs.lstatSync(at(file), { throwIfNoEntry: false }));
       if (stat !== undefined && !stat.isFile()) throw new SystemError(`${file}: not a regular file`);
       replace(file, (temporary, existing) => {
@@ -116,42 +55,69 @@ export function systemWriter(root = '/', isLabelled = true): SystemWriter {
       });
       if (stat === undefined) label(file);
     },
-    replaceByLink: (file, to) => {
+    /**
+     * Creates a symbolic link, with the SELinux label of the policy, or atomically replaces a file or link by it. Only for a
+     * process that holds a lock.
+     */
+    replaceByLink: (file: string, to: string): void => {
       replace(file, (temporary) => fs.symlinkSync(to, temporary));
       label(file);
     },
-    copyInto: (from, to) => replace(to, (temporary) => copyFile(at(from), temporary)),
+    /**
+     * Copies a file or link with its attributes (owner, mode, times, ACLs, extended attributes and SELinux label), and
+     * atomically replaces the destination by the copy. Only for a process that holds a lock.
+     */
+    copyInto: (from: string, to: string): void => replace(to, (temporary) => copyFile(at(from), temporary)),
+    /** Gives a file that a program created the SELinux label of the policy. */
     labelNewFile: label,
-    remove: (file) =>
+    remove: (file: string): void =>
       onFile(file, () => {
         fs.unlinkSync(at(file));
         syncDirectory(path.dirname(at(file)));
       }),
-    rename: (from, to) =>
+    /** Renames a file, and gives it the SELinux label that the policy has for its new path. */
+    rename: (from: string, to: string): void =>
       onFile(to, () => {
         syncFile(at(from));
         fs.renameSync(at(from), at(to));
         label(to);
         syncDirectory(path.dirname(at(to)));
       }),
-    makeDirectory: (directory, mode) =>
+    /** mkdir(1) -p */
+    makeDirectory: (directory: string, mode: number): void =>
       onFile(directory, () => void fs.mkdirSync(at(directory), { recursive: true, mode })),
     run: runProgram,
-    writeAt: (file, offset, text) => onFile(file, () => writeAt(at(file), offset, text)),
-    lock: (file) => onFile(file, () => lock(at(file), file)),
-    readTree: (directory, pause) => onFileLater(directory, () => readTreeState(at(directory), pause)),
-    removeTree: (directory, pause, isDispensable, kept) =>
-      onFileLater(directory, () => removeTree(at(directory), pause, isDispensable, kept)),
-    lastChange: (directory, name) => onFile(directory, () => lastChange(at(directory), name)),
+    /**
+     * Overwrites bytes at an offset of a file or device, and waits until they are on the disk.
+     * @param text one character per byte (latin1)
+     */
+    writeAt: (file: string, offset: number, text: string): void =>
+      onFile(file, () => writeAt(at(file), offset, text)),
+    /** Takes a lock (lock.ts). */
+    lock: (file: string): (() => void) => onFile(file, () => lock(at(file), file)),
+    /** Reads the state of every file below a directory (tree.ts). */
+    readTree: (directory: string, pause: () => void): Promise<TreeState> =>
+      onFileLater(directory, () => readTreeState(at(directory), pause)),
+    /** Removes files and empty directories below a directory (tree.ts). */
+    removeTree: (
+      directory: string,
+      pause: () => void,
+      isDispensable: (file: WalkedFile) => boolean,
+      kept: (name: string) => void,
+    ): Promise<void> => onFileLater(directory, () => removeTree(at(directory), pause, isDispensable, kept)),
+    /**
+     * Returns the ctime of a file below a directory or, if the file does not exist, of the nearest existing directory above.
+     * @param name the file name relative to the directory, one character per byte (latin1)
+     * @returns milliseconds since the epoch
+     */
+    lastChange: (directory: string, name: string): number =>
+      onFile(directory, () => lastChange(at(directory), name)),
   };
 }
 
 function writeAt(file: string, offset: number, text: string): void {
-  const fd = fs.openSync(file, fs.constants.O_WRONLY | fs.constants.O_NOFOLLOW);
-  try {
+  whileOpen(fs.openSync(file, fs.constants.O_WRONLY | fs.constants.O_NOFOLLOW), (fd) => {
     fs.writeSync(fd, Buffer.from(text, 'latin1'), 0, text.length, offset);
     fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
+  });
 }

@@ -6,8 +6,7 @@ import fs from 'node:fs';
 import { journalReaders } from '../../agent/forward/journal/earlier-boots.ts';
 import { SystemError, errorCode } from '../../agent/lib/errors.ts';
 import { runChild, runProgram, runSync } from '../../agent/system/exec.ts';
-import { followJournal, lastCursor, listBoots } from '../../agent/system/journalctl.ts';
-import { exportJournal } from '../../agent/system/layers/journal-export.ts';
+import { exportJournal, followJournal, lastCursor, listBoots } from '../../agent/system/journalctl.ts';
 import { xattrReader } from '../../agent/system/layers/xattrs.ts';
 
 const follow = () =>

@@ -3,7 +3,7 @@ import { decodeBytes, formatBytes } from '../../lib/format.ts';
 import { toJson } from '../../lib/unprintable.ts';
 import { readIdentity } from '../../facts/identity.ts';
 import { createExportFile, standardOutput } from '../../system/layers/export-file.ts';
-import { exportJournal } from '../../system/layers/journal-export.ts';
+import { exportJournal } from '../../system/journalctl.ts';
 import { type TarWriter, memberOverhead, tarWriter } from '../../system/layers/tar-writer.ts';
 import { xattrReader } from '../../system/layers/xattrs.ts';
 import type { SystemReader } from '../../system/reader.ts';

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { SystemError, errorCode, onFile } from '../../lib/errors.ts';
 import { O_PATH } from '../foreign-directory.ts';
-import { fill } from '../files.ts';
+import { fill, whileOpen } from '../files.ts';
 
 /** What lstat(2) returns for a name in a directory. */
 export interface Entry {
@@ -120,14 +120,16 @@ function* namesIn(at: string, shown: string): Generator<string[], void> {
  * @throws SystemError EINVAL if it is not a regular file; the system's error otherwise
  */
 function openFile(at: Buffer, shown: string): OpenFile {
-  const named = fs.openSync(at, O_PATH | O_NOFOLLOW);
-  try {
+  const fd = whileOpen(fs.openSync(at, O_PATH | O_NOFOLLOW), (named) => {
     if (!fs.fstatSync(named).isFile())
       throw new SystemError(`${shown}: not a regular file any more`, 'EINVAL');
-    return openedFile(openDescriptor(`/proc/self/fd/${named}`), shown);
-  } finally {
-    fs.closeSync(named);
-  }
+    return openDescriptor(`/proc/self/fd/${named}`);
+  });
+  return {
+    stat: () => onFile(shown, () => entryOf(fs.fstatSync(fd, { bigint: true }))),
+    read: (buffer, offset) => onFile(shown, () => fill(fd, buffer, offset)),
+    close: () => fs.closeSync(fd),
+  };
 }
 
 function openDescriptor(at: string): number {
@@ -138,14 +140,6 @@ function openDescriptor(at: string): number {
     if (errorCode(error) !== 'EPERM') throw error;
     return fs.openSync(at, O_RDONLY | O_NONBLOCK);
   }
-}
-
-function openedFile(fd: number, shown: string): OpenFile {
-  return {
-    stat: () => onFile(shown, () => entryOf(fs.fstatSync(fd, { bigint: true }))),
-    read: (buffer, offset) => onFile(shown, () => fill(fd, buffer, offset)),
-    close: () => fs.closeSync(fd),
-  };
 }
 
 function entryOf(stat: fs.BigIntStats): Entry {

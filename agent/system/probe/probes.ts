@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { errorCode, errorMessage } from '../../lib/errors.ts';
 import { openUnnamed, probeName, removeLeftovers, tryWrite } from './write.ts';
 import { runSync } from '../exec.ts';
+import { whileOpen } from '../files.ts';
 import { O_PATH } from '../foreign-directory.ts';
 
 /** The probes of a path. Each returns the name of an error code or a keyword of the probe. */
@@ -77,15 +78,12 @@ function tryDevice(directory: string): string {
 
 /** Opens the node, unless the directory's owner has replaced it with another device, which must not be opened. */
 function openNode(node: string): string {
-  const named = fs.openSync(node, O_PATH | fs.constants.O_NOFOLLOW);
-  try {
+  return whileOpen(fs.openSync(node, O_PATH | fs.constants.O_NOFOLLOW), (named) => {
     const stat = fs.fstatSync(named);
     if (!stat.isCharacterDevice() || stat.rdev !== nullDevice) return 'another file took its place';
     fs.closeSync(fs.openSync(`/proc/self/fd/${named}`, fs.constants.O_RDONLY));
     return 'OPENED';
-  } finally {
-    fs.closeSync(named);
-  }
+  });
 }
 
 /**
@@ -155,19 +153,13 @@ function trySetUid(directory: string): string {
 }
 
 function run(directory: string, mode: number, as: { uid?: number; gid?: number } = {}) {
-  const writable = openUnnamed(directory);
-  let program: number;
-  try {
+  const executable = whileOpen(openUnnamed(directory), (writable) => {
     fs.writeSync(writable, probeProgram());
     fs.fchmodSync(writable, mode);
     // Reopen the file read-only, because a file that is open for writing cannot be executed (ETXTBSY).
-    program = fs.openSync(`/proc/self/fd/${writable}`, fs.constants.O_RDONLY);
-  } finally {
-    fs.closeSync(writable);
-  }
-  try {
-    return runSync('/proc/self/fd/3', [], { ...as, stdio: ['ignore', 'ignore', 'ignore', program] });
-  } finally {
-    fs.closeSync(program);
-  }
+    return fs.openSync(`/proc/self/fd/${writable}`, fs.constants.O_RDONLY);
+  });
+  return whileOpen(executable, (program) =>
+    runSync('/proc/self/fd/3', [], { ...as, stdio: ['ignore', 'ignore', 'ignore', program] }),
+  );
 }

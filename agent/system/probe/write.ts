@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { errorCode, errorMessage } from '../../lib/errors.ts';
+import { whileOpen } from '../files.ts';
 import { randomWord } from '../foreign-directory.ts';
 
 /**
@@ -27,11 +28,7 @@ function write(directory: string): void {
     fs.accessSync(directory, fs.constants.W_OK);
     return;
   }
-  try {
-    fs.writeSync(fd, 'x');
-  } finally {
-    fs.closeSync(fd);
-  }
+  whileOpen(fd, () => fs.writeSync(fd, 'x'));
 }
 
 /** O_TMPFILE (asm-generic/fcntl.h), which Node does not define, includes O_DIRECTORY. */
