@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import type { Test } from 'uvu';
 
 /** Calls `action` with a new directory and removes the directory afterwards. */
 export function inTemporaryDirectory<T>(action: (directory: string) => T): T {
@@ -20,6 +21,12 @@ export async function whileTemporaryDirectory<T>(action: (directory: string) => 
   } finally {
     fs.rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** Returns a function that adds a test to a suite. The test receives a new directory, which is removed afterwards. */
+export function inDirectories(tests: Test) {
+  return (title: string, test: (directory: string) => Promise<void> | void): void =>
+    tests(title, () => whileTemporaryDirectory(async (directory) => test(directory)));
 }
 
 /** Creates files below a directory. @param files by path: the text of a file, or the target of a symbolic link */

@@ -7,7 +7,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SystemError } from '../../../agent/lib/errors.ts';
 import { systemWriter } from '../../../agent/system/writer.ts';
-import { inTemporaryDirectory, whileTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
+import { inDirectories, writeFiles } from '../../harness/temporary.ts';
 
 const module = path.join(import.meta.dirname, '../../../agent/system/lock.ts');
 
@@ -27,66 +27,59 @@ async function holder(file: string): Promise<ChildProcess> {
 }
 
 const locks = suite('lock');
-locks('can be taken once, and again after it was released', () =>
-  inTemporaryDirectory((directory) => {
-    const { lock } = systemWriter(directory);
-    const unlock = lock('/run/lock');
-    assert.is(fs.readFileSync(path.join(directory, 'run/lock'), 'latin1'), `${process.pid}\n`);
-    assert.throws(() => lock('/run/lock'), `is running (process ${process.pid})`);
-    unlock();
-    lock('/run/lock')();
-    assert.is(fs.readFileSync(path.join(directory, 'run/lock'), 'latin1'), '');
-  }),
-);
-locks(
+const locksIn = inDirectories(locks);
+locksIn('can be taken once, and again after it was released', (directory) => {
+  const { lock } = systemWriter(directory);
+  const unlock = lock('/run/lock');
+  assert.is(fs.readFileSync(path.join(directory, 'run/lock'), 'latin1'), `${process.pid}\n`);
+  assert.throws(() => lock('/run/lock'), `is running (process ${process.pid})`);
+  unlock();
+  lock('/run/lock')();
+  assert.is(fs.readFileSync(path.join(directory, 'run/lock'), 'latin1'), '');
+});
+locksIn(
   'an error names the process that holds the lock, whatever the file contains; the lock ends with the process',
-  () =>
-    whileTemporaryDirectory(async (directory) => {
-      const file = path.join(directory, 'lock');
-      const child = await holder(file);
-      const { lock } = systemWriter(directory);
-      assert.throws(() => lock('/lock'), `is running (process ${child.pid})`);
-      // Simulates a process that has not written its ID yet.
-      fs.truncateSync(file);
-      assert.throws(() => lock('/lock'), 'is running (/lock)');
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-      lock('/lock')();
-    }),
+  async (directory) => {
+    const file = path.join(directory, 'lock');
+    const child = await holder(file);
+    const { lock } = systemWriter(directory);
+    assert.throws(() => lock('/lock'), `is running (process ${child.pid})`);
+    // Simulates a process that has not written its ID yet.
+    fs.truncateSync(file);
+    assert.throws(() => lock('/lock'), 'is running (/lock)');
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    lock('/lock')();
+  },
 );
 for (const [title, text] of [
   ['has the ID of another running program', `${process.ppid}\n`],
   ['is empty', ''],
   ['has other content', 'x'.repeat(100)],
 ]) {
-  locks(`a file without a lock that ${title} can be locked`, () =>
-    inTemporaryDirectory((directory) => {
-      writeFiles(directory, { lock: text ?? '' });
-      systemWriter(directory).lock('/lock')();
-    }),
-  );
+  locksIn(`a file without a lock that ${title} can be locked`, (directory) => {
+    writeFiles(directory, { lock: text ?? '' });
+    systemWriter(directory).lock('/lock')();
+  });
 }
-locks('a link or a directory instead of the file is an error', () =>
-  inTemporaryDirectory((directory) => {
-    writeFiles(directory, { link: { linkTo: 'target' }, 'directory/a': '' });
-    for (const name of ['/link', '/directory']) {
-      try {
-        systemWriter(directory).lock(name);
-        assert.unreachable('no error');
-      } catch (error) {
-        assert.instance(error, SystemError);
-        assert.match((error as Error).message, new RegExp(`^${name}: `));
-      }
+locksIn('a link or a directory instead of the file is an error', (directory) => {
+  writeFiles(directory, { link: { linkTo: 'target' }, 'directory/a': '' });
+  for (const name of ['/link', '/directory']) {
+    try {
+      systemWriter(directory).lock(name);
+      assert.unreachable('no error');
+    } catch (error) {
+      assert.instance(error, SystemError);
+      assert.match((error as Error).message, new RegExp(`^${name}: `));
     }
-    assert.is(fs.existsSync(path.join(directory, 'target')), false);
-  }),
-);
-locks('never has two owners while processes compete for it and are killed', () =>
-  whileTemporaryDirectory(async (directory) => {
-    const file = path.join(directory, 'lock');
-    // Each owner of the lock makes a file that must not exist yet. An owner that is killed leaves the file, with its
-    // process ID.
-    const script = `
+  }
+  assert.is(fs.existsSync(path.join(directory, 'target')), false);
+});
+locksIn('never has two owners while processes compete for it and are killed', async (directory) => {
+  const file = path.join(directory, 'lock');
+  // Each owner of the lock makes a file that must not exist yet. An owner that is killed leaves the file, with its
+  // process ID.
+  const script = `
       for (let had = 0; had < 15; ) {
         let unlock;
         try { unlock = lock(${JSON.stringify(file)}, 'x'); } catch (error) { if (error.code !== 'EEXIST') throw error; continue; }
@@ -102,14 +95,13 @@ locks('never has two owners while processes compete for it and are killed', () =
         fs.rmSync(owner);
         unlock();
       }`;
-    const children = [3, 7, 99, 99].map((die) => other(`process.env.DIE = '${die}'; ${script}`));
-    const ended = await Promise.all(children.map((child) => once(child, 'exit')));
-    assert.equal(ended, [
-      [null, 'SIGKILL'],
-      [null, 'SIGKILL'],
-      [0, null],
-      [0, null],
-    ]);
-  }),
-);
+  const children = [3, 7, 99, 99].map((die) => other(`process.env.DIE = '${die}'; ${script}`));
+  const ended = await Promise.all(children.map((child) => once(child, 'exit')));
+  assert.equal(ended, [
+    [null, 'SIGKILL'],
+    [null, 'SIGKILL'],
+    [0, null],
+    [0, null],
+  ]);
+});
 locks.run();

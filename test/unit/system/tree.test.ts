@@ -10,7 +10,7 @@ import {
   readTreeState,
   removeTree,
 } from '../../../agent/system/tree.ts';
-import { inTemporaryDirectory, whileTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
+import { inDirectories, writeFiles } from '../../harness/temporary.ts';
 import { errorOf } from '../../harness/rejection.ts';
 
 const nothing = () => undefined;
@@ -32,8 +32,10 @@ async function unchanged(directory: string, text: string): Promise<Record<string
 }
 
 const trees = suite('trees');
-trees('a state has every unchanged file, and none that was changed, added or renamed', () =>
-  whileTemporaryDirectory(async (directory) => {
+const treesIn = inDirectories(trees);
+treesIn(
+  'a state has every unchanged file, and none that was changed, added or renamed',
+  async (directory) => {
     const bytes = Buffer.concat([Buffer.from(`${directory}/not `), Buffer.from([0xff])]);
     writeFiles(directory, {
       'd/same': 'x',
@@ -75,13 +77,14 @@ trees('a state has every unchanged file, and none that was changed, added or ren
         link: true,
       },
     );
-  }),
+  },
 );
 trees('a state of an impossible length is an error', () => {
   assert.throws(() => parseTreeState('1234567'), 'an impossible length');
 });
-trees('removeTree removes dispensable files and empty directories, and names the others', () =>
-  whileTemporaryDirectory(async (directory) => {
+treesIn(
+  'removeTree removes dispensable files and empty directories, and names the others',
+  async (directory) => {
     writeFiles(directory, { 'd/keep': '', 'd/go': '', 'e/f/go': '', outside: '' });
     fs.symlinkSync(path.join(directory, 'd'), path.join(directory, 'e/link'));
     const kept: string[] = [];
@@ -93,10 +96,11 @@ trees('removeTree removes dispensable files and empty directories, and names the
     );
     assert.equal(kept, ['d/keep', 'outside']);
     assert.equal(fs.readdirSync(directory, { recursive: true }).toSorted(), ['d', 'd/keep', 'outside']);
-  }),
+  },
 );
-trees('other names of a removed file have its former ctime, unless the file is changed meanwhile', () =>
-  whileTemporaryDirectory(async (directory) => {
+treesIn(
+  'other names of a removed file have its former ctime, unless the file is changed meanwhile',
+  async (directory) => {
     writeFiles(directory, { a: 'x', p: 'y' });
     fs.linkSync(path.join(directory, 'a'), path.join(directory, 'b'));
     fs.linkSync(path.join(directory, 'p'), path.join(directory, 'q'));
@@ -113,27 +117,23 @@ trees('other names of a removed file have its former ctime, unless the file is c
     await removeTree(directory, pause, isDispensable, (name) => kept.push(name));
     assert.equal(kept, ['q']);
     assert.equal(fs.readdirSync(directory), ['q']);
-  }),
+  },
 );
-trees('an error of pause ends removeTree', () =>
-  whileTemporaryDirectory(async (directory) => {
-    writeFiles(directory, { a: '', b: '' });
-    const stop = () => {
-      throw new Error('stopped');
-    };
-    const error = await errorOf(removeTree(directory, stop, () => true, nothing));
-    assert.is(error.message, 'stopped');
-    assert.is(fs.readdirSync(directory).length, 2);
-  }),
-);
-trees('lastChange returns the ctime of a file, or of its nearest directory', () =>
-  inTemporaryDirectory((directory) => {
-    writeFiles(directory, { 'd/a': '', file: '' });
-    const changed = (name: string) => fs.lstatSync(path.join(directory, name)).ctimeMs;
-    assert.is(lastChange(directory, 'd/a'), changed('d/a'));
-    assert.is(lastChange(directory, 'd/gone/too'), changed('d'));
-    assert.is(lastChange(directory, 'file/was a directory'), changed('file'));
-    assert.is(lastChange(directory, 'gone'), changed('.'));
-  }),
-);
+treesIn('an error of pause ends removeTree', async (directory) => {
+  writeFiles(directory, { a: '', b: '' });
+  const stop = () => {
+    throw new Error('stopped');
+  };
+  const error = await errorOf(removeTree(directory, stop, () => true, nothing));
+  assert.is(error.message, 'stopped');
+  assert.is(fs.readdirSync(directory).length, 2);
+});
+treesIn('lastChange returns the ctime of a file, or of its nearest directory', (directory) => {
+  writeFiles(directory, { 'd/a': '', file: '' });
+  const changed = (name: string) => fs.lstatSync(path.join(directory, name)).ctimeMs;
+  assert.is(lastChange(directory, 'd/a'), changed('d/a'));
+  assert.is(lastChange(directory, 'd/gone/too'), changed('d'));
+  assert.is(lastChange(directory, 'file/was a directory'), changed('file'));
+  assert.is(lastChange(directory, 'gone'), changed('.'));
+});
 trees.run();

@@ -3,10 +3,11 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { LogSource, type LogSourceOptions } from '../../../../agent/forward/files/log-source.ts';
 import { forEachLine } from '../../../../agent/forward/encode/file-lines.ts';
-import { inTemporaryDirectory } from '../../../harness/temporary.ts';
+import { inDirectories } from '../../../harness/temporary.ts';
 
 /** Tests that no line is lost if the log is rotated between the listing of its files and the opening of one of them. */
 const moved = suite('a log that is rotated while its files are opened');
+const movedIn = inDirectories(moved);
 
 /** A log of which each file has one line, with the number of the file. */
 class NumberedLog {
@@ -65,75 +66,65 @@ function linesOf(from: LogSource): string[] {
   }
 }
 
-moved('as it is opened for the first time', () => {
-  inTemporaryDirectory((directory) => {
-    const log = new NumberedLog(directory);
-    let rotated = false;
-    const firstOffset = () => {
-      if (!rotated) log.rotate();
-      rotated = true;
-      return 0;
-    };
-    assert.equal(linesOf(source(log, () => undefined, { firstOffset })), ['line 1', 'line 2']);
-  });
+movedIn('as it is opened for the first time', (directory) => {
+  const log = new NumberedLog(directory);
+  let rotated = false;
+  const firstOffset = () => {
+    if (!rotated) log.rotate();
+    rotated = true;
+    return 0;
+  };
+  assert.equal(linesOf(source(log, () => undefined, { firstOffset })), ['line 1', 'line 2']);
 });
 
-moved('as the files are opened that a checkpoint names', () => {
-  inTemporaryDirectory((directory) => {
-    const log = new NumberedLog(directory);
-    const before = source(log, () => undefined);
-    assert.equal(linesOf(before), ['line 1']);
-    log.rotate();
-    assert.equal(linesOf(before), ['line 2']);
-    const records = before.records();
-    assert.is(records.length, 2);
-    before.close();
-    log.rotate();
-    const after = source(log, (count) => count === 0 && log.rotate(), { records });
-    assert.equal(linesOf(after), ['line 3', 'line 4']);
-  });
+movedIn('as the files are opened that a checkpoint names', (directory) => {
+  const log = new NumberedLog(directory);
+  const before = source(log, () => undefined);
+  assert.equal(linesOf(before), ['line 1']);
+  log.rotate();
+  assert.equal(linesOf(before), ['line 2']);
+  const records = before.records();
+  assert.is(records.length, 2);
+  before.close();
+  log.rotate();
+  const after = source(log, (count) => count === 0 && log.rotate(), { records });
+  assert.equal(linesOf(after), ['line 3', 'line 4']);
 });
 
-moved('as the files are opened that follow the last one', () => {
-  inTemporaryDirectory((directory) => {
-    const log = new NumberedLog(directory);
-    const from = source(log, (count) => count === 1 && log.rotate());
-    assert.equal(linesOf(from), ['line 1']);
-    for (let count = 0; count < 2; count += 1) log.rotate();
-    assert.equal(linesOf(from), ['line 2', 'line 3', 'line 4']);
-  });
+movedIn('as the files are opened that follow the last one', (directory) => {
+  const log = new NumberedLog(directory);
+  const from = source(log, (count) => count === 1 && log.rotate());
+  assert.equal(linesOf(from), ['line 1']);
+  for (let count = 0; count < 2; count += 1) log.rotate();
+  assert.equal(linesOf(from), ['line 2', 'line 3', 'line 4']);
 });
 
-moved('a file that is removed instead is counted as lost', () => {
-  inTemporaryDirectory((directory) => {
-    const log = new NumberedLog(directory);
-    const lost: string[] = [];
-    const removeSecond = (count: number) => {
-      if (count === 1) fs.rmSync(`${log.file}.1`);
-    };
-    const from = source(log, removeSecond, { lost: (text) => lost.push(text) });
-    assert.equal(linesOf(from), ['line 1']);
-    for (let count = 0; count < 3; count += 1) log.rotate();
-    assert.equal(linesOf(from), ['line 2', 'line 4']);
-    assert.equal(lost, [`7 bytes of ${log.file} are lost, because it was removed before it could be read`]);
-    assert.is(from.lostBytes, 7);
-  });
+movedIn('a file that is removed instead is counted as lost', (directory) => {
+  const log = new NumberedLog(directory);
+  const lost: string[] = [];
+  const removeSecond = (count: number) => {
+    if (count === 1) fs.rmSync(`${log.file}.1`);
+  };
+  const from = source(log, removeSecond, { lost: (text) => lost.push(text) });
+  assert.equal(linesOf(from), ['line 1']);
+  for (let count = 0; count < 3; count += 1) log.rotate();
+  assert.equal(linesOf(from), ['line 2', 'line 4']);
+  assert.equal(lost, [`7 bytes of ${log.file} are lost, because it was removed before it could be read`]);
+  assert.is(from.lostBytes, 7);
 });
 
-moved('each time: the reason is reported, and the next attempt continues', () => {
-  inTemporaryDirectory((directory) => {
-    const log = new NumberedLog(directory);
-    let rotations = 0;
-    const firstOffset = () => {
-      if ((rotations += 1) <= 5) log.rotate();
-      return 0;
-    };
-    const from = source(log, () => undefined, { firstOffset });
-    assert.equal(linesOf(from), []);
-    assert.match(from.error, /app\.log\S*: it was renamed or removed while it was being opened$/);
-    assert.is(linesOf(from).length, 6);
-    assert.is(from.error, '');
-  });
+movedIn('each time: the reason is reported, and the next attempt continues', (directory) => {
+  const log = new NumberedLog(directory);
+  let rotations = 0;
+  const firstOffset = () => {
+    if ((rotations += 1) <= 5) log.rotate();
+    return 0;
+  };
+  const from = source(log, () => undefined, { firstOffset });
+  assert.equal(linesOf(from), []);
+  assert.match(from.error, /app\.log\S*: it was renamed or removed while it was being opened$/);
+  assert.is(linesOf(from).length, 6);
+  assert.is(from.error, '');
 });
 
 moved.run();

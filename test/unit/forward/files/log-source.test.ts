@@ -6,12 +6,13 @@ import * as assert from 'uvu/assert';
 import { expandPattern } from '../../../../agent/forward/files/patterns.ts';
 import { filePosition } from '../../../../agent/forward/stages.ts';
 import { chunksOf, linesOf, logFiles } from '../../../harness/log-sources.ts';
-import { inTemporaryDirectory } from '../../../harness/temporary.ts';
+import { inDirectories, inTemporaryDirectory } from '../../../harness/temporary.ts';
 
 const sources = suite('the logs of FORWARD_FILES');
 
-const inDirectory = (action: (log: string, directory: string) => void) =>
-  inTemporaryDirectory((directory) => action(path.join(directory, 'app.log'), directory));
+/** Adds a test, which receives the path of a log in a new directory. */
+const sourcesIn = (title: string, test: (log: string, directory: string) => void) =>
+  inDirectories(sources)(title, (directory) => test(path.join(directory, 'app.log'), directory));
 
 /** What is in the place of a log, and the expected error without the path. */
 const refused: Record<string, [(log: string, directory: string) => void, string]> = {
@@ -28,122 +29,109 @@ const refused: Record<string, [(log: string, directory: string) => void, string]
 };
 
 for (const [title, [make, expected]] of Object.entries(refused))
-  sources(`${title} is refused at once, with the reason, and other logs are read`, () => {
-    inDirectory((log, directory) => {
-      make(log, directory);
-      fs.writeFileSync(`${directory}/other.log`, 'other\n');
-      const files = logFiles([`${directory}//app.log`, `${directory}/*.log`]);
-      assert.equal(linesOf(chunksOf(files)), ['other']);
-      const [source, other] = files.state();
-      assert.equal([source?.path, source?.error], [log, `${log}: ${expected}`]);
-      assert.is(other?.error, '');
-      assert.equal(
-        files.records().map((record) => record.path),
-        [`${directory}/other.log`],
-      );
-      fs.rmSync(log, { recursive: true });
-      fs.writeFileSync(log, 'now a file\n');
-      assert.equal(linesOf(chunksOf(files, 1000)), ['now a file']);
-      assert.is(files.state()[0]?.error, '');
-    });
+  sourcesIn(`${title} is refused at once, with the reason, and other logs are read`, (log, directory) => {
+    make(log, directory);
+    fs.writeFileSync(`${directory}/other.log`, 'other\n');
+    const files = logFiles([`${directory}//app.log`, `${directory}/*.log`]);
+    assert.equal(linesOf(chunksOf(files)), ['other']);
+    const [source, other] = files.state();
+    assert.equal([source?.path, source?.error], [log, `${log}: ${expected}`]);
+    assert.is(other?.error, '');
+    assert.equal(
+      files.records().map((record) => record.path),
+      [`${directory}/other.log`],
+    );
+    fs.rmSync(log, { recursive: true });
+    fs.writeFileSync(log, 'now a file\n');
+    assert.equal(linesOf(chunksOf(files, 1000)), ['now a file']);
+    assert.is(files.state()[0]?.error, '');
   });
 
-sources('a directory on the way that is a symbolic link is refused', () => {
-  inDirectory((_, directory) => {
-    fs.mkdirSync(`${directory}/real`);
-    fs.writeFileSync(`${directory}/real/app.log`, 'a\n');
-    fs.symlinkSync('real', `${directory}/link`);
-    const trusted = logFiles([`${directory}/link/app.log`]);
-    assert.equal(linesOf(chunksOf(trusted)), ['a']);
-    // Another user owns the directory, and could have made the link.
-    fs.chownSync(directory, 4242, 4242);
-    const files = logFiles([`${directory}/link/app.log`]);
-    assert.equal(chunksOf(files), []);
-    assert.match(files.state()[0]?.error ?? '', 'link');
-  });
+sourcesIn('a directory on the way that is a symbolic link is refused', (_, directory) => {
+  fs.mkdirSync(`${directory}/real`);
+  fs.writeFileSync(`${directory}/real/app.log`, 'a\n');
+  fs.symlinkSync('real', `${directory}/link`);
+  const trusted = logFiles([`${directory}/link/app.log`]);
+  assert.equal(linesOf(chunksOf(trusted)), ['a']);
+  // Another user owns the directory, and could have made the link.
+  fs.chownSync(directory, 4242, 4242);
+  const files = logFiles([`${directory}/link/app.log`]);
+  assert.equal(chunksOf(files), []);
+  assert.match(files.state()[0]?.error ?? '', 'link');
 });
 
-sources('names that look like rotations and are no files do not keep the reader busy', () => {
-  inDirectory((log) => {
+sourcesIn('names that look like rotations and are no files do not keep the reader busy', (log) => {
+  fs.writeFileSync(log, 'a\n');
+  const files = logFiles([log]);
+  assert.equal(linesOf(chunksOf(files)), ['a']);
+  fs.renameSync(log, `${log}.1`);
+  fs.mkdirSync(`${log}.2`);
+  fs.symlinkSync('/etc/passwd', `${log}.3`);
+  assert.equal(chunksOf(files, 2000), []);
+  fs.writeFileSync(log, 'b\n');
+  assert.equal(linesOf(chunksOf(files, 4000)), ['b']);
+});
+
+sourcesIn('many lines in one chunk are divided', (log) => {
+  fs.writeFileSync(log, '\n'.repeat(5000));
+  const chunks = chunksOf(logFiles([log]));
+  assert.equal(
+    chunks.map(({ text }) => text.length),
+    [1024, 1024, 1024, 1024, 904],
+  );
+});
+
+sourcesIn('of many rotated files, the newest ones are read', (log) => {
+  fs.writeFileSync(log, 'one\n');
+  const first = logFiles([log]);
+  for (const { id, text } of chunksOf(first)) first.acknowledge(`${id}:${text.length}`);
+  for (let day = 0; day < 250; day += 1) {
+    const old = `${log}-2025${String(1000 + day)}`;
+    fs.writeFileSync(old, 'old\n');
+    fs.utimesSync(old, 1_000_000 + day, 1_000_000 + day);
+  }
+  fs.appendFileSync(log, 'two\n');
+  fs.renameSync(log, `${log}-20260202`);
+  fs.writeFileSync(log, 'three\n');
+  const again = logFiles([log], { records: first.records() });
+  assert.equal(linesOf(chunksOf(again)), ['two', 'three']);
+});
+
+sourcesIn(
+  'a program that goes on writing to the file that was rotated last is read for as long as it writes',
+  (log) => {
     fs.writeFileSync(log, 'a\n');
     const files = logFiles([log]);
-    assert.equal(linesOf(chunksOf(files)), ['a']);
+    const read = (now: number) => {
+      const chunks = chunksOf(files, now);
+      for (const { id, offset, text } of chunks) files.acknowledge(`${id}:${offset + text.length}`);
+      return linesOf(chunks);
+    };
+    assert.equal(read(0), ['a']);
     fs.renameSync(log, `${log}.1`);
-    fs.mkdirSync(`${log}.2`);
-    fs.symlinkSync('/etc/passwd', `${log}.3`);
-    assert.equal(chunksOf(files, 2000), []);
-    fs.writeFileSync(log, 'b\n');
-    assert.equal(linesOf(chunksOf(files, 4000)), ['b']);
-  });
-});
-
-sources('many lines in one chunk are divided', () => {
-  inDirectory((log) => {
-    fs.writeFileSync(log, '\n'.repeat(5000));
-    const chunks = chunksOf(logFiles([log]));
-    assert.equal(
-      chunks.map(({ text }) => text.length),
-      [1024, 1024, 1024, 1024, 904],
-    );
-  });
-});
-
-sources('of many rotated files, the newest ones are read', () => {
-  inDirectory((log) => {
-    fs.writeFileSync(log, 'one\n');
-    const first = logFiles([log]);
-    for (const { id, text } of chunksOf(first)) first.acknowledge(`${id}:${text.length}`);
-    for (let day = 0; day < 250; day += 1) {
-      const old = `${log}-2025${String(1000 + day)}`;
-      fs.writeFileSync(old, 'old\n');
-      fs.utimesSync(old, 1_000_000 + day, 1_000_000 + day);
+    fs.writeFileSync(log, '');
+    for (const minute of [1, 2, 3]) {
+      read(minute * 60_000);
+      fs.appendFileSync(`${log}.1`, `${minute}\n`);
+      assert.equal(read(minute * 60_000 + 1000), [String(minute)]);
     }
-    fs.appendFileSync(log, 'two\n');
-    fs.renameSync(log, `${log}-20260202`);
-    fs.writeFileSync(log, 'three\n');
-    const again = logFiles([log], { records: first.records() });
-    assert.equal(linesOf(chunksOf(again)), ['two', 'three']);
-  });
-});
-
-sources(
-  'a program that goes on writing to the file that was rotated last is read for as long as it writes',
-  () => {
-    inDirectory((log) => {
-      fs.writeFileSync(log, 'a\n');
-      const files = logFiles([log]);
-      const read = (now: number) => {
-        const chunks = chunksOf(files, now);
-        for (const { id, offset, text } of chunks) files.acknowledge(`${id}:${offset + text.length}`);
-        return linesOf(chunks);
-      };
-      assert.equal(read(0), ['a']);
-      fs.renameSync(log, `${log}.1`);
-      fs.writeFileSync(log, '');
-      for (const minute of [1, 2, 3]) {
-        read(minute * 60_000);
-        fs.appendFileSync(`${log}.1`, `${minute}\n`);
-        assert.equal(read(minute * 60_000 + 1000), [String(minute)]);
-      }
-    });
   },
 );
 
-sources('a pattern that matches rotated files as well sends each line once', () => {
-  inDirectory((log, directory) => {
-    fs.writeFileSync(`${log}.1`, 'old\n');
-    fs.writeFileSync(log, 'a\n');
-    const files = logFiles([`${directory}/*`]);
-    assert.equal(linesOf(chunksOf(files)).sort(), ['a', 'old']);
-    fs.renameSync(`${log}.1`, `${log}.2`);
-    fs.renameSync(log, `${log}.1`);
-    fs.writeFileSync(log, 'b\n');
-    assert.equal(linesOf(chunksOf(files, 20_000)), ['b']);
-  });
+sourcesIn('a pattern that matches rotated files as well sends each line once', (log, directory) => {
+  fs.writeFileSync(`${log}.1`, 'old\n');
+  fs.writeFileSync(log, 'a\n');
+  const files = logFiles([`${directory}/*`]);
+  assert.equal(linesOf(chunksOf(files)).sort(), ['a', 'old']);
+  fs.renameSync(`${log}.1`, `${log}.2`);
+  fs.renameSync(log, `${log}.1`);
+  fs.writeFileSync(log, 'b\n');
+  assert.equal(linesOf(chunksOf(files, 20_000)), ['b']);
 });
 
-sources('a directory full of files does not take the place of a log that is named in full', () => {
-  inDirectory((_, directory) => {
+sourcesIn(
+  'a directory full of files does not take the place of a log that is named in full',
+  (_, directory) => {
     fs.mkdirSync(`${directory}/many`);
     for (let number = 0; number < 250; number += 1)
       fs.writeFileSync(`${directory}/many/${number}.log`, 'x\n');
@@ -153,42 +141,39 @@ sources('a directory full of files does not take the place of a log that is name
     const files = logFiles([`${directory}/many/*.log`, `${directory}/named.log`], { trouble });
     assert.ok(linesOf(chunksOf(files)).includes('named'));
     assert.match(problems[0] ?? '', 'matches more than 200 files');
-  });
+  },
+);
+
+sourcesIn('logs that no longer exist make room for others', (_, directory) => {
+  for (let number = 0; number < 200; number += 1) fs.writeFileSync(`${directory}/${number}.log`, 'x\n');
+  const files = logFiles([`${directory}/*.log`]);
+  for (const { id, offset, text } of chunksOf(files)) files.acknowledge(`${id}:${offset + text.length}`);
+  fs.rmSync(`${directory}/7.log`);
+  fs.writeFileSync(`${directory}/new.log`, 'new\n');
+  const chunks = chunksOf(files, 20_000);
+  assert.equal(linesOf(chunks), ['new']);
+  for (const { id, offset, text } of chunks) files.acknowledge(`${id}:${offset + text.length}`);
+  assert.is(files.state().find(({ path: name }) => name.endsWith('/new.log'))?.behindBytes, 0);
 });
 
-sources('logs that no longer exist make room for others', () => {
-  inDirectory((_, directory) => {
-    for (let number = 0; number < 200; number += 1) fs.writeFileSync(`${directory}/${number}.log`, 'x\n');
-    const files = logFiles([`${directory}/*.log`]);
-    for (const { id, offset, text } of chunksOf(files)) files.acknowledge(`${id}:${offset + text.length}`);
-    fs.rmSync(`${directory}/7.log`);
-    fs.writeFileSync(`${directory}/new.log`, 'new\n');
-    const chunks = chunksOf(files, 20_000);
-    assert.equal(linesOf(chunks), ['new']);
-    for (const { id, offset, text } of chunks) files.acknowledge(`${id}:${offset + text.length}`);
-    assert.is(files.state().find(({ path: name }) => name.endsWith('/new.log'))?.behindBytes, 0);
-  });
+sourcesIn('what is lost is counted once, even if the log never comes back', (log) => {
+  fs.writeFileSync(log, 'one\ntwo\n');
+  const first = logFiles([log]);
+  const [chunk] = chunksOf(first);
+  first.acknowledge(`${chunk?.id ?? 0}:4`);
+  const records = first.records();
+  fs.rmSync(log);
+  const files = logFiles([log], { records });
+  const lost: string[] = [];
+  files.attach({ lost: (text) => lost.push(text) });
+  for (let now = 0; now < 10_000; now += 2000) assert.equal(chunksOf(files, now), []);
+  assert.equal(lost.length, 1, lost.join('\n'));
+  assert.match(lost[0] ?? '', /^4 bytes of /);
 });
 
-sources('what is lost is counted once, even if the log never comes back', () => {
-  inDirectory((log) => {
-    fs.writeFileSync(log, 'one\ntwo\n');
-    const first = logFiles([log]);
-    const [chunk] = chunksOf(first);
-    first.acknowledge(`${chunk?.id ?? 0}:4`);
-    const records = first.records();
-    fs.rmSync(log);
-    const files = logFiles([log], { records });
-    const lost: string[] = [];
-    files.attach({ lost: (text) => lost.push(text) });
-    for (let now = 0; now < 10_000; now += 2000) assert.equal(chunksOf(files, now), []);
-    assert.equal(lost.length, 1, lost.join('\n'));
-    assert.match(lost[0] ?? '', /^4 bytes of /);
-  });
-});
-
-sources('a link that takes the place of an open log is refused, and the log is read to its end', () => {
-  inDirectory((log, directory) => {
+sourcesIn(
+  'a link that takes the place of an open log is refused, and the log is read to its end',
+  (log, directory) => {
     fs.writeFileSync(log, 'a\n');
     fs.writeFileSync(`${directory}/secret`, 'secret\n');
     const files = logFiles([log]);
@@ -198,25 +183,21 @@ sources('a link that takes the place of an open log is refused, and the log is r
     fs.symlinkSync('secret', log);
     assert.equal(linesOf(chunksOf(files, 1000)), ['b']);
     assert.match(files.state()[0]?.error ?? '', 'a symbolic link');
-  });
+  },
+);
+
+sourcesIn('a rotated file that is a link is not read', (log, directory) => {
+  fs.writeFileSync(`${directory}/secret`, 'secret\n');
+  fs.symlinkSync('secret', `${log}.1`);
+  fs.writeFileSync(log, 'a\n');
+  assert.equal(linesOf(chunksOf(logFiles([log]))), ['a']);
 });
 
-sources('a rotated file that is a link is not read', () => {
-  inDirectory((log, directory) => {
-    fs.writeFileSync(`${directory}/secret`, 'secret\n');
-    fs.symlinkSync('secret', `${log}.1`);
-    fs.writeFileSync(log, 'a\n');
-    assert.equal(linesOf(chunksOf(logFiles([log]))), ['a']);
-  });
-});
-
-sources('a log that does not exist is no error, and is read when it appears', () => {
-  inDirectory((log) => {
-    const files = logFiles([log]);
-    assert.equal([chunksOf(files), files.state()], [[], []]);
-    fs.writeFileSync(log, 'a\n');
-    assert.equal(linesOf(chunksOf(files, 1000)), ['a']);
-  });
+sourcesIn('a log that does not exist is no error, and is read when it appears', (log) => {
+  const files = logFiles([log]);
+  assert.equal([chunksOf(files), files.state()], [[], []]);
+  fs.writeFileSync(log, 'a\n');
+  assert.equal(linesOf(chunksOf(files, 1000)), ['a']);
 });
 
 sources(
@@ -246,8 +227,9 @@ function makeOthers(directory: string): void {
   fs.symlinkSync('none', `${directory}/dangling`);
 }
 
-sources('* leaves out directories, FIFOs and links, also those that take the place of a log', () => {
-  inDirectory((log, directory) => {
+sourcesIn(
+  '* leaves out directories, FIFOs and links, also those that take the place of a log',
+  (log, directory) => {
     const app = `${directory}/app`;
     fs.writeFileSync(app, 'a\n');
     makeOthers(directory);
@@ -265,8 +247,8 @@ sources('* leaves out directories, FIFOs and links, also those that take the pla
       files.state().filter(({ error }) => error !== ''),
       [],
     );
-  });
-});
+  },
+);
 
 sources('a directory that cannot be read hides no log of another one', () => {
   inTemporaryDirectory((directory) => {
@@ -301,8 +283,9 @@ function forwarded(log: string, seconds = 8, write: (second: number) => void = (
 
 const [mebibyte, tebibyte] = [2 ** 20, 2 ** 40];
 
-sources('a log that was made sparse floods no server, and what is written afterwards arrives at once', () => {
-  inDirectory((log) => {
+sourcesIn(
+  'a log that was made sparse floods no server, and what is written afterwards arrives at once',
+  (log) => {
     fs.writeFileSync(log, 'a\n');
     fs.truncateSync(log, tebibyte);
     fs.appendFileSync(log, 'b\n');
@@ -319,51 +302,45 @@ sources('a log that was made sparse floods no server, and what is written afterw
       `${lost} bytes of LOG are lost, because the file is sparse, and more than 1 GiB of it are holes`,
     ]);
     assert.equal([state?.behindBytes, state?.lostBytes], [0, lost]);
-  });
-});
-
-sources(
-  'after copytruncate, a program writes at its old offset: nothing is lost, the hole is skipped',
-  () => {
-    inDirectory((log) => {
-      const fd = fs.openSync(log, 'w');
-      const write = (text: string, offset: number) => fs.writeSync(fd, text, offset);
-      write('a\n', 100 * mebibyte);
-      write('b\n', 140 * mebibyte);
-      const { texts, reports, state } = forwarded(log, 4);
-      fs.closeSync(fd);
-      assert.equal(texts, ['a\n', 'b\n']);
-      assert.equal(reports, [
-        `${100 * mebibyte} NUL bytes of LOG were skipped: the file has holes`,
-        `${40 * mebibyte - 2} NUL bytes of LOG were skipped: the file has holes`,
-      ]);
-      assert.equal([state?.behindBytes, state?.lostBytes], [0, 0]);
-    });
   },
 );
 
-sources('few NUL bytes are a part of their line', () => {
-  inDirectory((log) => {
-    const text = `a${'\0'.repeat(4095)}b\n`;
-    fs.writeFileSync(log, text);
-    const { texts, reports } = forwarded(log, 1);
-    assert.equal([texts, reports], [[text], []]);
-  });
+sourcesIn(
+  'after copytruncate, a program writes at its old offset: nothing is lost, the hole is skipped',
+  (log) => {
+    const fd = fs.openSync(log, 'w');
+    const write = (text: string, offset: number) => fs.writeSync(fd, text, offset);
+    write('a\n', 100 * mebibyte);
+    write('b\n', 140 * mebibyte);
+    const { texts, reports, state } = forwarded(log, 4);
+    fs.closeSync(fd);
+    assert.equal(texts, ['a\n', 'b\n']);
+    assert.equal(reports, [
+      `${100 * mebibyte} NUL bytes of LOG were skipped: the file has holes`,
+      `${40 * mebibyte - 2} NUL bytes of LOG were skipped: the file has holes`,
+    ]);
+    assert.equal([state?.behindBytes, state?.lostBytes], [0, 0]);
+  },
+);
+
+sourcesIn('few NUL bytes are a part of their line', (log) => {
+  const text = `a${'\0'.repeat(4095)}b\n`;
+  fs.writeFileSync(log, text);
+  const { texts, reports } = forwarded(log, 1);
+  assert.equal([texts, reports], [[text], []]);
 });
 
-sources('NUL bytes at the end may not be all that is written there: they are skipped after 5 s', () => {
-  inDirectory((log) => {
-    fs.writeFileSync(log, 'a\n');
-    const fd = fs.openSync(log, 'r+');
-    fs.ftruncateSync(fd, 100_000);
-    const { texts, reports, state } = forwarded(log, 12, (second) => {
-      if (second === 4) fs.writeSync(fd, 'late\n', 2);
-      if (second === 11) fs.appendFileSync(log, 'b\n');
-    });
-    fs.closeSync(fd);
-    assert.equal([texts, reports], [['a\n', 'late\n', 'b\n'], []]);
-    assert.is(state?.behindBytes, 0);
+sourcesIn('NUL bytes at the end may not be all that is written there: they are skipped after 5 s', (log) => {
+  fs.writeFileSync(log, 'a\n');
+  const fd = fs.openSync(log, 'r+');
+  fs.ftruncateSync(fd, 100_000);
+  const { texts, reports, state } = forwarded(log, 12, (second) => {
+    if (second === 4) fs.writeSync(fd, 'late\n', 2);
+    if (second === 11) fs.appendFileSync(log, 'b\n');
   });
+  fs.closeSync(fd);
+  assert.equal([texts, reports], [['a\n', 'late\n', 'b\n'], []]);
+  assert.is(state?.behindBytes, 0);
 });
 
 sources('a new log that a pattern matches is found after at most 5 s', () => {
@@ -398,8 +375,9 @@ sources('the logs take turns', () => {
   });
 });
 
-sources('firstOffset: what is on the sealed disk is not sent, except if the log was forwarded before', () => {
-  inDirectory((log) => {
+sourcesIn(
+  'firstOffset: what is on the sealed disk is not sent, except if the log was forwarded before',
+  (log) => {
     fs.writeFileSync(log, 'sealed\n');
     const first = logFiles([log], { firstOffset: () => 7 });
     assert.equal(chunksOf(first), []);
@@ -413,64 +391,53 @@ sources('firstOffset: what is on the sealed disk is not sent, except if the log 
     assert.equal(linesOf(chunksOf(logFiles([log], { records: first.records(), firstOffset: () => 7 }))), [
       'b',
     ]);
-  });
+  },
+);
+
+sourcesIn('firstOffset: an offset after the end of the log is ignored', (log) => {
+  fs.writeFileSync(log, 'a\n');
+  assert.equal(linesOf(chunksOf(logFiles([log], { firstOffset: () => 3 }))), ['a']);
 });
 
-sources('firstOffset: an offset after the end of the log is ignored', () => {
-  inDirectory((log) => {
-    fs.writeFileSync(log, 'a\n');
-    assert.equal(linesOf(chunksOf(logFiles([log], { firstOffset: () => 3 }))), ['a']);
-  });
+sourcesIn('the state counts acknowledged and waiting bytes', (log) => {
+  fs.writeFileSync(log, 'a\nbb\n');
+  const files = logFiles([log]);
+  const [chunk] = chunksOf(files);
+  files.acknowledge(`${chunk?.id ?? 0}:2`);
+  const [state] = files.state();
+  assert.equal([state?.acknowledgedBytes, state?.behindBytes, state?.lostBytes, state?.error], [2, 3, 0, '']);
+  files.acknowledge(`${chunk?.id ?? 0}:1`);
+  assert.is(files.state()[0]?.acknowledgedBytes, 2);
+  files.acknowledge('77:5');
+  files.acknowledge('nonsense');
 });
 
-sources('the state counts acknowledged and waiting bytes', () => {
-  inDirectory((log) => {
-    fs.writeFileSync(log, 'a\nbb\n');
-    const files = logFiles([log]);
-    const [chunk] = chunksOf(files);
-    files.acknowledge(`${chunk?.id ?? 0}:2`);
-    const [state] = files.state();
-    assert.equal(
-      [state?.acknowledgedBytes, state?.behindBytes, state?.lostBytes, state?.error],
-      [2, 3, 0, ''],
-    );
-    files.acknowledge(`${chunk?.id ?? 0}:1`);
-    assert.is(files.state()[0]?.acknowledgedBytes, 2);
-    files.acknowledge('77:5');
-    files.acknowledge('nonsense');
-  });
+sourcesIn('what was truncated before it could be read is counted as lost, and reported once', (log) => {
+  fs.writeFileSync(log, 'a\n');
+  const files = logFiles([log]);
+  const lost: string[] = [];
+  files.attach({ lost: (text) => lost.push(text) });
+  assert.equal(linesOf(chunksOf(files)), ['a']);
+  fs.appendFileSync(log, 'not complete');
+  assert.equal(chunksOf(files, 1), []);
+  fs.truncateSync(log);
+  fs.utimesSync(log, 2_000_000_000, 2_000_000_000);
+  assert.equal(chunksOf(files, 2), []);
+  assert.is(files.state()[0]?.lostBytes, 12);
+  assert.equal(lost, [`12 bytes of ${log} are lost, because it was truncated before it could be read`]);
 });
 
-sources('what was truncated before it could be read is counted as lost, and reported once', () => {
-  inDirectory((log) => {
-    fs.writeFileSync(log, 'a\n');
-    const files = logFiles([log]);
-    const lost: string[] = [];
-    files.attach({ lost: (text) => lost.push(text) });
-    assert.equal(linesOf(chunksOf(files)), ['a']);
-    fs.appendFileSync(log, 'not complete');
-    assert.equal(chunksOf(files, 1), []);
-    fs.truncateSync(log);
-    fs.utimesSync(log, 2_000_000_000, 2_000_000_000);
-    assert.equal(chunksOf(files, 2), []);
-    assert.is(files.state()[0]?.lostBytes, 12);
-    assert.equal(lost, [`12 bytes of ${log} are lost, because it was truncated before it could be read`]);
-  });
-});
-
-sources('a log that was removed before its end could be read is counted after a restart', () => {
-  inDirectory((log) => {
-    fs.writeFileSync(log, 'a\nb\n');
-    const before = logFiles([log]);
-    const [chunk] = chunksOf(before);
-    before.acknowledge(`${chunk?.id ?? 0}:2`);
-    const records = before.records();
-    fs.rmSync(log);
-    fs.writeFileSync(log, 'a new log\n');
-    const files = logFiles([log], { records });
-    assert.equal(linesOf(chunksOf(files)), ['a new log']);
-    assert.is(files.state()[0]?.lostBytes, 2);
-  });
+sourcesIn('a log that was removed before its end could be read is counted after a restart', (log) => {
+  fs.writeFileSync(log, 'a\nb\n');
+  const before = logFiles([log]);
+  const [chunk] = chunksOf(before);
+  before.acknowledge(`${chunk?.id ?? 0}:2`);
+  const records = before.records();
+  fs.rmSync(log);
+  fs.writeFileSync(log, 'a new log\n');
+  const files = logFiles([log], { records });
+  assert.equal(linesOf(chunksOf(files)), ['a new log']);
+  assert.is(files.state()[0]?.lostBytes, 2);
 });
 
 sources.run();
