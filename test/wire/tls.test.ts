@@ -1,7 +1,13 @@
 // Protocols: relp+tls, journal+https, syslog+tls
 import fs from 'node:fs';
-import { type TLSSocket, connect } from 'node:tls';
+import net from 'node:net';
+import { type TLSSocket, type TlsOptions, connect as connectTls } from 'node:tls';
 import * as assert from 'uvu/assert';
+import { connectSocket } from '../../agent/forward/transport/connection.ts';
+import { type Target, parseTargets } from '../../agent/forward/transport/target.ts';
+import { type TlsConfig, verifyTlsFiles } from '../../agent/forward/transport/tls.ts';
+import { errorMessage } from '../../agent/lib/errors.ts';
+import { systemReader } from '../../agent/system/reader.ts';
 import { configure, forwardState, startAgent, untilState } from './support/agent.ts';
 import {
   fingerprint,
@@ -13,7 +19,7 @@ import {
   serverDirectory,
   serverName,
 } from './support/certificates.ts';
-import { limitedTls, tlsGate } from './support/fake-server.ts';
+import { fakeServer, keyOf } from './support/fake-server.ts';
 import { LiveJournal, numbered, writeJournal } from './support/journal.ts';
 import { startRemote, storedField } from './support/remote.ts';
 import { startRsyslog, storedEntries, storedLines } from './support/rsyslog.ts';
@@ -27,36 +33,50 @@ tls.before.each(makeCertificates);
 
 const startServer = () => startRsyslog('rsyslog-relp-tls.conf', 2514);
 
-tls('connects over IPv6 to a server that has the expected fingerprint and an unknown CA', async () => {
-  const file = `${serverDirectory}/server.pem`;
-  configure({
-    ...relp,
-    FORWARD: 'relp+tls://[::1]:2514',
-    FORWARD_CA: '',
-    FORWARD_PEER: fingerprint(file),
-  });
-  writeJournal(numbered('entry', 10));
-  await startServer();
-  startAgent();
-  await until('all entries', () => storedLines() >= 10);
-});
-
-for (const [what, lines, reason] of [
-  ['another name', { FORWARD: 'relp+tls://127.0.0.1:2514' }, /IP: 127\.0\.0\.1 is not in the cert's list/],
-  ['another fingerprint', { FORWARD_PEER: `SHA256:${'00:'.repeat(31)}00` }, /has the fingerprint SHA256:/],
-  ['another CA', { FORWARD_CA: `${guestDirectory}/guest.pem` }, /not trusted: \w+/],
-] as const) {
-  tls(`expecting ${what}: the server receives no entry`, async () => {
-    configure({ ...relp, ...lines });
-    writeJournal(numbered('entry', 10));
-    await startServer();
-    startAgent();
-    const { error } = await untilState('waiting');
-    assert.match(error, reason);
-    await sleep(500);
-    assert.is(storedLines(), 0);
-  });
+/** Connects in the same way as the agent. */
+function socketTo(lines: Partial<TlsConfig> = {}, host = serverName, reader = systemReader()) {
+  const [target] = parseTargets(`relp+tls://${host}:2514`) as [Target];
+  return connectSocket(target, { config: { ...guestTls, FORWARD_PEER: '', ...lines }, reader });
 }
+
+/** Connects. @returns the error; '' if the server is accepted */
+const errorOf = (...peer: Parameters<typeof socketTo>): Promise<string> =>
+  socketTo(...peer).then((socket) => (socket.destroy(), ''), errorMessage);
+
+const byFingerprint = () => ({ FORWARD_CA: '', FORWARD_PEER: fingerprint(`${serverDirectory}/server.pem`) });
+const wrongFingerprint = () => ({ FORWARD_PEER: `SHA256:${'00:'.repeat(31)}00` });
+const wrongCa = () => ({ FORWARD_CA: `${guestDirectory}/guest.pem` });
+const tls11 = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
+const tls12 = (ciphers: string) => ({ maxVersion: 'TLSv1.2', ciphers }) as const;
+const anonymous = { ...tls12('ADH-AES256-SHA256:@SECLEVEL=0'), cert: undefined, key: undefined };
+const noHandshake = /SSL|TLS|handshake|alert/i;
+
+/** What the server has, what the configuration expects, the host, and the error; accepted without an error. */
+const peers: [string, TlsOptions, () => Partial<TlsConfig>, string, RegExp?][] = [
+  ['another name', {}, () => ({}), '127.0.0.1', /IP: 127\.0\.0\.1 is not in the cert's list/],
+  ['another fingerprint', {}, wrongFingerprint, serverName, /has the fingerprint SHA256:/],
+  ['another CA', {}, wrongCa, serverName, /not trusted: \w+/],
+  ['the expected fingerprint and an unknown CA, over IPv6', {}, byFingerprint, '[::1]'],
+  ['only TLS 1.1', tls11, () => ({}), serverName, noHandshake],
+  ['only TLS 1.2 with CBC', tls12('ECDHE-ECDSA-AES256-SHA384'), () => ({}), serverName, noHandshake],
+  ['only TLS 1.2 with GCM', tls12('ECDHE-ECDSA-AES256-GCM-SHA384'), () => ({}), serverName],
+  ['only TLS 1.3', { minVersion: 'TLSv1.3' }, () => ({}), serverName],
+  ['no certificate', anonymous, () => ({}), serverName, noHandshake],
+];
+
+for (const [what, options, lines, host, reason] of peers)
+  tls(`a server with ${what} is ${reason === undefined ? 'accepted' : 'refused'}`, async () => {
+    await fakeServer(2514, () => undefined, { ...keyOf(serverDirectory), ...options });
+    assert.match(await errorOf(lines(), host), reason ?? /^$/);
+  });
+
+tls('without a CA bundle, a server is trusted only by its fingerprint', async () => {
+  await fakeServer(2514, () => undefined, keyOf(serverDirectory));
+  const reader = systemReader({ root: '/run/wire' });
+  const none = { FORWARD_CA: '', FORWARD_CERT: '', FORWARD_KEY: '' };
+  assert.match(await errorOf(none, serverName, reader), 'this system has no CA bundle');
+  assert.is(await errorOf({ ...none, ...byFingerprint() }, serverName, reader), '');
+});
 
 for (const [what, lines, reason] of [
   ['a missing CA file', { FORWARD_CA: '/etc/none.pem' }, '/etc/none.pem: no such file'],
@@ -74,55 +94,40 @@ for (const [what, lines, reason] of [
   ],
   ['a file without a key', { FORWARD_KEY: `${guestDirectory}/ca.pem` }, 'ca.pem: not a private key'],
 ] as const) {
-  tls(`${what} stops the forwarder with exit code 2, and the state says why`, async () => {
+  tls(`${what} is an error`, () => {
     fs.writeFileSync('/etc/damaged.pem', '-----BEGIN CERTIFICATE-----\nbm8=\n-----END CERTIFICATE-----\n');
-    configure({
-      ...{ ...relp, FORWARD_CERT: `${guestDirectory}/guest.pem`, FORWARD_KEY: `${guestDirectory}/guest.key` },
-      ...lines,
-    });
+    verifyTlsFiles(systemReader(), { ...guestTls, FORWARD_PEER: '' });
+    const config = { ...guestTls, FORWARD_PEER: '', ...lines };
+    assert.throws(() => verifyTlsFiles(systemReader(), config), reason);
+  });
+}
+
+tls(
+  'a TLS file that cannot be used stops the forwarder with exit code 2, and the state says why',
+  async () => {
+    configure({ ...relp, FORWARD_KEY: '' });
     writeJournal(numbered('entry', 10));
     await startServer();
     const agent = startAgent();
     assert.is(await Promise.race([agent.ended, sleep(20_000)]), 2, agent.output());
-    assert.match(agent.output(), reason);
-    const { error } = await untilState('stopped');
-    assert.match(error, reason);
+    assert.match(agent.output(), 'belong together');
+    assert.match((await untilState('stopped')).error, 'belong together');
     assert.is(storedLines(), 0);
-  });
-}
+  },
+);
 
-for (const [what, lines] of [
-  ['FORWARD_CA', { FORWARD_CA: 'tls/ca.pem' }],
-  ['FORWARD_PEER', { FORWARD_PEER: 'log server' }],
-] as const) {
-  tls(`an invalid ${what} stops the forwarder, although the default would trust the server`, async () => {
-    const bundle = '/etc/ssl/certs/ca-certificates.crt';
-    fs.appendFileSync(bundle, fs.readFileSync(`${guestDirectory}/ca.pem`));
-    configure({ ...relp, ...lines });
-    writeJournal(numbered('entry', 10));
-    await startServer();
-    const agent = startAgent();
-    assert.is(await Promise.race([agent.ended, sleep(20_000)]), 2, agent.output());
-    assert.match(agent.output(), `${what}: must be`);
-    assert.is(storedLines(), 0);
-    configure({ ...relp, [what]: '' });
-    startAgent();
-    await until('all entries, by the default', () => storedLines() >= 10);
-  });
-}
-
-tls('without a CA bundle, a server is trusted only by its fingerprint', async () => {
-  for (const bundle of ['/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/certs/ca-certificates.crt'])
-    fs.rmSync(bundle, { force: true });
-  configure({ ...relp, FORWARD_CA: '' });
+tls('an invalid FORWARD_CA stops the forwarder, although the default would trust the server', async () => {
+  fs.appendFileSync('/etc/ssl/certs/ca-certificates.crt', fs.readFileSync(`${guestDirectory}/ca.pem`));
+  configure({ ...relp, FORWARD_CA: 'tls/ca.pem' });
   writeJournal(numbered('entry', 10));
   await startServer();
   const agent = startAgent();
-  assert.match((await untilState('waiting')).error, 'this system has no CA bundle');
-  await agent.stop();
-  configure({ ...relp, FORWARD_CA: '', FORWARD_PEER: fingerprint(`${serverDirectory}/server.pem`) });
+  assert.is(await Promise.race([agent.ended, sleep(20_000)]), 2, agent.output());
+  assert.match(agent.output(), 'FORWARD_CA: must be');
+  assert.is(storedLines(), 0);
+  configure({ ...relp, FORWARD_CA: '' });
   startAgent();
-  await until('all entries', () => storedLines() >= 10);
+  await until('all entries, by the default', () => storedLines() >= 10);
 });
 
 /** The servers whose certificates are verified, by protocol. */
@@ -185,7 +190,16 @@ tls(
     writeJournal(numbered('entry', 10));
     // Debian 13's systemd-journal-remote does not check certificates (docs/log-server.md).
     await startRemote('http', 19531);
-    const gate = await tlsGate(19532, 19531, serverDirectory);
+    const options = { ...keyOf(serverDirectory), requestCert: true };
+    await fakeServer(
+      19532,
+      (socket) => {
+        const behind = net.connect(19531, '127.0.0.1');
+        socket.pipe(behind).pipe(socket);
+        for (const each of [socket, behind]) each.on('error', () => each.destroy());
+      },
+      options,
+    );
     startAgent();
     await untilState('waiting');
     await sleep(1500);
@@ -194,7 +208,6 @@ tls(
     makeCertificate({ name: 'guest1.guests.example', file: `${guestDirectory}/guest` });
     await until('all entries', () => storedField('MESSAGE').length === 10);
     assert.is(forwardState()?.counts.refused, 0);
-    gate.close();
   },
 );
 
@@ -218,56 +231,27 @@ tls(
   },
 );
 
-for (const [what, limits, accepted] of [
-  ['TLS 1.1', { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' }, false],
-  ['TLS 1.2 with CBC', { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES256-SHA384' }, false],
-  ['TLS 1.2 with GCM', { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES256-GCM-SHA384' }, true],
-  ['TLS 1.3', { minVersion: 'TLSv1.3' }, true],
-] as const) {
-  tls(`a server that knows only ${what} is ${accepted ? 'accepted' : 'refused'}`, async () => {
-    const server = await limitedTls(2514, serverDirectory, limits);
-    let handshakes = 0;
-    server.on('secureConnection', () => (handshakes += 1));
-    configure(relp);
-    writeJournal(numbered('entry', 10));
-    startAgent();
-    if (accepted) {
-      await until('the connection', () => handshakes > 0);
-    } else {
-      assert.match((await untilState('waiting')).error, /SSL|TLS|handshake|alert/i);
-      assert.is(handshakes, 0);
-    }
-  });
+/** Counts the handshakes with a client that the server asks to repeat the handshake. */
+async function handshakesOf(connecting: () => Promise<net.Socket> | net.Socket): Promise<number> {
+  let [isRequested, handshakes] = [false, 0];
+  const behave = (socket: net.Socket) => {
+    isRequested = (socket as TLSSocket).renegotiate({}, () => undefined) !== false;
+  };
+  const options = { ...keyOf(serverDirectory), maxVersion: 'TLSv1.2' } as const;
+  const { server, close } = await fakeServer(2514, behave, options);
+  server.on('keylog', () => (handshakes += 1));
+  (await connecting()).on('error', () => undefined).write('x');
+  await until('the request', () => isRequested);
+  await sleep(1000);
+  close();
+  return handshakes;
 }
 
-for (const [what, connects, expected] of [
-  ['the agent does not repeat the handshake when the server requests it', () => void startAgent(), 1],
-  [
-    'the previous test detects a client that repeats the handshake',
-    () => {
-      const client = connect({ port: 2514, host: '127.0.0.1', rejectUnauthorized: false });
-      client.on('error', () => undefined).write('x');
-    },
-    2,
-  ],
-] as const) {
-  tls(what, async () => {
-    const server = await limitedTls(2514, serverDirectory, { maxVersion: 'TLSv1.2' });
-    // By connection, because the agent connects again when the server closes the connection.
-    const handshakes = new Map<TLSSocket, number>();
-    let requested = false;
-    server.on('keylog', (_, socket) => handshakes.set(socket, (handshakes.get(socket) ?? 0) + 1));
-    server.on('secureConnection', (socket) => {
-      requested = socket.renegotiate({}, () => undefined) !== false;
-    });
-    configure(relp);
-    writeJournal(numbered('entry', 10));
-    connects();
-    await until('the request', () => requested);
-    await sleep(1000);
-    assert.is(Math.max(...handshakes.values()), expected);
-  });
-}
+tls('the agent does not repeat the handshake when the server requests it, unlike other clients', async () => {
+  const other = () => connectTls({ port: 2514, host: '127.0.0.1', rejectUnauthorized: false });
+  assert.is(await handshakesOf(other), 2);
+  assert.is(await handshakesOf(socketTo), 1);
+});
 
 tls('a key that cannot be read at a later connection is named, and read again when it is back', async () => {
   configure(relp);

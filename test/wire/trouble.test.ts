@@ -5,7 +5,7 @@ import type net from 'node:net';
 import * as assert from 'uvu/assert';
 import { configure, forwardState, startAgent, untilState } from './support/agent.ts';
 import { guestTls, serverDirectory, serverName } from './support/certificates.ts';
-import { anonymousTls, fakeServer, relpServer, uploadServer } from './support/fake-server.ts';
+import { fakeServer, keyOf, relpServer, uploadServer } from './support/fake-server.ts';
 import { LiveJournal, journalField, numbered, writeJournal } from './support/journal.ts';
 import { type Program, cpuSeconds, peakMemory } from './support/program.ts';
 import { startRsyslog, storedLines } from './support/rsyslog.ts';
@@ -70,7 +70,7 @@ for (const [what, row] of Object.entries(rows)) {
       configure({ FORWARD: `${targets.join(' ')} relp://localhost:2514`, ...guestTls });
       const servers = await Promise.all(
         row.map(([scheme, behave, , secure = /tls|https/.test(scheme)], n) =>
-          fakeServer(2520 + n, behave, secure ? serverDirectory : undefined),
+          fakeServer(2520 + n, behave, secure ? keyOf(serverDirectory) : undefined),
         ),
       );
       writeJournal(numbered('entry', 1000));
@@ -89,26 +89,21 @@ for (const [what, row] of Object.entries(rows)) {
   );
 }
 
-for (const [forward, behave, reason, certificates] of [
-  [`relp://${serverName}:2514`, garbage, /not a RELP frame/, undefined],
-  [`journal+https://${serverName}:2514`, close, /closed|hang up/, serverDirectory],
-] as const) {
-  trouble(
-    `${forward}: the only server is faulty: the error is reported, and the server is tried again with pauses`,
-    async () => {
-      configure({ FORWARD: forward, ...guestTls });
-      writeJournal(numbered('entry', 10));
-      const server = await fakeServer(2514, behave, certificates);
-      const agent = startAgent();
-      const { error } = await untilState('waiting');
-      assert.match(error, reason);
-      await sleep(1500);
-      assert.ok(server.connections >= 1 && server.connections <= 4, `${server.connections} connections`);
-      assert.is(forwardState()?.counts.acknowledged, 0);
-      assert.is(await agent.stop(20), 0);
-    },
-  );
-}
+trouble(
+  'the only server is faulty: the error is reported, and the server is tried again with pauses',
+  async () => {
+    configure({ FORWARD: `journal+https://${serverName}:2514`, ...guestTls });
+    writeJournal(numbered('entry', 10));
+    const server = await fakeServer(2514, close, keyOf(serverDirectory));
+    const agent = startAgent();
+    assert.match((await untilState('waiting')).error, /closed|hang up/);
+    await until('another attempt', () => server.connections >= 2);
+    await sleep(500);
+    assert.ok(server.connections <= 3, `${server.connections} connections`);
+    assert.is(forwardState()?.counts.acknowledged, 0);
+    assert.is(await agent.stop(20), 0);
+  },
+);
 
 trouble(
   'a server that accepts the connection and never answers: the attempt ends, and the agent can be stopped',
@@ -140,14 +135,6 @@ const silences: Record<string, RegExp> = {
   'journal+https://127.0.0.1:2514': /FAILED +TLS handshake not complete within 10 s/,
 };
 
-trouble('a TLS server without a certificate is refused', async () => {
-  configure({ FORWARD: 'relp+tls://127.0.0.1:2514', ...guestTls });
-  const server = await anonymousTls(2514);
-  startAgent();
-  assert.match((await untilState('waiting')).error, /handshake|alert|no certificate|SSL/i);
-  server.close();
-});
-
 trouble('the error names a host that cannot be resolved', async () => {
   configure({ FORWARD: 'relp://no-such-host.invalid:2514' });
   startAgent();
@@ -177,7 +164,7 @@ trouble('the connection to a server that acknowledges one entry a second is kept
   const server = await fakeServer(2514, relpServer(answer));
   const answers = setInterval(() => waiting.shift()?.(), 1000);
   startAgent();
-  await until('six answers', () => (forwardState()?.counts.acknowledged ?? 0) >= 6);
+  await until('three answers', () => (forwardState()?.counts.acknowledged ?? 0) >= 3);
   clearInterval(answers);
   assert.is(server.connections, 1);
   assert.ok(waiting.length <= 1024, `${waiting.length} unacknowledged messages`);

@@ -4,19 +4,21 @@ import net from 'node:net';
 import tls from 'node:tls';
 
 export interface FakeServer {
+  server: net.Server | tls.Server;
+  /** The number of connections; with TLS, of complete handshakes. */
   connections: number;
   received: number;
   close: () => void;
 }
 
 /**
- * Starts a server on a port of the loopback interface. The test handles each connection.
- * @param certificates the directory of the server's certificate, for TLS
+ * Starts a server on a port of this machine, which `closeFakes` closes. The test handles each connection.
+ * @param options the server uses TLS with these options
  */
 export async function fakeServer(
   port: number,
   behave: (socket: net.Socket, connection: number) => void,
-  certificates?: string,
+  options?: tls.TlsOptions,
 ): Promise<FakeServer> {
   const sockets = new Set<net.Socket>();
   const serve = (socket: net.Socket) => {
@@ -27,24 +29,23 @@ export async function fakeServer(
     socket.on('data', (chunk) => (fake.received += chunk.length));
     behave(socket, fake.connections);
   };
-  const server =
-    certificates === undefined ? net.createServer(serve) : tls.createServer(keyOf(certificates), serve);
+  const server = options === undefined ? net.createServer(serve) : tls.createServer(options, serve);
+  server.on('tlsClientError', () => undefined);
   const fake: FakeServer = {
-    connections: 0,
-    received: 0,
+    ...{ server, connections: 0, received: 0 },
     close: () => {
       server.close();
       for (const socket of sockets) socket.destroy();
       opened.delete(fake);
     },
   };
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(port, resolve));
   opened.add(fake);
   return fake;
 }
 
 /** Returns the server's certificate and key, and the CA that signs client certificates. */
-function keyOf(directory: string): tls.TlsOptions {
+export function keyOf(directory: string): tls.TlsOptions {
   const read = (name: string) => fs.readFileSync(`${directory}/${name}`);
   return { ca: read('ca.pem'), cert: read('server.pem'), key: read('server.key') };
 }
@@ -110,46 +111,4 @@ export async function uploadServer(
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   opened.add(it);
   return it;
-}
-
-/** Starts a TLS server without a certificate, like a man-in-the-middle attacker who has no private key. */
-export function anonymousTls(port: number): Promise<tls.Server> {
-  const options = { ciphers: 'ADH-AES256-SHA256:@SECLEVEL=0', maxVersion: 'TLSv1.2' } as const;
-  const server = tls.createServer(options, (socket) => socket.on('error', () => undefined));
-  server.on('tlsClientError', () => undefined);
-  return new Promise((resolve) => server.listen(port, '127.0.0.1', () => resolve(server)));
-}
-
-/** Starts a TLS server with the given limits, which discards what it receives. `closeFakes` closes it. */
-export async function limitedTls(
-  port: number,
-  directory: string,
-  limits: tls.TlsOptions,
-): Promise<tls.Server> {
-  const sockets = new Set<net.Socket>();
-  const server = tls.createServer({ ...keyOf(directory), ...limits }, (socket) => {
-    sockets.add(socket);
-    socket.on('error', () => undefined).resume();
-  });
-  server.on('tlsClientError', () => undefined);
-  opened.add({
-    close: () => {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-    },
-  });
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-  return server;
-}
-
-/** Starts a proxy that forwards connections to a server, but only from clients with a certificate signed by the CA. */
-export async function tlsGate(port: number, server: number, directory: string): Promise<tls.Server> {
-  const gate = tls.createServer({ ...keyOf(directory), requestCert: true }, (socket) => {
-    const behind = net.connect(server, '127.0.0.1');
-    socket.pipe(behind).pipe(socket);
-    for (const each of [socket, behind]) each.on('error', () => each.destroy());
-  });
-  gate.on('tlsClientError', () => undefined);
-  await new Promise<void>((resolve) => gate.listen(port, '127.0.0.1', resolve));
-  return gate;
 }
