@@ -21,26 +21,15 @@ import { readOutcome } from '../prepare/rehearsal/outcome.ts';
 import { type Output, progressTo } from './output.ts';
 import { endCommand, parseLimit, requestCommand } from './rehearsal.ts';
 
-export interface PrepareOptions {
+export interface PrepareOptions extends Partial<
+  Omit<Settings, 'sinceDays' | 'acceptPaths' | 'acceptUntil' | 'progress'>
+> {
   apply?: boolean;
   json?: boolean;
   only?: StepId[];
   skip?: StepId[];
-  homeDevice?: string;
-  homeUuid?: string;
-  wipe?: string;
-  purgeOldHome?: boolean;
-  moveState?: string[];
-  purgeOldState?: boolean;
-  scratchDevice?: string;
-  tmpSize?: string;
-  tmpMode?: '1777' | '1700';
-  cleanVar?: boolean;
   since?: string;
   accept?: string[];
-  strictMounts?: boolean;
-  closeBypasses?: boolean;
-  strictPtrace?: boolean;
   yes?: boolean;
   undo?: boolean;
   rehearse?: boolean;
@@ -48,8 +37,6 @@ export interface PrepareOptions {
   discardState?: boolean;
   endRehearsal?: boolean;
   image?: boolean;
-  imageName?: string;
-  imageVersion?: string;
 }
 
 /** Loads the system writer. @param isLabelled whether new files get the SELinux label of the policy (writer.ts) */
@@ -91,7 +78,7 @@ export async function prepareCommand(
   if (options.undo === true) {
     const { refused } = await planGuest(reader, settings, new Set());
     if (refused === null) {
-      return (await undoGuest(reader, await loadWriter(), printerTo(output))) ? 0 : 1;
+      return (await undoGuest({ reader, writer: await loadWriter(), ...printerTo(output) })) ? 0 : 1;
     }
     output.stdout(`${clean(decodeBytes(refused))}\n`);
     return 1;
@@ -126,7 +113,8 @@ export async function prepareCommand(
   }
   const printer = printerTo(options.json === true ? { ...output, stdout: output.stderr } : output);
   try {
-    const after = await prepareGuest(reader, await loadWriter(), settings, chosen, printer);
+    const tools = { reader, writer: await loadWriter(), ...printer };
+    const after = await prepareGuest(tools, settings, chosen);
     output.stdout(print(after));
     return isDone(after) ? 0 : 1;
   } catch (error) {
@@ -227,9 +215,7 @@ function readOptions(
   reader: SystemReader,
   options: PrepareOptions,
 ): { settings: Settings; chosen: ReadonlySet<StepId> } {
-  const { homeDevice, homeUuid, wipe, scratchDevice, tmpSize, tmpMode, imageName, imageVersion } = options;
-  const { purgeOldHome = false, purgeOldState = false, cleanVar = false } = options;
-  const { strictMounts = false, closeBypasses = false, strictPtrace = false } = options;
+  const { homeDevice, homeUuid, wipe, scratchDevice, tmpSize } = options;
   for (const [name, device] of [
     ['--home-device', homeDevice],
     ['--wipe', wipe],
@@ -251,20 +237,15 @@ function readOptions(
   const { only = options.image === true ? stepIds : guestStepIds, skip = [] } = options;
   const chosen = new Set(only.filter((id) => !skip.includes(id)));
   if (chosen.size === 0) throw new UsageError('--skip leaves out every step');
+  const { strictMounts = false, closeBypasses = false, strictPtrace = false } = options;
   if ((strictMounts || closeBypasses) && !chosen.has('exec'))
     throw new UsageError(`${strictMounts ? '--strict-mounts' : '--close-bypasses'} needs the step exec`);
   if (strictPtrace && !closeBypasses) throw new UsageError('--strict-ptrace needs --close-bypasses');
   const moveState = readItems(options, chosen);
   if (scratchDevice !== undefined && !chosen.has('scratch'))
     throw new UsageError('--scratch-device needs the step scratch');
-  return {
-    settings: {
-      ...{ ...noSettings, homeDevice, homeUuid, wipe, purgeOldHome, tmpSize, tmpMode, cleanVar },
-      ...{ moveState, purgeOldState, scratchDevice, strictMounts, closeBypasses, strictPtrace },
-      ...{ imageName, imageVersion, ...readAcceptance(reader, options, chosen) },
-    },
-    chosen,
-  };
+  const settings = { ...noSettings, ...options, moveState, ...readAcceptance(reader, options, chosen) };
+  return { settings, chosen };
 }
 
 /** Reads --move-state: directories, or items of PERSIST with their options. */

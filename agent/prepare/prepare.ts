@@ -1,13 +1,11 @@
-import type { SystemWriter } from '../system/writer.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { type Parts, applyAll, basicExecutors } from './engine/apply.ts';
-import type { Printer } from './engine/context.ts';
+import type { Tools } from './engine/context.ts';
 import { type Plan, plan } from './engine/plan.ts';
 import { undo } from './engine/undo.ts';
 import type { Settings, StepId } from './engine/step.ts';
-import { copyHome, verifyHome } from './home/copy.ts';
+import { copyHome, verifyHome, formatHome, partitionHome } from './home/copy.ts';
 import { clearHomeMarker, cutoverHome } from './home/cutover.ts';
-import { formatHome, partitionHome } from './home/format.ts';
 import { planHome } from './home/plan.ts';
 import { planImageHome } from './home/image-home.ts';
 import { purgeHome } from './home/purge.ts';
@@ -48,13 +46,13 @@ const parts: Parts = {
   },
   executors: {
     ...basicExecutors,
-    'partition-home': partitionHome,
-    'format-home': formatHome,
-    'copy-home': copyHome,
-    'verify-home': verifyHome,
+    'partition-home': { execute: partitionHome },
+    'format-home': { execute: formatHome },
+    'copy-home': { execute: copyHome },
+    'verify-home': { execute: verifyHome },
     'cutover-home': cutoverHome,
-    'clear-home-marker': clearHomeMarker,
-    'purge-home': purgeHome,
+    'clear-home-marker': { execute: clearHomeMarker },
+    'purge-home': { execute: purgeHome },
     'copy-state': copyState,
     'verify-state': verifyState,
     'switch-state': switchState,
@@ -72,21 +70,12 @@ export function planGuest(
   return plan(parts.planners, reader, settings, chosen);
 }
 
-/**
- * Plans and carries out the chosen steps (agent/prepare/engine/apply.ts).
- * @returns a plan with the remaining changes
- */
-export function prepareGuest(
-  reader: SystemReader,
-  writer: SystemWriter,
-  settings: Settings,
-  chosen: ReadonlySet<StepId>,
-  printer: Printer,
-): Promise<Plan> {
-  return applyAll(parts, reader, writer, settings, chosen, printer);
+/** Plans and carries out the chosen steps (agent/prepare/engine/apply.ts). @returns a plan with the remaining changes */
+export function prepareGuest(tools: Tools, settings: Settings, chosen: ReadonlySet<StepId>): Promise<Plan> {
+  return applyAll(parts, tools, settings, chosen);
 }
 
 /** Restores what `prepare` changed (agent/prepare/engine/undo.ts). @returns whether everything was restored */
-export function undoGuest(reader: SystemReader, writer: SystemWriter, printer: Printer): Promise<boolean> {
-  return undo(parts.executors, reader, writer, printer);
+export function undoGuest(tools: Tools): Promise<boolean> {
+  return undo(parts.executors, tools);
 }

@@ -1,30 +1,13 @@
 import { basicExecutors } from '../../agent/prepare/engine/apply.ts';
-import type { Executors } from '../../agent/prepare/engine/context.ts';
+import type { Executors, Tools } from '../../agent/prepare/engine/context.ts';
+import type { SystemReader } from '../../agent/system/reader.ts';
+import { systemWriter } from '../../agent/system/writer.ts';
 
-const unexpected = {
-  execute: () => {
-    throw new Error('no test has this action');
-  },
-};
-
-/** Returns the engine's executors, with those that a test replaces. */
+/** Returns the engine's executors, with those that a test replaces; it uses no others. */
 export function executorsWith(own: Partial<Executors> = {}): Executors {
-  return {
-    ...basicExecutors,
-    'partition-home': unexpected,
-    'format-home': unexpected,
-    'copy-home': unexpected,
-    'verify-home': unexpected,
-    'cutover-home': unexpected,
-    'clear-home-marker': unexpected,
-    'purge-home': unexpected,
-    'copy-state': unexpected,
-    'verify-state': unexpected,
-    'switch-state': unexpected,
-    'clear-state': unexpected,
-    'purge-state': unexpected,
-    ...own,
-  };
+  return { ...basicExecutors, ...own } as Executors;
 }
 
-export const silent = { say: () => undefined, progress: () => undefined };
+export function toolsOf(reader: SystemReader, root: string): Tools {
+  return { reader, writer: systemWriter(root), say: () => undefined, progress: () => undefined };
+}

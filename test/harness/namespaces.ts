@@ -1,5 +1,9 @@
-import { parseTable } from '../../agent/prepare/move/mount-table.ts';
-import type { Namespace, Namespaces } from '../../agent/prepare/move/namespaces.ts';
+import {
+  type Namespace,
+  type Namespaces,
+  parseMounts,
+  tableOf,
+} from '../../agent/prepare/move/namespaces.ts';
 import type { Region } from '../../agent/prepare/move/region.ts';
 
 /** The region of a /home that is a folder of /. */
@@ -12,7 +16,7 @@ export function namespaces(region: Region, ...tables: string[]): Namespaces {
   const all = tables.map((text, index): Namespace => {
     const lines = text.trim().replace(/^ +/gm, '');
     return {
-      ...parseTable(lines, region, '/'),
+      ...tableOf(parseMounts(lines, '/'), region),
       own: index === 0,
       pid: 100 + index,
       name: `p${index}`,
@@ -21,7 +25,7 @@ export function namespaces(region: Region, ...tables: string[]): Namespaces {
   });
   const [own] = all;
   if (own === undefined) throw new Error('no table');
-  return { all, own, named: new Map(), ids: new Set(), byId: new Map(), kept: [] };
+  return { region, all, own, named: new Map(), ids: new Set(), byId: new Map(), kept: [] };
 }
 
 /** The line of / in mountinfo. */

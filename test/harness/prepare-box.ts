@@ -30,6 +30,9 @@ function fakePrograms(root: string): SystemWriter['run'] {
 
 export interface Box {
   root: string;
+  /** Returns the path of a file of the guest, or its content, one character per byte. */
+  at: (file: string) => string;
+  read: (file: string) => string;
   writer: SystemWriter;
   prepare: (options?: Partial<PrepareOptions>, writer?: SystemWriter) => Promise<Said>;
   actionLog: () => LoggedAction[];
@@ -42,8 +45,9 @@ export function withBox(guest: Guest, work: (box: Box) => Promise<void>): Promis
       // Set a time in the past, so that a test can check whether the time is restored.
       if (guest.files[file] !== undefined) fs.lutimesSync(path.join(root, file), 1e9, 1e9);
     }
+    const at = (file: string) => path.join(root, file);
     return work({
-      root,
+      ...{ root, at, read: (file) => fs.readFileSync(at(file), 'latin1') },
       writer,
       actionLog: () => readActionLog(reader),
       prepare: async (options = {}, own = writer) => {

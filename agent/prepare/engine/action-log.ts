@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
-import { SystemError, errorCode, errorMessage } from '../../lib/errors.ts';
-import type { SystemWriter } from '../../system/writer.ts';
+import { SystemError, errorMessage } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
+import type { Tools } from './context.ts';
 import { type Action, type StepId, stepIds } from './step.ts';
 
 const actionLogFile = '/var/lib/immutafs/prepare.json';
@@ -15,7 +15,12 @@ export const lockFile = '/run/immutafs/prepare.lock';
  * The lock for an image, in the image: a build may have bound the /run of the machine that builds into it, and two images can be
  * built at once.
  */
-export const imageLockFile = '/var/lib/immutafs/prepare.lock';
+const imageLockFile = '/var/lib/immutafs/prepare.lock';
+
+/** Takes the lock of the guest or of the image. @returns a function that releases it */
+export function lockLog({ reader, writer }: Tools): () => void {
+  return writer.lock(reader.image === undefined ? lockFile : imageLockFile);
+}
 
 /** The actions that `prepare` has carried out on this guest, the oldest first. */
 export type ActionLog = readonly LoggedAction[];
@@ -44,13 +49,8 @@ export interface LoggedAction {
  * @throws SystemError if the file is not an action log
  */
 export function readActionLog(reader: SystemReader): LoggedAction[] {
-  let text: string;
-  try {
-    text = reader.read(actionLogFile);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return [];
-    throw error;
-  }
+  const text = reader.readIfPresent(actionLogFile);
+  if (text === undefined) return [];
   try {
     const { schema, entries } = JSON.parse(text) as { schema: unknown; entries: LoggedAction[] };
     if (schema !== 1) throw new Error(`its schema is ${String(schema)}`);
@@ -66,21 +66,17 @@ export function readActionLog(reader: SystemReader): LoggedAction[] {
  * @returns a function that logs the end of the action; its argument is the reason for a failure, or null. The function
  * throws a SystemError if the entry has disappeared.
  */
-export function logAction(
-  reader: SystemReader,
-  writer: SystemWriter,
-  step: StepId,
-  action: Action,
-): (problem: string | null) => void {
+export function logAction(tools: Tools, step: StepId, action: Action): (problem: string | null) => void {
+  const { reader } = tools;
   const log = readActionLog(reader);
-  const backup = 'file' in action ? backUp(reader, writer, action.file) : null;
+  const backup = 'file' in action ? backUp(tools, action.file) : null;
   const number = (log.at(-1)?.number ?? 0) + 1;
   const began = reader.now().toISOString();
   const entry: LoggedAction = {
     ...{ number, id: randomUUID(), step, action },
     ...{ began, ended: null, problem: null, backup },
   };
-  writeActionLog(writer, [...log, entry]);
+  writeActionLog(tools, [...log, entry]);
   return (problem) => {
     const now = readActionLog(reader);
     const index = now.findIndex(({ id }) => id === entry.id);
@@ -90,12 +86,12 @@ export function logAction(
         `${actionLogFile}: entry ${number} (${step}, ${action.do}) is gone, so its end cannot be recorded (${how}). Another program changed this file: compare /etc/fstab with the copies in ${backupFolder}`,
       );
     }
-    writeActionLog(writer, now.with(index, { ...entry, ended: reader.now().toISOString(), problem }));
+    writeActionLog(tools, now.with(index, { ...entry, ended: reader.now().toISOString(), problem }));
   };
 }
 
 /** Writes the action log as pure ASCII, so that texts with one character per byte are read back unchanged. */
-export function writeActionLog(writer: SystemWriter, log: ActionLog): void {
+export function writeActionLog({ writer }: Tools, log: ActionLog): void {
   const text = JSON.stringify({ schema: 1, entries: log }, null, 1).replace(
     /[^ -~\n]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
@@ -108,7 +104,7 @@ export function writeActionLog(writer: SystemWriter, log: ActionLog): void {
  * Copies a file into the backup folder, under an unused name.
  * @returns the path of the copy; null if there is no file
  */
-function backUp(reader: SystemReader, writer: SystemWriter, file: string): string | null {
+function backUp({ reader, writer }: Tools, file: string): string | null {
   if (reader.stat(file) === undefined) return null;
   writer.makeDirectory(backupFolder, 0o700);
   const taken = new Set(reader.list(backupFolder));

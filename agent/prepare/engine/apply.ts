@@ -1,12 +1,10 @@
 import { SystemError, errorMessage } from '../../lib/errors.ts';
-import type { SystemWriter } from '../../system/writer.ts';
-import type { SystemReader } from '../../system/reader.ts';
-import { imageLockFile, lockFile, logAction } from './action-log.ts';
+import { lockLog, logAction } from './action-log.ts';
 import {
   type ActionOf,
   type Context,
   type Executors,
-  type Printer,
+  type Tools,
   PlanOutdated,
   withContext,
 } from './context.ts';
@@ -27,26 +25,31 @@ export interface Parts {
  */
 export async function applyAll(
   { planners, executors }: Parts,
-  reader: SystemReader,
-  writer: SystemWriter,
+  tools: Tools,
   settings: Settings,
   chosen: ReadonlySet<StepId>,
-  printer: Printer,
 ): Promise<Plan> {
+  const { reader, say } = tools;
   const planOne = async (id: StepId) =>
     (await plan(planners, reader, settings, chosen, new Set([id]))).steps[0];
-  const unlock = writer.lock(reader.image === undefined ? lockFile : imageLockFile);
+  const unlock = lockLog(tools);
   try {
     for (const id of stepIds.filter((each) => chosen.has(each))) {
       let isDone = false;
       for (let attempt = 1; !isDone; attempt++) {
         const step = await planOne(id);
         if (step?.state !== 'needed') break;
-        printer.say(`${id}: ${step.why.join(' ')}`);
-        isDone = await applyStep(executors, reader, writer, step, printer, attempt === 1);
+        say(`${id}: ${step.why.join(' ')}`);
+        try {
+          await apply(executors, tools, step);
+          isDone = true;
+        } catch (error) {
+          if (!(error instanceof PlanOutdated) || attempt > 1) throw error;
+          say(error.message);
+        }
       }
       if (isDone && (await planOne(id))?.state === 'needed') {
-        printer.say(`${id} was carried out, but the step is still needed.`);
+        say(`${id} was carried out, but the step is still needed.`);
       }
     }
   } finally {
@@ -55,38 +58,13 @@ export async function applyAll(
   return plan(planners, reader, settings, chosen);
 }
 
-/** Carries out a step. @returns false if the step must be planned again */
-async function applyStep(
-  executors: Executors,
-  reader: SystemReader,
-  writer: SystemWriter,
-  step: Step,
-  printer: Printer,
-  mayPlanAgain: boolean,
-): Promise<boolean> {
-  try {
-    await apply(executors, reader, writer, step, printer);
-    return true;
-  } catch (error) {
-    if (!(error instanceof PlanOutdated) || !mayPlanAgain) throw error;
-    printer.say(error.message);
-    return false;
-  }
-}
-
 /**
  * Carries out the actions of a step, and logs each action before it begins and when it has ended.
  * @throws SystemError if an action fails; the next plan contains the remaining actions
  */
-export async function apply(
-  executors: Executors,
-  reader: SystemReader,
-  writer: SystemWriter,
-  step: Step,
-  printer: Printer,
-): Promise<void> {
-  await withContext(reader, writer, printer, async (context) => {
-    for (const action of step.actions) await perform(context, executors, step.id, action);
+export async function apply(executors: Executors, tools: Tools, { id, actions }: Step): Promise<void> {
+  await withContext(tools, async (context) => {
+    for (const action of actions) await perform(context, executors, id, action);
   });
 }
 
@@ -99,7 +77,7 @@ async function perform<Kind extends Action['do']>(
 ): Promise<void> {
   const { complete, execute } = executors[planned.do];
   const action = complete === undefined ? planned : await complete(context, planned);
-  const end = logAction(context.reader, context.writer, step, action);
+  const end = logAction(context, step, action);
   try {
     await execute(context, action);
   } catch (error) {

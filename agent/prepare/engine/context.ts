@@ -3,11 +3,23 @@ import type { Ran, SystemWriter } from '../../system/writer.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Action } from './step.ts';
 
-/** The environment in which the executors of one step run. */
-export interface Context {
+/** The destination of messages. */
+export interface Printer {
+  /** Prints a line. */
+  say: (text: string) => void;
+  /** On a terminal, prints a line that the next one overwrites. */
+  progress: (text: string) => void;
+}
+
+/** What every step works with: the guest, and the destination of messages. */
+export interface Tools extends Printer {
   reader: SystemReader;
   /** For changes to files that the action does not name. These changes are neither backed up nor logged. */
   writer: SystemWriter;
+}
+
+/** The environment in which the executors of one step run. */
+export interface Context extends Tools {
   /**
    * Runs a program that must succeed.
    * @returns the last 64 KiB of its stdout, one character per byte
@@ -15,7 +27,7 @@ export interface Context {
    */
   run: (program: string, args: readonly string[], options?: RunOptions) => Promise<string>;
   /** Runs a program like `run`, but even after a signal. Intended for cleanup. */
-  runAlways: (program: string, args: readonly string[]) => Promise<string>;
+  runAlways: Context['run'];
   /** Runs a program and accepts any exit code. A signal ends the program. @throws SystemError EINTR after a signal */
   runAbortable: (program: string, args: readonly string[], options?: RunOptions) => Promise<Ran>;
   /**
@@ -26,10 +38,6 @@ export interface Context {
   abortOnSignals: () => () => void;
   /** @throws SystemError EINTR after a signal */
   checkAborted: () => void;
-  /** Prints a line. */
-  say: (text: string) => void;
-  /** On a terminal, prints a line that the next one overwrites. */
-  progress: (text: string) => void;
   /**
    * Returns a value that several actions of a step share. The first call with a given function runs the function; later
    * calls return the same value. The value is closed at the end of the step, even after an error.
@@ -41,18 +49,15 @@ interface RunOptions {
   /** The timeout, after which the program is ended. The default is one hour. */
   seconds?: number;
   /** Receives stdout as it is written, one character per byte. */
-  output?: (text: string) => void;
+  output?: ((text: string) => void) | undefined;
 }
 
 type Open<T> = (context: Context) => Promise<Shared<T>>;
 
 export interface Shared<T> {
   value: T;
-  close: () => Promise<void>;
+  close?: () => Promise<void>;
 }
-
-/** The destination of messages. */
-export type Printer = Pick<Context, 'say' | 'progress'>;
 
 export type ActionOf<Kind extends Action['do']> = Extract<Action, { do: Kind }>;
 
@@ -82,35 +87,25 @@ const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const defaultLimit = 3600;
 
 /** Calls `work` with the context of one step, and closes the shared values afterwards. */
-export async function withContext(
-  reader: SystemReader,
-  writer: SystemWriter,
-  printer: Printer,
-  work: (context: Context) => Promise<void>,
-): Promise<void> {
+export async function withContext(tools: Tools, work: (context: Context) => Promise<void>): Promise<void> {
+  const { writer } = tools;
   const abort = new AbortController();
   const opened = new Map<unknown, Shared<unknown>>();
   const checkAborted = () => {
     if (abort.signal.aborted) throw new SystemError(`interrupted by ${String(abort.signal.reason)}`, 'EINTR');
   };
-  const runAlways = async (
-    program: string,
-    args: readonly string[],
-    { seconds = defaultLimit, output }: RunOptions = {},
-  ): Promise<string> => {
+  const runAlways: Context['run'] = async (program, args, { seconds = defaultLimit, output } = {}) => {
     const ran = await writer.run(program, args, seconds, output);
     if (ran.exit === 0) return ran.stdout;
     throw new SystemError(failure([program, ...args].join(' '), ran, seconds));
   };
   const context: Context = {
-    reader,
-    writer,
-    ...printer,
+    ...tools,
     checkAborted,
-    runAlways: (program, args) => runAlways(program, args),
-    run: async (program, args, options) => {
+    runAlways,
+    run: async (...all) => {
       checkAborted();
-      return runAlways(program, args, options);
+      return runAlways(...all);
     },
     runAbortable: async (program, args, { seconds = defaultLimit, output } = {}) => {
       checkAborted();
@@ -136,7 +131,7 @@ export async function withContext(
   try {
     await work(context);
   } finally {
-    for (const { close } of [...opened.values()].toReversed()) await close();
+    for (const { close } of [...opened.values()].toReversed()) await close?.();
   }
 }
 

@@ -3,7 +3,7 @@ import { requiredReadOnly } from '../../assess/system-disks.ts';
 import { kernelLines, readLoader } from '../../facts/boot/boot-loader.ts';
 import { splitKernelArguments } from '../../facts/boot/kernel-arguments.ts';
 import type { Disk } from '../../facts/disks/disks.ts';
-import { type FstabEntry, type FstabLine, parseFstab } from '../../facts/mounts/fstab.ts';
+import { type FstabLine, type describeFstab, parseFstab } from '../../facts/mounts/fstab.ts';
 import { type MountTable, isBelow, mountTable } from '../../facts/mounts/mountinfo.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
@@ -20,7 +20,7 @@ export function describeImageFstab(
   reader: SystemReader,
   config: Config,
   text: string,
-): { lines: FstabEntry[]; problems: { line: number; reason: string }[] } {
+): ReturnType<typeof describeFstab> {
   const { lines, problems } = parseFstab(text);
   const onImage = judge(reader, config, lines);
   return {

@@ -3,7 +3,7 @@ import type { SystemReader } from '../../system/reader.ts';
 import { splitKernelArguments } from '../../facts/boot/kernel-arguments.ts';
 import { type Disk, findDisks } from '../../facts/disks/disks.ts';
 import { type SystemDisks, findSystemDisks } from '../../assess/system-disks.ts';
-import { type FstabEntry, describeFstab, readFstabText } from '../../facts/mounts/fstab.ts';
+import { describeFstab, readFstabText } from '../../facts/mounts/fstab.ts';
 import { type MountTable, readMountTable } from '../../facts/mounts/mountinfo.ts';
 import { describeImageFstab, imageArguments, imageMounts } from './image-snapshot.ts';
 import { type Action, type Settings, noSettings } from './step.ts';
@@ -21,19 +21,10 @@ export interface Snapshot {
   disks: Disk[];
   /** The disks that the host will make read-only: those under / and the other targets of REQUIRE_READONLY. */
   systemDisks: SystemDisks;
-  /** /etc/fstab with the changes of the preceding steps. */
-  fstab: PlannedFstab;
-  /**
-   * Whether the step `home` is skipped, so that /home stays on the system disk and its lines in fstab are changed, too.
-   */
+  /** /etc/fstab with the changes of the preceding steps. The text has one character per byte; null if there is no file. */
+  fstab: { text: string | null } & ReturnType<typeof describeFstab>;
+  /** Whether the step `home` is skipped, so that /home stays on the system disk and its lines in fstab are changed, too. */
   homeIsSkipped: boolean;
-}
-
-interface PlannedFstab {
-  /** One character per byte; null if there is no file. */
-  text: string | null;
-  lines: FstabEntry[];
-  problems: { line: number; reason: string }[];
 }
 
 /**
@@ -49,17 +40,24 @@ export function readSnapshot(
   const reader = withTablesReadOnce(system);
   const config = requireConfig(reader);
   const text = readFstabText(reader);
-  const { mounts, disks } = readStorage(reader, config, text ?? '');
-  return {
-    reader,
-    settings,
-    config,
-    mounts,
-    disks,
-    systemDisks: findSystemDisks({ config, mounts }, disks),
-    fstab: { text, ...describeLines(reader, config, text ?? '') },
-    homeIsSkipped,
-  };
+  const { mounts, disks } =
+    reader.image === undefined ? readStorage(reader) : imageMounts(reader, config, text ?? '');
+  const systemDisks = findSystemDisks({ config, mounts }, disks);
+  const fstab = describeText(reader, config, text);
+  return { reader, settings, config, mounts, disks, systemDisks, fstab, homeIsSkipped };
+}
+
+function readStorage(reader: SystemReader): Pick<Snapshot, 'mounts' | 'disks'> {
+  const mounts = readMountTable(reader);
+  return { mounts, disks: findDisks(reader, mounts.all) };
+}
+
+function describeText(reader: SystemReader, config: Config, text: string | null): Snapshot['fstab'] {
+  const described =
+    reader.image === undefined
+      ? describeFstab(reader, text ?? '')
+      : describeImageFstab(reader, config, text ?? '');
+  return { text, ...described };
 }
 
 /** Returns a reader that reads the tables of the device-mapper devices at most once, because each read starts a process. */
@@ -68,24 +66,6 @@ function withTablesReadOnce(reader: SystemReader): SystemReader {
   if (reader.image !== undefined) return reader;
   let tables: ReadonlyMap<string, string> | undefined;
   return { ...reader, deviceTables: () => (tables ??= reader.deviceTables()) };
-}
-
-function readStorage(
-  reader: SystemReader,
-  config: Config,
-  fstab: string,
-): Pick<Snapshot, 'mounts' | 'disks'> {
-  if (reader.image !== undefined) return imageMounts(reader, config, fstab);
-  const mounts = readMountTable(reader);
-  return { mounts, disks: findDisks(reader, mounts.all) };
-}
-
-function describeLines(
-  reader: SystemReader,
-  config: Config,
-  text: string,
-): { lines: FstabEntry[]; problems: PlannedFstab['problems'] } {
-  return reader.image === undefined ? describeFstab(reader, text) : describeImageFstab(reader, config, text);
 }
 
 /** Returns the kernel arguments of this boot, or those of the kernels of an image. @throws SystemError */
@@ -100,10 +80,5 @@ export function snapshotAfter(snapshot: Snapshot, actions: readonly Action[]): S
   const last = actions.findLast((action) => action.do === 'edit' && action.file === '/etc/fstab');
   if (last?.do !== 'edit') return snapshot;
   const { reader, config } = snapshot;
-  return { ...snapshot, fstab: { text: last.after, ...describeLines(reader, config, last.after) } };
-}
-
-/** Reads a file of at most 64 KiB, one character per byte. @returns undefined if there is no file */
-export function textIfThere(reader: SystemReader, file: string): string | undefined {
-  return reader.readIfPresent(file, 65536);
+  return { ...snapshot, fstab: describeText(reader, config, last.after) };
 }

@@ -1,3 +1,6 @@
+import { pathOf } from '../../config/keys.ts';
+import { nameInStore } from '../../facts/boot/persist.ts';
+
 /** The steps of `prepare`, in the order in which they are carried out. */
 export const stepIds = [
   'home',
@@ -154,114 +157,77 @@ export type Action =
   | HomeAction
   | StateAction;
 
+/** Actions of several kinds with the same fields. */
+type Actions<Kind extends string, Fields> = Kind extends string ? { do: Kind } & Fields : never;
+
 /**
- * The actions of the migration of /home (agent/prepare/home/), in order.
+ * The actions of the migration of /home (agent/prepare/home/): partition, format, copy, verify, cutover, clear the marker.
  * `disk`: the disk as named on the command line, /dev/vdb or UUID=…
  * `wipe`: whether --wipe names the disk, so that its content may be destroyed.
+ * `before` and `after` are null in a plan, because the UUID of the file system may not exist yet; the action log contains
+ * both texts.
  */
 export type HomeAction =
-  /** Writes the progress marker to the disk and creates one partition. */
-  | { do: 'partition-home'; disk: string; wipe: boolean }
-  /** Creates the file system. */
-  | { do: 'format-home'; disk: string }
-  /** Mounts the file system for copying and copies /home while it is in use. */
-  | { do: 'copy-home'; disk: string; wipe: boolean }
-  /** Makes /home read-only, copies the remaining changes and compares every byte. */
-  | { do: 'verify-home'; disk: string }
-  /**
-   * Writes the line for /home to /etc/fstab and mounts the new file system. `before` and `after` are null in a plan,
-   * because the UUID of the file system may not exist yet; the action log contains both texts.
-   */
+  | Actions<'partition-home' | 'copy-home', { disk: string; wipe: boolean }>
+  | Actions<'format-home' | 'verify-home' | 'clear-home-marker', { disk: string }>
   | { do: 'cutover-home'; disk: string; file: '/etc/fstab'; before: string | null; after: string | null }
-  /** Removes the progress marker. */
-  | { do: 'clear-home-marker'; disk: string }
-  /** Removes the old content of /home from the system disk after it has been compared with the new /home. */
   | { do: 'purge-home' };
 
+/** `item`: an item of PERSIST, with its options. `store`: PERSIST_STORE. */
+interface Item {
+  item: string;
+  store: string;
+}
+
 /**
- * The actions that move a directory to PERSIST_STORE (agent/prepare/steps/state/), in order.
- * `item`: the item of PERSIST for the directory, with its options
- * `store`: PERSIST_STORE
+ * The actions that move a directory to PERSIST_STORE (agent/prepare/steps/state/): copy, verify, switch, clear. `before`
+ * and `after` are null in a plan; the action log contains both texts.
  */
 type StateAction =
-  /** Copies the directory while it is in use. */
-  | { do: 'copy-state'; item: string; store: string }
-  /** Stops the services that use the directory, makes it read-only, copies the rest and compares every byte. */
-  | { do: 'verify-state'; item: string; store: string }
-  /**
-   * Adds the item to PERSIST, mounts the copy on the directory, and starts the services. `before` and `after` are null in a
-   * plan; the action log contains both texts.
-   */
-  | {
-      do: 'switch-state';
-      item: string;
-      store: string;
-      file: string;
-      before: string | null;
-      after: string | null;
-    }
-  /** Moves the old content of the directory aside, so that no service uses it by mistake when nothing is mounted. */
-  | { do: 'clear-state'; item: string; store: string }
-  /** Removes the old content from the system disk. */
-  | { do: 'purge-state'; item: string; store: string };
+  | Actions<'copy-state' | 'verify-state' | 'clear-state' | 'purge-state', Item>
+  | Actions<'switch-state', Item & { file: string; before: string | null; after: string | null }>;
 
-/** The options of the command line. */
+/** Where the content of a directory of PERSIST is. */
+export interface PlaceInStore {
+  path: string;
+  /** Its directory in the store. */
+  final: string;
+  /** The name of this directory while it is not complete or not used; units/persist-directory replaces it. */
+  copy: string;
+}
+
+export function placeInStore({ item, store }: Item): PlaceInStore {
+  const path = pathOf(item);
+  const name = nameInStore(path);
+  return { path, final: `${store}/${name}`, copy: `${store}/seeding:${name}` };
+}
+
+/** The options of the command line (agent/cli.ts says what each is for); undefined: the option was not used. */
 export interface Settings {
-  /** --home-device: a whole disk, for example /dev/vdb. */
-  homeDevice: string | undefined;
-  /** --home-uuid: the UUID of an existing file system. */
-  homeUuid: string | undefined;
-  /** --wipe: the disk whose content may be destroyed. */
-  wipe: string | undefined;
-  purgeOldHome: boolean;
-  /** --move-state: the items of PERSIST whose directories are moved to PERSIST_STORE. */
+  homeDevice?: string | undefined;
+  homeUuid?: string | undefined;
+  wipe?: string | undefined;
+  purgeOldHome?: boolean | undefined;
+  /** Items of PERSIST. */
   moveState: readonly string[];
-  /** --purge-old-state: whether the old content of moved directories is removed from the system disk. */
-  purgeOldState: boolean;
-  /** --scratch-device: a disk or partition, or a link to it in /dev/disk/by-id, that becomes SCRATCH_DEVICE. */
-  scratchDevice: string | undefined;
-  /** --tmp-size: size= of the tmpfs (tmpfs(5)), for example 25% or 2g; if undefined, the value in fstab or 25%. */
-  tmpSize: string | undefined;
-  /** --tmp-mode: mode= of the tmpfs; if undefined, the value in fstab or 1777. */
-  tmpMode: '1777' | '1700' | undefined;
-  /** --clean-var: whether logs may be rotated and journals vacuumed. */
-  cleanVar: boolean;
+  purgeOldState?: boolean | undefined;
+  scratchDevice?: string | undefined;
+  tmpSize?: string | undefined;
+  tmpMode?: '1777' | '1700' | undefined;
+  cleanVar?: boolean | undefined;
   /** --since: how many days the step `writes` looks back; undefined: until the last boot. */
-  sinceDays: number | undefined;
-  /** --accept: the paths whose changes or whose reset is accepted, one character per byte (latin1). */
+  sinceDays?: number | undefined;
+  /** --accept: one character per byte (latin1). */
   acceptPaths: readonly string[];
   /** --accept changes: changes of unknown origin up to this time are accepted, in seconds since the epoch. */
-  acceptUntil: number | undefined;
-  /** --strict-mounts: whether the step `exec` writes the strictest MOUNT_OPTIONS that breaks nothing. */
-  strictMounts: boolean;
-  /** --close-bypasses: whether the step `exec` writes a file of sysctls that close bypasses of noexec. */
-  closeBypasses: boolean;
-  /** --strict-ptrace: whether this file also forbids ptrace of a process's own children. */
-  strictPtrace: boolean;
-  /** --image-name and --image-version: what the step `image` writes to /etc/immutafs/image; undefined: nothing. */
-  imageName: string | undefined;
-  imageVersion: string | undefined;
+  acceptUntil?: number | undefined;
+  strictMounts?: boolean | undefined;
+  closeBypasses?: boolean | undefined;
+  strictPtrace?: boolean | undefined;
+  imageName?: string | undefined;
+  imageVersion?: string | undefined;
   /** Shows that a planner is still busy, if it takes longer than a second. */
   progress: (text: string) => void;
 }
 
-export const noSettings: Settings = {
-  homeDevice: undefined,
-  homeUuid: undefined,
-  wipe: undefined,
-  purgeOldHome: false,
-  moveState: [],
-  purgeOldState: false,
-  scratchDevice: undefined,
-  tmpSize: undefined,
-  tmpMode: undefined,
-  cleanVar: false,
-  sinceDays: undefined,
-  acceptPaths: [],
-  acceptUntil: undefined,
-  strictMounts: false,
-  closeBypasses: false,
-  strictPtrace: false,
-  ...{ imageName: undefined, imageVersion: undefined },
-  progress: () => undefined,
-};
+export const noSettings: Settings = { moveState: [], acceptPaths: [], progress: () => undefined };

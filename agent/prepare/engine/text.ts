@@ -2,9 +2,10 @@ import { clean, decodeBytes, shortList, wrap } from '../../lib/format.ts';
 import { toJson } from '../../lib/unprintable.ts';
 import { type Paint, painter } from '../../report/layout.ts';
 import { diffLines } from '../../lib/diff.ts';
+import { pathOf } from '../../config/keys.ts';
+import type { ActionOf } from './context.ts';
 import { type Plan, isDone } from './plan.ts';
-import { placeInStore } from './place-in-store.ts';
-import { type Action, type Step, guestStepIds, stepIds } from './step.ts';
+import { type Action, type Step, guestStepIds, placeInStore, stepIds } from './step.ts';
 
 const columns = 100;
 /** The width of the names of the states, of steps of guests and of steps of images. */
@@ -105,56 +106,39 @@ function actionLines(action: Action, indent: string, paint: Paint): string[] {
 }
 
 /** Describes an action, by the command that an administrator would use for it. */
-function shown(action: Action): string[] {
-  switch (action.do) {
-    case 'edit':
-      return [`edit ${action.file}`, ...diffLines(action.before ?? '', action.after)];
-    case 'link':
-      return [`ln -sfn ${action.to} ${action.file}`];
-    case 'remove':
-      return [`rm ${action.file}`];
-    case 'run':
-      return [[action.program, ...action.args].join(' ')];
-    case 'erase':
-      return [`rm ${action.files.join(' ')}`];
-    case 'rename':
-      return [`mv ${action.from} ${action.to}`];
-    case 'partition-home': {
-      const erase = action.wipe ? `wipefs --all ${action.disk}; ` : '';
-      return [
-        `${erase}parted -s -a optimal ${action.disk} mklabel gpt unit % mkpart immutafs-home xfs 0 100`,
-      ];
-    }
-    case 'format-home':
-      return [`mkfs.xfs on the partition of ${action.disk}`];
-    case 'copy-home':
-      return [`rsync -aHAXS --numeric-ids /home/ to ${action.disk}, while /home is in use`];
-    case 'verify-home':
-      return ['make /home read-only, rsync again, and compare every byte (rsync -c -n)'];
-    case 'cutover-home':
-      return [`add UUID=... /home to ${action.file} (rw,noexec,nodev,nosuid), and mount /home`];
-    case 'clear-home-marker':
-      return [`remove the progress marker from ${action.disk}`];
-    case 'purge-home':
-      return ['remove the old content of /home from the system disk'];
-    case 'copy-state': {
-      const { path, copy } = placeInStore(action);
-      return [`rsync -aHAXS --numeric-ids ${path}/ ${copy}/, while ${path} is in use`];
-    }
-    case 'verify-state':
-      return [
-        `stop the services that use ${placeInStore(action).path}, make it read-only, rsync again, and compare every byte`,
-      ];
-    case 'switch-state': {
-      const { path, final } = placeInStore(action);
-      return [`add ${action.item} to PERSIST, mount ${final} on ${path}, and start the services`];
-    }
-    case 'clear-state':
-      return [`move the old content of ${placeInStore(action).path} aside, on the system disk`];
-    case 'purge-state':
-      return [`remove the old content of ${placeInStore(action).path} from the system disk`];
-  }
+function shown<Kind extends Action['do']>(action: ActionOf<Kind>): string[] {
+  const lines = commands[action.do](action);
+  return typeof lines === 'string' ? [lines] : lines;
 }
+
+const commands: { readonly [Kind in Action['do']]: (action: ActionOf<Kind>) => string | string[] } = {
+  edit: ({ file, before, after }) => [`edit ${file}`, ...diffLines(before ?? '', after)],
+  link: ({ to, file }) => `ln -sfn ${to} ${file}`,
+  remove: ({ file }) => `rm ${file}`,
+  run: ({ program, args }) => [program, ...args].join(' '),
+  erase: ({ files }) => `rm ${files.join(' ')}`,
+  rename: ({ from, to }) => `mv ${from} ${to}`,
+  'partition-home': ({ wipe, disk }) =>
+    `${wipe ? `wipefs --all ${disk}; ` : ''}parted -s -a optimal ${disk} mklabel gpt unit % mkpart immutafs-home xfs 0 100`,
+  'format-home': ({ disk }) => `mkfs.xfs on the partition of ${disk}`,
+  'copy-home': ({ disk }) => `rsync -aHAXS --numeric-ids /home/ to ${disk}, while /home is in use`,
+  'verify-home': () => 'make /home read-only, rsync again, and compare every byte (rsync -c -n)',
+  'cutover-home': ({ file }) => `add UUID=... /home to ${file} (rw,noexec,nodev,nosuid), and mount /home`,
+  'clear-home-marker': ({ disk }) => `remove the progress marker from ${disk}`,
+  'purge-home': () => 'remove the old content of /home from the system disk',
+  'copy-state': (action) => {
+    const { path, copy } = placeInStore(action);
+    return `rsync -aHAXS --numeric-ids ${path}/ ${copy}/, while ${path} is in use`;
+  },
+  'verify-state': ({ item }) =>
+    `stop the services that use ${pathOf(item)}, make it read-only, rsync again, and compare every byte`,
+  'switch-state': (action) => {
+    const { path, final } = placeInStore(action);
+    return `add ${action.item} to PERSIST, mount ${final} on ${path}, and start the services`;
+  },
+  'clear-state': ({ item }) => `move the old content of ${pathOf(item)} aside, on the system disk`,
+  'purge-state': ({ item }) => `remove the old content of ${pathOf(item)} from the system disk`,
+};
 
 function summary(plan: Plan, paint: Paint): string[] {
   const count = (state: Step['state']) => plan.steps.filter((step) => step.state === state).length;

@@ -1,14 +1,15 @@
-import path from 'node:path';
 import { nodeOfMount } from '../../facts/disks/block.ts';
 import { SystemError, errorMessage } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
+import { parseTreeState } from '../../system/tree.ts';
+import type { TreeState } from '../../system/writer.ts';
+import { backupFolder } from '../engine/action-log.ts';
 import type { ActionOf, Context, Executor } from '../engine/context.ts';
 import { mountProgram, umountProgram, unstage } from '../move/mounting.ts';
 import { openMoving } from '../move/moving.ts';
-import { openMigration, stagedIn } from './migration.ts';
-import { homeMount, homeOptions } from './mounting.ts';
-import { withHome } from './persistence.ts';
-import { type MarkerStore, diskMarker, fileMarker, findStaleMarker } from './progress-marker.ts';
+import { deviceOf } from './devices.ts';
+import { homeMount, homeOptions, openMigration, stagedIn, withHome } from './migration.ts';
+import { clearMarker, findStaleMarker } from './progress-marker.ts';
 import { expectUnreachable } from '../move/users.ts';
 import { readMountTable } from '../../facts/mounts/mountinfo.ts';
 
@@ -21,7 +22,7 @@ export const cutoverHome: Executor<ActionOf<'cutover-home'>> = {
   complete: async (context, action) => {
     context.checkAborted();
     const { volume } = stagedIn(await context.shared(openMigration));
-    const before = fstabText(context.reader, action.file);
+    const before = context.reader.readIfPresent(action.file) ?? null;
     return { ...action, before, after: withHome(before ?? '', volume) };
   },
   execute: async (context, { file, before, after }) => {
@@ -29,7 +30,8 @@ export const cutoverHome: Executor<ActionOf<'cutover-home'>> = {
     const { volume } = stagedIn(migration);
     const { reader, writer } = context;
     if (after === null || migration.moving.old === undefined) throw new Error('the copy was not verified');
-    if (fstabText(reader, file) !== before) throw new SystemError(`${file} was changed: run prepare again`);
+    if ((reader.readIfPresent(file) ?? null) !== before)
+      throw new SystemError(`${file} was changed: run prepare again`);
     try {
       writer.replaceText(file, after);
       await context.runAlways('/usr/bin/sync', []);
@@ -47,32 +49,20 @@ export const cutoverHome: Executor<ActionOf<'cutover-home'>> = {
  * Removes the progress marker, and verifies that no process can write to the old /home.
  * @throws SystemError EBUSY if a process can write to it; the new /home is nevertheless mounted and complete
  */
-export const clearHomeMarker: Executor<ActionOf<'clear-home-marker'>> = {
-  execute: async (context) => {
-    const { old } = await context.shared(openMoving);
-    // While there is a marker, the next run of an interrupted one comes here and removes the mounts of that run.
-    await unstage(context);
-    await (await findMarkerStore(context))?.clear();
-    if (old === undefined) return;
-    await expectUnreachable(
-      context.reader,
-      old.region,
-      'The new /home is mounted. These still write to the old /home: end them. --purge-old-home keeps and lists the files that they change.',
-    );
-  },
-};
-
-async function findMarkerStore(context: Context): Promise<MarkerStore | undefined> {
-  const home = homeMount(readMountTable(context.reader));
-  const stale = home && (await findStaleMarker(context.reader, home));
-  if (stale === undefined) return undefined;
-  const { on, device, uuid } = stale;
-  return on === 'disk' ? diskMarker(context, device, uuid) : fileMarker(context, uuid, '/home');
-}
-
-/** Reads fstab, one character per byte. @returns null if there is no file */
-function fstabText(reader: SystemReader, file: string): string | null {
-  return reader.stat(file) === undefined ? null : reader.read(file);
+export async function clearHomeMarker(context: Context): Promise<void> {
+  const { reader } = context;
+  const { old } = await context.shared(openMoving);
+  // While there is a marker, the next run of an interrupted one comes here and removes the mounts of that run.
+  await unstage(context);
+  const home = homeMount(readMountTable(reader));
+  const stale = home && (await findStaleMarker(reader, home));
+  if (stale !== undefined) await clearMarker(context, stale.place);
+  if (old === undefined) return;
+  await expectUnreachable(
+    reader,
+    old.region,
+    'The new /home is mounted. These still write to the old /home: end them. --purge-old-home keeps and lists the files that they change.',
+  );
 }
 
 /**
@@ -104,13 +94,42 @@ async function findMountProblem({ reader, runAlways }: Context, uuid: string): P
   const missing = homeOptions.filter((option) => !home.options.includes(option));
   if (missing.length > 0) return `/home was mounted without ${missing.join(', ')}`;
   const node = nodeOfMount(reader, home);
-  const found =
-    node === undefined
-      ? ''
-      : await runAlways('/usr/sbin/blkid', [
-          ...['-p', '-s', 'UUID', '-o', 'value'],
-          `/dev/${path.basename(node)}`,
-        ]);
+  const tag = ['-p', '-s', 'UUID', '-o', 'value'];
+  const found = node === undefined ? '' : await runAlways('/usr/sbin/blkid', [...tag, deviceOf(node)]);
   if (found.trim() === uuid) return undefined;
   return `the file system on /home is ${home.source}, not the new one`;
+}
+
+/**
+ * Contains the state of each file of the old /home when it was compared with the new /home, right before the cutover. A
+ * file whose state is still the same has not changed since. The state takes eight bytes per file.
+ */
+const cutoverFile = '/var/lib/immutafs/home-at-cutover';
+
+const limit = 1024 * 1024 * 1024;
+
+/** Writes the state of the old /home. @param uuid the UUID of the new file system */
+export function writeCutoverState({ writer }: Context, uuid: string, state: TreeState): void {
+  writer.makeDirectory(backupFolder, 0o700);
+  writer.replaceText(cutoverFile, `${header(uuid)}${state.text()}`, 0o600);
+}
+
+/**
+ * Reads the state of the old /home at the cutover.
+ * @param uuid the UUID of the file system to which /home was moved
+ * @returns undefined if there is no state of this migration, so that no file is known to be unchanged
+ * @throws SystemError if the file has another format
+ */
+export function readCutoverState(reader: SystemReader, uuid: string): TreeState | undefined {
+  if (reader.stat(cutoverFile) === undefined) return undefined;
+  const text = reader.read(cutoverFile, limit);
+  const end = text.indexOf('\n') + 1;
+  if (!/^immutafs home-at-cutover 1 \S+\n$/.test(text.slice(0, end))) {
+    throw new SystemError(`${cutoverFile} was not written by prepare`);
+  }
+  return text.slice(0, end) === header(uuid) ? parseTreeState(text.slice(end)) : undefined;
+}
+
+function header(uuid: string): string {
+  return `immutafs home-at-cutover 1 ${uuid}\n`;
 }

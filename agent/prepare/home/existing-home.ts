@@ -1,93 +1,143 @@
+import path from 'node:path';
+import { nodeOfMount, nodeOfSource } from '../../facts/disks/block.ts';
 import { mayHang } from '../../facts/mounts/hang-safe.ts';
-import { requiredOptions } from '../../facts/mounts/targets.ts';
 import type { Mount } from '../../facts/mounts/mountinfo.ts';
 import { readActionLog } from '../engine/action-log.ts';
 import { linesOf, mergeOptions, setOptions } from '../engine/fstab.ts';
 import { type Snapshot, snapshotAfter } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
-import { planPersistence } from './persistence.ts';
+import { deviceOf, probe } from './devices.ts';
+import { requiredForHome, withHome } from './migration.ts';
 import { findStaleMarker } from './progress-marker.ts';
 import { findMigration } from './purge.ts';
-import { missingPrograms } from '../move/programs.ts';
+import { missingPrograms } from '../move/requirements.ts';
+
+/** A part of the plan. */
+interface Part {
+  why: string[];
+  actions: Action[];
+  /** The state of the step, if no other part can be planned. */
+  state?: 'blocked' | 'by hand';
+}
+
+const nothing: Part = { why: [], actions: [] };
 
 /**
  * Plans the changes for a /home that is already a separate, writable file system: removal of a stale marker, the line
  * in fstab, mount options, and the purge of the old content.
  */
 export async function planExistingHome(snapshot: Snapshot, home: Mount): Promise<Step> {
-  const { reader } = snapshot;
   const why = [`/home is ${home.source}, which is not on the system's disk.`];
   const actions: Action[] = [];
-  const stale = mayHang(home) ? undefined : await findStaleMarker(reader, home);
-  if (stale !== undefined) {
-    const disk = stale.on === 'disk' ? stale.device : `UUID=${stale.uuid}`;
-    why.push(
-      `A run of prepare was interrupted after its copy was complete: ${disk} still has a progress marker.`,
-    );
-    actions.push({ do: 'clear-home-marker', disk });
+  for (const planPart of [planMarker, planPersistence, planOptions, planPurge]) {
+    const part = await planPart(snapshotAfter(snapshot, actions), home);
+    why.push(...part.why);
+    if (part.state !== undefined) return { id: 'home', state: part.state, why, actions: [] };
+    actions.push(...part.actions);
   }
-  const next = mayHang(home) ? undefined : await planPersistence(snapshot, home);
-  if (next !== undefined) why.push(next.why);
-  if (next !== undefined && next.action === undefined) {
-    return { id: 'home', state: 'blocked', why, actions: [] };
-  }
-  if (next?.action !== undefined) actions.push(next.action);
-  const options = planOptions(snapshotAfter(snapshot, actions), home);
-  why.push(...options.why);
-  if (options.byHand) return { id: 'home', state: 'by hand', why, actions: [] };
-  const purge = planPurge(snapshot);
-  why.push(...purge.why);
-  const missing = purge.actions.length > 0 ? missingPrograms(reader, false) : [];
-  if (missing.length > 0) return { id: 'home', state: 'blocked', why: [...why, ...missing], actions: [] };
-  actions.push(...options.actions, ...purge.actions);
   return { id: 'home', state: actions.length > 0 ? 'needed' : 'done', why, actions };
 }
 
-/** Plans the mount options that REQUIRE_OPTIONS has for /home, for the present mount and in fstab. */
-function planOptions(
-  { config, fstab }: Snapshot,
-  home: Mount,
-): { why: string[]; actions: Action[]; byHand: boolean } {
-  const wanted = requiredOptions(config).find(({ target }) => target === '/home')?.list ?? [];
-  const now = wanted.filter((option) => !home.options.includes(option));
-  const lines = linesOf(fstab.text ?? '', '/home');
+async function planMarker({ reader }: Snapshot, home: Mount): Promise<Part> {
+  const stale = mayHang(home) ? undefined : await findStaleMarker(reader, home);
+  if (stale === undefined) return nothing;
+  const { disk } = stale;
+  return {
+    why: [
+      `A run of prepare was interrupted after its copy was complete: ${disk} still has a progress marker.`,
+    ],
+    actions: [{ do: 'clear-home-marker', disk }],
+  };
+}
+
+/**
+ * Plans a line in fstab if the next boot does not mount the present file system on /home: after --undo, or if an
+ * administrator mounted it manually. The line is added only if the command line names the file system, by its UUID or by
+ * its disk.
+ */
+async function planPersistence(snapshot: Snapshot, home: Mount): Promise<Part> {
+  const { reader, settings, fstab } = snapshot;
+  const node = nodeOfMount(reader, home);
+  if (mayHang(home) || node === undefined || isPersistent(snapshot, home)) return nothing;
+  const { UUID: uuid = '', TYPE: type = home.type } = await probe(reader, deviceOf(node));
+  const [line] = linesOf(fstab.text ?? '', '/home');
+  const instead = line === undefined ? 'names no /home' : `names ${line.source}`;
+  const why = `The next boot does not mount it on /home: /etc/fstab ${instead}.`;
+  const { homeDevice, homeUuid = '' } = settings;
+  const isNamed =
+    homeDevice === undefined
+      ? homeUuid.toLowerCase() === uuid.toLowerCase()
+      : [node, path.dirname(node)].includes(nodeOfSource(reader, homeDevice) ?? '');
+  if (!isNamed || uuid === '') {
+    const hint = 'Name it with --home-device or --home-uuid to add its line.';
+    return { why: [`${why} ${hint}`], actions: [], state: 'blocked' };
+  }
+  const after = withHome(fstab.text ?? '', { uuid, type });
+  return { why: [why], actions: [{ do: 'edit', file: '/etc/fstab', before: fstab.text, after }] };
+}
+
+/**
+ * Whether fstab, a unit or an automounter mounts the file system on /home. If fstab names a source that cannot be
+ * found, the source is assumed to be this file system.
+ */
+function isPersistent(snapshot: Snapshot, home: Mount): boolean {
+  const lines = snapshot.fstab.lines.filter(({ target }) => target === '/home');
+  if (lines.length > 0) return lines.some(({ device }) => device === undefined || device === home.device);
+  const folders = ['/etc/systemd/system', '/usr/lib/systemd/system', '/usr/local/lib/systemd/system'];
+  const units = folders.flatMap((folder) => [`${folder}/home.mount`, `${folder}/home.automount`]);
+  return (
+    units.some((unit) => snapshot.reader.stat(unit) !== undefined) ||
+    snapshot.mounts.at('/home').some(({ type }) => type === 'autofs')
+  );
+}
+
+/**
+ * Plans the mount options that REQUIRE_OPTIONS has for /home, in fstab and for the present mount.
+ * @param home undefined in an image
+ */
+export function planOptions({ config, fstab }: Snapshot, home: Mount | undefined): Part {
+  const wanted = requiredForHome(config);
+  const now = home === undefined ? [] : wanted.filter((option) => !home.options.includes(option));
+  const before = fstab.text ?? '';
+  const lines = linesOf(before, '/home');
   const later = wanted.filter((option) => lines.some(({ options }) => !options.includes(option)));
-  const actions: Action[] = [];
-  if (now.length === 0 && later.length === 0) return { why: [], actions, byHand: false };
+  if (now.length === 0 && later.length === 0) return nothing;
   const missing = mergeOptions(now, later).join(', ');
   const why = [`/home must have the options ${wanted.join(', ')}; missing: ${missing}.`];
   if (lines.length === 0) {
     const hint =
       'No line of /etc/fstab mounts it: add the options to the unit or automount map that mounts it.';
-    return { why: [...why, hint], actions, byHand: true };
+    return { why: [...why, hint], actions: [], state: 'by hand' };
   }
-  if (later.length > 0) {
-    const before = fstab.text ?? '';
+  const actions: Action[] = [];
+  if (later.length > 0)
     actions.push({ do: 'edit', file: '/etc/fstab', before, after: setOptions(before, '/home', wanted) });
-  }
   if (now.length > 0) {
     // Changes only the options of the mount, because other options in fstab, such as quotas, may require an unmount.
     const args = ['-o', `remount,bind,${wanted.join(',')}`, '/home'];
     actions.push({ do: 'run', program: '/usr/bin/mount', args, seconds: 60 });
   }
-  return { why, actions, byHand: false };
+  return { why, actions };
 }
 
 /** Plans the removal of the old content, unless the action log has a completed purge that began after the cutover. */
-function planPurge({ reader, settings }: Snapshot): { why: string[]; actions: Action[] } {
+function planPurge({ reader, settings }: Snapshot): Part {
   const log = readActionLog(reader);
   const migrated = findMigration(log);
-  if (migrated === undefined) return { why: [], actions: [] };
-  if (migrated.volume !== undefined) {
-    const why = `The old content is still on ${migrated.volume}: remove that volume manually.`;
-    return { why: [why], actions: [] };
-  }
+  if (migrated === undefined) return nothing;
+  if (migrated.volume !== undefined)
+    return {
+      why: [`The old content is still on ${migrated.volume}: remove that volume manually.`],
+      actions: [],
+    };
   const isPurged = log.some(
     ({ action, ended, problem, began }) =>
       action.do === 'purge-home' && ended !== null && problem === null && Date.parse(began) > migrated.at,
   );
-  if (isPurged) return { why: [], actions: [] };
+  if (isPurged) return nothing;
   const where = "The old content is still on the system's disk, below the mount";
-  if (!settings.purgeOldHome) return { why: [`${where}; --purge-old-home removes it.`], actions: [] };
+  if (settings.purgeOldHome !== true) return { why: [`${where}; --purge-old-home removes it.`], actions: [] };
+  const missing = missingPrograms(reader, false);
+  if (missing.length > 0) return { why: [`${where}.`, ...missing], actions: [], state: 'blocked' };
   return { why: [`${where}.`], actions: [{ do: 'purge-home' }] };
 }

@@ -1,8 +1,9 @@
-import { requiredOptions } from '../../facts/mounts/targets.ts';
-import { appendLines, setOptions } from '../engine/fstab.ts';
+import { appendLines } from '../engine/fstab.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import { namesIfThere } from '../../system/reader.ts';
 import type { Step } from '../engine/step.ts';
+import { planOptions } from './existing-home.ts';
+import { requiredForHome } from './migration.ts';
 
 /** The label of the file system for /home, which the host creates on a data disk: `mkfs.xfs -L home`. */
 const label = 'home';
@@ -26,7 +27,6 @@ export function planImageHome(look: Snapshot): Step {
       'by hand',
       '/home is not a directory: replace it by a directory, on which a file system can be mounted.',
     );
-  const wanted = requiredOptions(config).find(({ target }) => target === '/home')?.list ?? [];
   const lines = fstab.lines.filter(({ target }) => target === '/home');
   const own = lines.find(({ disks }) => look.systemDisks.includes(disks));
   if (own !== undefined)
@@ -34,9 +34,8 @@ export function planImageHome(look: Snapshot): Step {
       'by hand',
       `Line ${own.line} of /etc/fstab mounts /home from ${own.source}, on the disk of the image, which the host makes read-only: remove the line and the file system, or name a data disk (LABEL=${label}).`,
     );
-  const text = fstab.text ?? '';
   if (lines.length === 0) {
-    const options = ['rw', ...wanted, ...optional].join(',');
+    const options = ['rw', ...requiredForHome(config), ...optional].join(',');
     const hidden = namesIfThere(reader, '/home');
     const content =
       hidden.length === 0
@@ -45,15 +44,10 @@ export function planImageHome(look: Snapshot): Step {
     return step(
       'needed',
       `/home is on the disk of the image, which the host makes read-only: a file system with the label ${label} on a data disk of each guest will be mounted there (mkfs.xfs -L ${label}).${content}`,
-      appendLines(text, [`LABEL=${label} /home xfs ${options} 0 0`]),
+      appendLines(fstab.text ?? '', [`LABEL=${label} /home xfs ${options} 0 0`]),
     );
   }
-  const missing = wanted.filter((option) => lines.some(({ options }) => !options.includes(option)));
-  if (missing.length > 0)
-    return step(
-      'needed',
-      `/home must have the options ${wanted.join(', ')}; missing: ${missing.join(', ')}.`,
-      setOptions(text, '/home', wanted),
-    );
+  const { why, actions } = planOptions(look, undefined);
+  if (actions.length > 0) return { id: 'home', state: 'needed', why, actions };
   return step('done', `/etc/fstab mounts /home from ${lines[0]?.source}.`);
 }

@@ -1,12 +1,14 @@
 import path from 'node:path';
+import { SystemError } from '../../lib/errors.ts';
+import { formatBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { findLeaves, nodeOfSource } from '../../facts/disks/block.ts';
-import { deviceFile } from '../../facts/disks/device-file.ts';
 import { readSwaps } from '../../facts/disks/swaps.ts';
-import type { Snapshot } from '../engine/snapshot.ts';
+import type { Context } from '../engine/context.ts';
+import { type Snapshot, readSnapshot } from '../engine/snapshot.ts';
 import { staging } from '../move/mounting.ts';
-import { type ProgressMarker, readDiskMarker } from './progress-marker.ts';
-import { findContent, probe } from './signatures.ts';
+import { deviceOf, findContent, partitionsOf, probe, sizeOf } from './devices.ts';
+import { type ProgressMarker, readMarker } from './progress-marker.ts';
 
 /** A file system for /home. */
 export interface Volume {
@@ -31,71 +33,69 @@ export interface Inspected {
   content: string[];
 }
 
-type Surroundings = Pick<Snapshot, 'reader' | 'mounts' | 'disks' | 'systemDisks' | 'fstab'>;
-
 /** The name of the partition for /home. An interrupted run continues on a disk only if its partition has this name. */
 export const partitionName = 'immutafs-home';
 
 /**
- * Inspects a device that is to become /home.
+ * Returns the reasons why a device cannot become /home, one sentence each.
+ * @param named the device as named on the command line
+ * @param wipe whether --wipe names the device, so that its content may be destroyed
+ */
+export function refusals(
+  { never, content, bytes, device }: Inspected,
+  named: string,
+  wipe: boolean,
+): string[] {
+  const size = bytes > 0 ? ` (${formatBytes(bytes)})` : '';
+  const subject = named === device || named.startsWith('UUID=') ? named : `${named}, that is ${device},`;
+  if (never.length > 0) return never.map((clause) => `${subject}${size} ${clause}.`);
+  if (content.length === 0 || wipe) return [];
+  return [
+    `${subject}${size} is not empty: it contains ${content.join(', ')}. To destroy this content, add --wipe ${device}.`,
+  ];
+}
+
+/** Inspects a device again, right before it is used. @throws SystemError if it cannot become /home */
+export async function expectUsable({ reader }: Context, named: string, wipe: boolean): Promise<Inspected> {
+  const inspected = await inspect(readSnapshot(reader), named);
+  const problems = refusals(inspected, named, wipe);
+  if (problems.length > 0) throw new SystemError(problems.join(' '));
+  return inspected;
+}
+
+/**
+ * Inspects a device that is to become /home. Whether an existing file system is empty is not determined, because that
+ * requires a mount (see `writeMarker`).
  * @param named a whole disk (/dev/vdb, or a link to it), or a file system (UUID=…)
  * @throws SystemError if the device cannot be read
  */
-export function inspect(snapshot: Surroundings, named: string): Promise<Inspected> {
-  const uuid = /^UUID=(.+)$/.exec(named)?.[1];
-  return uuid === undefined ? inspectDisk(snapshot, named) : inspectFileSystem(snapshot, uuid);
-}
-
-async function inspectDisk(snapshot: Surroundings, named: string): Promise<Inspected> {
+export async function inspect(snapshot: Snapshot, named: string): Promise<Inspected> {
   const { reader } = snapshot;
+  const uuid = /^UUID=(.+)$/.exec(named)?.[1];
   const node = nodeOfSource(reader, named);
   const nothing = { device: named, bytes: 0, volume: undefined, marker: undefined, content: [] };
-  if (node === undefined) return { ...nothing, never: ['is not a block device of this guest'] };
-  const name = path.basename(node);
-  const device = `/dev/${name}`;
-  const kind = wrongKind(reader, node);
+  if (node === undefined)
+    return {
+      ...nothing,
+      never: [`is not a ${uuid === undefined ? 'block device' : 'file system'} of this guest`],
+    };
+  const device = deviceOf(node);
+  const kind = uuid === undefined ? wrongKind(reader, node) : undefined;
   if (kind !== undefined) return { ...nothing, device, never: [kind] };
   const bytes = sizeOf(reader, node);
-  const never = [...hardware(reader, node, bytes), ...uses(snapshot, node, name)];
-  if (never.length > 0) return { ...nothing, device, bytes, never };
-  const partitions = partitionsOf(reader, node);
-  const { marker, volume } = await findOurs(reader, device, partitions);
-  if (marker !== undefined) return { device, bytes, volume, marker, never, content: [] };
-  const content = await contentOf(reader, device, node, partitions);
-  return { device, bytes, volume: undefined, marker: undefined, never, content };
-}
-
-/** Does not determine whether the file system is empty, because that requires a mount (see `fileMarker`). */
-async function inspectFileSystem(snapshot: Surroundings, uuid: string): Promise<Inspected> {
-  const { reader } = snapshot;
-  const source = `UUID=${uuid}`;
-  const node = nodeOfSource(reader, source);
-  const nothing = { volume: undefined, marker: undefined, content: [] };
-  if (node === undefined || deviceFile(source) === undefined) {
-    return { ...nothing, device: source, bytes: 0, never: ['is not a file system of this guest'] };
+  const never = [...hardware(reader, node, bytes), ...uses(snapshot, node)];
+  const inspected = { ...nothing, device, bytes, never };
+  if (uuid !== undefined) {
+    const { TYPE: type = '' } = await probe(reader, device);
+    if (type !== 'xfs' && type !== 'ext4')
+      never.push(`holds ${type === '' ? 'no file system that blkid knows' : type}, not XFS or ext4`);
+    return { ...inspected, volume: { device, uuid, type } };
   }
-  const name = path.basename(node);
-  const device = `/dev/${name}`;
-  const bytes = sizeOf(reader, node);
-  const { TYPE: type = '' } = await probe(reader, device);
-  const never = [...hardware(reader, node, bytes), ...uses(snapshot, node, name)];
-  if (type !== 'xfs' && type !== 'ext4') {
-    never.push(`holds ${type === '' ? 'no file system that blkid knows' : type}, not XFS or ext4`);
-  }
-  return { ...nothing, device, bytes, volume: { device, uuid, type }, never };
-}
-
-/** Returns the sysfs directories of the partitions of a disk, ordered by partition number. */
-export function partitionsOf(reader: SystemReader, node: string): string[] {
-  const folders = reader.list(node).filter((name) => reader.stat(`${node}/${name}`)?.kind === 'directory');
-  const found = folders.filter((name) => reader.stat(`${node}/${name}/partition`) !== undefined);
-  const number = (name: string) => Number(reader.read(`${node}/${name}/partition`));
-  return found.sort((one, other) => number(one) - number(other)).map((name) => `${node}/${name}`);
-}
-
-/** Returns the size of a device in bytes. sysfs counts in units of 512 bytes, regardless of the sector size. */
-export function sizeOf(reader: SystemReader, node: string): number {
-  return Number(reader.read(`${node}/size`)) * 512;
+  if (never.length > 0) return inspected;
+  const ours = await findOurs(reader, node);
+  return ours === undefined
+    ? { ...inspected, content: await contentOf(reader, node) }
+    : { ...inspected, ...ours };
 }
 
 function wrongKind(reader: SystemReader, node: string): string | undefined {
@@ -115,17 +115,13 @@ function hardware(reader: SystemReader, node: string, bytes: number): string[] {
 }
 
 /** Returns the reasons why a device or one of its partitions is in use, now or at the next boot. */
-function uses(
-  { reader, mounts, disks, systemDisks, fstab }: Surroundings,
-  node: string,
-  name: string,
-): string[] {
+function uses({ reader, mounts, disks, systemDisks, fstab }: Snapshot, node: string): string[] {
   const leaves = findLeaves(reader, node).map((leaf) => path.basename(leaf));
   const system = leaves.filter((name) => systemDisks.includes([{ name }]));
   if (system.length > 0) {
     const held = disks.find((disk) => disk.name === system[0])?.holds.join(' ') ?? '';
     return [
-      `is ${system[0] === name ? "the system's own disk" : `on the system's own disk ${system[0]}`} (${held}), which the host makes read-only`,
+      `is ${system[0] === path.basename(node) ? "the system's own disk" : `on the system's own disk ${system[0]}`} (${held}), which the host makes read-only`,
     ];
   }
   const nodes = [node, ...partitionsOf(reader, node)];
@@ -154,33 +150,27 @@ function holdersOf(reader: SystemReader, node: string): string[] {
 /** Returns the progress marker of a disk, but only if the partition and file system on the disk match it. */
 async function findOurs(
   reader: SystemReader,
-  device: string,
-  partitions: string[],
-): Promise<Pick<Inspected, 'marker' | 'volume'>> {
-  const marker = readDiskMarker(reader, device);
-  const [only, ...more] = partitions;
-  if (marker === undefined || more.length > 0) return { marker: undefined, volume: undefined };
-  if (only === undefined)
-    return { marker: marker.progress === 'making' ? marker : undefined, volume: undefined };
-  const partition = `/dev/${path.basename(only)}`;
-  const { PART_ENTRY_NAME, TYPE: type = '', UUID: uuid = '' } = await probe(reader, partition);
-  if (PART_ENTRY_NAME !== partitionName) return { marker: undefined, volume: undefined };
-  if (marker.progress === 'making') return { marker, volume: undefined };
-  if (type !== 'xfs' || uuid !== marker.uuid) return { marker: undefined, volume: undefined };
-  return { marker, volume: { device: partition, uuid, type } };
+  node: string,
+): Promise<Pick<Inspected, 'marker' | 'volume'> | undefined> {
+  const marker = readMarker(reader, { device: deviceOf(node) });
+  const [only, ...more] = partitionsOf(reader, node);
+  if (marker === undefined || more.length > 0) return undefined;
+  const isMade = marker.progress !== 'making';
+  if (only === undefined) return isMade ? undefined : { marker, volume: undefined };
+  const device = deviceOf(only);
+  const { PART_ENTRY_NAME, TYPE: type = '', UUID: uuid = '' } = await probe(reader, device);
+  if (PART_ENTRY_NAME !== partitionName) return undefined;
+  if (!isMade) return { marker, volume: undefined };
+  return type === 'xfs' && uuid === marker.uuid ? { marker, volume: { device, uuid, type } } : undefined;
 }
 
-async function contentOf(
-  reader: SystemReader,
-  device: string,
-  node: string,
-  partitions: string[],
-): Promise<string[]> {
-  const found = await findContent(reader, device, sizeOf(reader, node));
-  for (const partition of partitions) {
-    const file = `/dev/${path.basename(partition)}`;
-    const inside = await findContent(reader, file, sizeOf(reader, partition));
-    found.push(`the partition ${file}${inside.length === 0 ? '' : ` with ${inside.join(' and ')}`}`);
+async function contentOf(reader: SystemReader, node: string): Promise<string[]> {
+  const found = await findContent(reader, node);
+  for (const partition of partitionsOf(reader, node)) {
+    const inside = await findContent(reader, partition);
+    found.push(
+      `the partition ${deviceOf(partition)}${inside.length === 0 ? '' : ` with ${inside.join(' and ')}`}`,
+    );
   }
   return found;
 }

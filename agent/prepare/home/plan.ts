@@ -2,18 +2,15 @@ import path from 'node:path';
 import { formatBytes } from '../../lib/format.ts';
 import { findLeaves, nodeOfMount, nodeOfSource } from '../../facts/disks/block.ts';
 import type { Mount } from '../../facts/mounts/mountinfo.ts';
-import { requiredOptions } from '../../facts/mounts/targets.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { HomeAction, Step } from '../engine/step.ts';
+import { deviceOf, sizeOf } from './devices.ts';
 import { planExistingHome } from './existing-home.ts';
-import { type Inspected, inspect, sizeOf } from './inspect.ts';
-import { homeMount } from './mounting.ts';
+import { type Inspected, inspect, refusals } from './inspect.ts';
+import { homeMount, requiredForHome } from './migration.ts';
 import { describeHandleOwners, findRunning } from '../move/open-handles.ts';
-import { capacityOf, sizeOfDirectory } from '../move/space-check.ts';
-import { findNotCopied } from '../move/not-copied.ts';
+import { capacityOf, sizeOfDirectory, findNotCopied, missingPrograms } from '../move/requirements.ts';
 import { type Users, findUsers } from '../move/users.ts';
-import { missingPrograms } from '../move/programs.ts';
-import { refusals } from './validation.ts';
 
 /** Plans the step `home`: /home is on a disk that the host leaves writable. */
 export async function planHome(snapshot: Snapshot): Promise<Step> {
@@ -51,41 +48,26 @@ async function planMigration(snapshot: Snapshot, own: Mount | undefined): Promis
   problems.push(...wrong, ...refusals(inspected, named, wipe));
   if (inspected.never.length === 0) problems.push(...(await tooSmall(snapshot, inspected, named)));
   if (problems.length > 0) return step('blocked', [why, ...problems, ...notes]);
-  const { marker, content } = inspected;
+  const { marker, content, volume } = inspected;
   const state = marker ? `the interrupted run on ${named} is continued` : `it moves to ${named}`;
   const lost = wipe && content.length > 0 ? [`The content of ${named} is lost: ${content.join(', ')}.`] : [];
-  return {
-    ...step('needed', [
-      `${why.slice(0, -1)}; ${state}.`,
-      ...lost,
-      ...notes,
-      ...describeUsers(snapshot, users),
-    ]),
-    actions: migration(named, wipe, inspected.volume !== undefined),
-  };
-}
-
-/**
- * Returns the actions of a migration.
- * @param isFormatted whether the file system exists, perhaps with an incomplete copy
- */
-function migration(disk: string, wipe: boolean, isFormatted: boolean): HomeAction[] {
-  return [
-    ...(isFormatted
-      ? []
-      : ([
-          { do: 'partition-home', disk, wipe },
-          { do: 'format-home', disk },
-        ] as const)),
-    { do: 'copy-home', disk, wipe },
-    { do: 'verify-home', disk },
-    { do: 'cutover-home', disk, file: '/etc/fstab', before: null, after: null },
-    { do: 'clear-home-marker', disk },
+  const reasons = [`${why.slice(0, -1)}; ${state}.`, ...lost, ...notes, ...describeUsers(snapshot, users)];
+  // An interrupted run may have made the file system, perhaps with an incomplete copy.
+  const format: HomeAction[] = [
+    { do: 'partition-home', disk: named, wipe },
+    { do: 'format-home', disk: named },
   ];
+  return step('needed', reasons, [
+    ...(volume === undefined ? format : []),
+    { do: 'copy-home', disk: named, wipe },
+    { do: 'verify-home', disk: named },
+    { do: 'cutover-home', disk: named, file: '/etc/fstab', before: null, after: null },
+    { do: 'clear-home-marker', disk: named },
+  ]);
 }
 
-function step(state: Step['state'], why: string[]): Step {
-  return { id: 'home', state, why, actions: [] };
+function step(state: Step['state'], why: string[], actions: HomeAction[] = []): Step {
+  return { id: 'home', state, why, actions };
 }
 
 /**
@@ -116,7 +98,7 @@ function offer({ reader, disks }: Snapshot): string {
 function wipes({ reader, settings }: Snapshot, { device }: Inspected): { wipe: boolean; wrong: string[] } {
   if (settings.wipe === undefined) return { wipe: false, wrong: [] };
   const node = nodeOfSource(reader, settings.wipe);
-  if (node !== undefined && `/dev/${path.basename(node)}` === device) return { wipe: true, wrong: [] };
+  if (node !== undefined && deviceOf(node) === device) return { wipe: true, wrong: [] };
   return { wipe: false, wrong: [`--wipe names ${settings.wipe}, but /home moves to ${device}.`] };
 }
 
@@ -135,25 +117,19 @@ async function tooSmall(
 
 /** Describes processes and programs that use /home. They do not block the copy, and some of them block the cutover. */
 function describeUsers({ reader, config }: Snapshot, { owners, stale }: Users): string[] {
+  const sentences: string[] = [];
+  if (owners.length > 0)
+    sentences.push(
+      `In use now: ${describeHandleOwners(owners)}. The copy can begin, the cutover cannot: end them first, or work from the console after systemctl isolate rescue.target.`,
+    );
+  if (stale.length > 0)
+    sentences.push(
+      `Processes with a read-only /home in mount namespaces of their own see the old one until they are restarted: ${stale.slice(0, 10).join(', ')}.`,
+    );
   const running = findRunning(reader, '/home');
-  const noexec = requiredOptions(config).some(
-    ({ target, list }) => target === '/home' && list.includes('noexec'),
-  );
-  return [
-    ...(owners.length === 0
-      ? []
-      : [
-          `In use now: ${describeHandleOwners(owners)}. The copy can begin, the cutover cannot: end them first, or work from the console after systemctl isolate rescue.target.`,
-        ]),
-    ...(stale.length === 0
-      ? []
-      : [
-          `Processes with a read-only /home in mount namespaces of their own see the old one until they are restarted: ${stale.slice(0, 10).join(', ')}.`,
-        ]),
-    ...(running.length === 0 || !noexec
-      ? []
-      : [
-          `Programs that run from /home now will not start again, because it gets noexec: ${running.slice(0, 5).join(', ')}.`,
-        ]),
-  ];
+  if (running.length > 0 && requiredForHome(config).includes('noexec'))
+    sentences.push(
+      `Programs that run from /home now will not start again, because it gets noexec: ${running.slice(0, 5).join(', ')}.`,
+    );
+  return sentences;
 }

@@ -4,8 +4,8 @@ import type { SystemReader } from '../../system/reader.ts';
 import { nodeOfMount } from '../../facts/disks/block.ts';
 import type { Mount } from '../../facts/mounts/mountinfo.ts';
 import type { Context } from '../engine/context.ts';
-import { markerFile } from '../move/rsync.ts';
-import { probe } from './signatures.ts';
+import { markerFile } from '../move/copy.ts';
+import { deviceOf, probe } from './devices.ts';
 
 /**
  * The progress of a migration. It is stored on the new disk, so that a run after a power cut continues on this disk and
@@ -21,13 +21,8 @@ export interface ProgressMarker {
   seconds: number;
 }
 
-/** The place where a marker is stored. */
-export interface MarkerStore {
-  read: () => ProgressMarker | undefined;
-  /** Writes the marker. When this returns, the marker and all earlier writes are on the disk. */
-  write: (progress: ProgressMarker['progress']) => Promise<void>;
-  clear: () => Promise<void>;
-}
+/** Where a marker is stored: on a whole disk, by its file in /dev, or in a file system, by its mount point. */
+export type MarkerPlace = { device: string } | { root: string };
 
 /**
  * The offset of the marker, in bytes, on a disk that contains only /home: after the partition table and before the
@@ -38,102 +33,80 @@ const markerBytes = 512;
 
 const sync = '/usr/bin/sync';
 
-/** Returns the store of a marker on a disk. @param device the whole disk's file in /dev */
-export function diskMarker(context: Context, device: string, uuid: string): MarkerStore {
-  const { reader, writer, runAlways } = context;
-  return {
-    read: () => readDiskMarker(reader, device),
-    write: async (progress) => {
-      await runAlways(sync, []);
-      writeDiskMarker(context, device, progress, uuid);
-    },
-    clear: async () => {
-      await runAlways(sync, []);
-      writer.writeAt(device, markerOffset, emptyMarker);
-    },
-  };
+export function readMarker(reader: SystemReader, place: MarkerPlace): ProgressMarker | undefined {
+  return 'device' in place
+    ? parseMarker(reader.readAt(place.device, markerOffset, markerBytes))
+    : parseMarker(reader.readIfPresent(`${place.root}/${markerFile}`, markerBytes) ?? '');
 }
 
 /**
- * Returns the store of a marker in a file system. The marker file is overwritten in place, and the times of the root
- * directory are restored when it is removed, because they are part of the copy.
- * @param root the mount point of the file system
- * @throws SystemError from `write` if the file system has no marker and is not empty
+ * Writes a marker; a marker in a file system is overwritten in place. When this returns, the marker and all earlier
+ * writes are on the disk.
+ * @param uuid the UUID of the new file system; empty before the file system exists
+ * @throws SystemError if the file system has no marker and is not empty
  */
-export function fileMarker({ reader, writer, runAlways }: Context, uuid: string, root: string): MarkerStore {
-  const file = `${root}/${markerFile}`;
-  return {
-    read: () => readFileMarker(reader, root),
-    write: async (progress) => {
-      const text = formatMarker({ progress, uuid, seconds: now(reader) });
-      await runAlways(sync, []);
-      if (reader.stat(file) !== undefined) {
-        writer.writeAt(file, 0, text);
-        return;
-      }
-      const others = reader.list(root).filter((name) => name !== 'lost+found');
-      if (others.length > 0) {
-        throw new SystemError(`the file system ${uuid} is not empty: ${others.slice(0, 5).join(', ')}`);
-      }
-      writer.replaceText(file, text, 0o600);
-    },
-    clear: async () => {
-      await runAlways(sync, []);
-      if (reader.stat(file) === undefined) return;
-      const times = '/run/immutafs/prepare.times';
-      await runAlways('/usr/bin/touch', ['--reference', root, times]);
-      writer.remove(file);
-      await runAlways('/usr/bin/touch', ['--reference', times, root]);
-      writer.remove(times);
-    },
-  };
-}
-
-/** A marker on the disk or file system that is already in use as /home, left by a run interrupted after the cutover. */
-interface StaleMarker {
-  /** Whether the marker is on the whole disk or in the file system. */
-  on: 'disk' | 'file system';
-  device: string;
-  uuid: string;
-}
-
-export async function findStaleMarker(reader: SystemReader, home: Mount): Promise<StaleMarker | undefined> {
-  const node = nodeOfMount(reader, home);
-  if (node === undefined) return undefined;
-  const device = `/dev/${path.basename(node)}`;
-  const { UUID: uuid = '' } = await probe(reader, device);
-  if (readFileMarker(reader, '/home') !== undefined) return { on: 'file system', device, uuid };
-  if (reader.stat(`${node}/partition`) === undefined) return undefined;
-  const disk = `/dev/${path.basename(path.dirname(node))}`;
-  return readDiskMarker(reader, disk)?.uuid === uuid ? { on: 'disk', device: disk, uuid } : undefined;
-}
-
-/** Reads the marker on a disk. @param device the whole disk's file in /dev */
-export function readDiskMarker(reader: SystemReader, device: string): ProgressMarker | undefined {
-  return parseMarker(reader.readAt(device, markerOffset, markerBytes));
-}
-
-/** Writes a marker to a disk. @param device the whole disk's file in /dev */
-export function writeDiskMarker(
-  { reader, writer }: Context,
-  device: string,
+export async function writeMarker(
+  { reader, writer, runAlways }: Context,
+  place: MarkerPlace,
   progress: ProgressMarker['progress'],
   uuid: string,
-): void {
-  writer.writeAt(device, markerOffset, formatMarker({ progress, uuid, seconds: now(reader) }));
+): Promise<void> {
+  await runAlways(sync, []);
+  const seconds = Math.floor(reader.now().getTime() / 1000);
+  const text = formatMarker({ progress, uuid, seconds });
+  if ('device' in place) {
+    writer.writeAt(place.device, markerOffset, text);
+    return;
+  }
+  const file = `${place.root}/${markerFile}`;
+  if (reader.stat(file) !== undefined) {
+    writer.writeAt(file, 0, text);
+    return;
+  }
+  const others = reader.list(place.root).filter((name) => name !== 'lost+found');
+  if (others.length > 0)
+    throw new SystemError(`the file system ${uuid} is not empty: ${others.slice(0, 5).join(', ')}`);
+  writer.replaceText(file, text, 0o600);
 }
 
-function readFileMarker(reader: SystemReader, root: string): ProgressMarker | undefined {
-  const file = `${root}/${markerFile}`;
-  return reader.stat(file) === undefined ? undefined : parseMarker(reader.read(file, markerBytes));
+/** Removes a marker. The times of the root directory of a file system are restored, because they are part of the copy. */
+export async function clearMarker({ reader, writer, runAlways }: Context, place: MarkerPlace): Promise<void> {
+  await runAlways(sync, []);
+  if ('device' in place) {
+    writer.writeAt(place.device, markerOffset, '\0'.repeat(markerBytes));
+    return;
+  }
+  const file = `${place.root}/${markerFile}`;
+  if (reader.stat(file) === undefined) return;
+  const times = '/run/immutafs/prepare.times';
+  await runAlways('/usr/bin/touch', ['--reference', place.root, times]);
+  writer.remove(file);
+  await runAlways('/usr/bin/touch', ['--reference', times, place.root]);
+  writer.remove(times);
+}
+
+/**
+ * Finds a marker on the disk or file system that is already in use as /home, left by a run interrupted after the cutover.
+ * @returns its place, and the name of the disk or file system for messages
+ */
+export async function findStaleMarker(
+  reader: SystemReader,
+  home: Mount,
+): Promise<{ place: MarkerPlace; disk: string } | undefined> {
+  const node = nodeOfMount(reader, home);
+  if (node === undefined) return undefined;
+  const { UUID: uuid = '' } = await probe(reader, deviceOf(node));
+  const inHome = { root: '/home' };
+  if (readMarker(reader, inHome) !== undefined) return { place: inHome, disk: `UUID=${uuid}` };
+  if (reader.stat(`${node}/partition`) === undefined) return undefined;
+  const device = deviceOf(path.dirname(node));
+  return readMarker(reader, { device })?.uuid === uuid ? { place: { device }, disk: device } : undefined;
 }
 
 /** Formats a marker. Every marker has the same length, so that it completely overwrites an earlier marker. */
 export function formatMarker({ progress, uuid, seconds }: ProgressMarker): string {
   return `immutafs home ${progress} ${uuid === '' ? '-' : uuid} ${seconds}\n`.padEnd(markerBytes, '\0');
 }
-
-export const emptyMarker = '\0'.repeat(markerBytes);
 
 /** Parses a marker. @returns undefined for any text that `formatMarker` does not produce */
 export function parseMarker(text: string): ProgressMarker | undefined {
@@ -145,8 +118,4 @@ export function parseMarker(text: string): ProgressMarker | undefined {
     uuid: uuid === '-' ? '' : uuid,
     seconds: Number(seconds),
   };
-}
-
-function now(reader: SystemReader): number {
-  return Math.floor(reader.now().getTime() / 1000);
 }

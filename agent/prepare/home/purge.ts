@@ -2,19 +2,16 @@ import { SystemError } from '../../lib/errors.ts';
 import type { WalkedFile } from '../../system/writer.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type ActionLog, readActionLog } from '../engine/action-log.ts';
-import type { ActionOf, Context, Executor } from '../engine/context.ts';
+import type { Context } from '../engine/context.ts';
 import { linesOf } from '../engine/fstab.ts';
-import { readCutoverState } from './cutover-state.ts';
+import { readCutoverState } from './cutover.ts';
 import { openMoving } from '../move/moving.ts';
-import { homeMount } from './mounting.ts';
+import { homeMount } from './migration.ts';
 import { withCovered } from '../move/mounting.ts';
 import { coveredRegion } from '../move/region.ts';
-import { compareTrees, unescapeName } from '../move/rsync.ts';
+import { compareTrees, unescapeName } from '../move/copy.ts';
 import { expectUnreachable } from '../move/users.ts';
 import { readMountTable } from '../../facts/mounts/mountinfo.ts';
-
-/** The maximum number of files in a message. */
-const shown = 20;
 
 /**
  * Removes the dispensable files from the old /home on the system disk. A file is dispensable if every byte of it is the
@@ -23,37 +20,35 @@ const shown = 20;
  * @throws SystemError EBUSY if a process can write to the old /home, in which case nothing is removed; ENOTEMPTY listing
  * the kept files
  */
-export const purgeHome: Executor<ActionOf<'purge-home'>> = {
-  execute: async (context) => {
-    const { reader, writer, checkAborted } = context;
-    const migrated = findMigration(readActionLog(reader));
-    if (migrated === undefined) throw new SystemError('the action log does not contain the cutover of /home');
-    if (migrated.volume !== undefined) {
-      throw new SystemError(`the old /home is a volume of its own, ${migrated.volume}: remove it manually`);
-    }
-    await context.shared(openMoving);
-    await withCovered(context, '/home', async (old) => {
-      expectSeparate(reader, old);
-      await expectUnreachable(
-        reader,
-        coveredRegion(readMountTable(reader), '/home'),
-        'Nothing is removed while the old /home can be changed: end them, then run --purge-old-home again',
-      );
-      const isDispensable = await prove(context, old, migrated);
-      context.say(
-        'Removing the files of the old /home that are identical in the new /home or were changed there after the move',
-      );
-      const kept: string[] = [];
-      await writer.removeTree(old, checkAborted, isDispensable, (name) => kept.push(name));
-      if (kept.length > 0) throw new SystemError(describeKept(kept), 'ENOTEMPTY');
-    });
-  },
-};
+export async function purgeHome(context: Context): Promise<void> {
+  const { reader, writer, checkAborted } = context;
+  const migrated = findMigration(readActionLog(reader));
+  if (migrated === undefined) throw new SystemError('the action log does not contain the cutover of /home');
+  if (migrated.volume !== undefined) {
+    throw new SystemError(`the old /home is a volume of its own, ${migrated.volume}: remove it manually`);
+  }
+  await context.shared(openMoving);
+  await withCovered(context, '/home', async (old) => {
+    expectSeparate(reader, old);
+    await expectUnreachable(
+      reader,
+      coveredRegion(reader, '/home'),
+      'Nothing is removed while the old /home can be changed: end them, then run --purge-old-home again',
+    );
+    const isDispensable = await prove(context, old, migrated);
+    context.say(
+      'Removing the files of the old /home that are identical in the new /home or were changed there after the move',
+    );
+    const kept: string[] = [];
+    await writer.removeTree(old, checkAborted, isDispensable, (name) => kept.push(name));
+    if (kept.length > 0) throw new SystemError(describeKept(kept), 'ENOTEMPTY');
+  });
+}
 
 function describeKept(kept: readonly string[]): string {
-  const more = kept.length > shown ? `; and ${kept.length - shown} more` : '';
+  const more = kept.length > 20 ? `; and ${kept.length - 20} more` : '';
   const [files, are] = kept.length === 1 ? ['1 file', 'is'] : [`${kept.length} files`, 'are'];
-  return `${files} of the old /home ${are} kept, because each was changed in the old /home after the move, or differs in the new one without a change there: ${kept.slice(0, shown).join('; ')}${more}. They are below the mount on /home: mount --bind / /mnt shows them in /mnt/home. Copy what is needed to the new /home, and remove them there`;
+  return `${files} of the old /home ${are} kept, because each was changed in the old /home after the move, or differs in the new one without a change there: ${kept.slice(0, 20).join('; ')}${more}. They are below the mount on /home: mount --bind / /mnt shows them in /mnt/home. Copy what is needed to the new /home, and remove them there`;
 }
 
 interface Migrated {
@@ -66,8 +61,8 @@ interface Migrated {
 }
 
 /**
- * Finds the last action that changed the source of /home in fstab: a cutover, or an `edit` by
- * persistence.ts. Failed cutovers are ignored, because they restore fstab.
+ * Finds the last action that changed the source of /home in fstab: a cutover, or an `edit` (existing-home.ts). Failed
+ * cutovers are ignored, because they restore fstab.
  */
 export function findMigration(log: ActionLog): Migrated | undefined {
   for (const { action, began, step, problem } of log.toReversed()) {

@@ -1,8 +1,10 @@
+import { unlessSystemError } from '../../lib/errors.ts';
 import { unescapeOctal } from '../../lib/format.ts';
-import type { SystemReader } from '../../system/reader.ts';
+import { type SystemReader, namesIfReadable } from '../../system/reader.ts';
 import { readSwaps } from '../../facts/disks/swaps.ts';
-import { type Namespaces, attempt, placesOf, visiblePlacesOf } from './namespaces.ts';
-import { type Region, isInRegion } from './region.ts';
+import { isBelow } from '../../facts/mounts/mountinfo.ts';
+import { type Namespaces, type Table, placesOf, visiblePlacesOf } from './namespaces.ts';
+import type { Region } from './region.ts';
 
 /**
  * Finds files and directories in a region that are in use by the kernel itself rather than by a process: backing files
@@ -10,16 +12,12 @@ import { type Region, isInRegion } from './region.ts';
  * directory after the cutover.
  * @returns one message for each, which says what to do
  */
-export async function findBacking(
-  reader: SystemReader,
-  region: Region,
-  namespaces: Namespaces,
-): Promise<string[]> {
+export async function findBacking(reader: SystemReader, namespaces: Namespaces): Promise<string[]> {
   return [
-    ...(await loops(reader, region, namespaces)),
-    ...swaps(reader, region, namespaces),
-    ...stacked(namespaces, region),
-    ...exports(reader, namespaces, region),
+    ...(await loops(reader, namespaces)),
+    ...swaps(reader, namespaces),
+    ...stacked(namespaces),
+    ...exports(reader, namespaces),
   ];
 }
 
@@ -28,17 +26,15 @@ export async function findBacking(
  * if losetup(8) shows it, so that backing files without a path are found, too. Otherwise the path of the backing file
  * decides.
  */
-async function loops(reader: SystemReader, region: Region, { own }: Namespaces): Promise<string[]> {
-  const names = (attempt(() => reader.list('/sys/block')) ?? []).filter((name) => /^loop\d+$/.test(name));
+async function loops(reader: SystemReader, { own, region }: Namespaces): Promise<string[]> {
+  const names = namesIfReadable(reader, '/sys/block').filter((name) => /^loop\d+$/.test(name));
   const found = names.flatMap((name) => {
-    const text = attempt(() => reader.read(`/sys/block/${name}/loop/backing_file`, 65536))?.replace(
-      /\n$/,
-      '',
-    );
+    const backing = `/sys/block/${name}/loop/backing_file`;
+    const text = unlessSystemError(() => reader.read(backing, 65536))?.replace(/\n$/, '');
     if (text === undefined || text.endsWith(' (deleted)')) return [];
     const file = unescapeOctal(text);
-    const isThere = attempt(() => reader.stat(file)) !== undefined;
-    const isPlaced = placesOf(own, file).some(({ inside }) => isInRegion(region, inside));
+    const isThere = unlessSystemError(() => reader.stat(file)) !== undefined;
+    const isPlaced = placesOf(own, file).some((inside) => isBelow(inside, region.root));
     return isPlaced || !isThere ? [{ name, file, isPlaced }] : [];
   });
   if (found.length === 0) return [];
@@ -67,9 +63,14 @@ async function backingDevices(reader: SystemReader): Promise<ReadonlyMap<string,
   );
 }
 
-function swaps(reader: SystemReader, region: Region, { own }: Namespaces): string[] {
+/** Whether a path leads to the region. */
+function leadsTo({ root }: Region, table: Table, path: string): boolean {
+  return visiblePlacesOf(table, path).some((inside) => isBelow(inside, root));
+}
+
+function swaps(reader: SystemReader, { own, region }: Namespaces): string[] {
   return readSwaps(reader)
-    .filter(({ source }) => visiblePlacesOf(own, source).some(({ inside }) => isInRegion(region, inside)))
+    .filter(({ source }) => leadsTo(region, own, source))
     .map(
       ({ source }) => `${source} is in use as swap: swapoff ${source}, and remove its line from /etc/fstab.`,
     );
@@ -80,14 +81,10 @@ function swaps(reader: SystemReader, region: Region, { own }: Namespaces): strin
  * directory in the namespace that mounted the file system, so the path is resolved in the namespace of the mount and in
  * our own.
  */
-function stacked(namespaces: Namespaces, region: Region): string[] {
-  const found = namespaces.all.flatMap((namespace) =>
+function stacked({ all, own, region }: Namespaces): string[] {
+  const found = all.flatMap((namespace) =>
     namespace.backed
-      .filter(({ path }) =>
-        [namespace, namespaces.own].some((each) =>
-          visiblePlacesOf(each, path).some(({ inside }) => isInRegion(region, inside)),
-        ),
-      )
+      .filter(({ path }) => [namespace, own].some((each) => leadsTo(region, each, path)))
       .map(({ type, target, path }) => {
         const where = namespace.own ? '' : ` in the mount namespace of ${namespace.who}`;
         return `the ${type} on ${target}${where} uses ${path}, and would continue to use the old one: umount ${target}.`;
@@ -101,17 +98,17 @@ function stacked(namespaces: Namespaces, region: Region): string[] {
  * top, so an export of / contains the old /home, too. Active exports always count; lines of exports(5) count if the
  * server runs.
  */
-function exports(reader: SystemReader, { own }: Namespaces, region: Region): string[] {
-  const read = (file: string) => attempt(() => reader.read(file)) ?? '';
+function exports(reader: SystemReader, { own, region }: Namespaces): string[] {
+  const read = (file: string) => unlessSystemError(() => reader.read(file)) ?? '';
   const threads = Number(read('/proc/fs/nfsd/threads'));
   const folder = '/etc/exports.d';
-  const names = (attempt(() => reader.list(folder)) ?? []).filter((name) => /^[^.].*\.exports$/.test(name));
+  const names = namesIfReadable(reader, folder).filter((name) => /^[^.].*\.exports$/.test(name));
   const written = threads > 0 ? ['/etc/exports', ...names.map((name) => `${folder}/${name}`)] : [];
   const paths = ['/var/lib/nfs/etab', ...written].flatMap((file) => exportedPaths(read(file)));
   return [...new Set(paths)]
     .filter((path) =>
       visiblePlacesOf(own, path).some(
-        ({ inside }) => isInRegion(region, inside) || isInRegion({ ...region, root: inside }, region.root),
+        (inside) => isBelow(inside, region.root) || isBelow(region.root, inside),
       ),
     )
     .map(

@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SystemError } from '../../lib/errors.ts';
+import { SystemError, unlessSystemError } from '../../lib/errors.ts';
 import { type Mount, type MountTable, isBelow, readMountTable } from '../../facts/mounts/mountinfo.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Context } from '../engine/context.ts';
-import { attempt } from './namespaces.ts';
 import { joinPath, mountAbove } from './region.ts';
 
 export const mountProgram = '/usr/bin/mount';
@@ -43,20 +42,22 @@ export async function openWorkFolder(context: Context): Promise<void> {
   }
 }
 
-/** Ends the copies and removes the mounts in the work folder, of this run or of a run that was killed. */
+/**
+ * Ends the rsync processes of a copy, which continue if the agent is killed, and removes the mounts in the work folder, of
+ * this run or of a run that was killed.
+ */
 export async function clearWorkFolder(context: Context): Promise<void> {
-  await endCopies(context);
+  const { reader, writer } = context;
+  for (const pid of copies(reader)) await writer.run('/usr/bin/kill', [pid], 60);
+  for (let tries = 0; tries < 100 && copies(reader).length > 0; tries++) await sleep(100);
   for (const folder of [staging, readOnlyView, uncovered, workFolder]) await unmountAll(context, folder);
 }
 
+/** Unmounts what was mounted for copying. */
+export const unstage = (context: Context): Promise<void> => unmountAll(context, staging);
+
 async function unmountAll({ reader, runAlways }: Context, folder: string): Promise<void> {
   for (const { target } of readMountTable(reader).at(folder)) await runAlways(umountProgram, [target]);
-}
-
-/** Ends the rsync processes of a copy, which continue if the agent is killed. */
-async function endCopies({ reader, writer }: Context): Promise<void> {
-  for (const pid of copies(reader)) await writer.run('/usr/bin/kill', [pid], 60);
-  for (let tries = 0; tries < 100 && copies(reader).length > 0; tries++) await sleep(100);
 }
 
 /**
@@ -65,14 +66,11 @@ async function endCopies({ reader, writer }: Context): Promise<void> {
 function copies(reader: SystemReader): string[] {
   const pids = reader.processes.list().map(String);
   return pids.filter((pid) => {
-    const cwd = attempt(() => reader.link(`/proc/${pid}/cwd`)) ?? '/';
+    const cwd = unlessSystemError(() => reader.link(`/proc/${pid}/cwd`)) ?? '/';
     if (![staging, uncovered].some((folder) => isBelow(cwd, folder))) return false;
-    return attempt(() => reader.read(`/proc/${pid}/comm`).trim()) === 'rsync';
+    return unlessSystemError(() => reader.read(`/proc/${pid}/comm`).trim()) === 'rsync';
   });
 }
-
-/** Unmounts what was mounted for copying. */
-export const unstage = (context: Context): Promise<void> => unmountAll(context, staging);
 
 /**
  * Makes a directory read-only until the returned function is called. If it is a separate file system, this is remounted

@@ -1,8 +1,34 @@
-import { decodeBytes } from '../../lib/format.ts';
+import { decodeBytes, unescapeOctal } from '../../lib/format.ts';
+import { unlessSystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { type RegionMount, type Table, parseTable } from './mount-table.ts';
 import { type Region, joinPath } from './region.ts';
 import { systemUnitOf } from '../../facts/security/programs/process-details.ts';
+
+/** A mount of the region's file system. */
+export interface RegionMount {
+  id: number;
+  /** The directory of the file system that is mounted. */
+  root: string;
+  /** The mount point, from the root of the namespace. */
+  target: string;
+  writable: boolean;
+  /** The peer group of the mount, and the peer group from which it receives mounts (mount_namespaces(7)). */
+  shared: string | undefined;
+  master: string | undefined;
+}
+
+/** The part of a mount table that concerns a region. */
+export interface Table {
+  mounts: readonly RegionMount[];
+  byTarget: ReadonlyMap<string, readonly RegionMount[]>;
+  /**
+   * For each mount whose parent is in `mounts`: "ID TARGET", with the ID of the parent. It covers this path of the
+   * parent.
+   */
+  covers: ReadonlySet<string>;
+  /** The directories that overlays and other stacked file systems use, with the path that the kernel shows. */
+  backed: readonly { type: string; target: string; path: string }[];
+}
 
 /** A mount namespace and its mounts of a region. */
 export interface Namespace extends Table {
@@ -15,7 +41,9 @@ export interface Namespace extends Table {
   who: string;
 }
 
+/** The mounts of a region in every mount namespace. */
 export interface Namespaces {
+  region: Region;
   all: readonly Namespace[];
   own: Namespace;
   /** Maps the name of a namespace in /proc/PID/ns/mnt ("mnt:[4026531840]") to the namespace. */
@@ -35,43 +63,34 @@ const mountinfoLimit = 64 * 1024 * 1024;
  * @throws SystemError if the mount table of this process cannot be read
  */
 export function readNamespaces(reader: SystemReader, region: Region): Namespaces {
-  const ids = new Set<number>();
-  const kept: { namespace: string; target: string }[] = [];
-  const named = new Map<string, Namespace>();
-  const read = (folder: string, pid: number, own: boolean, prefix: string): Namespace => {
-    const text = reader.read(`${folder}/mountinfo`, mountinfoLimit);
-    const table = parseTable(text, region, prefix);
-    for (const id of table.ids) ids.add(id);
-    kept.push(...table.namespaces);
-    return {
-      ...table,
-      own,
-      pid,
-      name: nameOf(reader, pid),
-      who: own ? 'this process' : describe(reader, pid),
-    };
-  };
-  const ownName = attempt(() => reader.link('/proc/self/ns/mnt')) ?? 'own';
-  const own = read('/proc/self', process.pid, true, '/');
-  named.set(ownName, own);
+  const read = (folder: string, root: string) =>
+    parseMounts(reader.read(`${folder}/mountinfo`, mountinfoLimit), root);
+  const ownName = unlessSystemError(() => reader.link('/proc/self/ns/mnt')) ?? 'own';
+  const found = new Map([[ownName, { pid: process.pid, lines: read('/proc/self', '/') }]]);
   const roots = new Set<string>([`${ownName} /`]);
   for (const { folder, pid, namespace } of threads(reader)) {
-    const root = attempt(() => decodeBytes(reader.link(`${folder}/root`)));
+    const root = unlessSystemError(() => decodeBytes(reader.link(`${folder}/root`)));
     if (root === undefined || roots.has(`${namespace} ${root}`)) continue;
-    const found = attempt(() => read(folder, pid, false, root));
-    if (found === undefined) continue;
+    const lines = unlessSystemError(() => read(folder, root));
+    if (lines === undefined) continue;
     roots.add(`${namespace} ${root}`);
-    const known = named.get(namespace);
     // The mount table of a process with another root (chroot(2)) shows only the mounts below this root.
-    named.set(namespace, known === undefined ? found : { ...known, ...merge(known, found) });
+    const known = found.get(namespace) ?? { pid, lines: [] };
+    found.set(namespace, { pid: known.pid, lines: [...known.lines, ...lines] });
   }
-  const empty = kept.filter(({ namespace }) => !named.has(namespace));
+  const named = new Map<string, Namespace>();
+  for (const [namespace, { pid, lines }] of found) {
+    const own = namespace === ownName;
+    const who = own ? 'this process' : describe(reader, pid);
+    named.set(namespace, { ...tableOf(lines, region), own, pid, name: nameOf(reader, pid), who });
+  }
+  const lines = [...found.values()].flatMap((each) => each.lines);
+  const empty = lines.filter(({ root }) => root.startsWith('mnt:[') && !found.has(root));
+  const all = [...named.values()] as [Namespace, ...Namespace[]];
   return {
-    all: [...named.values()],
-    own: named.get(ownName) ?? own,
-    named,
-    ids,
-    byId: new Map([...named.values()].flatMap(({ mounts }) => mounts.map((mount) => [mount.id, mount]))),
+    ...{ region, all, own: all[0], named },
+    ids: new Set(lines.map(({ id }) => id)),
+    byId: new Map(all.flatMap(({ mounts }) => mounts.map((mount) => [mount.id, mount]))),
     kept: [...new Set(empty.map(({ target }) => target))],
   };
 }
@@ -80,10 +99,10 @@ export function readNamespaces(reader: SystemReader, region: Region): Namespaces
 function* threads(reader: SystemReader): Generator<{ folder: string; pid: number; namespace: string }> {
   for (const pid of reader.processes.list()) {
     const seen = new Set<string>();
-    const tasks = attempt(() => reader.list(`/proc/${pid}/task`)) ?? [String(pid)];
+    const tasks = unlessSystemError(() => reader.list(`/proc/${pid}/task`)) ?? [String(pid)];
     for (const task of tasks) {
       const folder = task === String(pid) ? `/proc/${pid}` : `/proc/${pid}/task/${task}`;
-      const namespace = attempt(() => reader.link(`${folder}/ns/mnt`));
+      const namespace = unlessSystemError(() => reader.link(`${folder}/ns/mnt`));
       if (namespace === undefined || seen.has(namespace)) continue;
       seen.add(namespace);
       yield { folder, pid, namespace };
@@ -91,37 +110,87 @@ function* threads(reader: SystemReader): Generator<{ folder: string; pid: number
   }
 }
 
-function merge(one: Table, other: Table): Table {
-  const known = new Set(one.mounts.map(({ id }) => id));
-  const added = other.mounts.filter(({ id }) => !known.has(id));
-  if (added.length === 0) return one;
-  const byTarget = new Map(one.byTarget);
-  for (const mount of added) byTarget.set(mount.target, [...(byTarget.get(mount.target) ?? []), mount]);
-  return {
-    ...one,
-    mounts: [...one.mounts, ...added],
-    byTarget,
-    covers: new Set([...one.covers, ...other.covers]),
-  };
-}
-
-/** A location in the region's file system. */
-export interface Place {
-  mount: RegionMount;
-  /** From the root of the file system. */
-  inside: string;
+/** A line of a mount table. */
+interface Line extends RegionMount {
+  parent: number;
+  device: string;
+  type: string;
+  source: string;
+  superOptions: string;
 }
 
 /**
- * Resolves a path of a namespace to locations in the region's file system, by the mounts of this file system nearest to
- * the path. Hidden mounts are included, because a process may have opened the path before the mount was hidden.
+ * Parses a mount table (proc_pid_mountinfo(5)) in time linear in its length.
+ * @param prefix the root directory of the process whose table this is, as a path from the root of its mount namespace
  */
-export function placesOf(table: Table, path: string): Place[] {
+export function parseMounts(text: string, prefix: string): Line[] {
+  return text.split('\n').flatMap((line): Line[] => {
+    const fields = line.split(' ');
+    const hyphen = fields.indexOf('-', 6);
+    const [id, parent, device = '', root = '', target = '', options = ''] = fields;
+    if (hyphen < 0) return [];
+    const [type = '', source = '', superOptions = ''] = fields.slice(hyphen + 1);
+    const tags = fields.slice(6, hyphen);
+    const tag = (name: string) => tags.find((each) => each.startsWith(name))?.slice(name.length);
+    return [
+      {
+        ...{ id: Number(id), parent: Number(parent), device, root: unescapeOctal(root) },
+        target: joinPath(prefix, unescapeOctal(target)),
+        writable: !hasReadOnly(options) && !hasReadOnly(superOptions),
+        ...{ shared: tag('shared:'), master: tag('master:'), type, source, superOptions },
+      },
+    ];
+  });
+}
+
+/** @param lines a mount may occur several times */
+export function tableOf(lines: readonly Line[], { devices }: Region): Table {
+  const distinct = [...new Map(lines.map((line) => [line.id, line])).values()];
+  const mounts = distinct.filter(({ device }) => devices.has(device));
+  const ids = new Set(mounts.map(({ id }) => id));
+  const covering = distinct.filter(({ parent }) => ids.has(parent));
+  return {
+    mounts,
+    byTarget: Map.groupBy(mounts, ({ target }) => target),
+    covers: new Set(covering.map(({ parent, target }) => `${parent} ${target}`)),
+    backed: distinct.flatMap((line) => (ids.has(line.id) ? [] : backingOf(line))),
+  };
+}
+
+function hasReadOnly(options: string): boolean {
+  return options === 'ro' || options.startsWith('ro,') || options.endsWith(',ro') || options.includes(',ro,');
+}
+
+const overlayKeys = ['lowerdir', 'lowerdir+', 'datadir+', 'upperdir', 'workdir'];
+
+/**
+ * Returns the directories that a mount uses: those in the options of overlayfs
+ * (Documentation/filesystems/overlayfs.rst), or the source of eCryptfs and other file systems whose source is a
+ * directory.
+ */
+function backingOf({ type, target, source, superOptions }: Line): Table['backed'][number][] {
+  if (type === 'overlay') {
+    const options = superOptions.split(',').map((option) => [option, option.indexOf('=')] as const);
+    return options
+      .filter(([option, at]) => overlayKeys.includes(option.slice(0, at)))
+      .flatMap(([option, at]) => unescapeOctal(option.slice(at + 1)).split(/(?<!\\):+/))
+      .map((path) => ({ type, target, path: path.replaceAll('\\:', ':') }));
+  }
+  if (!source.startsWith('/') || source.startsWith('/dev/')) return [];
+  return [{ type, target, path: unescapeOctal(source) }];
+}
+
+/**
+ * Resolves a path of a namespace to paths from the root of the region's file system, by the mounts of this file system
+ * nearest to the path. Hidden mounts are included, because a process may have opened the path before the mount was
+ * hidden.
+ */
+export function placesOf(table: Table, path: string): string[] {
   return nearest(table, path, () => true);
 }
 
 /** Resolves a path like `placesOf`, but without mounts that another mount hides. */
-export function visiblePlacesOf(table: Table, path: string): Place[] {
+export function visiblePlacesOf(table: Table, path: string): string[] {
   const { covers } = table;
   return nearest(table, path, ({ id }, way) => !way.some((target) => covers.has(`${id} ${target}`)));
 }
@@ -130,21 +199,19 @@ function nearest(
   { byTarget }: Table,
   path: string,
   leads: (mount: RegionMount, way: readonly string[]) => boolean,
-): Place[] {
+): string[] {
   const way: string[] = [];
   for (let target = path; ; target = target.slice(0, target.lastIndexOf('/')) || '/') {
     way.push(target);
     const mounts = (byTarget.get(target) ?? []).filter((mount) => leads(mount, way));
-    if (mounts.length > 0) {
-      return mounts.map((mount) => ({ mount, inside: joinPath(mount.root, path.slice(target.length)) }));
-    }
+    if (mounts.length > 0) return mounts.map(({ root }) => joinPath(root, path.slice(target.length)));
     if (target === '/' || target === '') return [];
   }
 }
 
 /** Returns the name of a process (proc_pid_comm(5)). */
 export function nameOf(reader: SystemReader, pid: number): string {
-  return attempt(() => reader.read(`/proc/${pid}/comm`).trim()) ?? '?';
+  return unlessSystemError(() => reader.read(`/proc/${pid}/comm`).trim()) ?? '?';
 }
 
 /** Describes a process by its name, PID and systemd unit. */
@@ -155,15 +222,6 @@ export function describe(reader: SystemReader, pid: number): string {
 
 /** Returns the systemd service of a process. */
 export function unitOf(reader: SystemReader, pid: number): string | undefined {
-  const unit = systemUnitOf(attempt(() => reader.read(`/proc/${pid}/cgroup`, 65536)) ?? '');
+  const unit = systemUnitOf(unlessSystemError(() => reader.read(`/proc/${pid}/cgroup`, 65536)) ?? '');
   return unit.endsWith('.service') ? unit : undefined;
-}
-
-/** Calls `action`. @returns undefined after any error, for example if the process has ended or cannot be read */
-export function attempt<T>(action: () => T): T | undefined {
-  try {
-    return action();
-  } catch {
-    return undefined;
-  }
 }

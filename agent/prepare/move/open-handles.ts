@@ -1,8 +1,9 @@
+import { unlessSystemError } from '../../lib/errors.ts';
 import { decodeBytes } from '../../lib/format.ts';
-import type { SystemReader } from '../../system/reader.ts';
+import { type SystemReader, namesIfReadable } from '../../system/reader.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
-import { type Namespaces, attempt, nameOf, placesOf } from './namespaces.ts';
-import { type Region, deviceNumber, shownPath, isInRegion, joinPath } from './region.ts';
+import { type Namespaces, nameOf, placesOf } from './namespaces.ts';
+import { type Region, deviceNumber, shownPath, joinPath } from './region.ts';
 
 /** A process that could still write to the old directory after the new one is mounted over it. */
 export interface HandleOwner {
@@ -14,7 +15,7 @@ export interface HandleOwner {
 
 /** A handle of a process that is in the region if its path and its device number are those of the region. */
 interface Candidate {
-  pid: string;
+  pid: number;
   /** The link to the file in /proc; empty for a mapping. */
   link: string;
   /** The path below that of the region; undefined if no mount of the region contains the file. */
@@ -32,22 +33,16 @@ interface Candidate {
  * file in it open or mapped for writing (proc_pid_fd(5)), through any mount of any namespace. Deleted files do not
  * count, because they cannot be copied. Processes that end meanwhile are skipped.
  */
-export async function findHandleOwners(
-  reader: SystemReader,
-  region: Region,
-  namespaces: Namespaces,
-): Promise<HandleOwner[]> {
-  const pids = reader.processes
-    .list()
-    .filter((pid) => pid !== process.pid)
-    .map(String);
-  const candidates = pids.flatMap((pid) => candidatesOf(reader, region, namespaces, pid));
+export async function findHandleOwners(reader: SystemReader, namespaces: Namespaces): Promise<HandleOwner[]> {
+  const { region } = namespaces;
+  const pids = reader.processes.list().filter((pid) => pid !== process.pid);
+  const candidates = pids.flatMap((pid) => candidatesOf(reader, namespaces, pid));
   const isReal = await onDevices(reader, region, candidates);
-  const held = new Map<string, Candidate>();
-  for (const each of candidates) if (isReal(each) && !held.has(each.pid)) held.set(each.pid, each);
+  const held = new Map<number, Candidate>();
+  for (const each of candidates) if (!held.has(each.pid) && isReal(each)) held.set(each.pid, each);
   return [...held.values()].map(({ pid, path, how }) => ({
-    pid: Number(pid),
-    name: nameOf(reader, Number(pid)),
+    pid,
+    name: nameOf(reader, pid),
     how: how(path ?? `a directory of the old ${region.path} that no path leads to`),
   }));
 }
@@ -56,7 +51,7 @@ export async function findHandleOwners(
 export function findRunning(reader: SystemReader, folder: string): string[] {
   const programs = reader.processes
     .list()
-    .flatMap((pid) => attempt(() => decodeBytes(reader.link(`/proc/${pid}/exe`))) ?? [])
+    .flatMap((pid) => unlessSystemError(() => decodeBytes(reader.link(`/proc/${pid}/exe`))) ?? [])
     .filter((program) => isBelow(program, folder) && !program.endsWith(' (deleted)'));
   return [...new Set(programs)].sort();
 }
@@ -67,32 +62,26 @@ export function describeHandleOwners(holders: readonly HandleOwner[]): string {
   return `${shown.join('; ')}${holders.length > 5 ? `; and ${holders.length - 5} more` : ''}`;
 }
 
-function candidatesOf(
-  reader: SystemReader,
-  region: Region,
-  namespaces: Namespaces,
-  pid: string,
-): Candidate[] {
-  const name = attempt(() => reader.link(`/proc/${pid}/ns/mnt`)) ?? '';
+function candidatesOf(reader: SystemReader, namespaces: Namespaces, pid: number): Candidate[] {
+  const { region } = namespaces;
+  const name = unlessSystemError(() => reader.link(`/proc/${pid}/ns/mnt`)) ?? '';
   const namespace = namespaces.named.get(name) ?? namespaces.own;
   const place = (path: string) =>
-    placesOf(namespace, path)
-      .filter(({ inside }) => isInRegion(region, inside))
-      .map(({ inside }) => shownPath(region, inside))[0];
-  const root = attempt(() => decodeBytes(reader.link(`/proc/${pid}/root`))) ?? '/';
+    placesOf(namespace, path).flatMap((inside) => shownPath(region, inside) ?? [])[0];
+  const root = unlessSystemError(() => decodeBytes(reader.link(`/proc/${pid}/root`))) ?? '/';
   return [
     ...folders(reader, pid, root, place),
-    ...opened(reader, region, namespaces, pid, place),
+    ...opened(reader, namespaces, pid, place),
     ...mapped(reader, region, pid, place),
   ];
 }
 
 type Place = (path: string) => string | undefined;
 
-function folders(reader: SystemReader, pid: string, root: string, place: Place): Candidate[] {
+function folders(reader: SystemReader, pid: number, root: string, place: Place): Candidate[] {
   return (['cwd', 'root'] as const).flatMap((kind): Candidate[] => {
     const link = `/proc/${pid}/${kind}`;
-    const target = attempt(() => decodeBytes(reader.link(link)));
+    const target = unlessSystemError(() => decodeBytes(reader.link(link)));
     if (target?.startsWith('/') !== true || target.endsWith(' (deleted)')) return [];
     const shown = isBelow(target, root) ? `/proc/${pid}/root/${target.slice(root.length)}` : undefined;
     const how = kind === 'cwd' ? 'works in' : 'has its root in';
@@ -100,23 +89,17 @@ function folders(reader: SystemReader, pid: string, root: string, place: Place):
   });
 }
 
-function opened(
-  reader: SystemReader,
-  region: Region,
-  namespaces: Namespaces,
-  pid: string,
-  place: Place,
-): Candidate[] {
-  return (attempt(() => reader.list(`/proc/${pid}/fd`)) ?? []).flatMap((fd): Candidate[] => {
+function opened(reader: SystemReader, namespaces: Namespaces, pid: number, place: Place): Candidate[] {
+  return namesIfReadable(reader, `/proc/${pid}/fd`).flatMap((fd): Candidate[] => {
     const link = `/proc/${pid}/fd/${fd}`;
-    const target = attempt(() => decodeBytes(reader.link(link)));
+    const target = unlessSystemError(() => decodeBytes(reader.link(link)));
     if (target?.startsWith('/') !== true || target.endsWith(' (deleted)')) return [];
-    const info = attempt(() => reader.read(`/proc/${pid}/fdinfo/${fd}`, 65536)) ?? '';
-    const found = whereOpened(info, target, region, namespaces, place);
+    const info = unlessSystemError(() => reader.read(`/proc/${pid}/fdinfo/${fd}`, 65536)) ?? '';
+    const found = whereOpened(info, target, namespaces, place);
     if (found === undefined) return [];
     // The flags of open(2) in octal. The lowest two bits are O_RDONLY, O_WRONLY or O_RDWR.
     const writes = /^flags:\s*[0-7]*[1256]$/m.test(info);
-    if (!writes && attempt(() => reader.stat(`${link}/.`)?.kind) !== 'directory') return [];
+    if (!writes && unlessSystemError(() => reader.stat(`${link}/.`)?.kind) !== 'directory') return [];
     const how = (where: string) =>
       `has ${writes ? `${where} open for writing` : `the directory ${where} open`}`;
     return [{ pid, link, path: found, shown: undefined, how }];
@@ -131,8 +114,7 @@ function opened(
 function whereOpened(
   info: string,
   target: string,
-  region: Region,
-  { ids, byId }: Namespaces,
+  { region, ids, byId }: Namespaces,
   place: Place,
 ): string | undefined {
   // Kernels before 3.15 without the backport have no mnt_id (proc_pid_fdinfo(5)), so the path decides.
@@ -143,12 +125,11 @@ function whereOpened(
   const mount = byId.get(id);
   if (mount === undefined) return undefined;
   if (!isBelow(target, mount.target)) return place(target);
-  const inside = joinPath(mount.root, target.slice(mount.target.length));
-  return isInRegion(region, inside) ? shownPath(region, inside) : undefined;
+  return shownPath(region, joinPath(mount.root, target.slice(mount.target.length)));
 }
 
-function mapped(reader: SystemReader, { devices }: Region, pid: string, place: Place): Candidate[] {
-  const lines = (attempt(() => reader.read(`/proc/${pid}/maps`)) ?? '').split('\n');
+function mapped(reader: SystemReader, { devices }: Region, pid: number, place: Place): Candidate[] {
+  const lines = (unlessSystemError(() => reader.read(`/proc/${pid}/maps`)) ?? '').split('\n');
   return lines.flatMap((line): Candidate[] => {
     const [, major = '', minor = '', target = ''] =
       /^\S+ .w.s \S+ ([\da-f]+):([\da-f]+) \d+ +(\/.*)$/.exec(line) ?? [];

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import type { SystemReader } from '../../system/reader.ts';
-import { type Mount, type MountTable, isBelow } from '../../facts/mounts/mountinfo.ts';
+import { type Mount, type MountTable, isBelow, readMountTable } from '../../facts/mounts/mountinfo.ts';
 
 /**
  * A directory, identified by its file system and its path in the file system. A path in a mount namespace does not
@@ -34,13 +34,9 @@ export async function regionOf(reader: SystemReader, mounts: MountTable, path: s
 }
 
 /** Returns the region of the directory that the mounts on a path cover. */
-export function coveredRegion(mounts: MountTable, path: string): Region {
-  const above = mountAbove(mounts, path);
-  return {
-    path,
-    devices: new Set([above.device]),
-    root: joinPath(above.root, path.slice(above.target.length)),
-  };
+export function coveredRegion(reader: SystemReader, path: string): Region {
+  const { device, root, target } = mountAbove(readMountTable(reader), path);
+  return { path, devices: new Set([device]), root: joinPath(root, path.slice(target.length)) };
 }
 
 /** Returns the mount that contains a directory, regardless of the mounts on the directory itself. */
@@ -50,13 +46,12 @@ export function mountAbove(mounts: MountTable, path: string): Mount {
   return above;
 }
 
-/** Whether a path of the file system is in the region. */
-export function isInRegion({ root }: Region, path: string): boolean {
-  return isBelow(path, root);
-}
-
-/** Converts a path in the region's file system to a path below the path of the region. */
-export function shownPath({ path, root }: Region, inside: string): string {
+/**
+ * Converts a path in the region's file system to a path below the path of the region.
+ * @returns undefined if the path is not in the region
+ */
+export function shownPath({ path, root }: Region, inside: string): string | undefined {
+  if (!isBelow(inside, root)) return undefined;
   return root === '/' ? joinPath(path, inside) : `${path}${inside.slice(root.length)}`;
 }
 

@@ -1,7 +1,8 @@
+import { words } from '../../config/config.ts';
 import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Context } from '../engine/context.ts';
-import { type Unsettled, recordUnsettled } from './interrupted.ts';
+import { type Unsettled, recordUnsettled } from './moving.ts';
 import { unitOf } from './namespaces.ts';
 import { type Users, expectNone } from './users.ts';
 
@@ -42,11 +43,7 @@ export async function stopUsers(
         ? 'systemd does not stop it on request (RefuseManualStop=)'
         : whyNotStopped(reader, service);
     if (reason !== undefined) throw new SystemError(`${service} uses ${directory}, and ${reason}`, 'EBUSY');
-    triggers.push(
-      ...value('TriggeredBy')
-        .split(' ')
-        .filter((unit) => unit !== ''),
-    );
+    triggers.push(...words(value('TriggeredBy')));
   }
   // In this order also when they are started: a socket does not start while its service runs.
   const stopped = [...triggers, ...services];
@@ -57,9 +54,9 @@ export async function stopUsers(
   await run(systemctl, ['stop', ...stopped], { seconds: 600 });
   const after = new Set(await activeUnits(context));
   const gone = before.filter((unit) => !after.has(unit));
-  const isTrigger = (unit: string) => !unit.endsWith('.service');
-  const units = new Set([...stopped.filter((unit) => before.includes(unit)), ...gone]);
-  record([...[...units].filter(isTrigger), ...[...units].filter((unit) => !isTrigger(unit))]);
+  const units = [...new Set([...stopped.filter((unit) => before.includes(unit)), ...gone])];
+  const isService = (unit: string) => unit.endsWith('.service');
+  record([...units.filter((unit) => !isService(unit)), ...units.filter(isService)]);
 }
 
 /** Sorts the users of a directory by service; processes of no service remain. */

@@ -1,7 +1,7 @@
 import { formatBytes, shortList } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { readXattrsProgram } from '../../system/layers/xattrs.ts';
-import { installHint } from '../engine/install-hint.ts';
+import { installHint } from '../move/requirements.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 
 /** The timeout of the search of one file system, in milliseconds. */

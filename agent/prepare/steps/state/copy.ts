@@ -1,10 +1,10 @@
 import { SystemError } from '../../../lib/errors.ts';
 import type { ActionOf, Context, Executor } from '../../engine/context.ts';
-import { placeInStore } from '../../engine/place-in-store.ts';
+import { placeInStore } from '../../engine/step.ts';
 import { type Move, copyFinally, copyInUse } from '../../move/copy.ts';
 import { mountProgram, staging, unstage } from '../../move/mounting.ts';
 import { openMoving } from '../../move/moving.ts';
-import { expectAllCopyable } from '../../move/not-copied.ts';
+import { expectAllCopyable } from '../../move/requirements.ts';
 import { stopUsers } from '../../move/units.ts';
 import { expectUnreachable, findUsers } from '../../move/users.ts';
 import { whyNotKept } from '../persist.ts';

@@ -1,7 +1,7 @@
 import { SystemError } from '../../../lib/errors.ts';
 import { type MountTable, readMountTable } from '../../../facts/mounts/mountinfo.ts';
 import type { SystemReader } from '../../../system/reader.ts';
-import type { PlaceInStore } from '../../engine/place-in-store.ts';
+import type { PlaceInStore } from '../../engine/step.ts';
 
 /** Whether the directory of the store is mounted on its path. */
 export function isKept(mounts: MountTable, { path, final }: PlaceInStore): boolean {

@@ -3,14 +3,13 @@ import { SystemError } from '../../../lib/errors.ts';
 import { type SystemReader, namesIfThere } from '../../../system/reader.ts';
 import { readActionLog } from '../../engine/action-log.ts';
 import type { ActionOf, Context, Executor } from '../../engine/context.ts';
-import { type PlaceInStore, placeInStore } from '../../engine/place-in-store.ts';
+import { type PlaceInStore, placeInStore } from '../../engine/step.ts';
 import { withCovered } from '../../move/mounting.ts';
 import { openMoving } from '../../move/moving.ts';
 import { coveredRegion } from '../../move/region.ts';
-import { oldContent } from '../../move/rsync.ts';
+import { oldContent } from '../../move/copy.ts';
 import { expectUnreachable } from '../../move/users.ts';
 import { expectKept } from './kept.ts';
-import { readMountTable } from '../../../facts/mounts/mountinfo.ts';
 
 /**
  * Moves the old content of a directory into a directory in it, so that a service that starts while the store is not mounted
@@ -25,7 +24,7 @@ export const clearState: Executor<ActionOf<'clear-state'>> = {
     expectKept(context.reader, place);
     await expectUnreachable(
       context.reader,
-      coveredRegion(readMountTable(context.reader), path),
+      coveredRegion(context.reader, path),
       `The new ${path} is mounted. These can still write to the old one: end them, and run --apply again.`,
     );
     await withCovered(context, path, (directory) => setAside(context, place, directory));

@@ -2,10 +2,9 @@ import { parseConfig, words } from '../../../config/config.ts';
 import { SystemError } from '../../../lib/errors.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import type { ActionOf, Context, Executor } from '../../engine/context.ts';
-import { placeInStore } from '../../engine/place-in-store.ts';
-import { textIfThere } from '../../engine/snapshot.ts';
-import { copyInUse, copyRest } from '../../move/copy.ts';
-import { bindOptions, renameInStore, settle } from '../../move/interrupted.ts';
+import { placeInStore } from '../../engine/step.ts';
+import { copyInUse, copyRest, oldContent } from '../../move/copy.ts';
+import { bindOptions, renameInStore, settle, openMoving } from '../../move/moving.ts';
 import {
   mountProgram,
   removeReadOnlyView,
@@ -13,8 +12,6 @@ import {
   unstage,
   withCovered,
 } from '../../move/mounting.ts';
-import { openMoving } from '../../move/moving.ts';
-import { oldContent } from '../../move/rsync.ts';
 import { stopUsers } from '../../move/units.ts';
 import { findOwners } from '../../move/users.ts';
 import { persistProgram } from '../persist.ts';
@@ -34,7 +31,7 @@ import { pathOf } from '../../../config/keys.ts';
 export const switchState: Executor<ActionOf<'switch-state'>> = {
   complete: (context, action) => {
     context.checkAborted();
-    const before = textIfThere(context.reader, action.file) ?? null;
+    const before = context.reader.readIfPresent(action.file, 65536) ?? null;
     return Promise.resolve({ ...action, before, after: withItem(context.reader, action.item) });
   },
   execute: async (context, action) => {
@@ -120,7 +117,7 @@ async function unmount({ runAlways }: Context, path: string): Promise<void> {
 
 /** Returns the configuration file with an item in PERSIST. @throws SystemError if it must be changed manually */
 function withItem(reader: SystemReader, item: string): string | null {
-  const text = textIfThere(reader, '/etc/immutafs/immutafs.conf') ?? '';
+  const text = reader.readIfPresent('/etc/immutafs/immutafs.conf', 65536) ?? '';
   const items = words(parseConfig(text).config.PERSIST);
   if (items.some((each) => pathOf(each) === pathOf(item))) return text;
   return changed(reader, [...items, item]);
@@ -137,7 +134,7 @@ function restoreConfig(
   { reader, writer }: Context,
   { file, item, before, after }: ActionOf<'switch-state'>,
 ): void {
-  const now = textIfThere(reader, file) ?? '';
+  const now = reader.readIfPresent(file, 65536) ?? '';
   if (now === after && before !== null) {
     writer.replaceText(file, before);
     return;

@@ -4,7 +4,6 @@ import { observe } from '../../../facts/observed.ts';
 import { isBelow } from '../../../facts/mounts/mountinfo.ts';
 import { type SystemReader, namesIfThere } from '../../../system/reader.ts';
 import { nameOf, otherProcesses, readableProcesses } from '../processes.ts';
-import { textIfThere } from '../../engine/snapshot.ts';
 import type { ActionLog } from '../../engine/action-log.ts';
 import type { Period } from '../packages.ts';
 
@@ -111,7 +110,7 @@ export function isKeytabRenewed(reader: SystemReader): boolean {
   if (renewers.every((program) => reader.stat(program) === undefined)) return false;
   const snippets = namesIfThere(reader, sssdFolder).filter((name) => /^[^.].*\.conf$/.test(name));
   const texts = [sssdConf, ...snippets.map((name) => `${sssdFolder}/${name}`)].map(
-    (file) => textIfThere(reader, file) ?? '',
+    (file) => reader.readIfPresent(file, 65536) ?? '',
   );
   const domains = [...sectionsOf(texts)].filter(([name]) => name.startsWith('domain/'));
   return domains.some(

@@ -1,60 +1,39 @@
 import fs from 'node:fs';
-import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SystemError, UsageError } from '../../../../agent/lib/errors.ts';
-import { type SystemWriter, systemWriter } from '../../../../agent/system/writer.ts';
+import type { SystemWriter } from '../../../../agent/system/writer.ts';
 import { apply, applyAll } from '../../../../agent/prepare/engine/apply.ts';
-import { readActionLog } from '../../../../agent/prepare/engine/action-log.ts';
+import { type LoggedAction, readActionLog } from '../../../../agent/prepare/engine/action-log.ts';
 import { PlanOutdated } from '../../../../agent/prepare/engine/context.ts';
 import type { Planners } from '../../../../agent/prepare/engine/plan.ts';
-import { type Action, type Step, noSettings } from '../../../../agent/prepare/engine/step.ts';
-import { executorsWith, silent } from '../../../harness/fake-executors.ts';
+import { type Action, type Step, noSettings, stepIds } from '../../../../agent/prepare/engine/step.ts';
+import { executorsWith, toolsOf } from '../../../harness/fake-executors.ts';
 import { withGuest } from '../../../harness/guest.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 import { tree, withBox } from '../../../harness/prepare-box.ts';
 import { errorOf } from '../../../harness/rejection.ts';
 const applying = suite('--apply');
 applying('carries out and logs the needed actions; afterwards nothing is left to do', () =>
-  withBox(ordinaryGuest(), async ({ root, prepare, actionLog }) => {
+  withBox(ordinaryGuest(), async ({ root, at, read, prepare, actionLog }) => {
     const { code, stdout } = await prepare({ apply: true, yes: true });
     assert.is(code, 0, stdout);
     assert.match(stdout, 'Nothing is left to do. Skipped steps: home.');
-    assert.is(fs.readlinkSync(path.join(root, 'etc/mtab')), '../proc/self/mounts');
-    assert.match(
-      fs.readFileSync(path.join(root, 'etc/fstab'), 'latin1'),
-      /^\/dev\/mapper\/rhel-root .* defaults,ro /m,
-    );
+    assert.is(fs.readlinkSync(at('etc/mtab')), '../proc/self/mounts');
+    assert.match(read('etc/fstab'), /^\/dev\/mapper\/rhel-root .* defaults,ro /m);
     const entries = actionLog();
     assert.equal(
-      entries.map(({ step, action, ended, problem }) => [step, action.do, ended === null, problem]),
+      entries.map(({ step, action }) => `${step} ${action.do}`),
       [
-        ['tmp', 'edit', false, null],
-        ['mtab', 'link', false, null],
-        ['fstab', 'edit', false, null],
-        ['etc', 'link', false, null],
-        ['etc', 'run', false, null],
-        ['initramfs', 'run', false, null],
-        ['initramfs', 'rename', false, null],
-        ['initramfs', 'run', false, null],
+        ...['tmp edit', 'mtab link', 'fstab edit', 'etc link', 'etc run'],
+        ...['initramfs run', 'initramfs rename', 'initramfs run'],
       ],
     );
+    assert.ok(entries.every(({ ended, problem }) => ended !== null && problem === null));
     const done = tree(root);
     assert.is((await prepare({ apply: true, yes: true })).code, 0);
     assert.equal(tree(root), done);
     assert.is(actionLog().length, entries.length);
-  }),
-);
-applying('an edited file keeps its owner and mode', () =>
-  withBox(ordinaryGuest(), async ({ root, prepare }) => {
-    const fstab = path.join(root, 'etc/fstab');
-    fs.chmodSync(fstab, 0o640);
-    if (process.getuid?.() === 0) fs.chownSync(fstab, 3, 4);
-    const { mode, uid, gid } = fs.statSync(fstab);
-    await prepare({ apply: true, yes: true, only: ['tmp'], skip: [] });
-    const now = fs.statSync(fstab);
-    assert.equal([now.mode, now.uid, now.gid], [mode, uid, gid]);
-    assert.match(fs.readFileSync(fstab, 'latin1'), 'tmpfs /tmp');
   }),
 );
 applying('changes nothing without --yes and a terminal', () =>
@@ -68,13 +47,15 @@ applying('changes nothing without --yes and a terminal', () =>
     assert.equal(tree(root), before);
   }),
 );
+/** Returns a function instead of `SystemWriter.run`: every program ends like this. */
+const ending =
+  (exit: number, stderr = '') =>
+  () =>
+    Promise.resolve({ exit, stdout: '', stderr, late: false });
 applying('stops if a program fails, and prints the last lines of stderr', () =>
   withBox(ordinaryGuest(), async ({ writer, prepare, actionLog }) => {
-    const run: SystemWriter['run'] = () =>
-      Promise.resolve({ exit: 1, stdout: '', stderr: 'a\nno space left\n', late: false });
-    const error = await errorOf(
-      prepare({ apply: true, yes: true, only: ['initramfs'], skip: [] }, { ...writer, run }),
-    );
+    const run = ending(1, 'a\nno space left\n');
+    const error = await errorOf(prepare({ apply: true, yes: true, only: ['initramfs'] }, { ...writer, run }));
     assert.instance(error, SystemError);
     assert.match(error.message, /^\/usr\/bin\/dracut --force .* ended with 1: a; no space left$/);
     assert.match(actionLog().at(-1)?.problem ?? '', /no space left/);
@@ -82,11 +63,8 @@ applying('stops if a program fails, and prints the last lines of stderr', () =>
 );
 applying('a program that succeeds and changes nothing is reported', () =>
   withBox(ordinaryGuest(), async ({ writer, prepare }) => {
-    const run: SystemWriter['run'] = () => Promise.resolve({ exit: 0, stdout: '', stderr: '', late: false });
-    const { code, stdout } = await prepare(
-      { apply: true, yes: true, only: ['etc'], skip: [] },
-      { ...writer, run },
-    );
+    const options = { apply: true, yes: true, only: ['etc' as const] };
+    const { code, stdout } = await prepare(options, { ...writer, run: ending(0) });
     assert.is(code, 1);
     assert.match(stdout, 'etc was carried out, but the step is still needed.');
   }),
@@ -95,7 +73,7 @@ applying('a file that was changed after the plan was made stays as it is', () =>
   withGuest(ordinaryGuest(), async (reader, root) => {
     const actions: Action[] = [{ do: 'edit', file: '/etc/fstab', before: 'something else', after: 'new' }];
     const step = { id: 'tmp', state: 'needed', why: [], actions } as Step;
-    const error = await errorOf(apply(executorsWith(), reader, systemWriter(root), step, silent));
+    const error = await errorOf(apply(executorsWith(), toolsOf(reader, root), step));
     assert.is(error.message, '/etc/fstab was changed after the plan was made: run prepare again');
     assert.match(reader.read('/etc/fstab'), '/dev/mapper/rhel-root');
   }),
@@ -116,8 +94,47 @@ applying('neither --apply nor --undo runs while another process has the lock', (
 );
 applying.run();
 
+const log = suite('prepare: the action log');
+log('another content is an error', () =>
+  withBox(ordinaryGuest(), async ({ at, prepare }) => {
+    await prepare({ apply: true, yes: true, only: ['mtab'] });
+    fs.writeFileSync(at('var/lib/immutafs/prepare.json'), '{"schema":2,"entries":[]}');
+    const error = await errorOf(prepare({ undo: true }));
+    assert.match(error.message, /prepare\.json was not written by prepare: its schema is 2/);
+  }),
+);
+for (const [title, entries] of [
+  ['gone', () => []],
+  [
+    'gone, with its number in use again',
+    (logged: LoggedAction[]) => [{ ...logged.at(-1), id: 'another', began: '2026-01-01T00:00:00.000Z' }],
+  ],
+] as const) {
+  log(`an entry that is ${title} is an error`, () =>
+    withBox(ordinaryGuest(), async ({ at, writer, prepare, actionLog }) => {
+      const run: SystemWriter['run'] = (...all) => {
+        fs.writeFileSync(
+          at('var/lib/immutafs/prepare.json'),
+          JSON.stringify({ schema: 1, entries: entries(actionLog()) }),
+        );
+        return writer.run(...all);
+      };
+      const options = { apply: true, yes: true, only: ['initramfs' as const] };
+      const error = await errorOf(prepare(options, { ...writer, run }));
+      assert.instance(error, SystemError);
+      assert.match(error.message, /prepare\.json: entry 1 \(initramfs, run\) is gone/);
+      assert.equal(
+        actionLog().map(({ ended }) => ended),
+        entries([]).map(() => null),
+      );
+    }),
+  );
+}
+log.run();
+
 const engine = suite('the engine');
 const marking: Action = { do: 'clear-home-marker', disk: '/dev/vdb' };
+const cutover = { do: 'cutover-home', disk: '/dev/vdb', file: '/etc/fstab' } as const;
 const copying: Action = { do: 'copy-home', disk: '/dev/vdb', wipe: false };
 
 /**
@@ -125,40 +142,16 @@ const copying: Action = { do: 'copy-home', disk: '/dev/vdb', wipe: false };
  * is done.
  */
 function plannersOf(...actions: Action[]): Planners {
-  const done = () => ({ id: 'home', state: 'done', why: [], actions: [] }) as Step;
-  const home = () => {
-    const action = actions.shift();
-    return action === undefined
-      ? done()
-      : ({ id: 'home', state: 'needed', why: [], actions: [action] } as Step);
+  const home = (): Step => {
+    const next = actions.splice(0, 1);
+    return { id: 'home', state: next.length === 0 ? 'done' : 'needed', why: [], actions: next };
   };
-  return {
-    home,
-    tmp: done,
-    mtab: done,
-    fstab: done,
-    etc: done,
-    state: done,
-    scratch: done,
-    var: done,
-    audit: done,
-    writes: done,
-    exec: done,
-    initramfs: done,
-    boot: done,
-    image: done,
-  };
+  return Object.fromEntries(stepIds.map((id) => [id, home])) as unknown as Planners;
 }
 
 engine('logs the action as it was completed, before it is carried out', () =>
   withGuest(ordinaryGuest(), async (reader, root) => {
-    const planned = {
-      do: 'cutover-home',
-      disk: '/dev/vdb',
-      file: '/etc/fstab',
-      before: null,
-      after: null,
-    } as const;
+    const planned: Action = { ...cutover, before: null, after: null };
     const completed = { ...planned, before: 'old', after: 'new' };
     const during: unknown[] = [];
     const executors = executorsWith({
@@ -168,7 +161,7 @@ engine('logs the action as it was completed, before it is carried out', () =>
       },
     });
     const step: Step = { id: 'home', state: 'needed', why: [], actions: [planned] };
-    await apply(executors, reader, systemWriter(root), step, silent);
+    await apply(executors, toolsOf(reader, root), step);
     const [entry, ...others] = readActionLog(reader);
     assert.is(others.length, 0);
     assert.equal(entry?.action, completed);
@@ -188,16 +181,9 @@ engine('plans a step again if an executor finds the plan outdated', () =>
       'clear-home-marker': { execute: () => undefined },
     });
     const said: string[] = [];
-    const printer = { ...silent, say: (text: string) => void said.push(text) };
+    const tools = { ...toolsOf(reader, root), say: (text: string) => void said.push(text) };
     const apply = (...actions: Action[]) =>
-      applyAll(
-        { planners: plannersOf(...actions), executors },
-        reader,
-        systemWriter(root),
-        noSettings,
-        new Set(['home']),
-        printer,
-      );
+      applyAll({ planners: plannersOf(...actions), executors }, tools, noSettings, new Set(['home']));
     await apply(copying, marking);
     assert.ok(said.includes('it is made again'), said.join());
     assert.equal(

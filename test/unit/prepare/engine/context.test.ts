@@ -1,10 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SystemError } from '../../../../agent/lib/errors.ts';
-import type { SystemReader } from '../../../../agent/system/reader.ts';
 import type { Ran, SystemWriter } from '../../../../agent/system/writer.ts';
-import { type Context, withContext } from '../../../../agent/prepare/engine/context.ts';
-import { silent } from '../../../harness/fake-executors.ts';
+import { type Context, type Tools, withContext } from '../../../../agent/prepare/engine/context.ts';
+import { errorOf } from '../../../harness/rejection.ts';
 
 const good: Ran = { exit: 0, stdout: 'out\n', stderr: '', late: false };
 
@@ -13,17 +12,13 @@ async function inContext(
   work: (context: Context) => Promise<void>,
   run: SystemWriter['run'] = () => Promise.resolve(good),
 ): Promise<void> {
-  await withContext({} as SystemReader, { run } as SystemWriter, silent, work);
+  await withContext({ writer: { run } as SystemWriter } as Tools, work);
 }
 
 async function messageOf(action: Promise<unknown>): Promise<string> {
-  try {
-    await action;
-  } catch (error) {
-    assert.instance(error, SystemError);
-    return (error as Error).message;
-  }
-  throw new Error('no error');
+  const error = await errorOf(action);
+  assert.instance(error, SystemError);
+  return error.message;
 }
 
 const context = suite('prepare: the context of a step');

@@ -5,7 +5,6 @@ import { decodeBytes } from '../../../../agent/lib/format.ts';
 import { parseFstab } from '../../../../agent/facts/mounts/fstab.ts';
 import {
   addOption,
-  appendLines,
   commentedOut,
   editText,
   mergeOptions,
@@ -127,13 +126,6 @@ one('commented out', () => {
   const after = editText('a / xfs\n\tb swap swap  sw\r\nc', edits);
   assert.is(after, 'a / xfs\n# immutafs-agent prepare: why\n#\tb swap swap  sw\r\nc');
 });
-for (const [before, expected] of [
-  ['', 'new\n'],
-  ['a\n', 'a\nnew\n'],
-  ['a', 'a\nnew\n'],
-] as const) {
-  one(`a line after ${JSON.stringify(before)}`, () => assert.is(appendLines(before, ['new']), expected));
-}
 one.run();
 
 const targets = suite('fstab: the lines of a target');

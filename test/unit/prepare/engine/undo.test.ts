@@ -2,9 +2,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { SystemWriter } from '../../../../agent/system/writer.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
-import { type Box, edited, tree, withBox } from '../../../harness/prepare-box.ts';
+import { type Box, type Said, edited, tree, withBox } from '../../../harness/prepare-box.ts';
 import { guestWith } from '../../../harness/step-table.ts';
 
 const undoing = suite('--undo');
@@ -27,87 +26,79 @@ undoing('restores every file', () =>
 undoing('removes a file that did not exist before', () => {
   const guest = ordinaryGuest();
   delete guest.files['etc/mtab'];
-  return withBox(guest, async ({ root, prepare }) => {
-    await prepare({ apply: true, yes: true });
+  return withBox(guest, async ({ at, prepare }) => {
+    await prepare({ apply: true, yes: true, only: ['mtab'] });
     assert.is((await prepare({ undo: true })).code, 0);
-    assert.is(fs.existsSync(path.join(root, 'etc/mtab')), false);
+    assert.is(fs.existsSync(at('etc/mtab')), false);
   });
 });
 undoing('a file that was changed since stays, and can be restored later', () =>
-  withBox(ordinaryGuest(), async ({ root, prepare, actionLog }) => {
+  withBox(ordinaryGuest(), async ({ root, at, read, prepare, actionLog }) => {
     const before = tree(root);
     await prepare({ apply: true, yes: true });
-    const fstab = path.join(root, 'etc/fstab');
-    const ours = fs.readFileSync(fstab);
-    fs.appendFileSync(fstab, '# mine\n');
+    const ours = read('etc/fstab');
+    fs.appendFileSync(at('etc/fstab'), '# mine\n');
     const { code, stdout } = await prepare({ undo: true });
     assert.is(code, 1);
     assert.match(
       stdout,
       '/etc/fstab: kept, because it was changed after prepare; its old content is in /var/lib/immutafs/backup/etc-fstab.2',
     );
-    assert.match(fs.readFileSync(fstab, 'latin1'), /# mine\n$/);
+    assert.match(read('etc/fstab'), /# mine\n$/);
     assert.is(tree(root)['etc/mtab'], before['etc/mtab']);
     assert.is(actionLog().length, 2);
-    fs.writeFileSync(fstab, ours);
+    fs.writeFileSync(at('etc/fstab'), ours, 'latin1');
     assert.is((await prepare({ undo: true })).code, 0);
     assert.is(tree(root)['etc/fstab'], before['etc/fstab']);
   }),
 );
-undoing('restores nothing once the old content of /home was removed: /home would be empty', () =>
-  withBox(ordinaryGuest(), async ({ root, prepare, actionLog }) => {
-    await prepare({ apply: true, yes: true });
-    const done = tree(root);
-    const file = path.join(root, 'var/lib/immutafs/prepare.json');
-    const purged = {
-      ...actionLog()[0],
-      number: 99,
-      step: 'home',
-      action: { do: 'purge-home' },
-      backup: null,
-    };
-    fs.writeFileSync(file, JSON.stringify({ schema: 1, entries: [...actionLog(), purged] }));
-    const { code, stdout } = await prepare({ undo: true });
-    assert.is(code, 1);
-    assert.match(
-      stdout,
-      /^Nothing is undone, because --purge-old-home has begun .*\/var\/lib\/immutafs\/backup\.$/m,
-    );
-    assert.equal(tree(root), done);
-    assert.is(actionLog().at(-1)?.number, 99);
-  }),
-);
+/** Undoes logged actions of the step `home`, one of which wrote /etc/fstab. */
+const undoLogged = (actions: readonly object[], check: (said: Said, box: Box) => void) =>
+  withBox(ordinaryGuest(), async (box) => {
+    const { at, prepare } = box;
+    const backup = '/var/lib/immutafs/backup/etc-fstab.1';
+    fs.mkdirSync(path.dirname(at(backup)), { recursive: true });
+    fs.writeFileSync(at(backup), 'old\n');
+    fs.writeFileSync(at('etc/fstab'), 'new\n');
+    const entries = actions.map((action, index) => ({
+      ...{ number: index + 1, step: 'home', action, began: '2026-01-01T00:00:00.000Z', ended: null },
+      ...{ problem: null, backup: 'file' in action ? backup : null },
+    }));
+    fs.writeFileSync(at('var/lib/immutafs/prepare.json'), JSON.stringify({ schema: 1, entries }));
+    check(await prepare({ undo: true }), box);
+  });
 const cutover = [
   { do: 'partition-home', disk: '/dev/vdb', wipe: false },
   { do: 'copy-home', disk: '/dev/vdb', wipe: false },
   { do: 'cutover-home', disk: '/dev/vdb', file: '/etc/fstab', before: 'old\n', after: 'new\n' },
   { do: 'clear-home-marker', disk: '/dev/vdb' },
-] as const;
+];
 undoing('restores fstab after a cutover of /home', () =>
-  withBox(ordinaryGuest(), async ({ root, prepare, actionLog }) => {
-    const folder = path.join(root, 'var/lib/immutafs');
-    fs.mkdirSync(path.join(folder, 'backup'), { recursive: true });
-    fs.writeFileSync(path.join(folder, 'backup/etc-fstab.1'), 'old\n');
-    fs.writeFileSync(path.join(root, 'etc/fstab'), 'new\n');
-    const entries = cutover.map((action, index) => ({
-      ...{ number: index + 1, step: 'home', action, began: '2026-01-01T00:00:00.000Z', ended: null },
-      ...{ problem: null, backup: 'file' in action ? '/var/lib/immutafs/backup/etc-fstab.1' : null },
-    }));
-    fs.writeFileSync(path.join(folder, 'prepare.json'), JSON.stringify({ schema: 1, entries }));
-    const { code, stdout } = await prepare({ undo: true });
+  undoLogged(cutover, ({ code, stdout }, { read, actionLog }) => {
     assert.is(code, 0, stdout);
-    assert.is(fs.readFileSync(path.join(root, 'etc/fstab'), 'latin1'), 'old\n');
+    assert.is(read('etc/fstab'), 'old\n');
     assert.match(stdout, 'not undone: the copy of /home on /dev/vdb');
     assert.equal(actionLog(), []);
+  }),
+);
+undoing('restores nothing once the old content of /home was removed: /home would be empty', () =>
+  undoLogged([...cutover, { do: 'purge-home' }], ({ code, stdout }, { read, actionLog }) => {
+    assert.is(code, 1);
+    assert.match(
+      stdout,
+      /^Nothing is undone, because --purge-old-home has begun .*\/var\/lib\/immutafs\/backup\.$/m,
+    );
+    assert.is(read('etc/fstab'), 'new\n');
+    assert.is(actionLog().length, 5);
   }),
 );
 undoing('restores bytes that are not UTF-8', () => {
   const guest = ordinaryGuest();
   guest.files['etc/fstab'] = `# caf\xe9 \xc3\xa9 \x80\n/dev/mapper/rhel-root / xfs defaults 0 0\n`;
-  return withBox(guest, async ({ root, prepare }) => {
+  return withBox(guest, async ({ root, read, prepare }) => {
     const before = tree(root);
     assert.is((await prepare({ apply: true, yes: true })).code, 0);
-    assert.match(fs.readFileSync(path.join(root, 'etc/fstab'), 'latin1'), /^# caf\xe9 \xc3\xa9 \x80\n/);
+    assert.match(read('etc/fstab'), /^# caf\xe9 \xc3\xa9 \x80\n/);
     assert.is((await prepare({ undo: true })).code, 0);
     assert.is(tree(root)['etc/fstab'], before['etc/fstab']);
   });
@@ -122,47 +113,45 @@ const guestWithoutKeys = () =>
     'etc/ssh/ssh_host_rsa_key': 'old',
   });
 const names = ['ssh_host_ecdsa_key', 'ssh_host_ecdsa_key.pub', 'ssh_host_ed25519_key'];
+const keys = ({ at }: Box) => fs.readdirSync(at('etc/ssh')).sort();
 
-/** Returns a writer with a stub for `ssh-keygen -A`, which keeps existing keys. */
-const withKeygen = ({ root, writer }: Box): SystemWriter => ({
-  ...writer,
-  run: (program, args, ...rest) => {
-    if (program !== '/usr/bin/ssh-keygen') return writer.run(program, args, ...rest);
+/** Carries out the step `etc` with a stub for `ssh-keygen -A`, which keeps existing keys. */
+async function applyEtc({ at, writer, prepare }: Box): Promise<void> {
+  const run: Box['writer']['run'] = (program, ...rest) => {
+    if (program !== '/usr/bin/ssh-keygen') return writer.run(program, ...rest);
     // The clock of the fixture does not advance.
     const now = new Date('2026-03-04T05:06:07Z');
     for (const name of names) {
-      const file = path.join(root, 'etc/ssh', name);
-      fs.writeFileSync(file, 'new');
-      fs.utimesSync(file, now, now);
+      fs.writeFileSync(at(`etc/ssh/${name}`), 'new');
+      fs.utimesSync(at(`etc/ssh/${name}`), now, now);
     }
     return Promise.resolve({ exit: 0, stdout: '', stderr: '', late: false });
-  },
-});
-const keys = (root: string) => fs.readdirSync(path.join(root, 'etc/ssh')).sort();
+  };
+  const { code, stdout } = await prepare({ apply: true, yes: true, only: ['etc'] }, { ...writer, run });
+  assert.is(code, 0, stdout);
+}
 
 const made = suite('--undo: files that a program created');
 made('--undo removes new host keys and keeps the old one', () =>
   withBox(guestWithoutKeys(), async (box) => {
-    const { code, stdout } = await box.prepare({ apply: true, yes: true, only: ['etc'] }, withKeygen(box));
-    assert.is(code, 0, stdout);
-    assert.equal(keys(box.root), [...names, 'ssh_host_rsa_key']);
+    await applyEtc(box);
+    assert.equal(keys(box), [...names, 'ssh_host_rsa_key']);
     const undone = await box.prepare({ undo: true });
     assert.is(undone.code, 0, undone.stdout);
-    assert.equal(keys(box.root), ['ssh_host_rsa_key']);
+    assert.equal(keys(box), ['ssh_host_rsa_key']);
     assert.equal(box.actionLog(), []);
   }),
 );
 
 made('a file that was changed since stays, is named, and remains in the action log', () =>
   withBox(guestWithoutKeys(), async (box) => {
-    await box.prepare({ apply: true, yes: true, only: ['etc'] }, withKeygen(box));
-    const changed = path.join(box.root, 'etc/ssh/ssh_host_ecdsa_key');
+    await applyEtc(box);
     const later = new Date('2027-01-01T00:00:00Z');
-    fs.utimesSync(changed, later, later);
+    fs.utimesSync(box.at('etc/ssh/ssh_host_ecdsa_key'), later, later);
     const { code, stdout } = await box.prepare({ undo: true });
     assert.is(code, 1);
     assert.match(stdout, '/etc/ssh/ssh_host_ecdsa_key: kept, because');
-    assert.equal(keys(box.root), ['ssh_host_ecdsa_key', 'ssh_host_rsa_key']);
+    assert.equal(keys(box), ['ssh_host_ecdsa_key', 'ssh_host_rsa_key']);
     assert.equal(
       box.actionLog().map(({ action }) => action.do === 'run' && action.program),
       ['/usr/bin/ssh-keygen'],

@@ -2,9 +2,12 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { LoggedAction } from '../../../../agent/prepare/engine/action-log.ts';
 import { setOptions } from '../../../../agent/prepare/engine/fstab.ts';
-import { withHome } from '../../../../agent/prepare/home/persistence.ts';
-import { emptyMarker, formatMarker, parseMarker } from '../../../../agent/prepare/home/progress-marker.ts';
+import { withHome } from '../../../../agent/prepare/home/migration.ts';
+import { formatMarker, parseMarker } from '../../../../agent/prepare/home/progress-marker.ts';
 import { findMigration } from '../../../../agent/prepare/home/purge.ts';
+import type { Guest } from '../../../harness/guest.ts';
+import { planned } from '../../../harness/planned.ts';
+import { guestWith as guestWithFiles } from '../../../harness/step-table.ts';
 
 const line = 'UUID=1234-5 /home xfs rw,noexec,nodev,nosuid 0 0';
 const fstab = suite('prepare home: the line in fstab');
@@ -52,7 +55,7 @@ for (const marker of [
 }
 for (const text of [
   '',
-  emptyMarker,
+  '\0'.repeat(512),
   'immutafs home copied',
   'immutafs home eaten - 1\n',
   'immutafs home copied ../x 1\n',
@@ -67,29 +70,17 @@ markers.run();
 
 const moved = suite('prepare home: the cutover in the action log');
 const edit = (number: number, step: LoggedAction['step'], before: string, after: string): LoggedAction => ({
-  number,
-  id: `${number}`,
-  step,
+  ...{ number, id: `${number}`, step, began: `2026-01-0${number}T00:00:00.000Z` },
+  ...{ ended: null, problem: null, backup: null },
   action: { do: 'edit', file: '/etc/fstab', before, after },
-  began: `2026-01-0${number}T00:00:00.000Z`,
-  ended: null,
-  problem: null,
-  backup: null,
 });
 moved('an edit of fstab: its time, and the volume before', () => {
   const folder = edit(1, 'home', '', withHome('', { uuid: 'a', type: 'xfs' }));
   assert.equal(findMigration([folder]), { at: Date.parse('2026-01-01'), volume: undefined, uuid: 'a' });
-  const volume = edit(
-    2,
-    'home',
-    '/dev/b /home xfs\n',
-    withHome('/dev/b /home xfs\n', { uuid: 'b', type: 'xfs' }),
-  );
-  assert.equal(findMigration([folder, volume]), {
-    at: Date.parse('2026-01-02'),
-    volume: '/dev/b',
-    uuid: 'b',
-  });
+  const before = '/dev/b /home xfs\n';
+  const volume = edit(2, 'home', before, withHome(before, { uuid: 'b', type: 'xfs' }));
+  const migrated = { at: Date.parse('2026-01-02'), volume: '/dev/b', uuid: 'b' };
+  assert.equal(findMigration([folder, volume]), migrated);
 });
 moved('a cutover: its time, and the volume before', () => {
   const before = '/dev/b /home xfs\n';
@@ -104,3 +95,101 @@ moved('neither an edit of the options nor an edit of another step is a cutover',
   assert.is(findMigration([options, edit(2, 'fstab', '', 'UUID=a /home xfs\n')]), undefined);
 });
 moved.run();
+
+const programs = ['usr/bin/rsync', 'usr/bin/find', 'usr/bin/lsattr', 'usr/bin/flock', 'usr/sbin/blkid'];
+const forDisk = ['usr/sbin/wipefs', 'usr/sbin/parted', 'usr/sbin/mkfs.xfs'];
+
+const guestWith = (files: readonly string[]) =>
+  guestWithFiles(Object.fromEntries(files.map((file) => [file, ''])));
+
+const first = suite('prepare: the first plan of /home');
+first(
+  'without a disk: names every missing program, every obstacle and everything that is not copied',
+  async () => {
+    const guest = guestWith([...programs, ...forDisk].filter((file) => !/rsync|parted/.test(file)));
+    guest.mounts['below'] = '0:44 / /home/x rw - tmpfs t rw';
+    guest.mounts['bind'] = '253:1 /alice /srv/alice rw - xfs /dev/mapper/rhel-home rw';
+    guest.mounts['home'] = guest.mounts['home']?.replace('noquota', 'usrquota,prjquota') ?? '';
+    guest.files['etc/projects'] = '42:/home/alice\n43:/srv\n';
+    const { state, why } = await planned(guest, 'home');
+    assert.is(state, 'blocked');
+    for (const part of [
+      /^Give the guest a second disk|^Name a disk for it/,
+      /^\/usr\/bin\/rsync is missing: install the package rsync\.$/,
+      /^\/usr\/sbin\/parted is missing: install the package parted\.$/,
+      /^Mounted below \/home, where the new \/home would hide them: \/home\/x\./,
+      /^\/home\/alice is also mounted at \/srv\/alice, /,
+      /^Quotas are on for \/home \(usrquota, prjquota\): .*\(\/etc\/projects: 42:\/home\/alice\), are not copied\./,
+    ]) {
+      assert.is(
+        why.filter((sentence) => part.test(sentence)).length,
+        1,
+        `${String(part)}: ${why.join('\n')}`,
+      );
+    }
+  },
+);
+first('installed programs are not named', async () => {
+  const { why } = await planned(guestWith([...programs, ...forDisk]), 'home');
+  assert.is(why.length, 2, why.join('\n'));
+});
+first('an existing file system needs no parted', async () => {
+  const { why } = await planned(guestWith(programs), 'home', { settings: { homeUuid: '1-2' } });
+  assert.not.match(why.join('\n'), /is missing/);
+  assert.match(why.join('\n'), /UUID=1-2 is not a file system of this guest/);
+});
+first('a new /home over the old one, which is still mounted at /home, is on its own disk', async () => {
+  const guest = guestWith([...programs, ...forDisk]);
+  guest.mounts['new'] = '252:16 / /home rw,noexec,nosuid,nodev - xfs /dev/vdb rw';
+  const { why } = await planned(guest, 'home');
+  assert.match(why[0] ?? '', /^\/home is \/dev\/vdb, which is not on the system/);
+});
+first.run();
+
+const uuid = '68f0dbf4-343f-4b2e-8199-63212c9d26fa';
+const disk = '/dev/vdb';
+
+/**
+ * Returns a guest whose /dev/vdb has a progress marker with the given text and, if isFormatted, our partition with a
+ * file system.
+ */
+function guestWithDisk(marker: string, isFormatted: boolean): Guest {
+  const guest = guestWith([...programs, ...forDisk]);
+  guest.files['dev/vdb1'] = '';
+  guest.files['dev/vdb'] = `${'\0'.repeat(512 * 1024)}${marker}`;
+  const vdb = guest.devices.find(({ name }) => name === 'vdb');
+  if (isFormatted && vdb !== undefined && !('on' in vdb)) vdb.partitions = { vdb1: '252:17' };
+  const probed = `TYPE=xfs\nUUID=${uuid}\nPART_ENTRY_NAME=immutafs-home\n`;
+  guest.answers.run = (program) => {
+    if (program === '/usr/sbin/wipefs') return { stdout: '', ended: 'good' };
+    return program === '/usr/sbin/blkid' ? { stdout: isFormatted ? probed : '', ended: 'good' } : undefined;
+  };
+  return guest;
+}
+
+const all = [
+  { do: 'partition-home', disk, wipe: false },
+  { do: 'format-home', disk },
+  { do: 'copy-home', disk, wipe: false },
+  { do: 'verify-home', disk },
+  { do: 'cutover-home', disk, file: '/etc/fstab', before: null, after: null },
+  { do: 'clear-home-marker', disk },
+];
+const actions = suite('prepare: the actions of the migration');
+for (const [title, marker, isFormatted, expected] of [
+  ['an empty disk', undefined, false, all],
+  ['an interrupted format', { progress: 'making', uuid: '' }, false, all],
+  ['an interrupted copy', { progress: 'copying', uuid }, true, all.slice(2)],
+  ['a run interrupted after the comparison', { progress: 'copied', uuid }, true, all.slice(2)],
+  ['a marker of another file system', { progress: 'copying', uuid: uuid.replace('6', '7') }, true, []],
+] as const) {
+  actions(title, async () => {
+    const text = marker === undefined ? '' : formatMarker({ ...marker, seconds: 1 });
+    const settings = { homeDevice: disk };
+    const step = await planned(guestWithDisk(text, isFormatted), 'home', { settings });
+    assert.equal(step.actions, expected, step.why.join('\n'));
+    assert.is(step.state, expected.length > 0 ? 'needed' : 'blocked');
+    if (expected.length === 0) assert.match(step.why.join(), /it contains .*the partition \/dev\/vdb1/);
+  });
+}
+actions.run();

@@ -4,7 +4,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { findBacking } from '../../../../agent/prepare/move/backing.ts';
-import { findReaches, judgeReaches } from '../../../../agent/prepare/move/reach.ts';
+import { findReaches, judgeReaches } from '../../../../agent/prepare/move/users.ts';
 import { withGuest } from '../../../harness/guest.ts';
 import { folder, namespaces, root, volume } from '../../../harness/namespaces.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
@@ -70,7 +70,7 @@ for (const [region, id, rows] of [
 ] as const)
   for (const [title, tables, obstacles = [], stale = []] of rows)
     reach(title, () => {
-      const judged = judgeReaches(namespaces(region, ...tables), region, id);
+      const judged = judgeReaches(namespaces(region, ...tables), id);
       assert.equal(
         [judged.obstacles, judged.stale].map((each) => each.map(({ path }) => path)),
         [obstacles, stale],
@@ -79,7 +79,7 @@ for (const [region, id, rows] of [
 reach('a read-only view on /home: mounts that the view does not cover can be written to', () => {
   const frozen = `${root}\n63 60 253:0 /home /home ro shared:1 - xfs x rw`;
   const writable = (...tables: string[]) =>
-    findReaches(namespaces(folder, ...tables), folder)
+    findReaches(namespaces(folder, ...tables))
       .filter(({ mount }) => mount.writable)
       .map(({ path }) => path);
   assert.equal(
@@ -106,9 +106,9 @@ for (const [title, line] of [
     await withGuest(ordinaryGuest(), async (reader) => {
       const began = process.cpuUsage();
       const all = namespaces(folder, text, text);
-      judgeReaches(all, folder, 60);
-      findReaches(all, folder);
-      await findBacking(reader, folder, all);
+      judgeReaches(all, 60);
+      findReaches(all);
+      await findBacking(reader, all);
       const { user, system } = process.cpuUsage(began);
       assert.ok(user + system < 3e6, `${user + system} µs`);
     });

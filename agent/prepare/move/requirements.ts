@@ -1,8 +1,105 @@
 import { SystemError } from '../../lib/errors.ts';
+import { formatBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { isBelow, type MountTable, readMountTable } from '../../facts/mounts/mountinfo.ts';
+import { type MountTable, isBelow, readMountTable } from '../../facts/mounts/mountinfo.ts';
 import type { Context } from '../engine/context.ts';
-import { textIfThere } from '../engine/snapshot.ts';
+import { staging } from './mounting.ts';
+
+/*
+ * What a move requires: the programs, enough space, and that every file can be copied.
+ */
+
+const always = [
+  ['rsync', '/usr/bin/rsync'],
+  ['findutils', '/usr/bin/find'],
+  ['e2fsprogs', '/usr/bin/lsattr'],
+  ['util-linux', '/usr/bin/flock'],
+  ['util-linux', '/usr/sbin/blkid'],
+] as const;
+
+const forWholeDisk = [
+  ['util-linux', '/usr/sbin/wipefs'],
+  ['parted', '/usr/sbin/parted'],
+  ['xfsprogs', '/usr/sbin/mkfs.xfs'],
+] as const;
+
+/**
+ * Returns the programs that a move needs and that are not installed, one sentence each.
+ * @param isWholeDisk whether the move partitions and formats a disk
+ */
+export function missingPrograms(reader: SystemReader, isWholeDisk: boolean): string[] {
+  return [...always, ...(isWholeDisk ? forWholeDisk : [])]
+    .filter(([, program]) => reader.stat(program) === undefined)
+    .map(([name, program]) => `${program} is missing: ${installHint(reader, name)}.`);
+}
+
+/** The package managers, the preferred one first: on RHEL 8 and later, yum is a link to dnf. */
+const managers = ['dnf', 'yum', 'apt-get'] as const;
+
+/** Returns what an administrator does to install a package, as a part of a sentence: "run `yum install parted`". */
+export function installHint(reader: SystemReader, name: string): string {
+  const manager = managers.find((each) => reader.stat(`/usr/bin/${each}`) !== undefined);
+  return manager === undefined ? `install the package ${name}` : `run \`${manager} install ${name}\``;
+}
+
+const du = '/usr/bin/du';
+
+/** The approximate share and number of bytes of a disk that XFS uses for its log and metadata. */
+const reservedShare = 0.03;
+const reservedBytes = 80 * 1024 * 1024;
+
+/** Estimates how many bytes of files an XFS on a disk of this size can hold. */
+export function capacityOf(bytes: number): number {
+  return Math.max(0, bytes * (1 - reservedShare) - reservedBytes);
+}
+
+/**
+ * Returns the bytes that a directory takes, without mounts below it; undefined if du(1) fails or exceeds its timeout of a few
+ * seconds. Returns the used bytes of the whole file system if they fit, or if the directory is a separate file system.
+ * @param enough the bytes that fit in the new place
+ */
+export async function sizeOfDirectory(
+  reader: SystemReader,
+  mounts: MountTable,
+  path: string,
+  enough: number,
+): Promise<number | undefined> {
+  const whole = reader.usage(path).usedBytes;
+  if (whole <= enough || mounts.serving(path)?.target === path) return whole;
+  const { stdout, ended } = await reader.run(du, ['-sxB1', path]);
+  const bytes = Number(stdout.split('\t')[0]);
+  return ended === 'good' && bytes > 0 ? bytes : undefined;
+}
+
+/**
+ * Verifies that a directory fits on the new file system, which is mounted for copying.
+ * @returns the sum of the file sizes, for the progress bar
+ * @param to names the new file system in messages
+ * @throws SystemError ENOSPC if the directory does not fit
+ */
+export async function expectSpace(context: Context, path: string, to: string): Promise<number> {
+  const { reader, runAbortable, runAlways } = context;
+  const measure = async (how: string) => {
+    const { stdout, exit, stderr } = await runAbortable(du, ['-sx', how, path], { seconds: 86400 });
+    // The exit code is ignored, because du(1) fails if a file disappears meanwhile.
+    const bytes = Number(stdout.split('\t')[0]);
+    if (Number.isNaN(bytes) || stdout === '')
+      throw new SystemError(`${du} ended with ${exit}: ${stderr.trim()}`);
+    return bytes;
+  };
+  const needed = await measure('-B1');
+  const { sizeBytes, usedBytes } = reader.usage(staging);
+  // Files that an earlier run has copied need no further space.
+  const there = Number((await runAlways(du, ['-sxB1', staging])).split('\t')[0]);
+  const free = sizeBytes - usedBytes + there;
+  if (needed > free) {
+    throw new SystemError(
+      `${to} is too small: ${path} takes ${formatBytes(needed)}, its file system has room for ${formatBytes(free)}`,
+      'ENOSPC',
+    );
+  }
+  return measure('-b');
+}
 
 const shell = '/bin/sh';
 
@@ -134,7 +231,7 @@ function quotas(reader: SystemReader, mounts: MountTable, path: string): string[
   const mount = mounts.serving(path);
   const on = mount?.superOptions.filter((option) => quotaOptions.test(option)) ?? [];
   if (on.length === 0) return [];
-  const projects = (textIfThere(reader, '/etc/projects') ?? '')
+  const projects = (reader.readIfPresent('/etc/projects', 65536) ?? '')
     .split('\n')
     .filter((line) => isBelow(line.replace(/^\d+:/, ''), path));
   const named = projects.length === 0 ? '' : ` (/etc/projects: ${projects.slice(0, most).join(', ')})`;
