@@ -16,8 +16,7 @@ import { type Settings, type StepId, guestStepIds, noSettings, stepIds } from '.
 import { planJson, planText, readinessText } from '../prepare/engine/text.ts';
 import { planGuest, prepareGuest, undoGuest } from '../prepare/prepare.ts';
 import { isPath } from '../config/accepted.ts';
-import { outcomeSentence, outcomeText } from '../prepare/rehearsal/text.ts';
-import { readOutcome } from '../prepare/rehearsal/outcome.ts';
+import { outcomeSentence, outcomeText, readOutcome } from '../prepare/rehearsal/outcome.ts';
 import { type Output, progressTo } from './output.ts';
 import { endCommand, parseLimit, requestCommand } from './rehearsal.ts';
 

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { type PrepareOptions, prepareCommand } from '../../agent/commands/prepare.ts';
+import type { Output } from '../../agent/commands/output.ts';
+import { type PrepareOptions, prepareCommand, readyCommand } from '../../agent/commands/prepare.ts';
 import { type SystemWriter, systemWriter } from '../../agent/system/writer.ts';
 import { type LoggedAction, readActionLog } from '../../agent/prepare/engine/action-log.ts';
 import { type Guest, withGuest } from './guest.ts';
@@ -20,7 +21,7 @@ function fakePrograms(root: string): SystemWriter['run'] {
       fs.mkdirSync(path.dirname(path.join(root, file)), { recursive: true });
       fs.writeFileSync(path.join(root, file), text, 'latin1');
     };
-    if (program === '/usr/bin/dracut') write(args[1] ?? '', goodImage());
+    if (program === '/usr/bin/dracut') write(args.at(-2) ?? '', goodImage());
     else if (program === '/sbin/vgcfgbackup') write(`/etc/lvm/backup/${args[0]}`, '');
     else if (!args.some((word) => word.includes('fsfreeze')))
       return Promise.resolve({ exit: 1, stdout: '', stderr: 'no such program', late: false });
@@ -36,6 +37,8 @@ export interface Box {
   writer: SystemWriter;
   prepare: (options?: Partial<PrepareOptions>, writer?: SystemWriter) => Promise<Said>;
   actionLog: () => LoggedAction[];
+  /** Runs `check --ready-to-seal --image`. */
+  readyImage: () => Promise<Said>;
 }
 
 export function withBox(guest: Guest, work: (box: Box) => Promise<void>): Promise<void> {
@@ -46,26 +49,30 @@ export function withBox(guest: Guest, work: (box: Box) => Promise<void>): Promis
       if (guest.files[file] !== undefined) fs.lutimesSync(path.join(root, file), 1e9, 1e9);
     }
     const at = (file: string) => path.join(root, file);
+    const saidBy = async (command: (output: Output) => Promise<number>): Promise<Said> => {
+      let stdout = '';
+      const output = {
+        stdout: (text: string) => void (stdout += text),
+        stderr: () => undefined,
+        terminal: false,
+      };
+      return { code: await command(output), stdout };
+    };
     return work({
       ...{ root, at, read: (file) => fs.readFileSync(at(file), 'latin1') },
       writer,
       actionLog: () => readActionLog(reader),
-      prepare: async (options = {}, own = writer) => {
-        let stdout = '';
-        const output = {
-          stdout: (text: string) => void (stdout += text),
-          stderr: () => undefined,
-          terminal: false,
-        };
-        const code = await prepareCommand(
-          reader,
-          () => Promise.resolve(own),
-          output,
-          { skip: ['home'], ...options },
-          () => undefined,
-        );
-        return { code, stdout };
-      },
+      prepare: (options = {}, own = writer) =>
+        saidBy((output) =>
+          prepareCommand(
+            reader,
+            () => Promise.resolve(own),
+            output,
+            { skip: ['home'], ...options },
+            () => undefined,
+          ),
+        ),
+      readyImage: () => saidBy((output) => readyCommand(reader, output, true)),
     });
   });
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import type { CpioFile } from '../../agent/prepare/steps/initramfs/cpio.ts';
+import type { CpioFile } from '../../agent/prepare/steps/initramfs/image.ts';
 import { inTemporaryDirectory, writeFiles } from './temporary.ts';
 
 /** Makes an archive with cpio(1). */

@@ -28,22 +28,40 @@ export function guestWith(files: Files): Guest {
   return guest;
 }
 
-/** Title, different files, state, reasons, actions as `short` describes them (by default none), settings. */
-type Row = [string, Files, Step['state'], RegExp?, string[]?, Partial<Settings>?];
+type Check = (step: Step) => void;
+/**
+ * How the guest differs; and, in any order, expressions that match the reasons, the actions as `short` describes them (by
+ * default none), the settings, and further assertions.
+ */
+type Row<Different> = [Different, ...(RegExp | string[] | Partial<Settings> | Check)[]];
+/** The rows by the expected state and a title. */
+type Rows<Different> = Record<`${Step['state']}: ${string}`, Row<Different>>;
 
-/** Tests the plan of a step for many guests, each an ordinary guest with a few differences. */
-export function table(title: string, id: Step['id'], rows: readonly Row[]): void {
-  const cases = suite(title);
-  for (const [name, files, state, why = /./, actions = [], settings] of rows) {
-    cases(name, async () => {
-      const step = await planned(guestWith(files), id, settings === undefined ? {} : { settings });
-      assert.is(step.state, state, step.why.join(' '));
-      assert.match(step.why.join(' '), why);
-      assert.equal(step.actions.map(short), actions);
-    });
-  }
-  cases.run();
+/** Returns a function that tests the plan of a step for many guests. */
+export function tableOf<Different>(guestOf: (different: Different) => Guest) {
+  return (title: string, id: Step['id'], rows: Rows<Different>): void => {
+    const cases = suite(title);
+    for (const [name, [different, ...rest]] of Object.entries(rows)) {
+      const checks = rest.filter((each) => typeof each === 'function');
+      const actions = rest.find((each) => Array.isArray(each)) ?? [];
+      const reasons = rest.filter((each) => each instanceof RegExp);
+      const others = rest.filter((each) => typeof each === 'object' && !(each instanceof RegExp));
+      const settings = others.find((each): each is Partial<Settings> => !Array.isArray(each)) ?? {};
+      cases(name, async () => {
+        const step = await planned(guestOf(different), id, { settings });
+        const why = step.why.join(' ');
+        assert.is(step.state, name.slice(0, name.indexOf(':')), why);
+        for (const reason of reasons) assert.match(why, reason);
+        assert.equal(step.actions.map(short), actions);
+        for (const check of checks) check(step);
+      });
+    }
+    cases.run();
+  };
 }
+
+/** Tests the plan of a step for many guests, each an ordinary guest with a few different files. */
+export const table = tableOf(guestWith);
 
 /** Describes an action on one line. For an edit, the description has the lines that the edit adds. */
 function short(action: Action): string {

@@ -4,11 +4,12 @@ import { ImageRefusal } from '../../system/image.ts';
 import { shortList } from '../../lib/format.ts';
 import { bootEnvFile, readBootEnv } from '../../facts/boot/boot-env.ts';
 import { type Snapshot, readSnapshot, snapshotAfter } from './snapshot.ts';
+import type { Planned } from './part.ts';
 import { unsealableDevices } from './preconditions.ts';
 import { type Settings, type Step, type StepId, guestStepIds, stepIds } from './step.ts';
 
 /** The planner of each step. A planner only reads. */
-export type Planners = Readonly<Record<StepId, (snapshot: Snapshot) => Step | Promise<Step>>>;
+export type Planners = Readonly<Record<StepId, (snapshot: Snapshot) => Planned | Promise<Planned>>>;
 
 export interface Plan {
   /** The reason why this guest cannot be prepared; null if it can. */
@@ -41,7 +42,7 @@ export async function plan(
     (id) => id !== 'scratch' || usesScratch(snapshot),
   );
   for (const id of ids.filter((each) => planned.has(each))) {
-    const step = await planStep(planners[id], id, snapshot);
+    const step = { id, ...(await planStep(planners[id], snapshot)) };
     steps.push(step);
     snapshot = snapshotAfter(snapshot, step.actions);
   }
@@ -52,11 +53,11 @@ export async function plan(
  * Plans a step. What a reader of an image has refused is examined at the first boot: all of the step if the planner cannot do
  * without it, or a part.
  */
-async function planStep(planner: Planners[StepId], id: StepId, snapshot: Snapshot): Promise<Step> {
+async function planStep(planner: Planners[StepId], snapshot: Snapshot): Promise<Planned> {
   const { image } = snapshot.reader;
   if (image === undefined) return planner(snapshot);
   image.takeNotes();
-  const step = await planOrRefuse(planner, id, snapshot);
+  const step = await planOrRefuse(planner, snapshot);
   const atFirstBoot = image.takeNotes();
   if (atFirstBoot.length === 0) return step;
   const examined = `At the first boot, \`immutafs-agent check --ready-to-seal\` ${step.state === 'at first boot' ? '' : 'also '}examines: ${shortList(atFirstBoot, ', ', 10)}.`;
@@ -68,14 +69,14 @@ async function planStep(planner: Planners[StepId], id: StepId, snapshot: Snapsho
   };
 }
 
-async function planOrRefuse(planner: Planners[StepId], id: StepId, snapshot: Snapshot): Promise<Step> {
+async function planOrRefuse(planner: Planners[StepId], snapshot: Snapshot): Promise<Planned> {
   try {
     return await planner(snapshot);
   } catch (error) {
     if (!(error instanceof ImageRefusal)) throw error;
     // Several steps can share what was refused to the first of them.
     snapshot.reader.image?.note(error.shown);
-    return { id, state: 'at first boot', why: [], actions: [] };
+    return { state: 'at first boot', why: [], actions: [] };
   }
 }
 

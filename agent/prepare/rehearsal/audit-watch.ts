@@ -54,32 +54,31 @@ export class AuditWatch {
 
   /** Adds the rules. Never throws: without them, only messages are recorded. */
   async start(): Promise<void> {
-    try {
-      this.source = (await this.#begin()) ?? 'writes that the kernel refused were recorded (auditd)';
-    } catch (error) {
+    const problem = await this.#begin().catch((error: unknown) => {
       if (!(error instanceof SystemError)) throw error;
-      this.source = `only messages were recorded: ${error.message}`;
-    }
+      return error.message;
+    });
+    this.source =
+      problem === undefined
+        ? 'writes that the kernel refused were recorded (auditd)'
+        : `only messages were recorded: ${problem}`;
   }
 
+  /** @returns why nothing is recorded; undefined if it is */
   async #begin(): Promise<string | undefined> {
     const found = programs.find((program) => this.#reader.stat(program) !== undefined);
-    if (found === undefined) return 'only messages were recorded: auditctl is not installed';
+    if (found === undefined) return 'auditctl is not installed';
     const file = findAuditTrail(this.#reader)?.file;
-    if (file === undefined) return 'only messages were recorded: auditd does not run, or writes no log';
+    if (file === undefined) return 'auditd does not run, or writes no log';
     const status = await this.#writer.run(found, ['-s'], 10);
     const enabled = /^enabled (\d)$/m.exec(status.stdout)?.[1];
-    if (enabled !== '1') {
-      const why = enabled === '2' ? 'the audit rules are locked' : 'auditing is off';
-      return `only messages were recorded: ${why}`;
-    }
+    if (enabled !== '1') return enabled === '2' ? 'the audit rules are locked' : 'auditing is off';
     this.#file = file;
     this.#offset = this.#reader.stat(file)?.bytes ?? 0;
     const added = [];
     for (const rule of rules) added.push(await this.#writer.run(found, ['-a', ...rule], 10));
-    if (added.every(({ exit }) => exit !== 0)) {
-      return `only messages were recorded: auditctl: ${added[0]?.stderr.trim().split('\n')[0] ?? ''}`;
-    }
+    if (added.every(({ exit }) => exit !== 0))
+      return `auditctl: ${added[0]?.stderr.trim().split('\n')[0] ?? ''}`;
     this.#program = found;
     return undefined;
   }

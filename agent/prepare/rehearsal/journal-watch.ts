@@ -86,10 +86,10 @@ export class JournalWatch {
 
   /** Examines one entry in the export format. @param text fields, one per line, one character per byte (latin1) */
   add(text: string, message: string | undefined): void {
+    const lines = `\n${text}`;
     const field = (name: string) => {
-      const at = text.startsWith(`${name}=`) ? 0 : text.indexOf(`\n${name}=`) + 1;
-      if (at === 0 && !text.startsWith(`${name}=`)) return '';
-      return text.slice(at + name.length + 1, text.indexOf('\n', at));
+      const at = lines.indexOf(`\n${name}=`);
+      return at === -1 ? '' : text.slice(at + name.length + 1, text.indexOf('\n', at));
     };
     const identifier = field('SYSLOG_IDENTIFIER');
     const trusted = field('_SYSTEMD_UNIT');

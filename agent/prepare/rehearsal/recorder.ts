@@ -10,11 +10,10 @@ import type { SystemWriter } from '../../system/writer.ts';
 import { AuditWatch } from './audit-watch.ts';
 import { type Sample, measureGrowth, takeSample } from './growth.ts';
 import { JournalWatch } from './journal-watch.ts';
-import { folderFinder } from './nearest-folder.ts';
-import type { Seen } from './observations.ts';
+import { folderFinder } from './refused-writes.ts';
+import { type Seen, buildReport } from './report.ts';
 import { type RehearsalReport, type Request, currentReportFile, endedByCommandFile } from './record.ts';
-import { buildReport } from './report.ts';
-import { isBootComplete, isStopping, readUnits } from './units.ts';
+import { readProgress, readUnits } from './units.ts';
 
 /** In seconds. A report with news is saved sooner than one without. */
 const interval = { tick: 5, units: 15, sample: 30, checks: 120, save: { news: 15, always: 300 } };
@@ -83,9 +82,11 @@ export class Recorder {
       if (now - this.#unitsRead < interval.units) return;
       this.#unitsRead = now;
       const units = await readUnits(this.#reader);
-      if (await isStopping(this.#reader)) return;
+      const { isComplete, isStopping } = await readProgress(this.#reader);
+      // Services that systemd stops may fail, whether the guest is sealed or not.
+      if (isStopping) return;
       this.#units = units;
-      if (this.#settledSeconds === null && (await isBootComplete(this.#reader))) this.#settledSeconds = now;
+      if (isComplete) this.#settledSeconds ??= now;
     });
     if (this.#settledSeconds !== null) await this.#measure(now);
     const report = this.#report(null);
@@ -129,16 +130,9 @@ export class Recorder {
   #report(endedBy: RehearsalReport['endedBy']): RehearsalReport {
     const { refusals, omitted, problem } = this.#journal;
     const state = {
-      ...{
-        bootId: this.#bootId,
-        began: this.#began,
-        savedAt: this.#reader.now().toISOString(),
-        endedBy,
-        omitted,
-      },
-      uptimeSeconds: this.#reader.environment().seconds,
-      settledSeconds: this.#settledSeconds,
-      sources: { journal: problem, audit: this.#audit.source },
+      ...{ bootId: this.#bootId, began: this.#began, savedAt: this.#reader.now().toISOString() },
+      ...{ uptimeSeconds: this.#reader.environment().seconds, endedBy, settledSeconds: this.#settledSeconds },
+      ...{ omitted, sources: { journal: problem, audit: this.#audit.source } },
     };
     const seen: Seen = {
       ...{ units: this.#units, refusals, denials: this.#audit.denials, failing: this.#failing },
@@ -156,7 +150,6 @@ export class Recorder {
     return this.#reader.environment().seconds >= this.#request.limitSeconds ? 'limit' : 'shutdown';
   }
 
-  /** Writes the report to /run. */
   async #publish(report: RehearsalReport): Promise<void> {
     const text = `${toJson(report, 1)}\n`;
     await this.#observe(() => this.#writer.writeAtomicallyLater(currentReportFile, text, 0o600));

@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import path from 'node:path';
+import { randomUUID } from 'node:crypto';
 import { SystemError } from '../../lib/errors.ts';
 import { formatBytes, shortList } from '../../lib/format.ts';
 import { requireConfig } from '../../config/config.ts';
@@ -9,9 +9,17 @@ import type { SystemReader } from '../../system/reader.ts';
 import type { SystemWriter } from '../../system/writer.ts';
 import type { Plan } from '../engine/plan.ts';
 import type { Step, StepId } from '../engine/step.ts';
-import { readBaseline } from './baseline.ts';
 import { JournalWatch } from './journal-watch.ts';
-import { type Request, markerFile, rehearsalFolder, requestFile, savedReportFile } from './record.ts';
+import {
+  type Request,
+  type Baseline,
+  markerFile,
+  rehearsalFolder,
+  requestFile,
+  savedReportFile,
+} from './record.ts';
+import { folderFinder } from './refused-writes.ts';
+import { readUnits } from './units.ts';
 
 /** Without these steps, the next boot cannot be sealed: the hook is missing, or systemd remounts / read-write. */
 export const requiredSteps: readonly StepId[] = ['fstab', 'initramfs'];
@@ -32,15 +40,12 @@ export function obstacle(reader: SystemReader, plan: Plan, discardsState: boolea
   if (undecided.length > 0 && !discardsState) return describeUndecided(undecided);
   const argument = parseKernelArgument(reader.read('/proc/cmdline')).mode;
   const { MODE } = requireConfig(reader);
+  if ((argument ?? MODE) === 'auto') return undefined;
   const setting =
     argument === undefined
-      ? MODE === 'auto'
-        ? undefined
-        : `MODE=${MODE} in /etc/immutafs/immutafs.conf`
-      : argument === 'auto'
-        ? undefined
-        : `immutafs=${argument} on the kernel command line`;
-  return setting === undefined ? undefined : `${setting} decides the mode of the next boot: remove it first.`;
+      ? `MODE=${MODE} in /etc/immutafs/immutafs.conf`
+      : `immutafs=${argument} on the kernel command line`;
+  return `${setting} decides the mode of the next boot: remove it first.`;
 }
 
 /** A rehearsal resets /var like every sealed boot, so that what services write during it is lost when it ends. */
@@ -94,4 +99,26 @@ function makeDirectory(reader: SystemReader, writer: SystemWriter): void {
   const { uid = -1, mode = 0 } = reader.stat(rehearsalFolder) ?? {};
   if (uid !== 0 || (mode & 0o022) !== 0)
     throw new SystemError(`${rehearsalFolder}: users other than root can write to it: remove it`);
+}
+
+/** The time after which the rest of a large journal is left out of the baseline, in milliseconds. */
+const journalLimit = 60_000;
+/** The time after which a request fails because the states of the units are not known, in milliseconds. */
+const unitsLimit = 90_000;
+
+/** Reads the baseline. @throws SystemError if the units cannot be read */
+async function readBaseline(reader: SystemReader, bootId: string, journal: JournalWatch): Promise<Baseline> {
+  const units = await readUnits(reader, unitsLimit);
+  await journal.readBoot(bootId.replaceAll('-', ''), journalLimit);
+  const folderOf = folderFinder(reader);
+  const refused = journal.refusals.map(({ unit, path: file }) => refusalKey(unit, file, folderOf));
+  return { failed: [...units.failed.keys()], skipped: [...units.skipped], refused: [...new Set(refused)] };
+}
+
+export function refusalKey(
+  unit: string,
+  filePath: string | null,
+  folderOf: (path: string) => string,
+): string {
+  return `${unit} ${filePath === null ? '' : folderOf(filePath)}`;
 }

@@ -1,7 +1,6 @@
 import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
-/** The state of the units that matters for a rehearsal. */
 export interface UnitStates {
   /** The failed units with the reason that systemd gives, such as `exit-code` (systemctl show, Result). */
   failed: Map<string, string>;
@@ -41,14 +40,15 @@ export function parseUnits(text: string): UnitStates {
   return states;
 }
 
-/** Whether systemd is shutting the guest down. Services that it stops may fail, whether the guest is sealed or not. */
-export async function isStopping(reader: SystemReader): Promise<boolean> {
-  return (await reader.run(systemctl, ['is-system-running'], deadline)).stdout.trim() === 'stopping';
-}
-
-/** Whether systemd has started everything that it was going to start (systemctl(1), is-system-running). */
-export async function isBootComplete(reader: SystemReader): Promise<boolean> {
+/**
+ * Returns whether systemd has started everything that it was going to start, and whether it is shutting the guest down
+ * (systemctl(1), is-system-running).
+ */
+export async function readProgress(
+  reader: SystemReader,
+): Promise<{ isComplete: boolean; isStopping: boolean }> {
   // The exit code is 0 only for `running`.
-  const { stdout } = await reader.run(systemctl, ['is-system-running'], deadline);
-  return ['running', 'degraded', 'maintenance'].includes(stdout.trim());
+  const state = (await reader.run(systemctl, ['is-system-running'], deadline)).stdout.trim();
+  const isComplete = ['running', 'degraded', 'maintenance'].includes(state);
+  return { isComplete, isStopping: state === 'stopping' };
 }

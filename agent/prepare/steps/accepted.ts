@@ -25,6 +25,12 @@ export function planAcceptance(
   return after === undefined ? [] : [{ do: 'edit', file: acceptedFile, before: before.text, after }];
 }
 
+export function invalidLines({ invalid }: Accepted): string[] {
+  return invalid.map(
+    (line) => `${acceptedFile}:${line}: neither a path nor "until TIME". Correct or remove the line.`,
+  );
+}
+
 /** Returns the user who logged in, also behind sudo(8) (proc_pid_loginuid(5)); root if no login is recorded. */
 function loginUser(reader: SystemReader): string {
   const uid = unlessSystemError(() => reader.readIfPresent('/proc/self/loginuid', 64))?.trim() ?? '';
@@ -43,7 +49,8 @@ export function withAccepted(
   if (added.length === 0 && !isLater) return undefined;
   const before = accepted.text ?? heading;
   const kept = isLater ? before.replace(/(^# \S+, [^\n]*:\n)?^[ \t]*until .*\n?/gm, '') : before;
-  const lines = [by, ...(isLater ? [`until ${new Date(until * 1000).toISOString()}`] : []), ...added];
+  const time = isLater ? [`until ${new Date(until * 1000).toISOString()}`] : [];
+  const lines = [by, ...time, ...added];
   const separator = kept === '' || kept.endsWith('\n') ? '' : '\n';
   return `${kept}${separator}${lines.map((line) => `${line}\n`).join('')}`;
 }

@@ -1,57 +1,46 @@
 import { isAuditdRunning } from '../../facts/security/audit-trail.ts';
 import { auditdConf, parseAuditdConf, withSetting } from '../../facts/security/auditd-conf.ts';
 import { unlessRefused } from '../../system/image.ts';
+import { type Planned, stepFrom, stepOf, when } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
-import type { Action, Step } from '../engine/step.ts';
-import { type LogGroupPart, planLogGroup } from './audit/log-group.ts';
-import { type AuditPart, nothing } from './audit/part.ts';
-import { readSpaceSettings } from './audit/space-settings.ts';
-import { planAuditSpace } from './audit/space.ts';
+import type { Action } from '../engine/step.ts';
+import { planLogGroup } from './audit/log-group.ts';
+import { readSpaceSettings, planAuditSpace } from './audit/space.ts';
 import { isEnabled } from './enabled-units.ts';
 
 /**
  * Plans the step `audit`: the forwarder can read the audit log, and the limits of auditd fit into the overlay on /var.
  */
-export function planAudit(look: Snapshot): Step {
+export function planAudit(look: Snapshot): Planned {
   const { reader } = look;
-  const done = (why: string): Step => ({ id: 'audit', state: 'done', why: [why], actions: [] });
   const kind = reader.stat(auditdConf)?.kind;
-  if (kind === undefined) return done('auditd is not installed.');
-  if (!isEnabled(reader, 'auditd.service')) return done('auditd.service is not enabled.');
-  if (kind !== 'file')
-    return byHand([`${auditdConf} is not a regular file, and auditd does not start: replace it by a file.`]);
-  const text = reader.read(auditdConf, 1024 * 1024);
-  const { values, problems } = parseAuditdConf(text);
+  if (kind === undefined) return stepOf('done', ['auditd is not installed.']);
+  if (!isEnabled(reader, 'auditd.service')) return stepOf('done', ['auditd.service is not enabled.']);
+  if (kind !== 'file') {
+    const why = `${auditdConf} is not a regular file, and auditd does not start: replace it by a file.`;
+    return stepOf('by hand', [why]);
+  }
+  const before = reader.read(auditdConf, 1024 * 1024);
+  const { values, problems } = parseAuditdConf(before);
   if (problems.length > 0) {
-    return byHand([
-      `${auditdConf}: ${problems.join('; ')}. auditd does not start, or ignores the line: correct the file.`,
-    ]);
+    const why = `${auditdConf}: ${problems.join('; ')}. auditd does not start, or ignores the line: correct the file.`;
+    return stepOf('by hand', [why]);
   }
   const { logFile, writesLogs } = readSpaceSettings(values);
-  if (!writesLogs) return done(`auditd writes no log (write_logs or log_format in ${auditdConf}).`);
-  const space = unlessRefused(() => planAuditSpace(look, values)) ?? nothing;
-  return combine(look, text, planLogGroup(look, values, logFile), space);
-}
-
-/** Combines both parts into one step, with one change of the file. */
-function combine({ reader }: Snapshot, before: string, group: LogGroupPart, space: AuditPart): Step {
-  const after = [...group.settings, ...space.settings].reduce(
-    (now, [key, value]) => withSetting(now, key, value),
-    before,
-  );
-  const edits: Action[] = after === before ? [] : [{ do: 'edit', file: auditdConf, before, after }];
-  const manual = [...group.manual, ...space.manual];
-  if (edits.length > 0 || group.permissions.length > 0) {
-    const why = [...group.why, ...space.why, ...manual, ...group.notes];
-    const reloads = unlessRefused(() => isAuditdRunning(reader)) === true ? [reload] : [];
-    return { id: 'audit', state: 'needed', why, actions: [...edits, ...reloads, ...group.permissions] };
-  }
-  if (manual.length > 0) return byHand([...manual, ...group.notes]);
-  return { id: 'audit', state: 'done', why: [...space.notes, ...group.notes], actions: [] };
-}
-
-function byHand(why: string[]): Step {
-  return { id: 'audit', state: 'by hand', why, actions: [] };
+  if (!writesLogs)
+    return stepOf('done', [`auditd writes no log (write_logs or log_format in ${auditdConf}).`]);
+  const space = unlessRefused(() => planAuditSpace(look, values));
+  const group = planLogGroup(look, values, logFile);
+  const settings = [...(group.setting === undefined ? [] : [group.setting]), ...(space?.settings ?? [])];
+  const after = settings.reduce((now, [key, value]) => withSetting(now, key, value), before);
+  const edit: Action = { do: 'edit', file: auditdConf, before, after };
+  const edits = when(after !== before, edit);
+  const { permissions = [] } = group;
+  const isChanged = edits.length + permissions.length > 0;
+  const reloads = isChanged && unlessRefused(() => isAuditdRunning(reader)) === true ? [reload] : [];
+  const actions = { actions: [...edits, ...reloads, ...permissions] };
+  const { done = [], ...found } = space ?? {};
+  return stepFrom([actions, group, found], () => done);
 }
 
 const signal = ['kill', '--kill-who=main', '--signal=SIGHUP', 'auditd.service'];

@@ -6,45 +6,36 @@ import { hasSelinux } from '../../facts/security/labels.ts';
 import { findConflictingOverlays } from '../../facts/boot/conflicting-overlays.ts';
 import { cloudInitDisabled } from '../../facts/boot/provisioning.ts';
 import { type Snapshot, readKernelArguments } from '../engine/snapshot.ts';
-import type { Action, Step } from '../engine/step.ts';
+import { type Part, type Planned, stepFrom, when } from '../engine/part.ts';
+import type { Action } from '../engine/step.ts';
 import { planKernelArguments } from './kernel-arguments.ts';
 import { findUnkeptPaths } from './persist.ts';
-import { errorCode } from '../../lib/errors.ts';
+import { unlessAbsent } from '../../lib/errors.ts';
 
 const readonlyRoot = '/etc/sysconfig/readonly-root';
 
 /** Plans the step `boot`: neither the boot nor a crash dump requires a writable disk, and PERSIST can be kept. */
-export async function planBoot(look: Snapshot): Promise<Step> {
+export async function planBoot(look: Snapshot): Promise<Planned> {
   const { reader } = look;
   const words = readKernelArguments(reader);
   const conflicting = findConflictingOverlays(reader, words);
   const inFile = conflicting.filter((source) => source.endsWith(readonlyRoot));
+  const others = conflicting.filter((source) => !inFile.includes(source));
   const manual = [
     ...relabelling(reader),
-    ...conflicting
-      .filter((source) => !inFile.includes(source))
-      .map((source) => `${source} mounts another overlay over the root: remove it.`),
+    ...others.map((source) => `${source} mounts another overlay over the root: remove it.`),
     ...crashDumps(look, words),
     ...ignition(words),
     ...((await unlessRefusedLater(() => findUnkeptPaths(look))) ?? []),
   ];
-  const kernel = planKernelArguments(look, words);
-  manual.push(...kernel.manual);
-  const cloudInit = look.config.SEED === 'host' ? enableCloudInit(reader) : disableCloudInit(reader);
-  const actions = [
-    ...(inFile.length === 0 ? [] : [switchOff(reader)]),
-    ...cloudInit.actions,
-    ...kernel.actions,
-  ];
-  const why = [
-    ...inFile.map((source) => `${source} makes the root read-only in another way: it will be switched off.`),
-    ...cloudInit.why,
-    ...kernel.why,
-  ];
-  if (actions.length > 0) return { id: 'boot', state: 'needed', why: [...why, ...manual], actions };
-  if (manual.length > 0) return { id: 'boot', state: 'by hand', why: manual, actions };
-  const done = ['Nothing at boot needs a writable disk.', ...fileTypes(look)];
-  return { id: 'boot', state: 'done', why: done, actions };
+  const switchedOff = {
+    actions: inFile.length === 0 ? [] : [switchOff(reader)],
+    why: inFile.map(
+      (source) => `${source} makes the root read-only in another way: it will be switched off.`,
+    ),
+  };
+  const parts = [{ manual }, switchedOff, planCloudInit(look), planKernelArguments(look, words)];
+  return stepFrom(parts, () => ['Nothing at boot needs a writable disk.', ...fileTypes(look)]);
 }
 
 /**
@@ -52,10 +43,10 @@ export async function planBoot(look: Snapshot): Promise<Step> {
  * every boot (selinux-autorelabel-mark.service).
  */
 function relabelling(reader: SystemReader): string[] {
-  if (reader.stat('/.autorelabel') === undefined || !usesSelinux(reader)) return [];
-  return [
+  return when(
+    reader.stat('/.autorelabel') !== undefined && usesSelinux(reader),
     '/.autorelabel requests new SELinux labels at the next boot, which cannot be set on a read-only disk: reboot once while the disk is writable, or remove the file.',
-  ];
+  );
 }
 
 /** Whether SELinux is enabled; in an image, whether its configuration enables it. */
@@ -74,35 +65,29 @@ function switchOff(reader: SystemReader): Action {
 
 /**
  * Plans to disable cloud-init. A sealed boot masks its units, but a maintenance boot would accept configuration from a
- * disk that was written during a sealed boot.
+ * disk that was written during a sealed boot. If SEED=host lets cloud-init use the host's seed, maintenance boots mask its
+ * units, and the file that an earlier run has written is removed.
  */
-function disableCloudInit(reader: SystemReader): { why: string[]; actions: Action[] } {
-  const isInstalled =
-    reader.stat('/usr/bin/cloud-init') !== undefined && reader.stat('/etc/cloud') !== undefined;
-  if (!isInstalled || reader.stat(cloudInitDisabled) !== undefined) return { why: [], actions: [] };
+function planCloudInit({ reader, config }: Snapshot): Partial<Part> {
+  const isThere = (file: string) => reader.stat(file) !== undefined;
+  const file = cloudInitDisabled;
+  if (config.SEED === 'host') {
+    if (!isThere(file)) return {};
+    const why = `${file} disables cloud-init, which SEED=host needs: it will be removed.`;
+    return { why: [why], actions: [{ do: 'remove', file }] };
+  }
+  if (!isThere('/usr/bin/cloud-init') || !isThere('/etc/cloud') || isThere(file)) return {};
   const why =
     'cloud-init runs commands, as root, from any disk with the label cidata or config-2: it will be disabled.';
   const after = 'Written by immutafs-agent prepare: a writable disk must not configure this guest.\n';
-  return { why: [why], actions: [{ do: 'edit', file: cloudInitDisabled, before: null, after }] };
-}
-
-/**
- * Plans to remove the file with which an earlier run disabled cloud-init, if SEED=host lets it use the host's seed. A
- * maintenance boot then masks its units.
- */
-function enableCloudInit(reader: SystemReader): { why: string[]; actions: Action[] } {
-  if (reader.stat(cloudInitDisabled) === undefined) return { why: [], actions: [] };
-  return {
-    why: [`${cloudInitDisabled} disables cloud-init, which SEED=host needs: it will be removed.`],
-    actions: [{ do: 'remove', file: cloudInitDisabled }],
-  };
+  return { why: [why], actions: [{ do: 'edit', file, before: null, after }] };
 }
 
 function ignition(words: readonly string[]): string[] {
-  if (!words.some((word) => /^ignition\.firstboot(=1)?$/.test(word))) return [];
-  return [
+  return when(
+    words.some((word) => /^ignition\.firstboot(=1)?$/.test(word)),
     'ignition.firstboot on the kernel command line lets Ignition configure this guest again: finish the first boot, and remove the argument.',
-  ];
+  );
 }
 
 const service = '/etc/systemd/system/multi-user.target.wants/kdump.service';
@@ -114,16 +99,13 @@ const service = '/etc/systemd/system/multi-user.target.wants/kdump.service';
 function crashDumps(look: Snapshot, words: readonly string[]): string[] {
   const { reader } = look;
   if (reader.stat(service) === undefined || !words.some((word) => word.startsWith('crashkernel='))) return [];
-  const lines = (reader.readIfPresent('/etc/kdump.conf') ?? '')
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/));
-  const remote = lines.some(([key = '']) => ['nfs', 'nfs4', 'net', 'ssh'].includes(key));
-  const [, device] = lines.find(([key = '']) => /^(raw|ext[234]|xfs|btrfs|minix|virtiofs)$/.test(key)) ?? [];
-  if (remote || (device !== undefined && !isOnSystem(look, device))) return [];
-  const where = device ?? '/var/crash';
-  return [
-    `kdump writes crash dumps to ${where} on the disk that becomes read-only: set another target (nfs, ssh) in /etc/kdump.conf and restart kdump once, or run \`systemctl disable kdump\`.`,
-  ];
+  const text = reader.readIfPresent('/etc/kdump.conf') ?? '';
+  const isRemote = /^\s*(nfs4?|net|ssh)(\s|$)/m.test(text);
+  const device = /^\s*(?:raw|ext[234]|xfs|btrfs|minix|virtiofs)[ \t]+(\S+)/m.exec(text)?.[1];
+  return when(
+    !isRemote && (device === undefined || isOnSystem(look, device)),
+    `kdump writes crash dumps to ${device ?? '/var/crash'} on the disk that becomes read-only: set another target (nfs, ssh) in /etc/kdump.conf and restart kdump once, or run \`systemctl disable kdump\`.`,
+  );
 }
 
 function isOnSystem({ reader, systemDisks }: Snapshot, source: string): boolean {
@@ -140,10 +122,10 @@ function isOnSystem({ reader, systemDisks }: Snapshot, source: string): boolean 
 function fileTypes({ reader, mounts }: Snapshot): string[] {
   const mount = mounts.serving('/var');
   if (mount?.type !== 'xfs') return [];
-  if (unlessRefused(() => hasFileTypes(reader, `/dev/block/${mount.device}`)) !== false) return [];
-  return [
+  return when(
+    unlessRefused(() => hasFileTypes(reader, `/dev/block/${mount.device}`)) === false,
     `The XFS at ${mount.target} was made with ftype=0, the default before RHEL 7.3. The overlay works with it (tested on kernel 3.10.0-1160), and the kernel logs nothing about it.`,
-  ];
+  );
 }
 
 /**
@@ -152,17 +134,8 @@ function fileTypes({ reader, mounts }: Snapshot): string[] {
  * @returns undefined if the device does not exist or has no XFS
  */
 export function hasFileTypes(reader: SystemReader, device: string): boolean | undefined {
-  const block = Buffer.from(superblock(reader, device), 'latin1');
+  const block = Buffer.from(unlessAbsent(() => reader.readAt(device, 0, 512)) ?? '', 'latin1');
   if (block.length < 512 || block.toString('latin1', 0, 4) !== 'XFSB') return undefined;
   const version = block.readUInt16BE(100) & 0xf;
   return version >= 5 ? (block.readUInt32BE(216) & 1) !== 0 : (block.readUInt32BE(200) & 0x200) !== 0;
-}
-
-function superblock(reader: SystemReader, device: string): string {
-  try {
-    return reader.readAt(device, 0, 512);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return '';
-    throw error;
-  }
 }

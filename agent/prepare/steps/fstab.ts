@@ -13,14 +13,14 @@ import {
   withOptions,
   withPass,
 } from '../engine/fstab.ts';
+import { type Planned, stepOf, when } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
-import type { Step } from '../engine/step.ts';
 
 /**
  * Plans the step `fstab`: lines for file systems on the system disk get `ro` and pass 0, and lines for swap on this
  * disk are commented out. /dev/shm gets a line with the options of MOUNT_OPTIONS. Every other byte stays unchanged.
  */
-export function planFstab(look: Snapshot): Step {
+export function planFstab(look: Snapshot): Planned {
   const { text, lines, problems } = look.fstab;
   const edits = new Map<number, Edit>();
   const why: string[] = [];
@@ -33,34 +33,18 @@ export function planFstab(look: Snapshot): Step {
   const added = newShmLines(look);
   if (added.length > 0) why.push(`/etc/fstab has no ${shm}: a line with its mount options will be added.`);
   if (edits.size > 0 || added.length > 0) {
-    if (text !== null && look.reader.stat('/etc/fstab')?.kind !== 'file') {
-      return {
-        id: 'fstab',
-        state: 'blocked',
-        why: ['/etc/fstab is not a regular file.', ...why],
-        actions: [],
-      };
-    }
+    if (text !== null && look.reader.stat('/etc/fstab')?.kind !== 'file')
+      return stepOf('blocked', ['/etc/fstab is not a regular file.', ...why]);
     const edited = editText(text ?? '', edits);
     const after = added.length === 0 ? edited : appendLines(edited, added);
-    return {
-      id: 'fstab',
-      state: 'needed',
-      why,
-      actions: [{ do: 'edit', file: '/etc/fstab', before: text, after }],
-    };
+    return stepOf('needed', why, [{ do: 'edit', file: '/etc/fstab', before: text, after }]);
   }
   const manual = [
     ...problems.map(({ line, reason }) => `Line ${line}: ${reason}; correct the line.`),
-    ...lines.flatMap((entry) => missing(entry)),
+    ...lines.flatMap(missing),
   ];
-  if (manual.length > 0) return { id: 'fstab', state: 'by hand', why: manual, actions: [] };
-  return {
-    id: 'fstab',
-    state: 'done',
-    why: ['/etc/fstab requires no write to a read-only disk.'],
-    actions: [],
-  };
+  if (manual.length > 0) return stepOf('by hand', manual);
+  return stepOf('done', ['/etc/fstab requires no write to a read-only disk.']);
 }
 
 interface Change {
@@ -111,9 +95,9 @@ function mountChange({ target, options, pass }: FstabEntry): Change | undefined 
   // The boot itself mounts /var and the file systems below it read-only, as lower layers.
   const isWritable = !isBelow(target, '/var') && options.lastIndexOf('ro') <= options.lastIndexOf('rw');
   const what = [
-    ...(isWritable ? ['read-only (ro)'] : []),
-    ...(pass === 0 ? [] : ['not checked at boot (pass 0)']),
-    ...(useless.length === 0 ? [] : [`without ${useless.join(',')}`]),
+    ...when(isWritable, 'read-only (ro)'),
+    ...when(pass !== 0, 'not checked at boot (pass 0)'),
+    ...when(useless.length > 0, `without ${useless.join(',')}`),
   ].join(', ');
   if (what === '') return undefined;
   return {
@@ -121,14 +105,11 @@ function mountChange({ target, options, pass }: FstabEntry): Change | undefined 
     edit: (pieces) => {
       const kept = optionsOf(pieces).filter((option) => !needsWritable.test(option));
       const wanted = isWritable ? addOption(kept, 'ro', 'rw') : kept;
-      const changed = isWritable || useless.length > 0 ? withOptions(pieces, orDefaults(wanted)) : pieces;
+      const list = wanted.length === 0 ? ['defaults'] : wanted;
+      const changed = isWritable || useless.length > 0 ? withOptions(pieces, list) : pieces;
       return pass === 0 ? changed : withPass(changed, 0);
     },
   };
-}
-
-function orDefaults(options: readonly string[]): readonly string[] {
-  return options.length === 0 ? ['defaults'] : options;
 }
 
 function swapChange(look: Snapshot, entry: FstabEntry): Change | undefined {
@@ -146,6 +127,8 @@ function swapChange(look: Snapshot, entry: FstabEntry): Change | undefined {
 
 /** Reports a line whose device does not exist, because the boot waits 90 seconds for it. */
 function missing({ line, source, missing: isMissing, options }: FstabEntry): string[] {
-  if (!isMissing || options.includes('nofail') || options.includes('noauto')) return [];
-  return [`Line ${line}: ${source} does not exist; remove the line or add the option nofail.`];
+  return when(
+    isMissing && !options.includes('nofail') && !options.includes('noauto'),
+    `Line ${line}: ${source} does not exist; remove the line or add the option nofail.`,
+  );
 }

@@ -1,29 +1,27 @@
 import { imageFile, imageText, readImage } from '../../config/image.ts';
 import { type SystemReader, namesIfThere } from '../../system/reader.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
-import type { Action, Step } from '../engine/step.ts';
+import { type Planned, stepOf, when } from '../engine/part.ts';
+import type { Action } from '../engine/step.ts';
 
 const machineIdFile = '/etc/machine-id';
 const keyFolder = '/etc/ssh';
 /** Where systemd and its boot loader, and the initscripts of RHEL 7, keep the seed of the random number generator. */
-const seeds = [
-  '/var/lib/systemd/random-seed',
-  '/var/lib/random-seed',
-  '/boot/efi/loader/random-seed',
-  '/boot/loader/random-seed',
-];
+const seeds = ['/var/lib/systemd', '/var/lib', '/boot/efi/loader', '/boot/loader'].map(
+  (folder) => `${folder}/random-seed`,
+);
 
 /**
  * Plans the step `image`: the image contains nothing that every guest must have for itself and that a sealed guest cannot
  * replace, and /etc/immutafs/image names it. What else identifies a guest is the work of virt-sysprep(1).
  */
-export function planImage(look: Snapshot): Step {
+export function planImage(look: Snapshot): Planned {
   const { reader } = look;
   const parts = [machineId(reader), hostKeys(look), randomSeeds(reader), imageName(look)];
   const needed = parts.filter(({ actions }) => actions.length > 0);
   const actions = needed.flatMap((part) => part.actions);
   const why = (needed.length > 0 ? needed : parts).map((part) => part.why);
-  return { id: 'image', state: actions.length > 0 ? 'needed' : 'done', why, actions };
+  return stepOf(actions.length > 0 ? 'needed' : 'done', why, actions);
 }
 
 interface Part {
@@ -38,20 +36,15 @@ interface Part {
 function machineId(reader: SystemReader): Part {
   const before = reader.readIfPresent(machineIdFile, 4096) ?? null;
   const copy = '/var/lib/dbus/machine-id';
-  const copies = reader.stat(copy)?.kind === 'file' ? [copy] : [];
-  if (before === '' && copies.length === 0)
-    return {
-      why: `${machineIdFile} is empty: each guest derives its machine ID from its SMBIOS UUID.`,
-      actions: [],
-    };
   const actions: Action[] = [
-    ...(before === '' ? [] : [{ do: 'edit', file: machineIdFile, before, after: '' } as const]),
-    ...(copies.length === 0 ? [] : [{ do: 'erase', files: copies } as const]),
+    ...when<Action>(before !== '', { do: 'edit', file: machineIdFile, before, after: '' }),
+    ...when<Action>(reader.stat(copy)?.kind === 'file', { do: 'erase', files: [copy] }),
   ];
-  return {
-    why: `All guests of the image would have the machine ID in ${machineIdFile}: it will be empty, so that each guest derives its ID from its SMBIOS UUID.`,
-    actions,
-  };
+  const why =
+    actions.length === 0
+      ? `${machineIdFile} is empty: each guest derives its machine ID from its SMBIOS UUID.`
+      : `All guests of the image would have the machine ID in ${machineIdFile}: it will be empty, so that each guest derives its ID from its SMBIOS UUID.`;
+  return { why, actions };
 }
 
 /** Removes the host keys: with the keys of an image, each guest could pose as every other one. */

@@ -1,10 +1,16 @@
 import { errorMessage } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/format.ts';
 import { type SystemReader, namesIfThere } from '../../system/reader.ts';
-import type { CpioFile } from './initramfs/cpio.ts';
-import { readImage, type Kernel, installedKernels, isOlderThanModules } from './initramfs/image.ts';
+import {
+  type CpioFile,
+  type Kernel,
+  readImage,
+  installedKernels,
+  isOlderThanModules,
+} from './initramfs/image.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
-import type { Action, Step } from '../engine/step.ts';
+import { type Planned, stepOf, when } from '../engine/part.ts';
+import type { Action } from '../engine/step.ts';
 
 const scriptFolder = '/usr/libexec/immutafs';
 const moduleSetup = '/usr/lib/dracut/modules.d/95immutafs/module-setup.sh';
@@ -13,18 +19,12 @@ const moduleSetup = '/usr/lib/dracut/modules.d/95immutafs/module-setup.sh';
  * Plans the step `initramfs`: the image of every kernel contains the current modules of the kernel, the scripts of this
  * version and the overlay driver.
  */
-export async function planInitramfs({ reader, mounts }: Snapshot): Promise<Step> {
-  const step = (state: Step['state'], why: string[], actions: Action[] = []): Step => ({
-    id: 'initramfs',
-    state,
-    why,
-    actions,
-  });
+export async function planInitramfs({ reader, mounts }: Snapshot): Promise<Planned> {
   const scripts = installedScripts(reader);
   if (scripts.size === 0)
-    return step('blocked', [`${scriptFolder} is missing: install the package immutafs-agent.`]);
+    return stepOf('blocked', [`${scriptFolder} is missing: install the package immutafs-agent.`]);
   const kernels = installedKernels(reader);
-  if (kernels.length === 0) return step('blocked', ['There is no kernel in /boot or /usr/lib/modules.']);
+  if (kernels.length === 0) return stepOf('blocked', ['There is no kernel in /boot or /usr/lib/modules.']);
   const wrong: { kernel: Kernel; fault: string }[] = [];
   for (const kernel of kernels) {
     const fault = await faultOf(reader, kernel, scripts);
@@ -32,22 +32,20 @@ export async function planInitramfs({ reader, mounts }: Snapshot): Promise<Step>
   }
   if (wrong.length === 0) {
     const names = kernels.map(({ version }) => version).join(', ');
-    return step('done', [`The initramfs of ${names} has the scripts and the overlay driver.`]);
+    return stepOf('done', [`The initramfs of ${names} has the scripts and the overlay driver.`]);
   }
   const why = wrong.map(({ kernel, fault }) => `${kernel.image} ${fault}.`);
   if (reader.stat('/usr/bin/dracut') === undefined) {
-    return step('blocked', [...why, 'dracut is not installed: install it.']);
+    return stepOf('blocked', [...why, 'dracut is not installed: install it.']);
   }
-  const space = spaceProblem(
-    reader,
-    wrong.map(({ kernel }) => kernel),
-  );
-  if (space !== undefined) return step('blocked', [...why, space]);
+  const wanted = wrong.map(({ kernel }) => kernel);
+  const space = spaceProblem(reader, wanted);
+  if (space !== undefined) return stepOf('blocked', [...why, space]);
   const isImage = reader.image !== undefined;
-  const actions = wrong.flatMap(({ kernel }) => regeneration(kernel, isImage));
+  const actions = wanted.flatMap((kernel) => regeneration(kernel, isImage));
   // Whoever builds an image unmounts its file systems, which writes the journal of /boot as well.
   const isFlushed = !isImage && mounts.serving('/boot')?.target === '/boot';
-  return step('needed', why, isFlushed ? [...actions, flushBoot] : actions);
+  return stepOf('needed', why, [...actions, ...when(isFlushed, flushBoot)]);
 }
 
 /**
@@ -122,12 +120,10 @@ function missingScripts(files: readonly CpioFile[], scripts: ReadonlyMap<string,
 
 function hasOverlay(reader: SystemReader, version: string, files: readonly CpioFile[]): boolean {
   const driver = /(^|\/)kernel\/fs\/overlayfs\/overlay\.ko(\.\w+)?$/;
-  if (files.some(({ name }) => driver.test(name))) return true;
-  const builtin = `/usr/lib/modules/${version}/modules.builtin`;
+  const builtin = () => reader.readIfPresent(`/usr/lib/modules/${version}/modules.builtin`) ?? '';
   return (
-    reader.stat(builtin) !== undefined &&
-    reader
-      .read(builtin)
+    files.some(({ name }) => driver.test(name)) ||
+    builtin()
       .split('\n')
       .some((line) => driver.test(line))
   );

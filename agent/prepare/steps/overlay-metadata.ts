@@ -1,13 +1,12 @@
 import { formatBytes, shortList } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { readXattrsProgram } from '../../system/layers/xattrs.ts';
+import { when } from '../engine/part.ts';
 import { installHint } from '../move/requirements.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 
 /** The timeout of the search of one file system, in milliseconds. */
 const limit = 120_000;
-const find = '/usr/bin/find';
-const stat = '/usr/bin/stat';
 const prefix = 'trusted.overlay.';
 
 /**
@@ -29,10 +28,15 @@ export async function findOverlayMetadata(
   const problems: string[] = [];
   const found = { whiteouts: [] as string[], attributes: [] as string[] };
   for (const root of roots) {
-    const devices = await whiteoutsIn(reader, root);
+    const devices = await search(reader, root, 'whiteouts', whiteouts);
     if (typeof devices === 'string') problems.push(devices);
-    else found.whiteouts.push(...devices.filter((path) => !isHidden(path)));
-    const marked = await attributesIn(reader, root);
+    else {
+      const paths = devices
+        .filter((line) => line.startsWith('0:0 '))
+        .map((line) => line.slice('0:0 '.length));
+      found.whiteouts.push(...paths.filter((path) => !isHidden(path)));
+    }
+    const marked = await search(reader, root, 'overlayfs attributes', attributes);
     if (typeof marked === 'string') problems.push(marked);
     else found.attributes.push(...marked.filter((path) => path === root || !isHidden(path)));
   }
@@ -42,65 +46,49 @@ export async function findOverlayMetadata(
 }
 
 function describe(
-  whiteouts: readonly string[],
+  whiteoutPaths: readonly string[],
   marked: readonly string[],
   stores: readonly string[],
   hint: string,
 ): string[] {
-  const inStore = (path: string) => stores.find((store) => isBelow(path, store));
-  const byStore = stores.flatMap((store) => {
-    const [devices, attrs] = [whiteouts, marked].map(
-      (paths) => paths.filter((path) => inStore(path) === store).length,
-    );
-    if (devices === 0 && attrs === 0) return [];
-    return [
-      `${store} has ${devices ?? 0} whiteouts (character devices 0:0) and ${attrs ?? 0} files with trusted.overlay attributes of its containers' layers, which are unusable through the overlay on /var: give the store a separate disk, or remove the containers and images with the store's own program before sealing.`,
-    ];
-  });
-  const [devices = [], attrs = []] = [whiteouts, marked].map((paths) =>
-    paths.filter((path) => inStore(path) === undefined),
-  );
+  const storeOf = (path: string) => stores.find((store) => isBelow(path, store));
+  const [devices, attrs] = [Map.groupBy(whiteoutPaths, storeOf), Map.groupBy(marked, storeOf)] as const;
+  const few = (paths: readonly string[] = []) => shortList(paths, ', ', 5);
   return [
-    ...byStore,
-    ...(devices.length === 0
-      ? []
-      : [
-          `${few(devices)}: character devices 0:0, which overlayfs treats as deleted files and which cannot be opened through the overlay on /var. They come from a copy of an overlay's upper layer: remove them (rm).`,
-        ]),
-    ...(attrs.length === 0
-      ? []
-      : [
-          `${few(attrs)}: trusted.overlay attributes, which overlayfs reserves for itself, so that the overlay on /var shows other content or an error. They come from a copy of an overlay's upper layer: list them with \`getfattr -h -d -m '^${prefix}' FILE\`, remove each with \`setfattr -h -x NAME FILE\`${hint}.`,
-        ]),
+    ...stores
+      .filter((store) => devices.has(store) || attrs.has(store))
+      .map(
+        (store) =>
+          `${store} has ${devices.get(store)?.length ?? 0} whiteouts (character devices 0:0) and ${attrs.get(store)?.length ?? 0} files with trusted.overlay attributes of its containers' layers, which are unusable through the overlay on /var: give the store a separate disk, or remove the containers and images with the store's own program before sealing.`,
+      ),
+    ...when(
+      devices.has(undefined),
+      `${few(devices.get(undefined))}: character devices 0:0, which overlayfs treats as deleted files and which cannot be opened through the overlay on /var. They come from a copy of an overlay's upper layer: remove them (rm).`,
+    ),
+    ...when(
+      attrs.has(undefined),
+      `${few(attrs.get(undefined))}: trusted.overlay attributes, which overlayfs reserves for itself, so that the overlay on /var shows other content or an error. They come from a copy of an overlay's upper layer: list them with \`getfattr -h -d -m '^${prefix}' FILE\`, remove each with \`setfattr -h -x NAME FILE\`${hint}.`,
+    ),
   ];
 }
 
-const few = (paths: readonly string[]) => shortList(paths, ', ', 5);
+/** The expressions of find(1) that print "MAJOR:MINOR PATH" of character devices, and the paths with attributes. */
+const whiteouts = ['-type', 'c', '-exec', '/usr/bin/stat', '--printf', '%t:%T %n\\0', '--', '{}', '+'];
+const attributes = ['-exec', readXattrsProgram, prefix, '{}', '+'];
 
 /**
- * Searches for whiteouts.
- * @returns their paths, one character per byte; or, as a text, the reason why the search failed
+ * Searches a folder.
+ * @returns the records, one character per byte; or, as a text, the reason why the search failed
  */
-async function whiteoutsIn(reader: SystemReader, root: string): Promise<string[] | string> {
-  const args = [root, '-ignore_readdir_race', '-xdev', '-type', 'c'];
-  const { stdout, ended } = await reader.run(
-    find,
-    [...args, '-exec', stat, '--printf', '%t:%T %n\\0', '--', '{}', '+'],
-    limit,
-  );
-  if (ended !== 'good') return searchProblem(root, 'whiteouts', ended);
-  return stdout
-    .split('\0')
-    .filter((line) => line.startsWith('0:0 '))
-    .map((line) => line.slice('0:0 '.length));
-}
-
-/** Searches for files with overlayfs attributes. @returns their paths, or the reason why the search failed */
-async function attributesIn(reader: SystemReader, root: string): Promise<string[] | string> {
-  const args = [root, '-ignore_readdir_race', '-xdev', '-exec', readXattrsProgram, prefix, '{}', '+'];
-  const { stdout, ended } = await reader.run(find, args, limit);
-  if (ended !== 'good') return searchProblem(root, 'overlayfs attributes', ended);
-  return stdout.split('\0').slice(0, -1);
+async function search(
+  reader: SystemReader,
+  root: string,
+  what: string,
+  expression: readonly string[],
+): Promise<string[] | string> {
+  const args = [root, '-ignore_readdir_race', '-xdev', ...expression];
+  const { stdout, ended } = await reader.run('/usr/bin/find', args, limit);
+  return ended === 'good' ? stdout.split('\0').slice(0, -1) : searchProblem(root, what, ended);
 }
 
 function searchProblem(root: string, what: string, ended: 'bad' | 'deadline' | 'full'): string {

@@ -1,12 +1,21 @@
+import type { Config } from '../../config/config.ts';
 import { persistItems } from '../../facts/boot/persist.ts';
+import { type MountTable, readMountTable } from '../../facts/mounts/mountinfo.ts';
+import { SystemError } from '../../lib/errors.ts';
 import { decodeBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
+import type { PlaceInStore } from '../engine/step.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 
 /** units/persist-directory */
 export const persistProgram = '/usr/libexec/immutafs/persist-directory';
 /** The limit for one path, in milliseconds. */
 const limit = 5000;
+
+/** Returns the paths of PERSIST; none without PERSIST_STORE, because a boot does not keep them then. */
+export function persistedFolders(config: Pick<Config, 'PERSIST' | 'PERSIST_STORE'>): string[] {
+  return config.PERSIST_STORE === '' ? [] : persistItems(config).map(({ path }) => path);
+}
 
 /**
  * Returns a sentence for each path of PERSIST that a boot would not keep, with what to do. The script of the boot
@@ -38,4 +47,21 @@ export async function whyNotKept(
   return reason === undefined || remedy === undefined
     ? `could not be checked: run \`${[persistProgram, ...args].join(' ')}\`.`
     : `would not be kept: ${reason}. ${remedy}`;
+}
+
+/** Whether the directory of the store is mounted on its path. */
+export function isKept(mounts: MountTable, { path, final }: PlaceInStore): boolean {
+  const mount = mounts.serving(path);
+  const store = mounts.serving(final);
+  return (
+    mount?.target === path &&
+    mount.device === store?.device &&
+    mount.root === `${store.root}/${final.slice(store.target.length)}`.replace(/\/{2,}/g, '/')
+  );
+}
+
+/** @throws SystemError if the directory of the store is not mounted on its path */
+export function expectKept(reader: SystemReader, place: PlaceInStore): void {
+  if (isKept(readMountTable(reader), place)) return;
+  throw new SystemError(`${place.final} is not mounted on ${place.path}: \`immutafs-agent status\` says why`);
 }

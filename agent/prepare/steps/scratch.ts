@@ -3,7 +3,8 @@ import { keys } from '../../config/keys.ts';
 import { decodeBytes } from '../../lib/format.ts';
 import { type SystemReader, namesIfThere } from '../../system/reader.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
-import type { Action, Step } from '../engine/step.ts';
+import { type Planned, stepOf, when } from '../engine/part.ts';
+import type { Action } from '../engine/step.ts';
 import { editConfig } from './writes/proposal.ts';
 
 /** units/open-scratch, which decides about a device in the boot, too. */
@@ -14,57 +15,40 @@ const links = '/dev/disk/by-id';
 const limit = 30_000;
 
 /** Plans the step `scratch`: the device for SCRATCH is marked, so that every sealed boot may format it. */
-export async function planScratch({ reader, config, settings }: Snapshot): Promise<Step> {
-  const step = (state: Step['state'], why: string[], actions: Action[] = []): Step => ({
-    id: 'scratch',
-    state,
-    why,
-    actions,
-  });
+export async function planScratch({ reader, config, settings }: Snapshot): Promise<Planned> {
   const named = settings.scratchDevice ?? config.SCRATCH_DEVICE;
   if (named === '') {
-    return step('by hand', [
+    return stepOf('by hand', [
       'SCRATCH names paths, and there is no SCRATCH_DEVICE: a sealed boot keeps them in memory. Attach a disk with a serial number, and use --scratch-device with its device.',
     ]);
   }
   const link = linkOf(reader, named);
   if (link === undefined) {
-    return step('blocked', [
+    return stepOf('blocked', [
       `${named} has no name in ${links} that the host gives it: give the disk a serial number on the host (libvirt: <serial>), and restart the guest.`,
     ]);
   }
   const problem = await ask(reader, ['check', link]);
-  const edit = config.SCRATCH_DEVICE === link ? undefined : editConfig(reader, { SCRATCH_DEVICE: link });
-  if (typeof edit === 'string') return step('by hand', [`${edit}.`]);
-  const edits = edit === undefined ? [] : [edit];
+  const edits = config.SCRATCH_DEVICE === link ? [] : editConfig(reader, { SCRATCH_DEVICE: link });
+  if (typeof edits === 'string') return stepOf('by hand', [`${edits}.`]);
   if (problem === undefined) {
     return edits.length === 0
-      ? step('done', [`${link} is marked: every sealed boot may format it.`])
-      : step('needed', [`${link} is marked. ${configFile} will name it.`], edits);
+      ? stepOf('done', [`${link} is marked: every sealed boot may format it.`])
+      : stepOf('needed', [`${link} is marked. ${configFile} will name it.`], edits);
   }
-  if (settings.scratchDevice === undefined) return step('blocked', [problem]);
-  const wipe = settings.wipe === settings.scratchDevice ? ['wipe'] : [];
+  if (settings.scratchDevice === undefined) return stepOf('blocked', [problem]);
+  const wipe = when(settings.wipe === settings.scratchDevice, 'wipe');
   const refusal = await ask(reader, ['examine', link, ...wipe]);
   const content = await contentOf(reader, link);
-  if (refusal !== undefined) return step('blocked', [refusal, content]);
-  return step(
-    'needed',
-    [
-      `${named} (${link}) will be marked for SCRATCH. From then on, every sealed boot of this guest formats it.`,
-      content,
-      ...(wipe.length > 0 ? ['Its content will be erased.'] : []),
-    ],
-    [
-      {
-        do: 'run',
-        program,
-        args: ['mark', link, ...wipe],
-        seconds: 60,
-        revert: `${link} stays marked; without SCRATCH_DEVICE, no boot formats it. To remove the mark: ${program} unmark ${link}`,
-      },
-      ...edits,
-    ],
-  );
+  if (refusal !== undefined) return stepOf('blocked', [refusal, content]);
+  const why = [
+    `${named} (${link}) will be marked for SCRATCH. From then on, every sealed boot of this guest formats it.`,
+    content,
+    ...when(wipe.length > 0, 'Its content will be erased.'),
+  ];
+  const revert = `${link} stays marked; without SCRATCH_DEVICE, no boot formats it. To remove the mark: ${program} unmark ${link}`;
+  const mark: Action = { do: 'run', program, args: ['mark', link, ...wipe], seconds: 60, revert };
+  return stepOf('needed', why, [mark, ...edits]);
 }
 
 /** Returns the link in /dev/disk/by-id that names a device by what the host says about it. */

@@ -9,82 +9,78 @@ import {
 } from '../engine/fstab.ts';
 import type { FstabEntry } from '../../facts/mounts/fstab.ts';
 import { requiredOptions } from '../../facts/mounts/targets.ts';
+import { type SystemReader, namesIfThere } from '../../system/reader.ts';
+import { type Planned, stepFrom, stepOf, when } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
-import type { Action, Settings, Step } from '../engine/step.ts';
-import { findTmpUnits } from './tmp-units.ts';
+import type { Action, Settings } from '../engine/step.ts';
 
 /**
  * The value of nr_inodes. The article's 5k do not suffice to unpack one large archive. An inode in use takes about a
  * kilobyte of memory.
  */
 const inodes = '50k';
-const opposites: Record<string, string> = { noexec: 'exec', nodev: 'dev', nosuid: 'suid' };
 
 /** Plans the step `tmp`: /tmp is a noexec tmpfs. The content of the present /tmp stays on the disk, below the mount. */
-export function planTmp(look: Snapshot): Step {
+export function planTmp(look: Snapshot): Planned {
+  const { text } = look.fstab;
   const lines = look.fstab.lines.filter(({ target }) => target === '/tmp');
   if (lines.length > 1) {
     const numbers = lines.map(({ line }) => line).join(', ');
-    const why = [`/etc/fstab has several lines for /tmp (${numbers}): keep one.`];
-    return { id: 'tmp', state: 'by hand', why, actions: [] };
+    return stepOf('by hand', [`/etc/fstab has several lines for /tmp (${numbers}): keep one.`]);
   }
   const required = requiredForTmp(look);
-  const units = findTmpUnits(look.reader, required);
-  if (lines.length === 0 && units.serving !== undefined) {
-    const why = [`${units.serving} mounts a tmpfs with ${required.join(',')}.`];
-    return { id: 'tmp', state: 'done', why, actions: [] };
-  }
-  const actions: Action[] = units.overriding.map(({ file }) => ({ do: 'remove', file }));
-  const why = units.overriding.map(({ file, reason }) => `${file} overrides /etc/fstab and ${reason}.`);
-  const text = look.fstab.text ?? '';
+  const { serving, overriding } = findTmpUnits(look.reader, required);
+  if (lines.length === 0 && serving !== undefined)
+    return stepOf('done', [`${serving} mounts a tmpfs with ${required.join(',')}.`]);
+  const removed = overriding.map(({ file }): Action => ({ do: 'remove', file }));
+  const why = overriding.map(({ file, reason }) => `${file} overrides /etc/fstab and ${reason}.`);
   const change = changeOf(look, lines[0], required);
-  if (change !== undefined) {
-    why.push(change.what);
-    actions.push({ do: 'edit', file: '/etc/fstab', before: look.fstab.text, after: change.apply(text) });
-  }
-  if (actions.length > 0) return { id: 'tmp', state: 'needed', why, actions };
-  return { id: 'tmp', state: 'done', why: [`/etc/fstab has /tmp with ${required.join(',')}.`], actions: [] };
-}
-
-interface Change {
-  what: string;
-  apply: (text: string) => string;
+  const parts = [
+    { why, actions: removed },
+    change === undefined
+      ? {}
+      : {
+          why: [change.what],
+          actions: [{ do: 'edit', file: '/etc/fstab', before: text, after: change.after } as const],
+        },
+  ];
+  return stepFrom(parts, () => [`/etc/fstab has /tmp with ${required.join(',')}.`]);
 }
 
 function changeOf(
-  look: Snapshot,
+  { fstab, settings, systemDisks }: Snapshot,
   entry: FstabEntry | undefined,
   required: readonly string[],
-): Change | undefined {
-  const lines = newLines(look.settings, required);
+): { what: string; after: string } | undefined {
+  const text = fstab.text ?? '';
+  const lines = newLines(settings, required);
   if (entry === undefined) {
-    return {
-      what: '/etc/fstab has no /tmp: a tmpfs will be added.',
-      apply: (text) => appendLines(text, lines),
-    };
+    return { what: '/etc/fstab has no /tmp: a tmpfs will be added.', after: appendLines(text, lines) };
   }
   const { line, options, type, source, disks } = entry;
-  const onSystem = look.systemDisks.includes(disks);
+  const edited = (edit: Edit) => editText(text, new Map([[line, edit]]));
+  const onSystem = systemDisks.includes(disks);
   if (onSystem || options.includes('bind') || options.includes('rbind')) {
-    const replace: Edit = (pieces) => {
-      const out = commentedOut('/tmp is in memory now')(pieces);
-      return Array.isArray(out) ? out : { lines: [...out.lines, ...lines] };
-    };
     return {
       what: `Line ${line}: /tmp is on ${source}, ${onSystem ? 'which becomes read-only' : 'a bind mount'}: a tmpfs will replace it.`,
-      apply: (text) => editText(text, new Map([[line, replace]])),
+      after: edited((pieces) => {
+        const out = commentedOut('/tmp is in memory now')(pieces);
+        return Array.isArray(out) ? out : { lines: [...out.lines, ...lines] };
+      }),
     };
   }
-  const wanted = withSettings(look.settings, type === 'tmpfs', withRestrictions(options, required));
-  if (wanted.join() === options.join()) return undefined;
-  const edit: Edit = (pieces) =>
-    withOptions(
-      pieces,
-      withSettings(look.settings, type === 'tmpfs', withRestrictions(optionsOf(pieces), required)),
+  const correct = (list: readonly string[]) => {
+    const restricted = required.reduce<readonly string[]>(
+      (now, option) => addOption(now, option, option.replace(/^no/, '')),
+      list,
     );
+    return type === 'tmpfs' ? withSettings(settings, restricted) : restricted;
+  };
+  const wanted = correct(options).join(',');
+  if (wanted === options.join(',')) return undefined;
   return {
-    what: `Line ${line}: /tmp will have the options ${wanted.join(',')} instead of ${options.join(',')}.`,
-    apply: (text) => editText(text, new Map([[line, edit]])),
+    what: `Line ${line}: /tmp will have the options ${wanted} instead of ${options.join(',')}.`,
+    after: edited((pieces) => withOptions(pieces, correct(optionsOf(pieces)))),
   };
 }
 
@@ -93,37 +89,71 @@ function newLines({ tmpSize = '25%', tmpMode = '1777' }: Settings, required: rea
   return ['# /tmp in memory', `tmpfs /tmp tmpfs ${options.join(',')} 0 0`];
 }
 
-function withRestrictions(options: readonly string[], required: readonly string[]): string[] {
-  return required.reduce<string[]>(
-    (list, option) => addOption(list, option, opposites[option] ?? ''),
-    [...options],
-  );
+/** Sets the size and mode of an existing line to the values of --tmp-size and --tmp-mode, if these options are given. */
+function withSettings({ tmpSize, tmpMode }: Settings, options: readonly string[]): readonly string[] {
+  return withValue(withValue(options, 'size', tmpSize), 'mode', tmpMode);
 }
 
-/**
- * Sets the size and mode of an existing line to the values of --tmp-size and --tmp-mode, if these options are given.
- */
-function withSettings({ tmpSize, tmpMode }: Settings, isTmpfs: boolean, options: string[]): string[] {
-  if (!isTmpfs) return options;
-  const values = [
-    ['size', tmpSize],
-    ['mode', tmpMode],
-  ] as const;
-  return values.reduce(
-    (list, [key, value]) => (value === undefined ? list : withValue(list, key, value)),
-    options,
-  );
-}
-
-function withValue(options: readonly string[], key: string, value: string): string[] {
+function withValue(options: readonly string[], key: string, value: string | undefined): readonly string[] {
+  if (value === undefined) return options;
+  const isKey = (option: string) => option.startsWith(`${key}=`);
   const wanted = `${key}=${value}`;
-  const others = options.filter((option) => !option.startsWith(`${key}=`));
-  if (others.length === options.length) return [...others, wanted];
-  return options.flatMap((option) => (option.startsWith(`${key}=`) ? [wanted] : [option]));
+  if (!options.some(isKey)) return [...options, wanted];
+  return options.map((option) => (isKey(option) ? wanted : option));
 }
 
 /** Returns the options of REQUIRE_OPTIONS for /tmp, in a fixed order, or all three if it does not name /tmp. */
 function requiredForTmp({ config }: Snapshot): string[] {
   const list = requiredOptions(config).find(({ target }) => target === '/tmp')?.list;
-  return Object.keys(opposites).filter((option) => list === undefined || list.includes(option));
+  return ['noexec', 'nodev', 'nosuid'].filter((option) => list === undefined || list.includes(option));
+}
+
+const unit = '/etc/systemd/system/tmp.mount';
+
+interface TmpUnits {
+  /** The administrator's tmp.mount, if it mounts a tmpfs on /tmp with the required options. */
+  serving: string | undefined;
+  /** Files that override fstab and do not mount /tmp as required, with the reason as the predicate of a sentence. */
+  overriding: { file: string; reason: string }[];
+}
+
+/**
+ * Finds tmp.mount and its drop-ins below /etc/systemd/system. They override the unit that systemd generates from fstab,
+ * which overrides the distribution's tmp.mount (systemd.unit(5), "Unit File Load Path").
+ * @param required mount options
+ */
+function findTmpUnits(reader: SystemReader, required: readonly string[]): TmpUnits {
+  const dropins = namesIfThere(reader, `${unit}.d`).filter((name) => name.endsWith('.conf'));
+  const files = [unit, ...dropins.map((name) => `${unit}.d/${name}`)];
+  const found = files.flatMap((file) => {
+    const isMask = reader.stat(file)?.kind === 'link' && reader.link(file) === '/dev/null';
+    const text = isMask ? '' : reader.readIfPresent(file);
+    return text === undefined
+      ? []
+      : [
+          {
+            file,
+            reason: isMask && file === unit ? 'masks tmp.mount' : wrongIn(text, required, file === unit),
+          },
+        ];
+  });
+  const overriding = found.flatMap(({ file, reason }) =>
+    when(reason !== undefined, { file, reason: `${reason}` }),
+  );
+  const isServing = overriding.length === 0 && found.some(({ file }) => file === unit);
+  return { serving: isServing ? unit : undefined, overriding };
+}
+
+function wrongIn(text: string, required: readonly string[], isUnit: boolean): string | undefined {
+  const type = lastValue(text, 'Type');
+  if (type !== undefined ? type !== 'tmpfs' : isUnit) return 'mounts no tmpfs';
+  const options = lastValue(text, 'Options')?.split(',');
+  if (options === undefined && !isUnit) return undefined;
+  const lacking = required.filter((option) => options?.includes(option) !== true);
+  return lacking.length === 0 ? undefined : `mounts /tmp without ${lacking.join(',')}`;
+}
+
+function lastValue(text: string, key: string): string | undefined {
+  const lines = text.split('\n').map((line) => /^\s*(\w+)\s*=\s*(.*?)\s*$/.exec(line));
+  return lines.findLast((found) => found?.[1] === key)?.[2];
 }

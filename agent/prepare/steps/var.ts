@@ -2,15 +2,16 @@ import { formatBytes, shortList } from '../../lib/format.ts';
 import { unlessRefused } from '../../system/image.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { configFile } from '../../config/config.ts';
-import { pathItems, persistItems } from '../../facts/boot/persist.ts';
+import { pathItems } from '../../facts/boot/persist.ts';
 import { containerStores, proposePersist, proposeScratch } from '../../assess/scratch-proposal.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
+import { type Planned, stepOf, when } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
-import type { Action, Step } from '../engine/step.ts';
-import { openForWriting } from './open-files.ts';
+import type { Action } from '../engine/step.ts';
+import { openForWriting } from './processes.ts';
 import { findOverlayMetadata } from './overlay-metadata.ts';
-import { type PlannedOverlays, describeOverlays, planOverlays } from './overlays.ts';
-import { isLayered, layerSize } from './var-layer.ts';
+import { persistedFolders } from './persist.ts';
+import { describeOverlays, isLayered, layerSize, layeredRoots, planOverlays } from './layers.ts';
 
 /**
  * The maximum share of the memory that the upper layer of /var may take, so that enough memory is left for the guest.
@@ -22,63 +23,55 @@ const mostOfMemory = 0.75;
  * OVERLAY need. The first write to a file copies the
  * whole file into the upper layer, so the estimate is the size of the files that processes have open for writing.
  */
-export async function planVar(look: Snapshot): Promise<Step> {
-  const { reader, config, settings } = look;
+export async function planVar(look: Snapshot): Promise<Planned> {
+  const { reader, settings } = look;
   const overlays = planOverlays(look);
-  const size = unlessRefused(() => layerSize(look));
-  if (size === undefined) return planImageVar(look, overlays);
-  const { memory, layer: cap } = size;
-  const elsewhere = [...scratchFolders(look), ...persistFolders(look)];
-  const files = openForWriting(reader, ['/var', ...overlays.targets]).filter(
+  const stores = overlaidStores(look);
+  // Neither the memory nor the open files of the guests of an image are known.
+  const size = unlessRefused(() => estimate(look, overlays.targets));
+  const { costs = [], files = [], isFull = false, tooLarge = [] } = size ?? {};
+  const problems = [
+    ...overlays.problems,
+    ...tooLarge,
+    ...(await storeProblems(look, stores, overlays.targets)),
+  ];
+  if (isFull && settings.cleanVar)
+    return stepOf('needed', [...costs, 'Logs will be rotated.', ...problems], cleaning(reader));
+  const manual = [
+    ...when(isFull, `${costs.join('')} ${advice}`),
+    ...problems,
+    ...scratchLines(look, [...stores, ...(isFull ? files.map(({ path }) => path) : [])]),
+    ...persistLines(look, stores),
+  ];
+  if (manual.length > 0) return stepOf('by hand', manual);
+  return stepOf('done', [...costs, ...packageDatabase(reader), ...describeOverlays(overlays)]);
+}
+
+const advice =
+  'That is too much: use --clean-var, which rotates logs and journals, raise VAR_SIZE in /etc/immutafs/immutafs.conf, or put caches and other large files on a disk that is emptied at every reboot (SCRATCH).';
+
+/** Estimates the memory that the overlays need, and whether it is too much. The texts are sentences. */
+function estimate(look: Snapshot, overlaid: readonly string[]) {
+  const { reader, config } = look;
+  const { memory, layer } = layerSize(look);
+  const elsewhere = [...scratchFolders(look), ...persistedFolders(config)];
+  const files = openForWriting(reader, ['/var', ...overlaid]).filter(
     ({ path }) => !elsewhere.some((folder) => isBelow(path, folder)),
   );
   const cost = files.reduce((sum, { bytes }) => sum + bytes, 0);
-  const share = Math.ceil((cost / cap) * 100);
-  const isFull = share >= parseInt(config.USAGE_WARN, 10);
-  const costs = `Files that are open for writing would be copied into memory: ${formatBytes(cost)} of the ${formatBytes(cap)} of VAR_SIZE (${share}%)${files.length === 0 ? '' : `; ${largest(files)}`}.`;
-  const stores = overlaidStores(look);
-  const problems = [
-    ...overlays.problems,
-    ...(cap > memory * mostOfMemory
-      ? [
-          `VAR_SIZE=${config.VAR_SIZE} is more than three quarters of the guest's memory (${formatBytes(memory)}): lower it, or give the guest more.`,
-        ]
-      : []),
-    ...(await storeProblems(look, stores, overlays.targets)),
-  ];
-  const actions = isFull && settings.cleanVar ? cleaning(reader) : [];
-  if (actions.length > 0) {
-    return { id: 'var', state: 'needed', why: [costs, 'Logs will be rotated.', ...problems], actions };
-  }
-  const advice = settings.cleanVar
-    ? 'That is too much: raise VAR_SIZE in /etc/immutafs/immutafs.conf, name their directories in SCRATCH, or reduce what these programs write.'
-    : 'That is too much: use --clean-var, which rotates logs and journals, raise VAR_SIZE in /etc/immutafs/immutafs.conf, or put caches and other large files on a disk that is emptied at every reboot (SCRATCH).';
-  if (isFull) problems.unshift(`${costs} ${advice}`);
-  problems.push(
-    ...scratchLines(look, [...stores, ...(isFull ? files.map(({ path }) => path) : [])]),
-    ...persistLines(look, stores),
-  );
-  if (problems.length > 0) return { id: 'var', state: 'by hand', why: problems, actions: [] };
+  const share = Math.ceil((cost / layer) * 100);
+  const shown = files.length === 0 ? '' : `; ${largest(files)}`;
   return {
-    id: 'var',
-    state: 'done',
-    why: [costs, ...packageDatabase(reader), ...describeOverlays(overlays)],
-    actions: [],
+    files,
+    costs: [
+      `Files that are open for writing would be copied into memory: ${formatBytes(cost)} of the ${formatBytes(layer)} of VAR_SIZE (${share}%)${shown}.`,
+    ],
+    isFull: share >= parseInt(config.USAGE_WARN, 10),
+    tooLarge: when(
+      layer > memory * mostOfMemory,
+      `VAR_SIZE=${config.VAR_SIZE} is more than three quarters of the guest's memory (${formatBytes(memory)}): lower it, or give the guest more.`,
+    ),
   };
-}
-
-/** Plans the step for an image, of which neither the memory nor the open files of its guests are known. */
-async function planImageVar(look: Snapshot, overlays: PlannedOverlays): Promise<Step> {
-  const stores = overlaidStores(look);
-  const problems = [
-    ...overlays.problems,
-    ...(await storeProblems(look, stores, overlays.targets)),
-    ...scratchLines(look, stores),
-    ...persistLines(look, stores),
-  ];
-  if (problems.length > 0) return { id: 'var', state: 'by hand', why: problems, actions: [] };
-  const why = [...packageDatabase(look.reader), ...describeOverlays(overlays)];
-  return { id: 'var', state: 'done', why, actions: [] };
 }
 
 function largest(files: readonly { path: string; bytes: number; who: string[] }[]): string {
@@ -95,7 +88,7 @@ function cleaning(reader: SystemReader): Action[] {
   return [
     run('/bin/systemctl', 'kill', '--kill-who=main', '--signal=SIGUSR2', 'systemd-journald.service'),
     run('/bin/journalctl', '--vacuum-size=16M'),
-    ...(logs ? [run('/usr/sbin/logrotate', '--force', '/etc/logrotate.conf')] : []),
+    ...when(logs, run('/usr/sbin/logrotate', '--force', '/etc/logrotate.conf')),
   ];
 }
 
@@ -123,14 +116,9 @@ function scratchFolders({ config }: Snapshot, having?: readonly string[]): strin
     .map(({ path }) => path);
 }
 
-/** Returns the paths of PERSIST; none without PERSIST_STORE, because a boot does not keep them then. */
-function persistFolders({ config }: Snapshot): string[] {
-  return config.PERSIST_STORE === '' ? [] : persistItems(config).map(({ path }) => path);
-}
-
 /** Returns the paths over which a sealed boot mounts a directory of another disk, so that no overlay is below them. */
 function foldersWithoutOverlay(look: Snapshot): string[] {
-  return [...scratchFolders(look, ['empty', 'copy']), ...persistFolders(look)];
+  return [...scratchFolders(look, ['empty', 'copy']), ...persistedFolders(look.config)];
 }
 
 /**
@@ -143,10 +131,7 @@ async function storeProblems(
   others: readonly string[],
 ): Promise<string[]> {
   const { reader, mounts } = look;
-  const below = mounts.all
-    .filter((mount) => isBelow(mount.target, '/var') && mount.type !== 'overlay' && !mounts.hidden.has(mount))
-    .map(({ target }) => target);
-  const roots = [...new Set(['/var', ...below])].filter((root) => isLayered(look, root)).concat(others);
+  const roots = [...layeredRoots(look), ...others];
   const directories = foldersWithoutOverlay(look);
   const isHidden = (path: string) =>
     mounts.at(path).length > 0 || directories.some((directory) => isBelow(path, directory));

@@ -3,17 +3,16 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { prepareCommand, readyCommand, type PrepareOptions } from '../../../agent/commands/prepare.ts';
-import type { Plan } from '../../../agent/prepare/engine/plan.ts';
+import { type PrepareOptions, prepareCommand } from '../../../agent/commands/prepare.ts';
 import { readSnapshot } from '../../../agent/prepare/engine/snapshot.ts';
-import { type Step, type StepId, noSettings, stepIds } from '../../../agent/prepare/engine/step.ts';
-import { planGuest } from '../../../agent/prepare/prepare.ts';
+import { type Step, type StepId, stepIds } from '../../../agent/prepare/engine/step.ts';
 import { imageReader } from '../../../agent/system/image.ts';
-import { systemWriter } from '../../../agent/system/writer.ts';
 import type { SystemReader } from '../../../agent/system/reader.ts';
 import { type Guest, withGuest } from '../../harness/guest.ts';
 import { goodImage, ordinaryGuest } from '../../harness/ordinary-guest.ts';
-import { type Box, edited, tree } from '../../harness/prepare-box.ts';
+import { planOf, planned } from '../../harness/planned.ts';
+import { type Box, edited, tree, withBox } from '../../harness/prepare-box.ts';
+import { errorOf } from '../../harness/rejection.ts';
 
 const images = suite('prepare --image');
 
@@ -46,41 +45,22 @@ function image(files: Guest['files'] = {}): Guest {
 
 /** Fails on every access to what belongs to the builder. */
 function strict(system: SystemReader): SystemReader {
-  const check = (file: string) => {
-    if (/^\/(proc|sys|dev|run)(\/|$)/.test(file)) throw new Error(`${file} of the builder was read`);
-  };
-  const watch =
-    <Arguments extends [string, ...unknown[]], T>(method: (...args: Arguments) => T) =>
-    (...args: Arguments): T => {
-      check(args[0]);
-      return method(...args);
-    };
-  return {
-    ...system,
-    read: watch(system.read),
-    readIfPresent: watch(system.readIfPresent),
-    readAt: watch(system.readAt),
-    list: watch(system.list),
-    link: watch(system.link),
-    resolve: watch(system.resolve),
-    stat: watch(system.stat),
-    usage: watch(system.usage),
-  };
+  const names = ['read', 'readIfPresent', 'readAt', 'list', 'link', 'resolve', 'stat', 'usage'] as const;
+  const watched = names.map((name) => [
+    name,
+    (file: string, ...more: unknown[]) => {
+      if (/^\/(proc|sys|dev|run)(\/|$)/.test(file)) throw new Error(`${file} of the builder was read`);
+      return (system[name] as (...given: unknown[]) => unknown)(file, ...more);
+    },
+  ]);
+  return { ...system, ...(Object.fromEntries(watched) as object) };
 }
 
-function planImageOf(guest: Guest, steps: readonly StepId[] = stepIds): Promise<Plan> {
-  return withGuest(guest, (reader) => planGuest(imageReader(strict(reader)), noSettings, new Set(steps)));
-}
-
-async function stepOf(guest: Guest, id: StepId): Promise<Step> {
-  const { steps } = await planImageOf(guest, [id]);
-  const [step] = steps;
-  if (step === undefined) throw new Error(`no step ${id}`);
-  return step;
-}
+const as = (reader: SystemReader) => imageReader(strict(reader));
+const stepOf = (files: Guest['files'], id: StepId): Promise<Step> => planned(image(files), id, { as });
 
 images('nothing of the builder is read or named, in any step', async () => {
-  const plan = await planImageOf(image());
+  const plan = await planOf(image(), { as });
   assert.equal(plan.refused, null);
   assert.equal(
     plan.steps.map(({ id }) => id),
@@ -115,14 +95,14 @@ images('the twin: a guest with the same files is judged by the mounts and disks 
 images(
   'a step that needs a running guest is examined at the first boot, without a list of such steps',
   async () => {
-    const { state, why, atFirstBoot } = await stepOf(image(), 'exec');
+    const { state, why, atFirstBoot } = await stepOf({}, 'exec');
     assert.is(state, 'at first boot');
     assert.equal(atFirstBoot, ['running processes']);
     assert.match(
       why.join(' '),
       /^At the first boot, `immutafs-agent check --ready-to-seal` examines: running processes\.$/,
     );
-    assert.equal((await stepOf(image(), 'mtab')).atFirstBoot, undefined);
+    assert.equal((await stepOf({}, 'mtab')).atFirstBoot, undefined);
   },
 );
 
@@ -158,36 +138,30 @@ for (const [line, expected] of lines) {
 }
 
 images('/home gets a line by label, with the required options and a bounded wait', async () => {
-  const { actions } = await stepOf(image(), 'home');
+  const { actions } = await stepOf({}, 'home');
   const [edit] = actions;
   assert.match(
     edit?.do === 'edit' ? edit.after : '',
     /\nLABEL=home \/home xfs rw,noexec,nosuid,nodev,nofail,x-systemd\.device-timeout=10s 0 0\n$/,
   );
-  const own = await stepOf(
-    image({ 'etc/fstab': '/dev/vda1 / xfs ro 0 0\n/dev/vda2 /home xfs rw 0 0\n' }),
-    'home',
-  );
+  const own = await stepOf({ 'etc/fstab': '/dev/vda1 / xfs ro 0 0\n/dev/vda2 /home xfs rw 0 0\n' }, 'home');
   assert.is(own.state, 'by hand');
   assert.match(own.why.join(), /on the disk of the image/);
-  const data = await stepOf(
-    image({ 'etc/fstab': '/dev/vda1 / xfs ro 0 0\nLABEL=h /home xfs rw 0 0\n' }),
-    'home',
-  );
+  const data = await stepOf({ 'etc/fstab': '/dev/vda1 / xfs ro 0 0\nLABEL=h /home xfs rw 0 0\n' }, 'home');
   assert.is(data.state, 'needed');
 });
 
 images('an initramfs that has only the drivers of the builder is made again, for all machines', async () => {
   const file = 'boot/initramfs-3.10.0-1160.el7.x86_64.img';
-  const good = await stepOf(image({ [file]: goodImage() }), 'initramfs');
+  const good = await stepOf({ [file]: goodImage() }, 'initramfs');
   assert.is(good.state, 'done', good.why.join());
   const generic = {
     'usr/lib/dracut/hostonly-files': 'x',
     'usr/lib/dracut/build-parameter.txt': "'--no-hostonly' '--force'",
   };
-  assert.is((await stepOf(image({ [file]: goodImage(generic) }), 'initramfs')).state, 'done');
+  assert.is((await stepOf({ [file]: goodImage(generic) }, 'initramfs')).state, 'done');
   const { state, actions } = await stepOf(
-    image({ [file]: goodImage({ 'usr/lib/dracut/hostonly-files': 'x' }) }),
+    { [file]: goodImage({ 'usr/lib/dracut/hostonly-files': 'x' }) },
     'initramfs',
   );
   assert.is(state, 'needed');
@@ -205,64 +179,22 @@ images('an initramfs that has only the drivers of the builder is made again, for
   );
 });
 
-interface Said {
-  code: number;
-  stdout: string;
-}
-
-function withImage(
-  guest: Guest,
-  work: (
-    prepare: (options: Partial<PrepareOptions>) => Promise<Said>,
-    root: string,
-    ready: () => Promise<Said>,
-  ) => Promise<void>,
-): Promise<void> {
-  return withGuest(guest, (reader, root) => {
-    const run: Box['writer']['run'] = (program, args) => {
-      if (program !== '/usr/bin/dracut') throw new Error(`${program} was started`);
-      fs.writeFileSync(path.join(root, args[2] ?? ''), goodImage(), 'latin1');
-      return Promise.resolve({ exit: 0, stdout: '', stderr: '', late: false });
-    };
-    const writer = { ...systemWriter(root), run };
-    const collect = async (
-      work: (output: {
-        stdout: (text: string) => void;
-        stderr: () => void;
-        terminal: boolean;
-      }) => Promise<number>,
-    ): Promise<Said> => {
-      let stdout = '';
-      const code = await work({
-        stdout: (text) => void (stdout += text),
-        stderr: () => undefined,
-        terminal: false,
-      });
-      return { code, stdout };
-    };
-    return work(
-      (options) =>
-        collect((output) =>
-          prepareCommand(
-            reader,
-            () => Promise.resolve(writer),
-            output,
-            { image: true, ...options },
-            () => undefined,
-          ),
-        ),
-      root,
-      () => collect((output) => readyCommand(reader, output, true)),
-    );
-  });
-}
+/** Fails if another program than dracut is started. */
+const onlyDracut =
+  (run: Box['writer']['run']): Box['writer']['run'] =>
+  (program, ...more) => {
+    if (program !== '/usr/bin/dracut') throw new Error(`${program} was started`);
+    return run(program, ...more);
+  };
 
 images(
   'applied: the identity is removed without a copy, the image is named, and only the first boot remains',
   () =>
-    withImage(image(), async (prepare, root, ready) => {
+    withBox(image(), async ({ root, writer, prepare: prepareAny, readyImage }) => {
+      const prepare = (options: Partial<PrepareOptions>) =>
+        prepareAny({ image: true, skip: [], ...options }, { ...writer, run: onlyDracut(writer.run) });
       const text = (file: string) => fs.readFileSync(path.join(root, file), 'latin1');
-      assert.is((await ready()).code, 1);
+      assert.is((await readyImage()).code, 1);
       const before = tree(root);
       const named = { imageName: 'rhel9-web', imageVersion: '2026.11' };
       const { code, stdout } = await prepare({ apply: true, yes: true, ...named });
@@ -275,7 +207,7 @@ images(
       for (const name of fs.readdirSync(path.join(root, 'var/lib/immutafs/backup')))
         assert.not.match(text(`var/lib/immutafs/backup/${name}`), /secret|seed/);
       assert.is(fs.existsSync(path.join(root, 'run/immutafs/prepare.lock')), false);
-      const left = await ready();
+      const left = await readyImage();
       assert.is(left.code, 0);
       assert.match(left.stdout, /^Ready to seal\.\nAt the first boot, .*\n[^]* {2}exec: running processes\n/);
       assert.is((await prepare({ apply: true, yes: true, ...named })).code, 0);
@@ -298,30 +230,26 @@ images(
     }),
 );
 
-images('options that need a running guest are refused, and so is a running guest', async () => {
-  await withImage(image(), async (prepare) => {
-    const refusals: Partial<PrepareOptions>[] = [
-      { homeDevice: '/dev/vdb' },
-      { homeUuid: '1' },
-      { rehearse: true },
-      { moveState: ['/var/lib/x'] },
-      { strictMounts: true },
-      { imageName: 'a' },
-      { imageName: 'a', imageVersion: '1' },
-      { imageName: 'a b', imageVersion: '1', apply: true, yes: true },
-      { image: false, imageName: 'a', imageVersion: '1', apply: true },
-      { image: false, only: ['image'] },
-    ];
-    for (const options of refusals) {
-      try {
-        await prepare(options);
-        assert.unreachable(JSON.stringify(options));
-      } catch (error) {
-        assert.is((error as Error).name, 'UsageError', JSON.stringify(options));
-      }
+const refused: Partial<PrepareOptions>[] = [
+  { homeDevice: '/dev/vdb' },
+  { homeUuid: '1' },
+  { rehearse: true },
+  { moveState: ['/var/lib/x'] },
+  { strictMounts: true },
+  { imageName: 'a' },
+  { imageName: 'a', imageVersion: '1' },
+  { imageName: 'a b', imageVersion: '1', apply: true, yes: true },
+  { image: false, imageName: 'a', imageVersion: '1', apply: true },
+  { image: false, only: ['image'] },
+];
+images('options that need a running guest are refused, and those of an image in a guest', () =>
+  withBox(image(), async ({ prepare }) => {
+    for (const options of refused) {
+      const error = await errorOf(prepare({ image: true, skip: [], ...options }));
+      assert.is(error.name, 'UsageError', JSON.stringify(options));
     }
-  });
-});
+  }),
+);
 
 images('a running guest is refused: its root directory is that of PID 1', () =>
   withGuest(ordinaryGuest(), async (reader) => {
@@ -337,18 +265,13 @@ images('a running guest is refused: its root directory is that of PID 1', () =>
     const link = (file: string) => (file === '/proc/self/ns/pid' ? 'pid:[4026532000]' : reader.link(file));
     assert.is(await run(reader), 1, 'another root');
     assert.is(await run({ ...reader, stat, link }), 1, 'a container');
-    try {
-      await run({ ...reader, stat });
-      assert.unreachable();
-    } catch (error) {
-      assert.match((error as Error).message, /this is a running guest/);
-    }
+    assert.match((await errorOf(run({ ...reader, stat }))).message, /this is a running guest/);
   }),
 );
 
 images('a resolv.conf that the program that builds the image has put there is not judged', async () => {
   const written = '# Generated by dhcpcd from eth0.dhcp\nnameserver 192.0.2.1\n';
-  const { state, why } = await stepOf(image({ 'etc/resolv.conf': written }), 'etc');
+  const { state, why } = await stepOf({ 'etc/resolv.conf': written }, 'etc');
   assert.equal([state, why.filter((line) => line.includes('resolv.conf'))], ['at first boot', []]);
 });
 

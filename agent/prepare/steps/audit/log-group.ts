@@ -1,10 +1,11 @@
 import path from 'node:path';
 import { type SystemReader, namesIfThere } from '../../../system/reader.ts';
+import { type Part, when } from '../../engine/part.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
 import type { Action } from '../../engine/step.ts';
-import { isLayered } from '../var-layer.ts';
+import { isLayered } from '../layers.ts';
 import { auditdConf } from '../../../facts/security/auditd-conf.ts';
-import { type AuditPart, nothing } from './part.ts';
+import type { Setting, Values } from './space.ts';
 import { readAccounts } from '../../../facts/accounts.ts';
 
 /** The group of the forwarder, and its user. */
@@ -12,26 +13,21 @@ const forwarder = 'immutafs-forward';
 /** The directory of RHEL's audit log. Only root can write to it. */
 const folder = '/var/log/audit';
 
-/** Whether the permissions of the existing logs must be changed, too. */
-export interface LogGroupPart extends AuditPart {
-  permissions: Action[];
+interface LogGroup extends Partial<Omit<Part, 'actions'>> {
+  setting?: Setting;
+  /** The changes of the permissions of the existing logs. */
+  permissions?: Action[];
 }
 
 /**
  * Plans that the forwarder can read the audit log: auditd makes the log and its directory readable by the group that
  * log_group names (auditd.conf(5)). auditd does not start if it does not know the group.
  */
-export function planLogGroup(
-  look: Snapshot,
-  values: ReadonlyMap<string, string>,
-  logFile: string,
-): LogGroupPart {
+export function planLogGroup(look: Snapshot, values: Values, logFile: string): LogGroup {
   const { reader, config } = look;
-  const done = { ...nothing, permissions: [] };
   if (config.FORWARD === '') {
-    if (!isLayered(look, logFile)) return done;
     const lost = `FORWARD in /etc/immutafs/immutafs.conf names no server: a sealed guest loses the audit trail in ${path.dirname(logFile)} at every reboot.`;
-    return { ...done, notes: [lost] };
+    return { notes: when(isLayered(look, logFile), lost) };
   }
   const value = values.get('log_group') ?? 'root';
   const groups = readGroups(reader);
@@ -41,20 +37,18 @@ export function planLogGroup(
   );
   const isRoot = value === 'root' || /^0+$/.test(value);
   const isOwn = value === forwarder || (own !== undefined && current === own);
-  if (!isRoot && !isOwn) return { ...done, ...otherGroup(reader, value, current) };
+  if (!isRoot && !isOwn) return otherGroup(reader, value, current);
   if (own === undefined) {
     const missing = `/etc/group has no group ${forwarder}, which log_group in ${auditdConf} must name, so that the forwarder can read the audit log; auditd does not start with a group that does not exist: create the group with \`groupadd -r ${forwarder}\`, and add the user to it with \`gpasswd -a ${forwarder} ${forwarder}\`.`;
-    return { ...done, manual: [missing] };
+    return { manual: [missing] };
   }
   if (isRoot) {
     const why = `Only root can read the audit log: log_group = ${forwarder} in ${auditdConf} lets the forwarder read it.`;
-    const settings: AuditPart['settings'] = [['log_group', forwarder]];
-    return { ...done, settings, why: [why], permissions: permissions(reader, logFile) };
+    return { setting: ['log_group', forwarder], why: [why], permissions: permissions(reader, logFile) };
   }
-  if (isReadable(reader, logFile, own.gid))
-    return { ...done, notes: ['The forwarder can read the audit log.'] };
+  if (isReadable(reader, logFile, own.gid)) return { notes: ['The forwarder can read the audit log.'] };
   const why = `log_group in ${auditdConf} is ${value}, but the group ${forwarder} cannot read ${folder} yet.`;
-  return { ...done, why: [why], permissions: permissions(reader, logFile) };
+  return { why: [why], permissions: permissions(reader, logFile) };
 }
 
 interface Group {
@@ -73,35 +67,24 @@ function readGroups(reader: SystemReader): Group[] {
 }
 
 /** Checks that the forwarder is a member of a group that an administrator chose. */
-function otherGroup(reader: SystemReader, value: string, group: Group | undefined): Partial<AuditPart> {
+function otherGroup(reader: SystemReader, value: string, group: Group | undefined): LogGroup {
+  const primary = () => readAccounts(reader).find(({ name }) => name === forwarder)?.gid ?? '';
   const isMember =
-    group !== undefined && (group.members.includes(forwarder) || primaryGroup(reader) === group.gid);
+    group !== undefined && (group.members.includes(forwarder) || primary() === String(group.gid));
   if (isMember) return { notes: [`The forwarder can read the audit log as a member of the group ${value}.`] };
-  const name = group?.name ?? value;
-  return {
-    manual: [
-      `log_group in ${auditdConf} is ${value}, and the user ${forwarder} is not a member of this group, so that the forwarder cannot read the audit log: run \`gpasswd -a ${forwarder} ${name}\`, then \`systemctl restart immutafs-forward.service\`.`,
-    ],
-  };
-}
-
-function primaryGroup(reader: SystemReader): number | undefined {
-  const gid = readAccounts(reader).find(({ name }) => name === forwarder)?.gid ?? '';
-  return /^\d+$/.test(gid) ? Number(gid) : undefined;
+  const missing = `log_group in ${auditdConf} is ${value}, and the user ${forwarder} is not a member of this group, so that the forwarder cannot read the audit log: run \`gpasswd -a ${forwarder} ${group?.name ?? value}\`, then \`systemctl restart immutafs-forward.service\`.`;
+  return { manual: [missing] };
 }
 
 /** Whether a group can read the directory and the logs in it. A log in another directory is left to auditd. */
 function isReadable(reader: SystemReader, logFile: string, gid: number): boolean {
   if (path.dirname(logFile) !== folder) return true;
-  const stats = [
-    { stat: reader.stat(folder), bits: 0o050 },
-    ...namesIfThere(reader, folder)
-      .filter((name) => name.startsWith(path.basename(logFile)))
-      .map((name) => ({ stat: reader.stat(`${folder}/${name}`), bits: 0o040 })),
-  ];
-  return stats.every(
-    ({ stat, bits }) => stat === undefined || (stat.gid === gid && (stat.mode & bits) === bits),
-  );
+  const logs = namesIfThere(reader, folder).filter((name) => name.startsWith(path.basename(logFile)));
+  const hasBits = (file: string, bits: number) => {
+    const stat = reader.stat(file);
+    return stat === undefined || (stat.gid === gid && (stat.mode & bits) === bits);
+  };
+  return hasBits(folder, 0o050) && logs.every((name) => hasBits(`${folder}/${name}`, 0o040));
 }
 
 /**

@@ -1,20 +1,13 @@
 import { containerDirectories } from '../../../assess/scratch-proposal.ts';
 import type { Conflict } from '../../engine/step.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
-import { findNamedFiles } from './named-files.ts';
+import { type Running, type ClosureUser, findNamedFiles } from './running.ts';
 import { type MountTarget, mountTargetOf } from './mount-targets.ts';
-import type { Running, ClosureUser } from './running.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import { closurePrefix } from '../../../facts/security/programs/closures.ts';
 import { addedOptions } from '../../../facts/mounts/targets.ts';
 import { shortList } from '../../../lib/format.ts';
 import { prune } from '../../../system/find.ts';
-
-interface Conflicts {
-  found: Conflict[];
-  /** The reason why the search is incomplete; undefined if it is complete. */
-  incomplete: string | undefined;
-}
 
 /**
  * Whether an option may break a file of a target. An option that the mount already has cannot break a running program.
@@ -25,12 +18,15 @@ export function isOpen(target: MountTarget | undefined, option: Conflict['option
   return target.options.includes(option) && !target.present.includes(option);
 }
 
-/** Finds everything that an option of a target would make unusable. */
+/**
+ * Finds everything that an option of a target would make unusable.
+ * @returns the conflicts; and the reason why the search is incomplete, or undefined
+ */
 export async function findConflicts(
   { reader, mounts, settings }: Snapshot,
   targets: readonly MountTarget[],
   running: Running,
-): Promise<Conflicts> {
+): Promise<{ found: Conflict[]; incomplete: string | undefined }> {
   const isRestricted = (file: string) => isOpen(mountTargetOf(targets, file), 'noexec', file);
   const executed = [...running.files, ...findNamedFiles(reader, isRestricted)].map(
     ({ file, by }) => ({ option: 'noexec', file, by }) as const,
@@ -44,8 +40,8 @@ export async function findConflicts(
   );
   settings.progress('Searching for set-user-ID programs and device files');
   const roots = searched.map(({ target }) => target).filter((target) => isRoot(searched, target, mounts));
-  const special = await findSpecialFiles(reader, roots, containerDirectories);
-  const existing = typeof special === 'string' ? [] : special.map((each) => ({ ...each, by: '' }));
+  const special = await findSpecialFiles(reader, roots);
+  const existing = typeof special === 'string' ? [] : special;
   const found = [...executed, ...existing].flatMap(({ option, file, by }) => {
     const own = mountTargetOf(targets, file);
     return own !== undefined && isOpen(own, option, file) ? [{ option, target: own.target, file, by }] : [];
@@ -60,14 +56,9 @@ function isRoot(targets: readonly MountTarget[], target: string, mounts: Snapsho
   return above === undefined || mounts.serving(above.target) !== mounts.serving(target);
 }
 
-/** A set-user-ID or set-group-ID program, or a device file. The path has one character per byte (latin1). */
-interface SpecialFile {
-  option: 'nosuid' | 'nodev';
-  file: string;
-}
+/** A set-user-ID or set-group-ID program, or a device file. */
+type SpecialFile = Omit<Conflict, 'target'>;
 
-const find = '/usr/bin/find';
-const stat = '/usr/bin/stat';
 /** The timeout of the search, in milliseconds. */
 const limit = 120_000;
 
@@ -75,19 +66,24 @@ const limit = 120_000;
  * Finds the files that nosuid or nodev makes useless, in one walk. Whiteouts (character devices 0:0), which overlayfs
  * uses, are no devices.
  * @param roots the folders to search, each without the file systems mounted below it
- * @param excluded folders that are not searched
  * @returns the files; or, as a text, the reason why the search is incomplete
  */
 async function findSpecialFiles(
   reader: SystemReader,
   roots: readonly string[],
-  excluded: readonly string[],
 ): Promise<SpecialFile[] | string> {
   if (roots.length === 0) return [];
   const wanted = ['(', '-type', 'f', '-perm', '/6000', '-o', '-type', 'b', '-o', '-type', 'c', ')'];
-  const print = ['-exec', stat, '--printf', '%t:%T %f %n\\0', '--', '{}', '+'];
-  const args = [...roots, '-ignore_readdir_race', '-xdev', ...prune(excluded), ...wanted, ...print];
-  const { stdout, ended } = await reader.run(find, args, limit);
+  const print = ['-exec', '/usr/bin/stat', '--printf', '%t:%T %f %n\\0', '--', '{}', '+'];
+  const args = [
+    ...roots,
+    '-ignore_readdir_race',
+    '-xdev',
+    ...prune(containerDirectories),
+    ...wanted,
+    ...print,
+  ];
+  const { stdout, ended } = await reader.run('/usr/bin/find', args, limit);
   // find also exits with 1 if it cannot read a directory, and stat if a file has vanished. Everything else was searched.
   const search = `the search for set-user-ID programs and device files below ${roots.join(' ')}`;
   if (ended === 'deadline') return `${search} was not complete after ${limit / 1000} s`;
@@ -96,15 +92,13 @@ async function findSpecialFiles(
   return stdout.split('\0').flatMap(parseRecord);
 }
 
-const typeBits = 0o170000;
-const regular = 0o100000;
-
 /** Parses "MAJOR:MINOR MODE PATH"; the numbers are hexadecimal. */
 function parseRecord(record: string): SpecialFile[] {
   const [, device = '', mode = '', file] = /^([\da-f]+:[\da-f]+) ([\da-f]+) (\/.*)$/s.exec(record) ?? [];
   if (file === undefined) return [];
-  if ((parseInt(mode, 16) & typeBits) === regular) return [{ option: 'nosuid', file }];
-  return device === '0:0' ? [] : [{ option: 'nodev', file }];
+  // S_IFMT and S_IFREG (inode(7))
+  if ((parseInt(mode, 16) & 0o170000) === 0o100000) return [{ option: 'nosuid', file, by: '' }];
+  return device === '0:0' ? [] : [{ option: 'nodev', file, by: '' }];
 }
 
 /**

@@ -4,17 +4,17 @@ import { type Mount, isBelow, isWritable } from '../../../facts/mounts/mountinfo
 import { addedOptions } from '../../../facts/mounts/targets.ts';
 import { containerDirectories } from '../../../assess/scratch-proposal.ts';
 import type { Conflict } from '../../engine/step.ts';
+import { isOnDisk } from '../writes/search.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
 import { pathOf } from '../../../config/keys.ts';
 
-export type MountOption = Conflict['option'];
+type MountOption = Conflict['option'];
 
 /** A target to which a sealed boot can add mount options. */
 export interface MountTarget {
   /** As in MOUNT_OPTIONS; /run/user/* stands for the directory of each user. */
   target: string;
   options: MountOption[];
-  /** Whether `strict` includes it. */
   isStrict: boolean;
   /**
    * The options of the mount that serves the target now. They break nothing that runs. Empty if a sealed boot makes
@@ -28,27 +28,10 @@ export interface MountTarget {
 }
 
 /** File systems that programs can be installed on. All others are of the kernel, or of containers. */
-const types = [
-  'xfs',
-  'ext2',
-  'ext3',
-  'ext4',
-  'btrfs',
-  'vfat',
-  'tmpfs',
-  'nfs',
-  'nfs4',
-  'cifs',
-  'ceph',
-  'gfs2',
-];
+const types = 'xfs ext2 ext3 ext4 btrfs vfat tmpfs nfs nfs4 cifs ceph gfs2'.split(' ');
 /** Mounts of the agent itself, of systemd's credentials, and of containers. */
 const excluded = [
-  '/run/var',
-  '/run/immutafs',
-  '/run/credentials',
-  '/run/user',
-  '/run/netns',
+  ...['/run/var', '/run/immutafs', '/run/credentials', '/run/user', '/run/netns'],
   ...containerDirectories,
 ];
 
@@ -63,7 +46,7 @@ export function findMountTargets(look: Snapshot): MountTarget[] {
     types.includes(mount.type) &&
     isWritable(mount) &&
     !mounts.hidden.has(mount) &&
-    !(systemDisks.holds(mount) && (!mount.device.startsWith('0:') || mount.type === 'btrfs')) &&
+    !isOnDisk(mount, systemDisks) &&
     !known.some(({ target }) => target === mount.target) &&
     !excluded.some((folder) => isBelow(mount.target, folder)) &&
     !words(config.PERSIST).some((item) => pathOf(item) === mount.target);
@@ -88,7 +71,7 @@ export function findMountTargets(look: Snapshot): MountTarget[] {
 const allOptions: readonly MountOption[] = ['noexec', 'nosuid', 'nodev'];
 
 /** Whether MOUNT_OPTIONS can name a target, which must consist of certain characters. */
-export function canBeNamed(target: string): boolean {
+function canBeNamed(target: string): boolean {
   return parseConfig(`MOUNT_OPTIONS=${target}:noexec\n`).problems.length === 0;
 }
 
@@ -102,11 +85,62 @@ export function mountTargetOf(targets: readonly MountTarget[], path: string): Mo
 }
 
 /** Returns a target and those above it whose options it gets in a sealed boot, too. */
-export function affectedTargets(targets: readonly MountTarget[], own: MountTarget): MountTarget[] {
-  if (own.isMount) return [own];
-  const above = mountTargetOf(
-    targets.filter((each) => each !== own),
-    own.target,
+function affectedTargets(targets: readonly MountTarget[], target: string): MountTarget[] {
+  const own = targets.find((each) => each.target === target);
+  if (own === undefined) return [];
+  const others = targets.filter((each) => each !== own);
+  const above = own.isMount ? undefined : mountTargetOf(others, target);
+  return above === undefined ? [own] : [own, ...affectedTargets(targets, above.target)];
+}
+
+/** Returns the options that a target must not get, because they would break something there or in a directory of it. */
+function forbiddenOptions(
+  targets: readonly MountTarget[],
+  found: readonly Conflict[],
+): Map<string, Set<MountOption>> {
+  const byTarget = new Map<string, Set<MountOption>>();
+  for (const { target, option } of found) {
+    for (const affected of affectedTargets(targets, target))
+      byTarget.set(affected.target, (byTarget.get(affected.target) ?? new Set()).add(option));
+  }
+  return byTarget;
+}
+
+/** Returns the strictest value of MOUNT_OPTIONS that breaks nothing. */
+export function proposeOptions(targets: readonly MountTarget[], found: readonly Conflict[]): string {
+  const forbidden = forbiddenOptions(targets, found);
+  const named = targets.filter(({ target }) => canBeNamed(target));
+  const items = (some: readonly MountTarget[]) =>
+    some.flatMap(({ target, options }) => {
+      const left = options.filter((option) => forbidden.get(target)?.has(option) !== true);
+      return left.length === 0 ? [] : [`${target}:${left.join(',')}`];
+    });
+  const strict = named.filter(({ isStrict }) => isStrict);
+  const isStrictPossible = strict.every(({ target }) => !forbidden.has(target));
+  const others = items(named.filter(({ isStrict }) => !isStrict));
+  return [...(isStrictPossible ? ['strict'] : items(strict)), ...others].join(' ');
+}
+
+/** Returns the conflicts with the options that a value of MOUNT_OPTIONS sets. */
+export function conflictsOf(
+  value: string,
+  targets: readonly MountTarget[],
+  found: readonly Conflict[],
+): Conflict[] {
+  const set = addedOptions({ MOUNT_OPTIONS: value });
+  return found.filter(({ target, option }) =>
+    affectedTargets(targets, target).some(
+      (each) => set.find((item) => item.target === each.target)?.list.includes(option) === true,
+    ),
   );
-  return above === undefined ? [own] : [own, ...affectedTargets(targets, above)];
+}
+
+/** Whether two values of MOUNT_OPTIONS set the same options. */
+export function isSame(one: string, other: string): boolean {
+  const text = (value: string) =>
+    addedOptions({ MOUNT_OPTIONS: value })
+      .map(({ target, list }) => `${target}:${list.toSorted().join(',')}`)
+      .toSorted()
+      .join(' ');
+  return text(one) === text(other);
 }

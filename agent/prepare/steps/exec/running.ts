@@ -8,11 +8,12 @@ import { deletedSuffix } from '../../../facts/security/programs/layer-files.ts';
 import { isMemfd } from '../../../facts/security/programs/origin.ts';
 import { systemUnitOf } from '../../../facts/security/programs/process-details.ts';
 import type { MappedFile } from '../../../system/mapped-files.ts';
-import type { SystemReader } from '../../../system/reader.ts';
+import { type SystemReader, namesIfReadable } from '../../../system/reader.ts';
 import { commOf, nameOf, readableProcesses } from '../processes.ts';
+import { startPlaces } from '../../../facts/security/places.ts';
 
 /** A program, library or script that a process executes. Texts have one character per byte (latin1). */
-export interface RunningFile {
+interface RunningFile {
   file: string;
   /** The process: "agentd (812)". */
   by: string;
@@ -129,4 +130,61 @@ function ancestors(reader: SystemReader): Set<number> {
     pid = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? 0);
   }
   return found;
+}
+
+const unitFolders = ['/etc/systemd/system', '/usr/lib/systemd/system'];
+/** Files, and folders of files, that name programs. */
+const tables = [
+  ...startPlaces
+    .filter(({ category }) => category === 'cron' || category === 'udev')
+    .map((place) => place.path)
+    .filter((place) => /^\/(etc|var)\//.test(place)),
+  ...['/etc/logrotate.d', '/etc/rc.d/rc.local', '/etc/rc.local'],
+];
+const tableLimit = 1024 * 1024;
+
+/**
+ * Finds the executable files that units, cron tables, udev rules, logrotate and rc.local name. They are in use although
+ * no process executes them now.
+ * @param isWanted whether a path is of interest
+ */
+export function findNamedFiles(reader: SystemReader, isWanted: (file: string) => boolean): RunningFile[] {
+  const isUnit = (file: string) => /\.(service|socket|mount|swap|conf)$/.test(file);
+  const units = unitFolders.flatMap((folder) => filesIn(reader, folder, 1)).filter(isUnit);
+  const others = [...tables, ...tables.flatMap((folder) => filesIn(reader, folder, 1))];
+  const found = [
+    ...units.flatMap((file) => pathsIn(reader, file, commandsOf)),
+    ...others.flatMap((file) => pathsIn(reader, file, (text) => text.replace(/^\s*#.*$/gm, ''))),
+  ];
+  return found.filter(({ file }) => isWanted(file) && isExecutable(reader, file));
+}
+
+/** Returns the commands of a unit. A line that ends in a backslash continues on the next line (systemd.syntax(7)). */
+function commandsOf(text: string): string {
+  return text
+    .replaceAll('\\\n', ' ')
+    .split('\n')
+    .filter((line) => /^\s*Exec\w+\s*=/.test(line))
+    .join('\n');
+}
+
+function pathsIn(reader: SystemReader, by: string, select: (text: string) => string): RunningFile[] {
+  if (unlessSystemError(() => reader.stat(by))?.kind !== 'file') return [];
+  const text = select(unlessSystemError(() => reader.readIfPresent(by, tableLimit)) ?? '');
+  const paths = text.match(/(?<![^\s"'=:;,(|&!@+-])\/[^\s"'=;,:()|&<>]+/g) ?? [];
+  return [...new Set(paths)].map((file) => ({ file: path.normalize(file), by }));
+}
+
+/** @param depth how many levels of folders are searched, too */
+function filesIn(reader: SystemReader, folder: string, depth: number): string[] {
+  return namesIfReadable(reader, folder).flatMap((name) => {
+    const file = `${folder}/${name}`;
+    const isFolder = depth > 0 && unlessSystemError(() => reader.stat(file))?.kind === 'directory';
+    return isFolder ? filesIn(reader, file, depth - 1) : [file];
+  });
+}
+
+function isExecutable(reader: SystemReader, file: string): boolean {
+  const stat = unlessSystemError(() => reader.stat(file));
+  return stat?.kind === 'file' && (stat.mode & 0o111) !== 0;
 }

@@ -1,10 +1,8 @@
-import { Readable } from 'node:stream';
 import zlib from 'node:zlib';
+import { Readable } from 'node:stream';
 import { SystemError, errorMessage } from '../../../lib/errors.ts';
 import { type SystemReader, namesIfThere } from '../../../system/reader.ts';
-import { type CpioFile, CpioReader } from './cpio.ts';
 
-/** The timeout of lsinitrd(1). */
 const lsinitrdMilliseconds = 120_000;
 
 /**
@@ -81,7 +79,6 @@ async function readWithLsinitrd(reader: SystemReader, file: string): Promise<Cpi
     }));
 }
 
-/** An installed kernel. */
 export interface Kernel {
   version: string;
   /** The path of its initramfs, whether it exists or not. */
@@ -114,4 +111,116 @@ export function isOlderThanModules(reader: SystemReader, { version, image }: Ker
   const modules = reader.stat(`/usr/lib/modules/${version}/modules.dep`)?.modified ?? 0;
   const made = reader.stat(image)?.modified ?? Infinity;
   return modules > made && modules <= reader.now().getTime();
+}
+
+export interface CpioFile {
+  /** Without a leading "./" or "/". */
+  name: string;
+  /** The content, one character per byte; undefined if it was not kept. */
+  text: string | undefined;
+}
+
+const headerBytes = 110;
+const longestName = 4096;
+/** The maximum size of a file whose content is kept. The scripts of this package are smaller. */
+const mostKept = 1024 * 1024;
+
+/**
+ * Reads a sequence of cpio archives in the format newc (cpio(5)), with zeros between them, like the kernel
+ * (Documentation/driver-api/early-userspace/buffer-format.rst). The input arrives in pieces, and only the current piece
+ * is in memory.
+ */
+export class CpioReader {
+  private unread: Buffer = Buffer.alloc(0);
+  private skip = 0;
+  private place = 0;
+  readonly found: CpioFile[] = [];
+  /** Data at the position of an archive that is not a cpio archive, for example a compressed archive. */
+  rest: Buffer | undefined;
+  private inside = false;
+  private readonly isWanted: (name: string) => boolean;
+
+  /** @param isWanted whether to keep the content of a file of this name */
+  constructor(isWanted: (name: string) => boolean) {
+    this.isWanted = isWanted;
+  }
+
+  /** @throws Error for a malformed archive */
+  write(piece: Buffer): void {
+    if (this.rest !== undefined) return;
+    let data = this.unread.length === 0 ? piece : Buffer.concat([this.unread, piece]);
+    for (;;) {
+      const over = Math.min(this.skip, data.length);
+      data = this.advance(data, over);
+      this.skip -= over;
+      const used = this.skip > 0 || data.length === 0 ? 0 : this.step(data);
+      if (used === 0) break;
+      data = this.advance(data, used);
+    }
+    // A copy, because a part of the piece would keep the whole piece in memory.
+    this.unread = Buffer.from(data);
+  }
+
+  /** Ends the input. @throws Error if the last archive is incomplete */
+  end(): void {
+    if (this.inside || this.skip > 0 || (this.unread.length > 0 && this.rest === undefined)) {
+      throw new Error('ends in the middle of an archive');
+    }
+  }
+
+  private advance(data: Buffer, bytes: number): Buffer {
+    this.place += bytes;
+    return data.subarray(bytes);
+  }
+
+  /** Processes the next header or zeros. @returns the number of bytes processed; 0 if more data is needed */
+  private step(data: Buffer): number {
+    if (!this.inside && data[0] === 0) return zeros(data);
+    if (data.length < 6) return 0;
+    if (!isMagic(data)) {
+      if (this.inside) throw new Error(`no cpio header at byte ${this.place}`);
+      this.rest = data;
+      return 0;
+    }
+    if (data.length < headerBytes) return 0;
+    const nameBytes = hex(data, 94);
+    if (nameBytes < 1 || nameBytes > longestName) throw new Error(`a name of ${nameBytes} bytes`);
+    const begin = padded(headerBytes + nameBytes);
+    if (data.length < begin) return 0;
+    const name = data.toString('latin1', headerBytes, headerBytes + nameBytes - 1).replace(/^(\.?\/)+/, '');
+    return this.file(data, name, begin, hex(data, 54));
+  }
+
+  private file(data: Buffer, name: string, begin: number, bytes: number): number {
+    this.inside = name !== 'TRAILER!!!';
+    if (!this.inside) return begin;
+    const isKept = bytes <= mostKept && this.isWanted(name);
+    if (isKept && data.length < padded(begin + bytes)) return 0;
+    const text = isKept ? data.toString('latin1', begin, begin + bytes) : undefined;
+    this.found.push({ name, text });
+    this.skip = padded(bytes);
+    return begin;
+  }
+}
+
+function zeros(data: Buffer): number {
+  let count = 0;
+  while (data[count] === 0) count += 1;
+  return count;
+}
+
+/** Whether data begins with the magic number of the format newc, without (070701) or with checksums (070702). */
+function isMagic(data: Buffer): boolean {
+  const magic = data.toString('latin1', 0, 6);
+  return magic === '070701' || magic === '070702';
+}
+
+/** Parses a number of eight hexadecimal digits. */
+function hex(data: Buffer, at: number): number {
+  return parseInt(data.toString('latin1', at, at + 8), 16);
+}
+
+/** Rounds up to a multiple of four. */
+function padded(bytes: number): number {
+  return (bytes + 3) & ~3;
 }

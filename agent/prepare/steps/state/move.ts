@@ -3,7 +3,8 @@ import { formatBytes, shortList } from '../../../lib/format.ts';
 import { isBelow } from '../../../facts/mounts/mountinfo.ts';
 import { persistItemOf } from '../../../facts/security/places.ts';
 import type { SystemReader } from '../../../system/reader.ts';
-import { type LoggedAction, readActionLog } from '../../engine/action-log.ts';
+import { readActionLog } from '../../engine/action-log.ts';
+import { when } from '../../engine/part.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
 import { type Action, type PlaceInStore, placeInStore } from '../../engine/step.ts';
 import { readUnsettled } from '../../move/moving.ts';
@@ -11,28 +12,23 @@ import { findNotCopied, missingPrograms, sizeOfDirectory } from '../../move/requ
 import { describeHandleOwners } from '../../move/open-handles.ts';
 import { servicesOf, whyNotStopped } from '../../move/units.ts';
 import { findUsers } from '../../move/users.ts';
-import { whyNotKept } from '../persist.ts';
+import { isKept, whyNotKept } from '../persist.ts';
 import { editConfig } from '../writes/proposal.ts';
-import { isKept } from './kept.ts';
 import { whyNotMoved } from './old-content.ts';
 import { pathOf, itemOptions } from '../../../config/keys.ts';
 
-/** The part of the step `state` that concerns --move-state and --purge-old-state. */
-interface MovePlan {
+interface PartOfPlan {
   /** What is done, one sentence each. */
-  why: string[];
+  why?: string[];
   /** What prevents it. */
-  problems: string[];
-  actions: Action[];
-  /** The paths that are moved. */
-  paths: string[];
-}
-
-/** The plan of one directory. */
-interface PartOfPlan extends Omit<MovePlan, 'paths'> {
+  problems?: string[];
+  actions?: Action[];
   /** The item that is added to PERSIST and nothing else, because the first sealed boot copies the directory. */
   later?: string;
 }
+
+/** The part of the step `state` that concerns --move-state and --purge-old-state. `paths`: the paths that are moved. */
+type MovePlan = Required<Omit<PartOfPlan, 'later'>> & { paths: string[] };
 
 export const noMoves: MovePlan = { why: [], problems: [], actions: [], paths: [] };
 
@@ -46,12 +42,12 @@ export async function planMoves(look: Snapshot): Promise<MovePlan> {
   const plans: PartOfPlan[] = [finish(look, moved, items.map(pathOf))];
   for (const item of items) plans.push(await planMove(look, item));
   plans.unshift(planEdit(look, plans));
-  if (items.length > 0) plans.push({ why: [], problems: missingPrograms(look.reader, false), actions: [] });
-  const all = (key: 'why' | 'problems') => [...new Set(plans.flatMap((each) => each[key]))];
+  if (items.length > 0) plans.push({ problems: missingPrograms(look.reader, false) });
+  const all = (key: 'why' | 'problems') => [...new Set(plans.flatMap((each) => each[key] ?? []))];
   return {
     why: all('why'),
     problems: all('problems'),
-    actions: plans.flatMap(({ actions }) => actions),
+    actions: plans.flatMap(({ actions = [] }) => actions),
     paths: items.map(pathOf),
   };
 }
@@ -64,24 +60,23 @@ async function planMove(look: Snapshot, asked: string): Promise<PartOfPlan> {
   const item = named ?? asked;
   const place = placeInStore({ item, store });
   const { path, final, copy } = place;
-  if (named !== undefined && isKept(mounts, place)) return { why: [], problems: [], actions: [] };
-  if (readUnsettled(reader)?.path === path) {
-    return {
-      why: [`The interrupted move of ${path} is continued.`],
-      problems: [],
-      actions: actionsFor(item, store),
-    };
-  }
+  const actions: Action[] = [
+    { do: 'copy-state', item, store },
+    { do: 'verify-state', item, store },
+    { do: 'switch-state', item, store, file: configFile, before: null, after: null },
+    { do: 'clear-state', item, store },
+  ];
+  if (named !== undefined && isKept(mounts, place)) return {};
+  if (readUnsettled(reader)?.path === path)
+    return { why: [`The interrupted move of ${path} is continued.`], actions };
   const unkept = (await whyNotKept(reader, path, item.slice(path.length + 1))) ?? whyNotMoved(reader, path);
   const problems = unkept === undefined ? nested(items, path) : [`${path} ${unkept}`];
-  if (problems.length > 0) return { why: [], problems, actions: [] };
+  if (problems.length > 0) return { problems };
   if (isAutostart(item)) return planLater(look, item, place, named !== undefined);
   if (reader.stat(final) !== undefined) {
     const use = `to use it, add ${item} to PERSIST in ${configFile} and reboot`;
     return {
-      why: [],
       problems: [`${final} exists from an earlier use of PERSIST: ${use}; otherwise rename or remove it.`],
-      actions: [],
     };
   }
   const { blockers, notes } = await findNotCopied(reader, mounts, path);
@@ -91,10 +86,10 @@ async function planMove(look: Snapshot, asked: string): Promise<PartOfPlan> {
     const reason = whyNotStopped(reader, service);
     return reason === undefined ? [] : [`${service} uses ${path}, and ${reason}.`];
   });
-  const used =
-    others.length === 0
-      ? []
-      : [`In use by processes of no service: ${describeHandleOwners(others)}. End them first.`];
+  const used = when(
+    others.length > 0,
+    `In use by processes of no service: ${describeHandleOwners(others)}. End them first.`,
+  );
   const stops =
     services.length === 0
       ? ''
@@ -102,17 +97,8 @@ async function planMove(look: Snapshot, asked: string): Promise<PartOfPlan> {
   return {
     why: [`${path} moves to ${final}.${stops}`, ...notes, ...used],
     problems: [...blockers, ...users.lasting, ...unstoppable, ...(await tooSmall(look, path, store, copy))],
-    actions: actionsFor(item, store),
+    actions,
   };
-}
-
-function actionsFor(item: string, store: string): Action[] {
-  return [
-    { do: 'copy-state', item, store },
-    { do: 'verify-state', item, store },
-    { do: 'switch-state', item, store, file: configFile, before: null, after: null },
-    { do: 'clear-state', item, store },
-  ];
 }
 
 /** Whether maintenance boots use the content of the system disk (docs/writable-paths.md, "Options"). */
@@ -137,34 +123,30 @@ async function planLater(
   if (bytes > mostForBoot) {
     const size = bytes === Infinity ? 'too much' : formatBytes(bytes);
     return {
-      why: [],
       problems: [
         `${because}, and the first sealed boot would have to copy it: ${size}. Name a directory below it that is only data, or move it with --move-state ${item},maintenance, which mounts it in maintenance boots, too: what root wrote there in a sealed boot can then change the system disk.`,
       ],
-      actions: [],
     };
   }
-  if (isNamed) return { why: [], problems: [], actions: [] };
-  return { why: [`${because}; the first sealed boot copies it.`], problems: [], actions: [], later: item };
+  return isNamed ? {} : { why: [`${because}; the first sealed boot copies it.`], later: item };
 }
 
 /** Plans one edit for all that the first sealed boot copies. It comes before the moves, which change PERSIST, too. */
 function planEdit({ reader, config }: Snapshot, plans: readonly PartOfPlan[]): PartOfPlan {
   const later = plans.flatMap((plan) => plan.later ?? []);
-  const none = { why: [], problems: [], actions: [] };
-  if (later.length === 0) return none;
-  const edit = editConfig(reader, { PERSIST: [...words(config.PERSIST), ...later].join(' ') });
-  if (typeof edit === 'string') return { ...none, problems: [edit] };
-  return edit === undefined ? none : { ...none, actions: [edit] };
+  if (later.length === 0) return {};
+  const actions = editConfig(reader, { PERSIST: [...words(config.PERSIST), ...later].join(' ') });
+  return typeof actions === 'string' ? { problems: [actions] } : { actions };
 }
 
 function nested(items: readonly string[], path: string): string[] {
   return items.map(pathOf).flatMap((other) => {
     if (other === path) return [];
     if (isBelow(path, other)) return [`${path} is kept already, as a part of ${other}.`];
-    return isBelow(other, path)
-      ? [`${path} contains ${other}, which PERSIST keeps: name the directories beside it.`]
-      : [];
+    return when(
+      isBelow(other, path),
+      `${path} contains ${other}, which PERSIST keeps: name the directories beside it.`,
+    );
   });
 }
 
@@ -195,19 +177,14 @@ interface Moved {
 /** Reads the moves from the action log. Their mounts show which of them are complete. */
 function readMoved({ reader, mounts, config }: Snapshot): Moved[] {
   const moved = new Map<string, Moved>();
-  for (const entry of readActionLog(reader)) {
-    const { action } = entry;
+  for (const { action, ended, problem } of readActionLog(reader)) {
     if (!('item' in action) || action.do === 'copy-state' || action.do === 'verify-state') continue;
-    if (action.do !== 'switch-state' && !succeeded(entry)) continue;
+    if (action.do !== 'switch-state' && (ended === null || problem !== null)) continue;
     const { item } = action;
     const place = placeInStore({ item, store: config.PERSIST_STORE });
     moved.set(place.path, { place, item, last: action.do });
   }
   return [...moved.values()].filter(({ place }) => isKept(mounts, place));
-}
-
-function succeeded({ ended, problem }: LoggedAction): boolean {
-  return ended !== null && problem === null;
 }
 
 /** Plans what remains of moves: the old content is moved aside or removed. */
@@ -225,11 +202,10 @@ function finish(
   return {
     why: [
       ...begun.map(({ place }) => `The move of ${place.path} is completed.`),
-      ...(paths.length === 0
-        ? []
-        : [
-            `The old content of ${shortList(paths, ', ', 8)} is still on the system disk${isPurged ? '.' : '; --purge-old-state removes it.'}`,
-          ]),
+      ...when(
+        paths.length > 0,
+        `The old content of ${shortList(paths, ', ', 8)} is still on the system disk${isPurged ? '.' : '; --purge-old-state removes it.'}`,
+      ),
     ],
     problems: interrupted(reader, named, moved),
     actions: [

@@ -9,7 +9,7 @@ import { openMoving } from '../../move/moving.ts';
 import { coveredRegion } from '../../move/region.ts';
 import { oldContent } from '../../move/copy.ts';
 import { expectUnreachable } from '../../move/users.ts';
-import { expectKept } from './kept.ts';
+import { expectKept } from '../persist.ts';
 
 /**
  * Moves the old content of a directory into a directory in it, so that a service that starts while the store is not mounted
@@ -133,18 +133,9 @@ export async function bringBack(context: Context, directory: string): Promise<vo
 
 /** Renames the files of one directory into another one of the same file system; files with the same name stay. */
 async function moveAll({ reader, runAlways }: Context, from: string, to: string): Promise<void> {
+  const others = ['-mindepth', '1', '-maxdepth', '1', '!', '-name', oldContent];
   const move = ['-exec', '/usr/bin/mv', '-n', '-t', to, '--', '{}', '+'];
-  await runAlways('/usr/bin/find', [
-    from,
-    '-mindepth',
-    '1',
-    '-maxdepth',
-    '1',
-    '!',
-    '-name',
-    oldContent,
-    ...move,
-  ]);
+  await runAlways('/usr/bin/find', [from, ...others, ...move]);
   await runAlways('/usr/bin/sync', []);
   const left = namesIfThere(reader, from).filter((name) => name !== oldContent);
   if (left.length > 0) throw new SystemError(`${to} already contains ${left.slice(0, 5).join(', ')}`);

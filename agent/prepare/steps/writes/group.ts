@@ -1,5 +1,5 @@
 import { statePlaceOf } from '../../../services/state-rules.ts';
-import type { OpenFile } from '../open-files.ts';
+import type { OpenFile } from '../processes.ts';
 import type { WriteGroup } from '../../engine/step.ts';
 import { type Accepted, isAccepted } from '../../../config/accepted.ts';
 import { type KnownWriter, knownWriterOf, knownWriters, scriptletFiles } from './writers.ts';
@@ -52,12 +52,14 @@ export function groupChanges(changes: Iterable<Change>, explanations: Explanatio
   const explained = new Set<string>();
   const directories: Change[] = [];
   const reported = new Set<string>();
-  const add = (change: Change) => {
-    if (explanations.predicted.includes(change.path)) reported.add(change.path);
-    const who = open.get(change.path) ?? [];
+  const add = (change: Change, who: readonly string[] = []) => {
+    const owner = packages.ownerOf.get(change.path)?.name;
+    addTo(building, change, owner, who, outcomeOf(change, explanations, who.length > 0));
+  };
+  const report = (change: Change) => {
+    reported.add(change.path);
+    add(change, open.get(change.path));
     open.delete(change.path);
-    const owner = packages.ownerOf.get(change.path);
-    addTo(building, change, owner?.name, who, outcomeOf(change, explanations, who.length > 0));
   };
   const isOther = (change: Change): boolean => {
     if (own.some((period) => isIn(period, change.at))) result.own += 1;
@@ -72,20 +74,14 @@ export function groupChanges(changes: Iterable<Change>, explanations: Explanatio
     }
     explained.add(parentOf(change.path));
     // A file that is open for writing now has a writer, whoever made the last change.
-    if (open.has(change.path) || isOther(change)) add(change);
+    if (open.has(change.path) || isOther(change)) report(change);
   }
   // A new subdirectory explains the change of the directory above it.
   for (const { path: each } of directories) explained.add(parentOf(each));
-  for (const change of directories) if (!explained.has(change.path) && isOther(change)) add(change);
-  for (const [file, who] of open) {
-    const change = { path: file, type: 'f', at: 0 };
-    addTo(building, change, packages.ownerOf.get(file)?.name, who, outcomeOf(change, explanations, true));
-  }
-  for (const file of explanations.predicted) {
-    if (reported.has(file)) continue;
-    const change = { path: file, type: 'f', at: 0 };
-    addTo(building, change, packages.ownerOf.get(file)?.name, [], outcomeOf(change, explanations, false));
-  }
+  for (const change of directories) if (!explained.has(change.path) && isOther(change)) report(change);
+  for (const [path, who] of open) add({ path, type: 'f', at: 0 }, who);
+  const predicted = explanations.predicted.filter((path) => !reported.has(path));
+  for (const path of predicted) add({ path, type: 'f', at: 0 });
   return { groups: [...building.values()].map(finished).toSorted(byWeight), ...result };
 }
 
@@ -106,13 +102,16 @@ interface Outcome {
 }
 
 function outcomeOf(change: Change, { accepted, swapFiles }: Explanations, isOpen: boolean): Outcome {
-  const writer = swapFiles.has(change.path) ? swapFile : knownWriterOf(change.path);
-  const isNamed = isAccepted(accepted, change.path);
-  const isBefore = writer === undefined && !isOpen && change.at <= accepted.until;
-  if (isNamed || isBefore) return { key: 'accepted', writer: undefined, directory: null, isAccepted: true };
+  const { path, type, at } = change;
+  const writer = swapFiles.has(path) ? swapFile : knownWriterOf(path);
+  const isBefore = writer === undefined && !isOpen && at <= accepted.until;
+  if (isBefore || isAccepted(accepted, path))
+    return { key: 'accepted', writer: undefined, directory: null, isAccepted: true };
   if (writer !== undefined) return { key: `=${writer.id}`, writer, directory: null, isAccepted: false };
+  // A service that keeps its state outside of /var, such as a database, has a directory of its own.
+  const place = statePlaceOf(path, []);
   const directory =
-    stateDirectoryOf(change.path) ?? directoryOf(change.type === 'd' ? `${change.path}/.` : change.path);
+    place?.rule === undefined ? directoryOf(type === 'd' ? `${path}/.` : path) : place.directory;
   return { key: directory, writer: undefined, directory, isAccepted: false };
 }
 
@@ -177,15 +176,7 @@ function finished({ group, newest, packages, openBy }: Building): WriteGroup {
   };
 }
 
-const order: readonly WriteGroup['outcome'][] = [
-  'change',
-  'unknown',
-  'overlay',
-  'persist',
-  'harmless',
-  'maintenance',
-  'accepted',
-];
+const order = 'change unknown overlay persist harmless maintenance accepted'.split(' ');
 
 function byWeight(one: WriteGroup, other: WriteGroup): number {
   return (
@@ -197,12 +188,6 @@ function byWeight(one: WriteGroup, other: WriteGroup): number {
 
 function parentOf(file: string): string {
   return file.slice(0, Math.max(1, file.lastIndexOf('/')));
-}
-
-/** Returns the directory of a service that keeps its state outside of /var, such as a database; undefined for others. */
-function stateDirectoryOf(file: string): string | undefined {
-  const place = statePlaceOf(file, []);
-  return place?.rule === undefined ? undefined : place.directory;
 }
 
 /** How many components of the path name the directory of an unknown writer. The default is one: /data, /app. */

@@ -5,16 +5,16 @@ import { type MountTable, isBelow } from '../../../facts/mounts/mountinfo.ts';
 import { stateRuleOf } from '../../../services/state-rules.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import { readActionLog } from '../../engine/action-log.ts';
+import { when } from '../../engine/part.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
 import type { Settings, WriteGroup } from '../../engine/step.ts';
-import { type OpenFile, openForWriting } from '../open-files.ts';
+import { openForWriting } from '../processes.ts';
 import { type Accepted, readAccepted } from '../../../config/accepted.ts';
-import { isOnDisk, searchAreaOf } from './area.ts';
 import { type Grouped, groupChanges } from './group.ts';
 import { isKeytabRenewed, keytab, findRunningPrograms, runningFrom, ownPeriods } from './writers.ts';
 import { canOverlay } from './proposal.ts';
 import { noPackages, readPackages } from '../packages.ts';
-import { type Change, type SearchArea, searchChanges } from './search.ts';
+import { type Change, type SearchArea, isOnDisk, searchAreaOf, searchChanges } from './search.ts';
 
 const secondsPerDay = 86400;
 /** The processes that a group lists. */
@@ -67,9 +67,12 @@ async function inspect(look: Snapshot): Promise<Inspection> {
     },
     (folder) => settings.progress(`Searching ${folder} for changes`),
   );
-  const openFiles = openOnDisk(look, area);
   const swapFiles = swapFilesOf(look);
-  for (const path of swapFiles) if (isSearched(look, area, path)) openFiles.push(kernelSwap(path));
+  const folders = reader.list('/').map((name) => `/${asBytes(name)}`);
+  const swaps = [...swapFiles].map((path) => ({ path, bytes: 0, who: ['the kernel (swap)'], pids: [] }));
+  const openFiles = [...openForWriting(reader, folders), ...swaps].filter(({ path }) =>
+    isSearched(look, area, path),
+  );
   const paths = new Set([...changes, ...openFiles].map(({ path }) => path));
   const packages =
     paths.size === 0
@@ -86,8 +89,25 @@ async function inspect(look: Snapshot): Promise<Inspection> {
   return {
     ...{ ...grouped, groups, since, accepted },
     stateDirectories: groups.flatMap((group) => (isState(reader, group) ? [group.directory ?? '/'] : [])),
-    problems: problemsOf(incomplete, further),
-    notes: [...unexaminedNote(unexamined), ...notesOf(packages)],
+    problems: [
+      ...when(
+        incomplete !== undefined,
+        `The search for changes is incomplete: ${incomplete}. Check the disk (dmesg), and run prepare again.`,
+      ),
+      ...when(
+        further > 0,
+        `${further} further changes were not examined: reboot while the disk is writable, or use a shorter --since, and run prepare again.`,
+      ),
+    ],
+    notes: [
+      ...when(
+        unexamined.length > 0,
+        `A program that runs from one of these directories may be missing, because not every process could be examined: ${shortList(unexamined, '; ', 3)}.`,
+      ),
+      ...(typeof packages === 'string'
+        ? [`Updates cannot be recognised and count as changes: ${packages}.`]
+        : []),
+    ],
   };
 }
 
@@ -126,40 +146,7 @@ export function isState(reader: SystemReader, { directory, openBy, programs }: W
   return canOverlay(reader, directory) && (openBy.length > 0 || programs.length > 0);
 }
 
-function unexaminedNote(unexamined: readonly string[]): string[] {
-  if (unexamined.length === 0) return [];
-  return [
-    `A program that runs from one of these directories may be missing, because not every process could be examined: ${shortList(unexamined, '; ', 3)}.`,
-  ];
-}
-
-function problemsOf(incomplete: string | undefined, further: number): string[] {
-  return [
-    ...(incomplete === undefined
-      ? []
-      : [
-          `The search for changes is incomplete: ${incomplete}. Check the disk (dmesg), and run prepare again.`,
-        ]),
-    ...(further === 0
-      ? []
-      : [
-          `${further} further changes were not examined: reboot while the disk is writable, or use a shorter --since, and run prepare again.`,
-        ]),
-  ];
-}
-
-function notesOf(packages: unknown): string[] {
-  return typeof packages === 'string'
-    ? [`Updates cannot be recognised and count as changes: ${packages}.`]
-    : [];
-}
-
-/** Returns the files of the searched file systems that processes have open for writing. */
-function openOnDisk(look: Snapshot, area: SearchArea): OpenFile[] {
-  const folders = look.reader.list('/').map((name) => `/${asBytes(name)}`);
-  return openForWriting(look.reader, folders).filter(({ path }) => isSearched(look, area, path));
-}
-
+/** Whether a file is on a file system that is searched. */
 function isSearched({ mounts, systemDisks }: Snapshot, area: SearchArea, path: string): boolean {
   if (area.excluded.some((folder) => isBelow(path, folder))) return false;
   return isOnDisk(mounts.serving(decodeBytes(path)), systemDisks);
@@ -174,8 +161,4 @@ function swapFilesOf({ reader }: Snapshot): Set<string> {
   const text = reader.readIfPresent('/proc/swaps', 1024 * 1024) ?? '';
   const swaps = text === '' ? [] : parseSwaps(text);
   return new Set(swaps.filter(({ type }) => type === 'file').map(({ source }) => source));
-}
-
-function kernelSwap(path: string): OpenFile {
-  return { path, bytes: 0, who: ['the kernel (swap)'], pids: [] };
 }

@@ -22,17 +22,7 @@ export function proposedOverlay(
 }
 
 /** The paths that the boot refuses to overlay (agent/config/keys.ts), and those where an overlay is not advisable. */
-const notProposed: readonly string[] = [
-  '/boot',
-  '/dev',
-  '/etc',
-  '/home',
-  '/proc',
-  '/run',
-  '/sys',
-  '/tmp',
-  '/var',
-];
+const notProposed = ['/boot', '/dev', '/etc', '/home', '/proc', '/run', '/sys', '/tmp', '/var'];
 
 /**
  * Whether an overlay is proposed for the directory of an unknown writer. Programs and configuration are read from /usr
@@ -56,22 +46,20 @@ export function isDirectory(reader: SystemReader, directory: string): boolean {
 /**
  * Returns the change of the configuration file.
  * @param values the new values by key
- * @returns undefined if there is nothing to change; or, as a text, why the file must be changed manually
+ * @returns no action if there is nothing to change; or, as a text, why the file must be changed manually
  */
 export function editConfig(
   reader: SystemReader,
   values: Partial<Record<'OVERLAY' | 'MOUNT_OPTIONS' | 'PERSIST' | 'SCRATCH_DEVICE', string>>,
-): ActionOf<'edit'> | string | undefined {
-  const entries = Object.entries(values);
-  if (entries.length === 0) return undefined;
-  const before = reader.stat(configFile) === undefined ? null : reader.read(configFile, 65536);
+): ActionOf<'edit'>[] | string {
+  const before = reader.readIfPresent(configFile, 65536) ?? null;
   const text = before ?? '';
   const problem = parseConfig(text).problems.find(({ key }) => Object.hasOwn(values, key));
   if (problem !== undefined) {
     return `${configFile}:${problem.line}: ${problem.key}: ${problem.reason}. Correct the line, and run prepare again`;
   }
-  const after = entries.reduce((now, [key, value]) => withLine(now, key, value), text);
-  return after === text ? undefined : { do: 'edit', file: configFile, before, after };
+  const after = Object.entries(values).reduce((now, [key, value]) => withLine(now, key, value), text);
+  return after === text ? [] : [{ do: 'edit', file: configFile, before, after }];
 }
 
 /**

@@ -1,5 +1,13 @@
+import { words } from '../../../config/config.ts';
+import { pathOf } from '../../../config/keys.ts';
+import { writableOverlays } from '../../../config/overlay-paths.ts';
+import type { SystemDisks } from '../../../assess/system-disks.ts';
+import { type Mount, isBelow } from '../../../facts/mounts/mountinfo.ts';
 import { findRecords, prune } from '../../../system/find.ts';
 import type { SystemReader } from '../../../system/reader.ts';
+import { when } from '../../engine/part.ts';
+import type { Snapshot } from '../../engine/snapshot.ts';
+import { persistedFolders } from '../persist.ts';
 
 /** A file, directory or link whose status changed (ctime, inode(7)). */
 export interface Change {
@@ -23,6 +31,60 @@ export interface SearchArea {
   excluded: readonly string[];
 }
 
+/** Folders that are writable and lost at every reboot in a sealed boot. */
+const ephemeral = ['/var', '/tmp', '/run', '/dev', '/proc', '/sys'];
+const withoutCtime = ['vfat', 'msdos'];
+
+/**
+ * Returns the area that the step `writes` searches: every file system of the disks that the host will make read-only,
+ * without what is ephemeral or persistent anyway.
+ */
+export function searchAreaOf(look: Snapshot): SearchArea {
+  const excluded = excludedFolders(look);
+  const isExcluded = (path: string) => excluded.some((folder) => isBelow(path, folder));
+  const { mounts, systemDisks } = look;
+  const mounted = mounts.all.filter(
+    (mount) => isOnDisk(mount, systemDisks) && !mounts.hidden.has(mount) && !isExcluded(mount.target),
+  );
+  const searched = mounted.filter((mount) => !mounted.some((other) => shows(other, mount)));
+  return {
+    roots: [...new Set(searched.map(({ target }) => target))],
+    withoutCtime: new Set(
+      searched.filter(({ type }) => withoutCtime.includes(type)).map(({ target }) => target),
+    ),
+    excluded,
+  };
+}
+
+/** Whether a mount is a file system of a system disk, and not one in memory that is mounted at the same place. */
+export function isOnDisk(mount: Mount | undefined, systemDisks: SystemDisks): boolean {
+  if (mount === undefined || !systemDisks.holds(mount)) return false;
+  return !mount.device.startsWith('0:') || mount.type === 'btrfs';
+}
+
+/**
+ * Whether a mount shows everything that a different mount shows: a mount of the same file system from the same or a
+ * higher folder. Of equal mounts, the first one counts. On btrfs, a search does not enter other subvolumes.
+ */
+function shows(other: Mount, mount: Mount): boolean {
+  if (other === mount || other.device !== mount.device) return false;
+  if (other.root === mount.root) return other.id < mount.id;
+  return mount.type !== 'btrfs' && isBelow(mount.root, other.root);
+}
+
+function excludedFolders({ config, mounts, systemDisks, homeIsSkipped }: Snapshot): string[] {
+  const home = mounts.serving('/home');
+  // Unless the step is skipped, `home` moves /home to a disk of its own, or reports why it cannot.
+  const homeIsElsewhere = !homeIsSkipped || !systemDisks.holds(home);
+  return [
+    ...ephemeral,
+    ...when(homeIsElsewhere, '/home'),
+    ...words(config.SCRATCH).map(pathOf),
+    ...writableOverlays(config),
+    ...persistedFolders(config),
+  ];
+}
+
 /** The timeout of each run of find, in milliseconds. */
 const limit = 120_000;
 
@@ -38,7 +100,7 @@ export async function searchChanges(
   area: SearchArea,
   since: number,
   change: (found: Change) => void,
-  progress: (folder: string) => void = () => undefined,
+  progress: (folder: string) => void,
 ): Promise<string | undefined> {
   const began = Math.floor(since);
   let incomplete: string | undefined;
@@ -70,26 +132,13 @@ function searchArguments(
   // Directories down to three levels are printed as progress.
   const progress = ['-type', 'd', '!', '-path', '/*/*/*/*', '-printf', '%p\\0'];
   const changed = [newer, `@${since}`, '-printf', `${time} %y %p\\0`];
-  return [
-    ...roots,
-    '-ignore_readdir_race',
-    '-xdev',
-    ...prune(excluded),
-    '(',
-    ...progress,
-    ',',
-    ...changed,
-    ')',
-  ];
+  const both = ['(', ...progress, ',', ...changed, ')'];
+  return [...roots, '-ignore_readdir_race', '-xdev', ...prune(excluded), ...both];
 }
 
 /** Parses a record. @returns a directory that is searched now; or a change; undefined for a malformed record */
 export function parseRecord(record: string): Change | string | undefined {
   if (record.startsWith('/')) return record;
-  const first = record.indexOf(' ');
-  const at = Number(record.slice(0, first));
-  const type = record.slice(first + 1, first + 2);
-  const path = record.slice(first + 3);
-  if (first < 1 || Number.isNaN(at) || !path.startsWith('/')) return undefined;
-  return { path, type, at };
+  const [, at, type, path] = /^([\d.]+) (.) (\/.*)$/s.exec(record) ?? [];
+  return path === undefined || type === undefined ? undefined : { path, type, at: Number(at) };
 }

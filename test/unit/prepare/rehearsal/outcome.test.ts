@@ -1,10 +1,9 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { suite } from 'uvu';
 import { parseConfig } from '../../../../agent/config/config.ts';
 import { type Sample, measureGrowth, takeSample } from '../../../../agent/prepare/rehearsal/growth.ts';
-import { findRefusedWrite } from '../../../../agent/prepare/rehearsal/refused-writes.ts';
-import { remedyFor, topmost } from '../../../../agent/prepare/rehearsal/remedies.ts';
-import { isBootComplete, parseUnits, readUnits } from '../../../../agent/prepare/rehearsal/units.ts';
+import { findRefusedWrite, remedyFor, topmost } from '../../../../agent/prepare/rehearsal/refused-writes.ts';
+import { parseUnits, readProgress, readUnits } from '../../../../agent/prepare/rehearsal/units.ts';
 import { scratchOverlay } from '../../../harness/changes.ts';
 import { goodGuest, rehearsalGuest, withGuest } from '../../../harness/guest.ts';
 
@@ -148,7 +147,7 @@ for (const [state, isComplete] of [
   units(`the state ${state}`, async () => {
     const guest = goodGuest();
     guest.answers.run = () => ({ stdout: `${state}\n`, ended: 'bad' });
-    await withGuest(guest, async (reader) => assert.is(await isBootComplete(reader), isComplete));
+    await withGuest(guest, async (reader) => assert.is((await readProgress(reader)).isComplete, isComplete));
   });
 }
 units.run();

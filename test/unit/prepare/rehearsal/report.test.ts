@@ -1,9 +1,7 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Seen } from '../../../../agent/prepare/rehearsal/observations.ts';
-import type { Baseline } from '../../../../agent/prepare/rehearsal/record.ts';
-import type { RehearsalReport } from '../../../../agent/prepare/rehearsal/record.ts';
-import { type State, buildReport } from '../../../../agent/prepare/rehearsal/report.ts';
+import { suite } from 'uvu';
+import { type Seen, type State, buildReport } from '../../../../agent/prepare/rehearsal/report.ts';
+import type { Baseline, RehearsalReport } from '../../../../agent/prepare/rehearsal/record.ts';
 
 const nothing: Seen = {
   units: { failed: new Map(), skipped: new Set() },

@@ -27,189 +27,134 @@ const reload = '/bin/systemctl kill --kill-who=main --signal=SIGHUP auditd.servi
 const permissions = ['/bin/chgrp -R immutafs-forward /var/log/audit', '/bin/chmod -R g+rX /var/log/audit'];
 const edit = 'edit /etc/audit/auditd.conf: log_group = immutafs-forward';
 
-table('audit: log_group', 'audit', [
-  ['root', forwarding('root'), 'needed', /Only root can read/, [edit, ...permissions]],
-  ['absent', forwarding(undefined), 'needed', /Only root can read/, [edit, ...permissions]],
-  ['0', forwarding('0'), 'needed', /Only root can read/, [edit, ...permissions]],
-  ['absent, and auditd runs', forwarding(undefined, running), 'needed', /./, [edit, reload, ...permissions]],
-  [
-    'absent, and another process has the ID of a former auditd',
+table('audit: log_group', 'audit', {
+  'needed: root': [forwarding('root'), /Only root can read/, [edit, ...permissions]],
+  'needed: absent': [forwarding(undefined), /Only root can read/, [edit, ...permissions]],
+  'needed: 0': [forwarding('0'), /Only root can read/, [edit, ...permissions]],
+  'needed: absent, and auditd runs': [forwarding(undefined, running), /./, [edit, reload, ...permissions]],
+  'needed: absent, and another process has the ID of a former auditd': [
     forwarding(undefined, { ...running, 'proc/700/comm': 'sshd\n' }),
-    'needed',
     /./,
     [edit, ...permissions],
   ],
-  [
-    'absent, and the ID of auditd is invalid',
+  'needed: absent, and the ID of auditd is invalid': [
     forwarding(undefined, { ...running, 'run/auditd.pid': '../700\n' }),
-    'needed',
     /./,
     [edit, ...permissions],
   ],
-  [
-    'absent, and there is no log',
+  'needed: absent, and there is no log': [
     forwarding(undefined, { 'var/log/audit/audit.log': undefined, 'var/log/audit/audit.log.1': undefined }),
-    'needed',
     /./,
     [edit],
   ],
-  [
-    'absent, and the log is in another directory',
+  'needed: absent, and the log is in another directory': [
     forwarding(undefined, {}, auditdText({ log_file: '/var/log/other/audit.log' })),
-    'needed',
     /./,
     [edit],
   ],
-  [
-    'of the forwarder, but the log is not readable',
+  'needed: of the forwarder, but the log is not readable': [
     forwarding('immutafs-forward'),
-    'needed',
     /cannot read/,
     permissions,
   ],
-  [
-    'of the forwarder, but the log is not readable, and auditd runs',
+  'needed: of the forwarder, but the log is not readable, and auditd runs': [
     forwarding('immutafs-forward', running),
-    'needed',
     /cannot read/,
     [reload, ...permissions],
   ],
-  [
-    'of the forwarder, by its number',
+  'needed: of the forwarder, by its number': [
     forwarding(String(other)),
-    'needed',
     /log_group in \S+ is \d+, but the group immutafs-forward cannot read/,
     permissions,
   ],
-  [
-    'of the forwarder',
+  'done: of the forwarder': [
     forwarding('immutafs-forward', { 'etc/group': groups('', 'immutafs-forward', gid) }),
-    'done',
     /The forwarder can read the audit log\./,
   ],
-  [
-    'another one',
+  'by hand: another one': [
     forwarding('adm'),
-    'by hand',
     /`gpasswd -a immutafs-forward adm`, then `systemctl restart immutafs-forward\.service`/,
   ],
-  [
-    'another one, by its number',
-    forwarding(String(other + 1)),
-    'by hand',
-    /`gpasswd -a immutafs-forward adm`/,
-  ],
-  [
-    'another one, which /etc/group does not list',
+  'by hand: another one, by its number': [forwarding(String(other + 1)), /`gpasswd -a immutafs-forward adm`/],
+  'by hand: another one, which /etc/group does not list': [
     forwarding('ldap'),
-    'by hand',
     /`gpasswd -a immutafs-forward ldap`/,
   ],
-  [
-    'another one, and /etc/group lists neither it nor the group of the forwarder',
+  'by hand: another one, and /etc/group lists neither it nor the group of the forwarder': [
     forwarding('ldap', { 'etc/group': 'root:x:0:\n' }),
-    'by hand',
     /`gpasswd -a immutafs-forward ldap`/,
   ],
-  [
-    'another one, with other members',
+  'by hand: another one, with other members': [
     forwarding('adm', { 'etc/group': groups('bob,immutafs-forwarder') }),
-    'by hand',
     /gpasswd/,
   ],
-  [
-    'another one, with the forwarder as a member',
+  'done: another one, with the forwarder as a member': [
     forwarding('adm', { 'etc/group': groups('bob,immutafs-forward') }),
-    'done',
     /as a member of the group adm/,
   ],
-  [
-    'another one, which is the primary group of the forwarder',
+  'done: another one, which is the primary group of the forwarder': [
     forwarding('adm', { 'etc/passwd': `immutafs-forward:x:990:${other + 1}::/:/sbin/nologin\n` }),
-    'done',
     /as a member of the group adm/,
   ],
-  [
-    'root, and the group of the forwarder does not exist',
+  'by hand: root, and the group of the forwarder does not exist': [
     forwarding('root', { 'etc/group': groups('', 'immutafs-forward2') }),
-    'by hand',
     /\/etc\/group has no group immutafs-forward.*groupadd/,
   ],
-  [
-    'of the forwarder, which does not exist',
+  'by hand: of the forwarder, which does not exist': [
     forwarding('immutafs-forward', { 'etc/group': undefined }),
-    'by hand',
     /\/etc\/group has no group immutafs-forward/,
   ],
-  [
-    'root, but nothing is forwarded',
+  'done: root, but nothing is forwarded': [
     { ...forwarding('root'), ...auditd({ log_group: 'root' }, '256m') },
-    'done',
     /FORWARD in \S+ names no server: a sealed guest loses the audit trail in \/var\/log\/audit at every reboot/,
   ],
-  [
-    'root, nothing is forwarded, and the log is on another disk',
+  'done: root, nothing is forwarded, and the log is on another disk': [
     { ...forwarding('root'), ...auditd({ log_file: '/home/audit/audit.log' }, '256m') },
-    'done',
     /^\/home\/audit\/audit\.log is not in the overlay on \/var\.$/,
   ],
-  [
-    'root, and a limit that the administrator must lower',
+  'needed: root, and a limit that the administrator must lower': [
     { ...forwarding('root'), ...auditd({}, '64m', { forward }) },
-    'needed',
     /Only root.*may grow to 40 MiB/,
     [edit, ...permissions],
   ],
-  [
-    'root, and a size that cannot work: one edit',
+  'needed: root, and a size that cannot work: one edit': [
     { ...forwarding('root'), ...auditd({ num_logs: '2' }, '50m', { forward }) },
-    'needed',
     /Only root.*50 cannot work/,
     ['edit /etc/audit/auditd.conf: admin_space_left = 2; log_group = immutafs-forward', ...permissions],
   ],
-]);
+});
 
-table('audit: a file that auditd cannot read is not changed', 'audit', [
-  [
-    'Windows line ends',
+table('audit: a file that auditd cannot read is not changed', 'audit', {
+  'by hand: Windows line ends': [
     forwarding('root', {}, auditdText().replaceAll('\n', '\r\n')),
-    'by hand',
     /line 2 ends with a carriage return.*further lines/,
   ],
-  ['"key=value"', forwarding('root', {}, 'log_group=root\n'), 'by hand', /line 1 is not "key = value"/],
-  [
-    'a link',
+  'by hand: "key=value"': [forwarding('root', {}, 'log_group=root\n'), /line 1 is not "key = value"/],
+  'by hand: a link': [
     forwarding('root', { 'etc/audit/auditd.conf': { linkTo: '/etc/audit/other' } }),
-    'by hand',
     /not a regular file/,
   ],
-]);
+});
 
-table('audit: the line that changes', 'audit', [
-  [
-    'upper case',
+table('audit: the line that changes', 'audit', {
+  'needed: upper case': [
     forwarding('root', {}, auditdText().replace('log_file', 'LOG_GROUP = root\nlog_file')),
-    'needed',
     /./,
     ['edit /etc/audit/auditd.conf: LOG_GROUP = immutafs-forward', ...permissions],
   ],
-  [
-    'the last of two',
+  'needed: the last of two': [
     forwarding('root', {}, `log_group = immutafs-forward\n${auditdText()}log_group  =  root\n`),
-    'needed',
     /./,
     ['edit /etc/audit/auditd.conf: log_group  =  immutafs-forward', ...permissions],
   ],
-  [
-    'none, if the last of two is right',
+  'done: none, if the last of two is right': [
     forwarding(
       'root',
       { 'etc/group': groups('', 'immutafs-forward', gid) },
       `log_group = root\n${auditdText()}log_group = immutafs-forward\n`,
     ),
-    'done',
   ],
-]);
+});
 
 const applying = suite('audit: --apply and --undo');
 const apply = { only: ['audit' as const], skip: [], apply: true, yes: true };

@@ -2,12 +2,13 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Settings, Step } from '../../../../agent/prepare/engine/step.ts';
+import type { Step } from '../../../../agent/prepare/engine/step.ts';
 import { type Guest, mapsOf } from '../../../harness/guest.ts';
 import { preparedGuest } from '../../../harness/ordinary-guest.ts';
 import { planned, withSilent } from '../../../harness/planned.ts';
 import { withBox } from '../../../harness/prepare-box.ts';
 import { errorOf } from '../../../harness/rejection.ts';
+import { tableOf } from '../../../harness/step-table.ts';
 
 const exec = suite('step exec');
 
@@ -41,119 +42,104 @@ function guestWith({ files = {}, mounts = {}, ended = 'good' }: Different): Gues
   return guest;
 }
 
-const stepOf = (different: Different, settings: Partial<Settings> = {}): Promise<Step> =>
-  planned(guestWith(different), 'exec', { settings });
-
 /** Returns the conflicts: "OPTION TARGET FILE BY". */
 const found = ({ exec: findings }: Step) =>
   findings?.conflicts.map(({ option, target, file, by }) => `${option} ${target} ${file} ${by}`.trim());
 
 const vendor = process_(900, 'agentd', mapsOf(disk, '/var/lib/vendor/agentd'));
+const runs = (file: string, device = disk): Different => ({
+  files: process_(900, 'x', mapsOf(device, file)),
+});
 const withoutVar =
   '/dev:noexec,nosuid /run:noexec,nosuid,nodev /dev/shm:noexec,nosuid,nodev /run/user/*:noexec,nosuid,nodev /var:nosuid,nodev /var/tmp:noexec,nosuid,nodev /var/log:noexec,nosuid,nodev /tmp:noexec,nosuid,nodev /home:noexec,nosuid,nodev';
+const strict = { files: { ...vendor, [conf]: 'MOUNT_OPTIONS=strict\n' } };
+const finds =
+  (...expected: string[]) =>
+  (step: Step) =>
+    assert.equal(found(step), expected);
+const proposes = (expected: string | null) => (step: Step) => assert.is(step.exec?.proposal, expected);
 
-exec('a program that runs from /var is named, and the proposal leaves noexec out there', async () => {
-  const step = await stepOf({ files: vendor });
-  assert.is(step.state, 'done');
-  assert.equal(found(step), ['noexec /var /var/lib/vendor/agentd agentd (900)']);
-  assert.is(step.exec?.proposal, withoutVar);
+tableOf(guestWith)('step exec: what runs', 'exec', {
+  'done: a program from /var is named, and the proposal leaves noexec out there': [
+    { files: vendor },
+    ...[finds('noexec /var /var/lib/vendor/agentd agentd (900)'), proposes(withoutVar)],
+  ],
+  'by hand: the same with MOUNT_OPTIONS=strict': [
+    strict,
+    /sets MOUNT_OPTIONS=strict, which breaks: noexec on \/var: \/var\/lib\/vendor\/agentd \(agentd \(900\)\)\..*MOUNT_OPTIONS=\/dev:noexec/,
+  ],
+  'needed: the same with --strict-mounts, which writes the weaker line': [
+    strict,
+    { strictMounts: true },
+    [`edit /etc/immutafs/immutafs.conf: MOUNT_OPTIONS=${withoutVar}`],
+  ],
+  'by hand: a program in /var/tmp, for which the default sets noexec, and /var would, too': [
+    runs('/var/tmp/x'),
+    ({ exec: { proposal } = { proposal: null } }) =>
+      assert.match(proposal ?? '', /\/var:nosuid,nodev \/var\/tmp:nosuid,nodev \/var\/log:noexec/),
+  ],
+  'done: a program of a container with a path in /var': [runs('/var/lib/x', '00:63'), finds()],
+  'done: a program on /usr': [runs('/usr/bin/x'), finds()],
+  'done: a program below /run/initramfs, which runs at the end of the shutdown': [
+    runs('/run/initramfs/shutdown', '00:12'),
+    finds(),
+  ],
+  'done: a program on /run': [runs('/run/x', '00:12'), finds('noexec /run /run/x x (900)')],
+  'done: a program on /dev': [runs('/dev/x', '00:05'), finds('noexec /dev /dev/x x (900)')],
+  'done: a program on /tmp, which has noexec now': [runs('/tmp/x', '00:28'), finds()],
+  'done: a search that times out proposes nothing': [
+    { ended: 'deadline' },
+    ...[/No stricter value is proposed.*not complete after 120 s/, proposes(null)],
+  ],
+  'done: a search with too many results proposes nothing': [
+    { ended: 'full' },
+    ...[/No stricter value is proposed.*found too many files \(more than 16 MiB of names\)/, proposes(null)],
+  ],
+  'done: a writable data disk is proposed; a read-only one, the system disk and containers are not': [
+    {
+      mounts: {
+        data: '252:16 /srv /srv rw,relatime - xfs /dev/vdb rw',
+        archive: '252:16 /a /archive ro,relatime - xfs /dev/vdb rw',
+        container: '0:70 / /var/lib/containers/storage/overlay/x/merged rw - overlay overlay rw',
+      },
+    },
+    proposes('strict /srv:noexec,nosuid,nodev'),
+  ],
 });
 
-exec(
-  'the same with MOUNT_OPTIONS=strict needs a decision; --strict-mounts writes the weaker line',
-  async () => {
-    const files = { ...vendor, [conf]: 'MOUNT_OPTIONS=strict\n' };
-    const step = await stepOf({ files });
-    assert.is(step.state, 'by hand');
-    assert.match(
-      step.why.join(' '),
-      /sets MOUNT_OPTIONS=strict, which breaks: noexec on \/var: \/var\/lib\/vendor\/agentd \(agentd \(900\)\)\..*MOUNT_OPTIONS=\/dev:noexec/,
-    );
-    const written = await stepOf({ files }, { strictMounts: true });
-    assert.is(written.state, 'needed');
-    const [action] = written.actions;
-    assert.is(action?.do === 'edit' ? action.after : '', `MOUNT_OPTIONS=${withoutVar}\n`);
-  },
-);
-
-exec(
-  'a program in a directory of /var also conflicts with noexec on /var, from which it would inherit it',
-  async () => {
-    const step = await stepOf({ files: process_(900, 'x', mapsOf(disk, '/var/tmp/x')) });
-    assert.is(step.state, 'by hand', 'the default sets noexec on /var/tmp');
-    assert.match(step.exec?.proposal ?? '', /\/var:nosuid,nodev \/var\/tmp:nosuid,nodev \/var\/log:noexec/);
-  },
-);
-
-for (const [title, files, expected] of [
-  ['a program of a container with a path in /var', process_(900, 'x', mapsOf('00:63', '/var/lib/x')), []],
-  ['a program on /usr', process_(900, 'x', mapsOf(disk, '/usr/bin/x')), []],
-  [
-    'a program below /run/initramfs, which runs at the end of the shutdown',
-    process_(900, 'x', mapsOf('00:12', '/run/initramfs/shutdown')),
-    [],
-  ],
-  ['a program on /run', process_(900, 'x', mapsOf('00:12', '/run/x')), ['noexec /run /run/x x (900)']],
-  ['a program on /dev', process_(900, 'x', mapsOf('00:05', '/dev/x')), ['noexec /dev /dev/x x (900)']],
-  ['a program on /tmp, which has noexec now', process_(900, 'x', mapsOf('00:28', '/tmp/x')), []],
-] as const) {
-  exec(`what runs: ${title}`, async () => assert.equal(found(await stepOf({ files })), [...expected]));
-}
-
-/** Creates executable files in a guest, and plans the step. */
-function withExecutables(files: Files, executables: readonly string[]): Promise<string[] | undefined> {
-  const guest = guestWith({
-    files: { ...files, ...Object.fromEntries(executables.map((file) => [file.slice(1), 'x'])) },
-  });
-  let answer: string[] | undefined;
-  return withBox(guest, async ({ root, prepare }) => {
-    for (const file of executables) fs.chmodSync(path.join(root, file), 0o755);
-    const { stdout } = await prepare({ only: ['exec'], skip: [], json: true });
-    const { steps } = JSON.parse(stdout) as { steps: Step[] };
-    assert.ok(steps[0]);
-    answer = found(steps[0]);
-  }).then(() => answer);
-}
-
-for (const [title, files, expected] of [
-  [
-    'a unit, with a continuation line',
+/** Titles, files, and the file that names /var/lib/x; undefined if none does. */
+const naming: Record<string, [Files, string?]> = {
+  'a unit, with a continuation line': [
     {
       'etc/systemd/system/a.service':
         '[Service]\nExecStartPre=-/bin/sh \\\n  /var/lib/x\nExecStart=@/var/lib/x y\n',
     },
-    ['noexec /var /var/lib/x /etc/systemd/system/a.service'],
+    '/etc/systemd/system/a.service',
   ],
-  [
-    'a drop-in of a packaged unit',
+  'a drop-in of a packaged unit': [
     { 'usr/lib/systemd/system/a.service.d/b.conf': '[Service]\nExecStart=\nExecStart=/var/lib/x\n' },
-    ['noexec /var /var/lib/x /usr/lib/systemd/system/a.service.d/b.conf'],
+    '/usr/lib/systemd/system/a.service.d/b.conf',
   ],
-  [
-    'a cron table',
-    { 'etc/cron.d/a': '5 * * * * root /var/lib/x\n' },
-    ['noexec /var /var/lib/x /etc/cron.d/a'],
-  ],
-  [
-    'a cron table of a user',
+  'a cron table': [{ 'etc/cron.d/a': '5 * * * * root /var/lib/x\n' }, '/etc/cron.d/a'],
+  'a cron table of a user': [
     { 'var/spool/cron/alice': '5 * * * * PATH=/bin;/var/lib/x\n' },
-    ['noexec /var /var/lib/x /var/spool/cron/alice'],
+    '/var/spool/cron/alice',
   ],
-  ['a comment', { 'etc/cron.d/a': '#5 * * * * root /var/lib/x\n' }, []],
-  [
-    'a condition of a unit',
-    { 'etc/systemd/system/a.service': '[Unit]\nConditionPathExists=/var/lib/x\n' },
-    [],
-  ],
-  [
-    'a file that is not executable',
+  'a comment': [{ 'etc/cron.d/a': '#5 * * * * root /var/lib/x\n' }],
+  'a condition of a unit': [{ 'etc/systemd/system/a.service': '[Unit]\nConditionPathExists=/var/lib/x\n' }],
+  'a file that is not executable': [
     { 'etc/cron.d/a': '5 * * * * root /bin/sh /var/lib/plain\n', 'var/lib/plain': '' },
-    [],
   ],
-  ['nothing', {}, []],
-] as const) {
-  exec(`an executable is in use if it is named by: ${title}`, async () =>
-    assert.equal(await withExecutables(files, ['/var/lib/x']), [...expected]),
+  nothing: [{}],
+};
+for (const [title, [files, by]] of Object.entries(naming)) {
+  exec(`an executable is in use if it is named by: ${title}`, () =>
+    withBox(guestWith({ files: { ...files, 'var/lib/x': 'x' } }), async ({ root, prepare }) => {
+      fs.chmodSync(path.join(root, 'var/lib/x'), 0o755);
+      const { stdout } = await prepare({ only: ['exec'], skip: [], json: true });
+      const { steps } = JSON.parse(stdout) as { steps: [Step] };
+      finds(...(by === undefined ? [] : [`noexec /var /var/lib/x ${by}`]))(steps[0]);
+    }),
   );
 }
 
@@ -169,30 +155,6 @@ for (const name of ['maps', 'cmdline'] as const) {
   });
 }
 
-for (const [ended, reason] of [
-  ['deadline', /No stricter value is proposed.*not complete after 120 s/],
-  ['full', /No stricter value is proposed.*found too many files \(more than 16 MiB of names\)/],
-] as const) {
-  exec(`an incomplete search proposes nothing: ${ended}`, async () => {
-    const step = await stepOf({ ended });
-    assert.equal([step.state, step.exec?.proposal], ['done', null]);
-    assert.match(step.why.join(' '), reason);
-  });
-}
-
-exec(
-  'a writable data disk is proposed, too; a read-only one, the system disk and containers are not',
-  async () => {
-    const mounts = {
-      data: '252:16 /srv /srv rw,relatime - xfs /dev/vdb rw',
-      archive: '252:16 /a /archive ro,relatime - xfs /dev/vdb rw',
-      container: '0:70 / /var/lib/containers/storage/overlay/x/merged rw - overlay overlay rw',
-    };
-    const step = await stepOf({ mounts });
-    assert.is(step.exec?.proposal, 'strict /srv:noexec,nosuid,nodev');
-  },
-);
-
 const open: Files = {
   'proc/sys/vm/memfd_noexec': '0\n',
   'proc/sys/user/max_user_namespaces': '1000\n',
@@ -200,7 +162,8 @@ const open: Files = {
   'proc/sys/kernel/kexec_load_disabled': '0\n',
 };
 const sysctls = async (files: Files, closeBypasses = true, strictPtrace = false) => {
-  const step = await stepOf({ files: { ...open, ...files } }, { closeBypasses, strictPtrace });
+  const settings = { closeBypasses, strictPtrace };
+  const step = await planned(guestWith({ files: { ...open, ...files } }), 'exec', { settings });
   const edit = step.actions.find((action) => action.do === 'edit' && action.file.includes('sysctl'));
   const lines = edit?.do === 'edit' ? edit.after.split('\n').filter((line) => /^[a-z]/.test(line)) : [];
   return { step, lines, after: edit?.do === 'edit' ? edit.after : '' };
@@ -249,41 +212,31 @@ exec('a kernel without vm.memfd_noexec, and settings that are closed already', a
   assert.equal((await sysctls(guest)).lines, ['vm.memfd_noexec=2', 'user.max_user_namespaces=0']);
 });
 
-for (const [title, files, missing, why] of [
-  [
-    'a memfd',
+const inUse: Record<string, [Files, number, RegExp]> = {
+  'a memfd': [
     process_(900, 'runc', mapsOf('00:01', '/memfd:runc (deleted)')),
-    0,
-    /a memfd is executed by runc \(900\)/,
+    ...([0, /a memfd is executed by runc \(900\)/] as const),
   ],
-  [
-    'a user namespace',
+  'a user namespace': [
     {
       ...process_(900, 'podman', mapsOf(disk, '/usr/bin/podman')),
       'proc/900/ns/user': { linkTo: 'user:[5]' },
     },
-    1,
-    /a user namespace is used by podman \(900\)/,
+    ...([1, /a user namespace is used by podman \(900\)/] as const),
   ],
-  [
-    'ptrace',
+  ptrace: [
     process_(900, 'app', mapsOf(disk, '/usr/bin/app'), { status: 'TracerPid:\t7\n' }),
-    2,
-    /ptrace is used on app \(900\)/,
+    ...([2, /ptrace is used on app \(900\)/] as const),
   ],
-  [
-    'kdump',
+  kdump: [
     { 'etc/systemd/system/multi-user.target.wants/kdump.service': { linkTo: '/x' } },
-    3,
-    /kdump is enabled/,
+    ...([3, /kdump is enabled/] as const),
   ],
-] as const) {
+};
+for (const [title, [files, missing, why]] of Object.entries(inUse)) {
   exec(`what is in use now is not closed: ${title}`, async () => {
     const { step, lines } = await sysctls(files);
-    assert.equal(
-      lines,
-      all.filter((_, index) => index !== missing),
-    );
+    assert.equal(lines, all.toSpliced(missing, 1));
     assert.match(step.why.join(' '), why);
   });
 }

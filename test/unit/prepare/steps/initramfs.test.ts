@@ -1,10 +1,19 @@
 import zlib from 'node:zlib';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import fs from 'node:fs';
+import path from 'node:path';
+import fc from 'fast-check';
+import { suite } from 'uvu';
 import { makeCpio } from '../../../harness/cpio.ts';
 import { goodImage } from '../../../harness/ordinary-guest.ts';
-import { planned } from '../../../harness/planned.ts';
-import { guestWith, table } from '../../../harness/step-table.ts';
+import { type Files, guestWith, table, tableOf } from '../../../harness/step-table.ts';
+import { noSettings } from '../../../../agent/prepare/engine/step.ts';
+import { planGuest } from '../../../../agent/prepare/prepare.ts';
+import { CpioReader, readImage } from '../../../../agent/prepare/steps/initramfs/image.ts';
+import { systemReader } from '../../../../agent/system/reader.ts';
+import { type Guest, withGuest } from '../../../harness/guest.ts';
+import { cpioFiles, keptTexts, realCpio } from '../../../harness/real-cpio.ts';
+import { inTemporaryDirectory } from '../../../harness/temporary.ts';
 
 const kernel = '3.10.0-1160.el7.x86_64';
 const image = `boot/initramfs-${kernel}.img`;
@@ -12,52 +21,40 @@ const made = `/boot/.initramfs-${kernel}.img.immutafs`;
 const written =
   "/bin/sh -c trap '' INT TERM HUP; if /usr/sbin/fsfreeze -f /boot; then /usr/sbin/fsfreeze -u /boot; else /usr/bin/sync; fi";
 const actions = [`/usr/bin/dracut --force ${made} ${kernel}`, `rename ${made} /${image}`, written];
-table('initramfs', 'initramfs', [
-  ['without the hook', {}, 'needed', /img lacks the hook of this package\.$/, actions],
-  ['nothing missing', { [image]: goodImage() }, 'done', /has the scripts and the overlay driver/],
-  [
-    'without the driver',
+table('initramfs', 'initramfs', {
+  'needed: without the hook': [{}, /img lacks the hook of this package\.$/, actions],
+  'done: nothing missing': [{ [image]: goodImage() }, /has the scripts and the overlay driver/],
+  'needed: without the driver': [
     { [image]: goodImage({ [`usr/lib/modules/${kernel}/kernel/fs/overlayfs/overlay.ko.xz`]: undefined }) },
-    'needed',
     /img lacks the overlay driver\.$/,
     actions,
   ],
-  [
-    'the driver is built in',
+  'done: the driver is built in': [
     {
       [image]: goodImage({ [`usr/lib/modules/${kernel}/kernel/fs/overlayfs/overlay.ko.xz`]: undefined }),
       [`usr/lib/modules/${kernel}/modules.builtin`]: 'kernel/fs/xfs.ko\nkernel/fs/overlayfs/overlay.ko\n',
     },
-    'done',
   ],
-  [
-    'the scripts of an older version',
+  'needed: the scripts of an older version': [
     { [image]: goodImage({ 'usr/libexec/immutafs/assemble-var': '#!/bin/sh\n' }) },
-    'needed',
     /lacks the scripts of this version/,
     actions,
   ],
-  [
-    'a missing script',
+  'needed: a missing script': [
     { [image]: goodImage({ 'usr/libexec/immutafs/library.sh': undefined }) },
-    'needed',
     /lacks the scripts of this version/,
     actions,
   ],
-  ['no image', { [image]: undefined }, 'needed', /img does not exist/, actions],
-  ['a truncated image', { [image]: goodImage().slice(0, -100) }, 'needed', /img cannot be read/, actions],
-  [
-    'a truncated image, uncompressed',
+  'needed: no image': [{ [image]: undefined }, /img does not exist/, actions],
+  'needed: a truncated image': [{ [image]: goodImage().slice(0, -100) }, /img cannot be read/, actions],
+  'needed: a truncated image, uncompressed': [
     { [image]: makeCpio({ a: 'b' }).toString('latin1').slice(0, -20) },
-    'needed',
     /cannot be read.*ends in the middle/,
     actions,
   ],
-  ["Debian's file names", { [`boot/initrd.img-${kernel}`]: goodImage(), [image]: undefined }, 'done'],
-  [
-    'a kernel whose image is only in /usr/lib/modules',
+  "done: Debian's file names": [{ [`boot/initrd.img-${kernel}`]: goodImage(), [image]: undefined }],
+  'needed: a kernel whose image is only in /usr/lib/modules': [
     { [image]: goodImage(), 'usr/lib/modules/5.14.0-1.el9/vmlinuz': 'kernel' },
-    'needed',
     /^\/boot\/initramfs-5\.14\.0-1\.el9\.img does not exist\.$/,
     [
       '/usr/bin/dracut --force /boot/.initramfs-5.14.0-1.el9.img.immutafs 5.14.0-1.el9',
@@ -65,67 +62,164 @@ table('initramfs', 'initramfs', [
       written,
     ],
   ],
-  ['no dracut', { 'usr/bin/dracut': undefined }, 'blocked', /dracut is not installed/],
-  [
-    'the dracut module of the package is not there',
+  'blocked: no dracut': [{ 'usr/bin/dracut': undefined }, /dracut is not installed/],
+  'blocked: the dracut module of the package is not there': [
     { 'usr/lib/dracut/modules.d/95immutafs/module-setup.sh': undefined },
-    'blocked',
     /install the package immutafs-agent/,
   ],
-  [
-    'the package is not installed',
+  'blocked: the package is not installed': [
     { 'usr/libexec/immutafs/assemble-var': undefined, 'usr/libexec/immutafs/library.sh': undefined },
-    'blocked',
     /install the package immutafs-agent/,
   ],
-]);
+});
 
-const other = suite('initramfs: other cases');
-other('zstd, as on EL9', async () => {
+const zstd = () => {
   const text = goodImage();
   const begin = text.indexOf('\x1f\x8b');
   const unpacked = zlib.gunzipSync(Buffer.from(text.slice(begin), 'latin1'));
-  const packed = text.slice(0, begin) + zlib.zstdCompressSync(unpacked).toString('latin1');
-  const step = await planned(guestWith({ [image]: packed }), 'initramfs');
-  assert.is(step.state, 'done', step.why.join(' '));
+  return text.slice(0, begin) + zlib.zstdCompressSync(unpacked).toString('latin1');
+};
+/** A guest whose image lsinitrd lists. */
+const listed = (...names: string[]) => ({
+  files: { [image]: '\xfd7zXZ\0 packed' },
+  change: ({ answers }: Guest) => {
+    const lines = names.map((name) => `-rw-r--r--   1 root     root  1 Jan  1  1970 ${name}\n`);
+    answers.labels = lines.join('');
+  },
 });
-other('no space for a new image', async () => {
-  const guest = guestWith({});
-  guest.answers.usage.usedBytes = guest.answers.usage.sizeBytes;
-  const step = await planned(guest, 'initramfs');
-  assert.is(step.state, 'blocked');
-  assert.match(step.why.join(' '), /\/boot has 0 B free/);
+const isFull = ({ answers: { usage } }: Guest) => void (usage.usedBytes = usage.sizeBytes);
+interface Changed {
+  files?: Files;
+  change?: (guest: Guest) => void;
+}
+tableOf(({ files = {}, change }: Changed) => {
+  const guest = guestWith(files);
+  change?.(guest);
+  return guest;
+})('initramfs: other cases', 'initramfs', {
+  'done: zstd, as on EL9': [{ files: { [image]: zstd() } }],
+  'blocked: no space for a new image': [{ change: isFull }, /\/boot has 0 B free/],
+  'needed: space only because an image of an interrupted run is overwritten': [
+    { files: { [made.slice(1)]: goodImage() + goodImage() }, change: isFull },
+    actions,
+  ],
+  'needed: a /boot on the root is not frozen': [
+    { change: ({ mounts }) => delete mounts['boot'] },
+    actions.slice(0, 2),
+  ],
+  'needed: xz, of which lsinitrd lists nothing': [listed(), actions],
+  'needed: xz, of which lsinitrd lists other files': [listed('usr/bin/sh'), actions],
+  'done: xz, of which lsinitrd lists the files': [
+    listed(
+      'usr/lib/dracut/hooks/pre-pivot/10-immutafs-pre-pivot.sh',
+      ...['usr/libexec/immutafs/assemble-var', 'usr/libexec/immutafs/library.sh'],
+      `usr/lib/modules/${kernel}/kernel/fs/overlayfs/overlay.ko.xz`,
+    ),
+  ],
 });
-other('space only because an image of an interrupted run is overwritten', async () => {
-  const guest = guestWith({ [made.slice(1)]: goodImage() + goodImage() });
-  guest.answers.usage.usedBytes = guest.answers.usage.sizeBytes;
-  assert.is((await planned(guest, 'initramfs')).state, 'needed');
+
+function readAll(archive: Buffer, pieceBytes: number): CpioReader {
+  const reader = new CpioReader((name) => name.startsWith('wanted/'));
+  for (let at = 0; at < archive.length; at += pieceBytes) reader.write(archive.subarray(at, at + pieceBytes));
+  return reader;
+}
+
+const cpio = suite('cpio');
+for (const pieceBytes of [1, 7, 110, 4096, 1024 * 1024]) {
+  cpio(`archives of cpio(1), in pieces of ${pieceBytes} bytes`, () => {
+    const archive = Buffer.concat([realCpio({ early: '1' }), Buffer.alloc(512), realCpio(cpioFiles)]);
+    const reader = readAll(archive, pieceBytes);
+    reader.end();
+    const names = reader.found.map(({ name }) => name);
+    for (const name of ['early', ...Object.keys(cpioFiles), 'usr/bin', 'wanted'])
+      assert.ok(names.includes(name), name);
+    assert.equal(keptTexts(reader.found), {
+      'wanted/a': cpioFiles['wanted/a'],
+      'wanted/b': cpioFiles['wanted/b'],
+    });
+  });
+}
+cpio('a truncated archive is an error', () => {
+  const archive = realCpio({ 'wanted/a': 'abc', d: 'def' });
+  const length = archive.indexOf('TRAILER!!!');
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: length }), (at) => {
+      assert.throws(() => readAll(archive.subarray(0, at), 64).end(), /ends in the middle|no cpio header/);
+    }),
+  );
 });
-other('a /boot on the root is not frozen', async () => {
-  const guest = guestWith({});
-  delete guest.mounts['boot'];
-  const { actions } = await planned(guest, 'initramfs');
-  assert.is(actions.length, 2);
+cpio('data that is no archive', () => {
+  const reader = readAll(Buffer.from('something else'), 5);
+  assert.is(reader.rest?.toString().startsWith('somethin'), true);
 });
-other('xz: lsinitrd lists the files', async () => {
-  for (const [answer, state] of [
-    ['', 'needed'],
-    ['-rw-r--r--   1 root     root  1 Jan  1  1970 usr/bin/sh\n', 'needed'],
-    [
-      [
-        'usr/lib/dracut/hooks/pre-pivot/10-immutafs-pre-pivot.sh',
-        'usr/libexec/immutafs/assemble-var',
-        'usr/libexec/immutafs/library.sh',
-        `usr/lib/modules/${kernel}/kernel/fs/overlayfs/overlay.ko.xz`,
-      ]
-        .map((name) => `-rw-r--r--   1 root     root  1 Jan  1  1970 ${name}\n`)
-        .join(''),
-      'done',
-    ],
+cpio('a corrupt header', () => {
+  const archive = realCpio({ a: 'b'.repeat(100) });
+  archive.write('070709', archive.indexOf('070701', 50));
+  assert.throws(() => readAll(archive, 4096), /no cpio header at byte \d+/);
+});
+cpio.run();
+
+const reading = suite('readImage');
+for (const [title, pack] of [
+  ['uncompressed', (data: Buffer) => data],
+  ['gzip', (data: Buffer) => zlib.gzipSync(data)],
+  ['zstd', (data: Buffer) => zlib.zstdCompressSync(data)],
+] as const) {
+  reading(`${title}, after a microcode archive`, async () => {
+    const folder = fs.mkdtempSync('/tmp/immutafs-image-');
+    try {
+      const whole = Buffer.concat([realCpio({ early: '1' }), Buffer.alloc(1024), pack(realCpio(cpioFiles))]);
+      fs.writeFileSync(path.join(folder, 'image'), whole);
+      const reader = systemReader({ root: folder });
+      const found = await readImage(reader, '/image', (name) => name === 'wanted/a');
+      assert.ok(found.some(({ name }) => name === 'early'));
+      assert.equal(keptTexts(found), { 'wanted/a': cpioFiles['wanted/a'] });
+      fs.truncateSync(path.join(folder, 'image'), whole.length - 200);
+      try {
+        await readImage(reader, '/image', () => true);
+        if (title !== 'uncompressed') assert.unreachable('no error');
+      } catch (error) {
+        assert.match((error as Error).message, /^\/image: /);
+      }
+    } finally {
+      fs.rmSync(folder, { recursive: true });
+    }
+  });
+}
+reading('an archive that was truncated before compression', () =>
+  inTemporaryDirectory(async (folder) => {
+    fs.writeFileSync(path.join(folder, 'image'), zlib.gzipSync(realCpio(cpioFiles).subarray(0, -600)));
+    try {
+      await readImage(systemReader({ root: folder }), '/image', () => false);
+      assert.unreachable('no error');
+    } catch (error) {
+      assert.match((error as Error).message, '/image: ends in the middle of an archive');
+    }
+  }),
+);
+reading.run();
+
+const kernels = suite('isOlderThanModules');
+kernels('newer modules count; modules of the same age or of a wrong clock do not', async () => {
+  const modules = `usr/lib/modules/${kernel}/modules.dep`;
+  for (const [made, written, state] of [
+    ['2026-03-01', '2026-03-02', 'needed'],
+    ['2026-03-01', '2026-03-01', 'done'],
+    ['2026-03-02', '2026-03-01', 'done'],
+    ['2026-03-01', '2027-01-01', 'done'],
   ] as const) {
-    const guest = guestWith({ [image]: '\xfd7zXZ\0 packed' });
-    guest.answers.labels = answer;
-    assert.is((await planned(guest, 'initramfs')).state, state);
+    await withGuest(guestWith({ [image]: goodImage(), [modules]: '' }), async (reader, root) => {
+      for (const [file, day] of [
+        [image, made],
+        [modules, written],
+      ] as const) {
+        fs.utimesSync(path.join(root, file), new Date(day), new Date(day));
+      }
+      const { steps } = await planGuest(reader, noSettings, new Set(['initramfs']));
+      assert.is(steps[0]?.state, state, `${made} ${written}`);
+      const why = `/${image} is older than the modules of ${kernel}.`;
+      if (state === 'needed') assert.equal(steps[0]?.why, [why]);
+    });
   }
 });
-other.run();
+kernels.run();

@@ -1,55 +1,50 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 import { planned } from '../../../harness/planned.ts';
+import { guestWith, tableOf } from '../../../harness/step-table.ts';
 
-const program = '/usr/libexec/immutafs/persist-directory';
-
-/** Plans the step boot for a guest whose PERSIST has /a and /b:exec. @param answer the output for /b, or null: success */
-async function planWith(answer: string | null, ended: 'bad' | 'deadline' = 'bad', config?: string) {
-  const guest = ordinaryGuest();
-  const ran: string[] = [];
-  guest.files['etc/immutafs/immutafs.conf'] = config ?? 'PERSIST=/a /b:exec\nPERSIST_STORE=/data/store\n';
-  guest.answers.run = (name, args) => {
-    if (name !== program) return undefined;
-    ran.push(args.join(' '));
-    return args[1] === '/b' && answer !== null ? { stdout: answer, ended } : { stdout: '', ended: 'good' };
-  };
-  const { state, why } = await planned(guest, 'boot');
-  return { state, why: why.join(' '), ran };
+interface Different {
+  /** What persist-directory prints for /b; undefined: it accepts the path. */
+  answer?: string;
+  ended?: 'bad' | 'deadline';
+  config?: string;
+  ran?: string[];
 }
 
-const persist = suite('prepare: PERSIST');
+/** Returns a guest whose PERSIST has /a and /b:exec. */
+function guestOf({ answer, ended = 'bad', config, ran = [] }: Different) {
+  const text = config ?? 'PERSIST=/a /b:exec\nPERSIST_STORE=/data/store\n';
+  const guest = guestWith({ 'etc/immutafs/immutafs.conf': text });
+  guest.answers.run = (name, args) => {
+    if (name !== '/usr/libexec/immutafs/persist-directory') return undefined;
+    ran.push(args.join(' '));
+    return args[1] === '/b' && answer !== undefined
+      ? { stdout: answer, ended }
+      : { stdout: '', ended: 'good' };
+  };
+  return guest;
+}
 
-persist('every path can be kept', async () => {
-  const { state, ran } = await planWith(null);
-  assert.equal([state, ran], ['done', ['check /a', 'check /b']]);
+const unknown = /\/b of PERSIST could not be checked/;
+tableOf(guestOf)('prepare: PERSIST', 'boot', {
+  'by hand: a path that would not be kept': [
+    { answer: 'REASON=/data is not mounted\nREMEDY=Mount it.\n' },
+    /^(?!.*\/a of PERSIST).*\/b of PERSIST would not be kept: \/data is not mounted\. Mount it\./,
+  ],
+  'by hand: no answer': [{ answer: '' }, unknown],
+  'by hand: an answer in another form': [{ answer: 'x' }, unknown],
+  'by hand: a timeout': [{ answer: '', ended: 'deadline' }, unknown],
 });
 
-persist('a path that would not be kept', async () => {
-  const { state, why } = await planWith('REASON=/data is not mounted\nREMEDY=Mount it.\n');
-  assert.is(state, 'by hand');
-  assert.match(why, '/b of PERSIST would not be kept: /data is not mounted. Mount it.');
-  assert.not.match(why, '/a of PERSIST');
-});
-
-persist('a path that could not be checked', async () => {
-  for (const [answer, ended] of [
-    ['', 'bad'],
-    ['x', 'bad'],
-    ['', 'deadline'],
-  ] as const) {
-    const { state, why } = await planWith(answer, ended);
-    assert.is(state, 'by hand');
-    assert.match(why, '/b of PERSIST could not be checked');
-  }
-});
-
-persist('no program is run without PERSIST', async () => {
-  assert.equal(await planWith('x', 'bad', ''), {
-    ...{ state: 'done', ran: [] },
-    why: 'Nothing at boot needs a writable disk.',
+const persist = suite('prepare: PERSIST, the paths that are checked');
+for (const [title, different, expected] of [
+  ['every path', {}, ['check /a', 'check /b']],
+  ['none without PERSIST', { answer: 'x', config: '' }, []],
+] as const) {
+  persist(title, async () => {
+    const ran: string[] = [];
+    const { state } = await planned(guestOf({ ...different, ran }), 'boot');
+    assert.equal([state, ran], ['done', [...expected]]);
   });
-});
-
+}
 persist.run();

@@ -89,15 +89,15 @@ proposals('the line is replaced, or added below the delivered comment, or at the
     ['', 'OVERLAY=/a /b\n'],
   ] as const) {
     const action = await edit(before, { OVERLAY: '/a /b' });
-    assert.equal(action, { do: 'edit', file: '/etc/immutafs/immutafs.conf', before, after });
+    assert.equal(action, [{ do: 'edit', file: '/etc/immutafs/immutafs.conf', before, after }]);
     assert.is(parseConfig(after).config.OVERLAY, '/a /b');
     assert.equal(parseConfig(after).problems, []);
   }
 });
 
 proposals('nothing to add is no action', async () => {
-  assert.is(await edit('OVERLAY=/a\n', {}), undefined);
-  assert.is(await edit('OVERLAY=/a\n', { OVERLAY: '/a' }), undefined);
+  assert.equal(await edit('OVERLAY=/a\n', {}), []);
+  assert.equal(await edit('OVERLAY=/a\n', { OVERLAY: '/a' }), []);
 });
 
 proposals('a line that is invalid, or given twice, is left to the administrator', async () => {

@@ -1,11 +1,47 @@
 import path from 'node:path';
-import { overlayRefusal, writableOverlays } from '../../config/overlay-paths.ts';
+import { overlayRefusal, resetDirectories, writableOverlays } from '../../config/overlay-paths.ts';
+import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import { shortList } from '../../lib/format.ts';
+import { when } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 
+/** The memory of the guest and the maximum size of the upper layer of /var (VAR_SIZE), in bytes. */
+export function layerSize({ reader, config }: Snapshot): { memory: number; layer: number } {
+  const found = /^MemTotal:\s+(\d+) kB$/m.exec(reader.read('/proc/meminfo', 65536))?.[1];
+  if (found === undefined) throw new Error('/proc/meminfo has no MemTotal');
+  const memory = Number(found) * 1024;
+  const unit = config.VAR_SIZE.slice(-1).toLowerCase();
+  const number = parseInt(config.VAR_SIZE, 10);
+  const layer = unit === '%' ? Math.floor((memory * number) / 100) : number * (units[unit] ?? 1);
+  return { memory, layer };
+}
+
+const units: Record<string, number> = { m: 1024 ** 2, g: 1024 ** 3 };
+
+/** Whether a path below /var is on the system's disk, so that a sealed boot mounts an overlay over it. */
+export function isLayered({ mounts, systemDisks }: Snapshot, path: string): boolean {
+  const mount = mounts.serving(path);
+  if (mount === undefined) return true;
+  if (!isBelow(mount.target, '/var')) return isBelow(path, '/var');
+  return systemDisks.holds(mount);
+}
+
+export function isReset({ config }: Snapshot, path: string): boolean {
+  return resetDirectories(config).some((directory) => isBelow(path, directory));
+}
+
+/** Returns /var and the file systems mounted below it, as far as a sealed boot mounts an overlay over them. */
+export function layeredRoots(look: Snapshot): string[] {
+  const { all, hidden } = look.mounts;
+  const below = all.filter(
+    (mount) => isBelow(mount.target, '/var') && mount.type !== 'overlay' && !hidden.has(mount),
+  );
+  const roots = new Set(['/var', ...below.map(({ target }) => target)]);
+  return [...roots].filter((root) => isLayered(look, root));
+}
+
 /** What a sealed boot would do with the paths of OVERLAY. */
-export interface PlannedOverlays {
-  /** The paths that get an overlay. */
+interface PlannedOverlays {
   targets: string[];
   /** The paths that get none, although one is needed, each with the solution. */
   problems: string[];
@@ -56,8 +92,7 @@ function reasonNotNeeded({ mounts, systemDisks }: Snapshot, target: string): str
   return `${mount.target} (${mount.type}) is not on a disk that the host makes read-only`;
 }
 
-/** Returns the reasons for the step `var`. */
 export function describeOverlays({ targets, notes }: PlannedOverlays): string[] {
   const list = shortList(targets, ' ', 5);
-  return [...(targets.length === 0 ? [] : [`Also writable in RAM in a sealed boot: ${list}.`]), ...notes];
+  return [...when(targets.length > 0, `Also writable in RAM in a sealed boot: ${list}.`), ...notes];
 }
