@@ -48,6 +48,20 @@ export const tryWrite =
   ({ answers }) => {
     answers.tryWrite = answer;
   };
+/** Mounts something else at /home before the file system that is there. */
+export const belowHome =
+  (line: string): Change =>
+  ({ mounts }) => {
+    const home = mounts['home'] ?? '';
+    delete mounts['home'];
+    Object.assign(mounts, { below: line, home });
+  };
+/** @param seconds since the boot */
+export const uptime =
+  (seconds: number): Change =>
+  ({ answers }) => {
+    answers.uptime = seconds;
+  };
 export const all =
   (...changes: Change[]): Change =>
   (guest) => {

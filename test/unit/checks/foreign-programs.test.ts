@@ -47,149 +47,117 @@ const fromShm = all(shm, runs(7, '00:2b', '/dev/shm/x'));
 testChanges(id, {
   'a program in a tmpfs': [
     fromShm,
-    { [id]: 'warn' },
-    'PID 7 (0, a.service) runs /dev/shm/x: in memory, tmpfs at /dev/shm',
+    'warn: PID 7 (0, a.service) runs /dev/shm/x: in memory, tmpfs at /dev/shm',
   ],
 });
 
 testFindings(id, {
-  [id]: {
-    'every process runs programs of the sealed disk': [runs(7, 'fd:00', '/usr/bin/a'), 'pass', '2 processes'],
-    'a program and a library on /boot, which is a partition of the sealed disk': [
-      runs(7, 'fc:01', '/boot/a', '/boot/b'),
-      'pass',
-    ],
-    'a program on /home': [runs(7, 'fc:10', '/home/a/x'), 'warn', 'xfs at /home'],
-    'a library on /home': [
-      all(
-        runs(7, 'fd:00', '/usr/bin/a'),
-        file('proc/7/maps', mapsOf('fd:00', '/usr/bin/a') + mapsOf('fc:10', '/home/x.so')),
-      ),
-      'warn',
-      'PID 7 (0, a.service) maps /home/x.so: xfs at /home',
-    ],
-    'a deleted program': [
-      all(shm, runs(7, '00:2b', '/dev/shm/x (deleted)')),
-      'warn',
-      '/dev/shm/x (deleted): deleted',
-    ],
-    'a memfd': [runs(7, '00:01', '/memfd:x (deleted)'), 'warn', 'memfd, in memory only'],
-    'a file system of another mount namespace, with the path of a program of the sealed disk': [
-      runs(7, '00:63', '/usr/lib/systemd/systemd'),
-      'warn',
-      'on a file system of another mount namespace',
-    ],
-    'the upper layer of /var as kernels before 6.7 show it': [
-      runs(7, '00:29', '/var/lib/x'),
-      'warn',
-      '/var/lib/x: changed in the overlay at /var',
-    ],
-    'the lower layer of /var as kernels before 6.7 show it': [runs(7, 'fd:00', '/var/lib/x'), 'pass'],
-    'an overlay as kernels from 6.7 on show it, without proof that the file is in the lower layer': [
-      runs(7, '00:2a', '/var/lib/x'),
-      'warn',
-      'changed in the overlay at /var',
-    ],
-    'a deleted file of the sealed disk, in an overlay': [runs(7, 'fd:00', '/var/lib/x (deleted)'), 'pass'],
-    'a deleted file with the name of anonymous memory in a mounted tmpfs': [
-      all(shm, runs(7, '00:2b', '/dev/zero (deleted)')),
-      'warn',
-    ],
-    'an executable of which nothing is mapped': [
-      all(runs(7, 'fd:00', '/usr/bin/a'), file('proc/7/exe', { linkTo: '/dev/shm/x' })),
-      'warn',
-      'runs /dev/shm/x',
-    ],
-    'a program of the initramfs, which started before the initramfs wrote its record': [
-      all(recorded('0:2'), plymouthd('00:02', 314)),
-      'pass',
-    ],
-    'the same, but started later': [all(recorded('0:2'), plymouthd('00:02', 315)), 'warn'],
-    'a deleted file on another file system that no path leads to': [
-      all(recorded('0:2'), plymouthd('00:43', 314)),
-      'warn',
-    ],
-    'a program of an initramfs that wrote no record': [plymouthd('00:02', 314), 'warn'],
-    'a kernel thread and a zombie': [
-      all(file('proc/7/maps', ''), file('proc/8/maps', '')),
-      'pass',
-      '1 processes',
-    ],
-    'many programs: the first are named': [
-      all(shm, ...[7, 8, 9, 10, 11].map((pid) => runs(pid, '00:2b', `/dev/shm/${pid}`))),
-      'warn',
-      /PID 7 .*PID 8 .*PID 9 .* and 2 more$/,
-    ],
-    'FOREIGN_PROGRAMS=fail': [all(fromShm, config('FOREIGN_PROGRAMS=fail')), 'fail'],
-    'FOREIGN_PROGRAMS=off': [all(fromShm, config('FOREIGN_PROGRAMS=off')), 'skip', 'switched off'],
-    'the beginning of a name is no directory': [
-      all(fromShm, config('FOREIGN_PROGRAMS_ALLOW=/dev/sh')),
-      'warn',
-    ],
-    'deleted in a permitted directory': [
-      all(shm, runs(7, '00:2b', '/dev/shm/x (deleted)'), config('FOREIGN_PROGRAMS_ALLOW=/dev/shm')),
-      'warn',
-    ],
-    'of another mount namespace, with a permitted path': [
-      all(runs(7, '00:63', '/dev/shm/x'), config('FOREIGN_PROGRAMS_ALLOW=/dev/shm')),
-      'warn',
-    ],
-    'a permitted memfd': [
-      all(runs(7, '00:01', '/memfd:libffi (deleted)'), config('FOREIGN_PROGRAMS_ALLOW=/memfd:libffi')),
-      'pass',
-    ],
-    'a memfd with another name': [
-      all(runs(7, '00:01', '/memfd:libffi2 (deleted)'), config('FOREIGN_PROGRAMS_ALLOW=/memfd:libffi')),
-      'warn',
-    ],
-    'closures of libffi in a service': [
-      tuned('0::/system.slice/tuned.service'),
-      'warn',
-      "PID 7 (0, tuned.service) maps /tmp/ffi2bLxQz (deleted): libffi's memory for closures",
-    ],
-    'the same, permitted for the service': [
-      all(tuned('0::/system.slice/tuned.service'), config('FOREIGN_PROGRAMS_ALLOW=closure:tuned.service')),
-      'pass',
-    ],
-    'the same, permitted for the service, with cgroup v1': [
-      all(
-        tuned('2:cpu:/\n1:name=systemd:/system.slice/tuned.service'),
-        config('FOREIGN_PROGRAMS_ALLOW=closure:tuned.service'),
-      ),
-      'pass',
-    ],
-    'closures in a unit with the permitted name, of the service manager of a user': [
-      all(
-        tuned('0::/user.slice/user-1000.slice/user@1000.service/app.slice/tuned.service'),
-        config('FOREIGN_PROGRAMS_ALLOW=closure:tuned.service'),
-      ),
-      'warn',
-    ],
-    'closures of which the program is not on the sealed disk': [
-      all(
-        tuned('0::/system.slice/tuned.service'),
-        file('proc/7/exe', { linkTo: '/tmp/python2.7' }),
-        config('FOREIGN_PROGRAMS_ALLOW=closure:tuned.service'),
-      ),
-      'warn',
-      'runs /tmp/python2.7',
-    ],
-    'maps that are malformed': [
-      file('proc/7/maps', '1000-2000 r-xp x\n'),
-      'error',
-      '1 of 2 processes (PID 7: maps has a malformed line',
-    ],
-    'PID 1 is not visible (hidepid)': [file('proc/1/maps', undefined), 'error', 'not visible in /proc'],
-    'the host did not make the disk read-only': [
-      disk({ offered: false, readOnly: true }),
-      'skip',
-      'not examined',
-    ],
-    'the same with FOREIGN_PROGRAMS=fail': [
-      all(disk({ offered: false, readOnly: true }), config('FOREIGN_PROGRAMS=fail')),
-      'fail',
-    ],
-  },
+  'every process runs programs of the sealed disk': [runs(7, 'fd:00', '/usr/bin/a'), 'pass: 2 processes'],
+  'a program and a library on /boot, which is a partition of the sealed disk': [
+    runs(7, 'fc:01', '/boot/a', '/boot/b'),
+    'pass',
+  ],
+  'a program on /home': [runs(7, 'fc:10', '/home/a/x'), 'warn: xfs at /home'],
+  'a library on /home': [
+    runs(7, 'fd:00', '/usr/bin/a'),
+    file('proc/7/maps', mapsOf('fd:00', '/usr/bin/a') + mapsOf('fc:10', '/home/x.so')),
+    'warn: PID 7 (0, a.service) maps /home/x.so: xfs at /home',
+  ],
+  'a deleted program': [shm, runs(7, '00:2b', '/dev/shm/x (deleted)'), 'warn: /dev/shm/x (deleted): deleted'],
+  'a memfd': [runs(7, '00:01', '/memfd:x (deleted)'), 'warn: memfd, in memory only'],
+  'a file system of another mount namespace, with the path of a program of the sealed disk': [
+    runs(7, '00:63', '/usr/lib/systemd/systemd'),
+    'warn: on a file system of another mount namespace',
+  ],
+  'the upper layer of /var as kernels before 6.7 show it': [
+    runs(7, '00:29', '/var/lib/x'),
+    'warn: /var/lib/x: changed in the overlay at /var',
+  ],
+  'the lower layer of /var as kernels before 6.7 show it': [runs(7, 'fd:00', '/var/lib/x'), 'pass'],
+  'an overlay as kernels from 6.7 on show it, without proof that the file is in the lower layer': [
+    runs(7, '00:2a', '/var/lib/x'),
+    'warn: changed in the overlay at /var',
+  ],
+  'a deleted file of the sealed disk, in an overlay': [runs(7, 'fd:00', '/var/lib/x (deleted)'), 'pass'],
+  'a deleted file with the name of anonymous memory in a mounted tmpfs': [
+    all(shm, runs(7, '00:2b', '/dev/zero (deleted)')),
+    'warn',
+  ],
+  'an executable of which nothing is mapped': [
+    all(runs(7, 'fd:00', '/usr/bin/a'), file('proc/7/exe', { linkTo: '/dev/shm/x' })),
+    'warn: runs /dev/shm/x',
+  ],
+  'a program of the initramfs, which started before the initramfs wrote its record': [
+    all(recorded('0:2'), plymouthd('00:02', 314)),
+    'pass',
+  ],
+  'the same, but started later': [recorded('0:2'), plymouthd('00:02', 315), 'warn'],
+  'a deleted file on another file system that no path leads to': [
+    all(recorded('0:2'), plymouthd('00:43', 314)),
+    'warn',
+  ],
+  'a program of an initramfs that wrote no record': [plymouthd('00:02', 314), 'warn'],
+  'a kernel thread and a zombie': [file('proc/7/maps', ''), file('proc/8/maps', ''), 'pass: 1 processes'],
+  'many programs: the first are named': [
+    all(shm, ...[7, 8, 9, 10, 11].map((pid) => runs(pid, '00:2b', `/dev/shm/${pid}`))),
+    /^warn: .*PID 7 .*PID 8 .*PID 9 .* and 2 more$/,
+  ],
+  'FOREIGN_PROGRAMS=fail': [fromShm, config('FOREIGN_PROGRAMS=fail'), 'fail'],
+  'FOREIGN_PROGRAMS=off': [fromShm, config('FOREIGN_PROGRAMS=off'), 'skip: switched off'],
+  'the beginning of a name is no directory': [fromShm, config('FOREIGN_PROGRAMS_ALLOW=/dev/sh'), 'warn'],
+  'deleted in a permitted directory': [
+    all(shm, runs(7, '00:2b', '/dev/shm/x (deleted)'), config('FOREIGN_PROGRAMS_ALLOW=/dev/shm')),
+    'warn',
+  ],
+  'of another mount namespace, with a permitted path': [
+    all(runs(7, '00:63', '/dev/shm/x'), config('FOREIGN_PROGRAMS_ALLOW=/dev/shm')),
+    'warn',
+  ],
+  'a permitted memfd': [
+    all(runs(7, '00:01', '/memfd:libffi (deleted)'), config('FOREIGN_PROGRAMS_ALLOW=/memfd:libffi')),
+    'pass',
+  ],
+  'a memfd with another name': [
+    all(runs(7, '00:01', '/memfd:libffi2 (deleted)'), config('FOREIGN_PROGRAMS_ALLOW=/memfd:libffi')),
+    'warn',
+  ],
+  'closures of libffi in a service': [
+    tuned('0::/system.slice/tuned.service'),
+    "warn: PID 7 (0, tuned.service) maps /tmp/ffi2bLxQz (deleted): libffi's memory for closures",
+  ],
+  'the same, permitted for the service': [
+    all(tuned('0::/system.slice/tuned.service'), config('FOREIGN_PROGRAMS_ALLOW=closure:tuned.service')),
+    'pass',
+  ],
+  'the same, permitted for the service, with cgroup v1': [
+    tuned('2:cpu:/\n1:name=systemd:/system.slice/tuned.service'),
+    config('FOREIGN_PROGRAMS_ALLOW=closure:tuned.service'),
+    'pass',
+  ],
+  'closures in a unit with the permitted name, of the service manager of a user': [
+    tuned('0::/user.slice/user-1000.slice/user@1000.service/app.slice/tuned.service'),
+    config('FOREIGN_PROGRAMS_ALLOW=closure:tuned.service'),
+    'warn',
+  ],
+  'closures of which the program is not on the sealed disk': [
+    tuned('0::/system.slice/tuned.service'),
+    file('proc/7/exe', { linkTo: '/tmp/python2.7' }),
+    config('FOREIGN_PROGRAMS_ALLOW=closure:tuned.service'),
+    'warn: runs /tmp/python2.7',
+  ],
+  'maps that are malformed': [
+    file('proc/7/maps', '1000-2000 r-xp x\n'),
+    'error: 1 of 2 processes (PID 7: maps has a malformed line',
+  ],
+  'PID 1 is not visible (hidepid)': [file('proc/1/maps', undefined), 'error: not visible in /proc'],
+  'the host did not make the disk read-only': [
+    disk({ offered: false, readOnly: true }),
+    'skip: not examined',
+  ],
+  'the same with FOREIGN_PROGRAMS=fail': [
+    all(disk({ offered: false, readOnly: true }), config('FOREIGN_PROGRAMS=fail')),
+    'fail',
+  ],
 });
 
 function stat(ticks: number): string {

@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Change, all, config, file, handoff, mount, without } from '../../harness/changes.ts';
 import { cdromInfo } from '../../harness/disk-scenarios.ts';
-import { asUser, findingOf, lastReportOf, testChanges } from '../../harness/finding.ts';
+import { asUser, findingOf, inEach, lastReportOf, testChanges, testFindings } from '../../harness/finding.ts';
 import { maintenanceGuest } from '../../harness/guest.ts';
 
 const sha256 = (text: string) => createHash('sha256').update(text, 'latin1').digest('hex');
@@ -62,105 +62,92 @@ const plain = all(
   file('run/immutafs/seed/applied', `${sha256(web1)}  /etc/hostname\n`),
   file('etc/hostname', web1),
 );
-const pass = { 'seed-genuine': 'pass', 'overlay-paths': 'pass' } as const;
-const fail = { 'seed-genuine': 'fail', 'overlay-paths': 'pass' } as const;
-
-testChanges('seed-genuine', {
-  'SEED=none': [config('SEED=none\n'), {}],
-  'the seed of the host on a CD': [
-    genuine,
-    pass,
-    new RegExp(`^sr0 \\(CD-ROM drive of the hypervisor, .*\\), SHA-256 ${checksum}$`),
-  ],
-  'the seed on a disk that the host made read-only': [
-    all(seeded(`accepted vda ${checksum} vda:1:virtio-feature`), copy, result(`${noCloud}[dsmode=net]`)),
-    pass,
-    /^vda \(virtio feature VIRTIO_BLK_F_RO offered by the host\)/,
-  ],
-  'a forged seed was ignored': [
-    all(genuine, record(accepted, { SEED_IGNORED: 'vdb vdb:0:none' })),
-    pass,
-    /; the boot did not read the seed on vdb, which the host did not make read-only$/,
-  ],
-  'the CD was removed since the boot': [
-    all(seeded(accepted), copy, result(noCloud)),
-    pass,
-    /^sr0 \(removed since the boot\)/,
-  ],
-  'cloud-init reports errors': [
-    all(genuine, result(noCloud, ['no module x'])),
-    { ...pass, 'seed-genuine': 'warn' },
-    /cloud-init reports: no module x/,
-  ],
-  'the boot did not look': [seeded(undefined), fail, /^the boot did not look for a seed/],
-  'the boot did not finish': [seeded('begun'), fail, /did not finish/],
-  'no seed': [seeded('none'), fail, /^no device with the label cidata/],
-  'no seed, and a forged one': [
-    seeded('none', { SEED_IGNORED: 'vdb vdb:0:none' }),
-    fail,
-    /^no device .*; the boot did not read the seed on vdb,/,
-  ],
-  'two seeds': [seeded('refused several devices: sr0 vdc'), fail, /^the seed is not used: several devices/],
-  'no seed, and cloud-init ran': [
-    all(seeded('none'), result('DataSourceNone')),
-    { ...fail, 'provisioning-off': 'fail' },
-  ],
-  'a unit of cloud-init that is not bound to the seed': [
-    all(genuine, file('run/systemd/generator/cloud-init.service.d/immutafs.conf', '[Unit]\n')),
-    { 'provisioning-off': 'fail', ...pass },
-    'cloud-init.service can run',
-  ],
-  'the record names a writable disk': [
-    all(seeded(`accepted vdb ${checksum} vdb:1:virtio-feature`), copy, result(noCloud)),
-    fail,
-    /^the host did not make vdb read-only: virtio feature VIRTIO_BLK_F_RO not offered/,
-  ],
-  'the copy was changed': [
-    all(genuine, file('run/immutafs/seed/nocloud/user-data', 'x')),
-    fail,
-    /^the copy of the seed was changed/,
-  ],
-  'the copy was removed': [all(seeded(accepted), cdrom, result(noCloud)), fail, /^the copy .* changed/],
-  'cloud-init has not finished': [all(seeded(accepted), cdrom, copy), fail, /^cloud-init has not finished/],
-  'without cloud-init: the plain files of the seed': [plain, pass],
-  'without cloud-init: a file was changed': [
-    all(plain, file('etc/hostname', 'x\n')),
-    fail,
-    /^not as in the seed: \/etc\/hostname$/,
-  ],
-  'without cloud-init: a file was removed': [all(plain, file('etc/hostname', undefined)), fail],
-  'without cloud-init: /etc is writable': [all(plain, etc('rw')), fail, '/etc is still writable'],
-  ...Object.fromEntries(
-    [
-      'DataSourceEc2',
-      'DataSourceNoCloud [seed=/dev/vdb][dsmode=net]',
-      'DataSourceNoCloud [seed=/var/lib/cloud/seed/nocloud,/dev/vdb]',
-      'DataSourceNoCloud [seed=cmdline,/var/lib/cloud/seed/nocloud]',
-      'DataSourceNoCloudNet [seed=/var/lib/cloud/seed/nocloud,http://192.0.2.1/][dsmode=net]',
-      `DataSourceX ${noCloud}`,
-      null,
-    ].map((each): [string, [Change, typeof fail, RegExp]] => [
-      `identity from ${each}`,
-      [all(genuine, result(each)), fail, /^cloud-init used another data source/],
-    ]),
-  ),
-  'the result is damaged': [
-    all(genuine, file('run/cloud-init/result.json', '{')),
-    { ...pass, 'seed-genuine': 'error' },
-    '/run/cloud-init/result.json',
-  ],
-  'the result has another shape': [
-    all(genuine, file('run/cloud-init/result.json', '{"v1":{"datasource":7,"errors":[]}}')),
-    { ...pass, 'seed-genuine': 'error' },
-    'result.json: v1.datasource is missing or invalid',
-  ],
-  '/etc is writable': [all(genuine, etc('rw')), fail, '/etc is still writable'],
-  '/etc has no overlay': [
-    all(genuine, without('etc')),
-    { 'overlay-paths': 'fail', 'seed-genuine': 'pass' },
-    '/etc: ',
-  ],
-});
+testChanges(
+  'seed-genuine',
+  {
+    'the seed of the host on a CD': [
+      genuine,
+      new RegExp(`^pass: sr0 \\(CD-ROM drive of the hypervisor, .*\\), SHA-256 ${checksum}$`),
+    ],
+    'the seed on a disk that the host made read-only': [
+      all(seeded(`accepted vda ${checksum} vda:1:virtio-feature`), copy, result(`${noCloud}[dsmode=net]`)),
+      /^pass: vda \(virtio feature VIRTIO_BLK_F_RO offered by the host\)/,
+    ],
+    'a forged seed was ignored': [
+      all(genuine, record(accepted, { SEED_IGNORED: 'vdb vdb:0:none' })),
+      /^pass: .*; the boot did not read the seed on vdb, which the host did not make read-only$/,
+    ],
+    'the CD was removed since the boot': [
+      all(seeded(accepted), copy, result(noCloud)),
+      /^pass: sr0 \(removed since the boot\)/,
+    ],
+    'cloud-init reports errors': [
+      all(genuine, result(noCloud, ['no module x'])),
+      /^warn: .*cloud-init reports: no module x/,
+    ],
+    'the boot did not look': [seeded(undefined), /^fail: the boot did not look for a seed/],
+    'the boot did not finish': [seeded('begun'), /^fail: .*did not finish/],
+    'no seed': [seeded('none'), /^fail: no device with the label cidata/],
+    'no seed, and a forged one': [
+      seeded('none', { SEED_IGNORED: 'vdb vdb:0:none' }),
+      /^fail: no device .*; the boot did not read the seed on vdb,/,
+    ],
+    'two seeds': [seeded('refused several devices: sr0 vdc'), /^fail: the seed is not used: several devices/],
+    'no seed, and cloud-init ran': [
+      all(seeded('none'), result('DataSourceNone')),
+      { 'seed-genuine': 'fail', 'provisioning-off': 'fail' },
+    ],
+    'a unit of cloud-init that is not bound to the seed': [
+      all(genuine, file('run/systemd/generator/cloud-init.service.d/immutafs.conf', '[Unit]\n')),
+      { 'provisioning-off': 'fail: cloud-init.service can run', 'seed-genuine': 'pass' },
+    ],
+    'the record names a writable disk': [
+      all(seeded(`accepted vdb ${checksum} vdb:1:virtio-feature`), copy, result(noCloud)),
+      /^fail: the host did not make vdb read-only: virtio feature VIRTIO_BLK_F_RO not offered/,
+    ],
+    'the copy was changed': [
+      all(genuine, file('run/immutafs/seed/nocloud/user-data', 'x')),
+      /^fail: the copy of the seed was changed/,
+    ],
+    'the copy was removed': [seeded(accepted), cdrom, result(noCloud), /^fail: the copy .* changed/],
+    'cloud-init has not finished': [seeded(accepted), cdrom, copy, /^fail: cloud-init has not finished/],
+    'without cloud-init: the plain files of the seed': [plain, 'pass'],
+    'without cloud-init: a file was changed': [
+      all(plain, file('etc/hostname', 'x\n')),
+      /^fail: not as in the seed: \/etc\/hostname$/,
+    ],
+    'without cloud-init: a file was removed': [plain, file('etc/hostname', undefined), 'fail'],
+    'without cloud-init: /etc is writable': [plain, etc('rw'), 'fail: /etc is still writable'],
+    ...inEach(
+      [
+        'DataSourceEc2',
+        'DataSourceNoCloud [seed=/dev/vdb][dsmode=net]',
+        'DataSourceNoCloud [seed=/var/lib/cloud/seed/nocloud,/dev/vdb]',
+        'DataSourceNoCloud [seed=cmdline,/var/lib/cloud/seed/nocloud]',
+        'DataSourceNoCloudNet [seed=/var/lib/cloud/seed/nocloud,http://192.0.2.1/][dsmode=net]',
+        `DataSourceX ${noCloud}`,
+      ],
+      (each) => [genuine, result(each), /^fail: cloud-init used another data source/],
+    ),
+    'no data source': [genuine, result(null), /^fail: cloud-init used another data source/],
+    'the result is damaged': [
+      all(genuine, file('run/cloud-init/result.json', '{')),
+      'error: /run/cloud-init/result.json',
+    ],
+    'the result has another shape': [
+      all(genuine, file('run/cloud-init/result.json', '{"v1":{"datasource":7,"errors":[]}}')),
+      'error: result.json: v1.datasource is missing or invalid',
+    ],
+    '/etc is writable': [genuine, etc('rw'), 'fail: /etc is still writable'],
+    '/etc has no overlay': [
+      all(genuine, without('etc')),
+      { 'overlay-paths': 'fail: /etc: ', 'seed-genuine': 'pass' },
+    ],
+  },
+  { 'overlay-paths': 'pass' },
+);
+testChanges('SEED=none', { 'nothing changes': [config('SEED=none\n'), {}] });
+testFindings('seed-genuine', { maintenance: [host, 'skip'] }, { guest: maintenanceGuest });
 
 const others = suite('seed-genuine');
 others('a user who may not read the copy', async () => {
@@ -168,9 +155,5 @@ others('a user who may not read the copy', async () => {
   const change = all(changed, await lastReportOf(changed));
   const { status, observed } = await findingOf('seed-genuine', change, { as: asUser });
   assert.is(status, 'pass', observed);
-});
-others('maintenance', async () => {
-  const { status } = await findingOf('seed-genuine', host, { guest: maintenanceGuest() });
-  assert.is(status, 'skip');
 });
 others.run();
