@@ -19,7 +19,7 @@ export function runbookOfCheck(checks: readonly Check[], label: string): string 
   return `${branches.join('\n')}\n{{ else }}Run \`immutafs-agent status --explain {{ ${label} }}\` in the guest.{{ end }}`;
 }
 
-function textOf({ id, documentation: { title, means, why, fix } }: Check): string {
+function textOf({ id, title, means, why, fix }: Check): string {
   const text = `${id}: ${title}. What it checks: ${means} Why it matters: ${why} How to fix it: ${fix}`;
   if (text.includes('{{')) throw new Error(`${id}: the documentation contains {{, which begins a template`);
   return text;

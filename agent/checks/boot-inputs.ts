@@ -20,20 +20,18 @@ const prepare = 'While the disk is writable: immutafs-agent prepare --apply --on
 const bootOrder = 'On the host: give boot order 1 to the system disk alone.';
 const variables = 'On the host: reset the EFI variables at every start.';
 
-/** Verifies that the guest cannot write to any input by which firmware, boot loader and kernel decide the next boot. */
 export const bootInputs: Check = {
   id: 'boot-inputs',
-  severity: 'required',
   seal: true,
   messageId: '5ee53142340b462690e2928e07e72e4e',
-  documentation: {
-    title: 'the guest cannot change what its next boot starts',
-    means:
-      'The check reads the kernel command line, the EFI variables, the files of the boot loader and the partition tables. It fails if the kernel command line has resume= without noresume; if the EFI variable SystemdOptions or HibernateLocation is set; if BootNext, or an entry of BootOrder before the first one on the sealed disk, names a partition of a disk that the host leaves writable; or if files of the boot loader (/boot/efi, grubenv, loader/entries) are on such a disk. It warns if noresume is missing on the kernel command line or in a menu entry; if EFI variables can be reached because noefi is missing; if variables for systemd-boot are set; if GRUB searches for its file system on all disks, without --root-dev-only or a hint (CVE-2023-4001); if a writable disk has an EFI system partition or an active MBR partition; and if a writable ext4 has errors=panic, by a mount option or in its superblock.',
-    why: 'Root can write a hibernation image, a boot loader or a copy of /boot to a data disk, and can change EFI variables. The next boot then runs what root prepared, although the system disk is read-only. Root can also set errors=panic in the superblock of an ext4 on a data disk and damage it: then every boot that mounts it ends in a panic.',
-    fix: 'While the disk is writable: immutafs-agent prepare --apply --only boot. It sets noresume, and noefi on UEFI, and removes resume=. It does not change the commands by which GRUB searches for its file system: add to each of them, in the file that the check names, the options that grub2-probe --target=hints_string /boot prints (Debian: grub-probe). On the host: boot order 1 for the system disk alone, and EFI variables reset at every start (virsh start --reset-nvram); a read-only variable store or a stateless firmware does not help. For errors=panic: add errors=remount-ro to the line of the file system in /etc/fstab, which takes precedence over the superblock. To remove a variable: boot once without noefi, then chattr -i and rm its file in /sys/firmware/efi/efivars, or efibootmgr --delete-bootnum --bootnum NUMBER.',
-    page: 'threat-model.md',
-  },
+  title: 'the guest cannot change what its next boot starts',
+  means:
+    'The check reads the kernel command line, the EFI variables, the files of the boot loader and the partition tables. It fails if the kernel command line has resume= without noresume; if the EFI variable SystemdOptions or HibernateLocation is set; if BootNext, or an entry of BootOrder before the first one on the sealed disk, names a partition of a disk that the host leaves writable; or if files of the boot loader (/boot/efi, grubenv, loader/entries) are on such a disk. It warns if noresume is missing on the kernel command line or in a menu entry; if EFI variables can be reached because noefi is missing; if variables for systemd-boot are set; if GRUB searches for its file system on all disks, without --root-dev-only or a hint (CVE-2023-4001); if a writable disk has an EFI system partition or an active MBR partition; and if a writable ext4 has errors=panic, by a mount option or in its superblock.',
+  why: 'Root can write a hibernation image, a boot loader or a copy of /boot to a data disk, and can change EFI variables. The next boot then runs what root prepared, although the system disk is read-only. Root can also set errors=panic in the superblock of an ext4 on a data disk and damage it: then every boot that mounts it ends in a panic.',
+  fix: 'While the disk is writable: immutafs-agent prepare --apply --only boot. It sets noresume, and noefi on UEFI, and removes resume=. It does not change the commands by which GRUB searches for its file system: add to each of them, in the file that the check names, the options that grub2-probe --target=hints_string /boot prints (Debian: grub-probe). On the host: boot order 1 for the system disk alone, and EFI variables reset at every start (virsh start --reset-nvram); a read-only variable store or a stateless firmware does not help. For errors=panic: add errors=remount-ro to the line of the file system in /etc/fstab, which takes precedence over the superblock. To remove a variable: boot once without noefi, then chattr -i and rm its file in /sys/firmware/efi/efivars, or efibootmgr --delete-bootnum --bootnum NUMBER.',
+  page: 'threat-model.md',
+  subject: 'firmware, boot loader, kernel command line',
+  expected: 'not writable from the guest',
   evaluate: (facts) => {
     const problems = [
       ...resumeProblems(facts),
@@ -43,16 +41,13 @@ export const bootInputs: Check = {
       ...diskProblems(facts),
       ...panicProblems(facts),
     ];
-    const subject = 'firmware, boot loader, kernel command line';
-    const expected = 'not writable from the guest';
-    if (problems.length === 0)
-      return { status: 'pass', subject, expected, observed: describeSafeBoot(facts) };
-    const failed = problems.filter((problem) => problem.present);
-    const observed = [...failed, ...problems.filter((problem) => !problem.present)]
-      .map(({ text }) => text)
-      .join('; ');
-    const remedy = [...new Set(problems.map((problem) => problem.remedy))].join(' ');
-    return { status: failed.length > 0 ? 'fail' : 'warn', subject, expected, observed, remedy };
+    if (problems.length === 0) return { status: 'pass', observed: describeSafeBoot(facts) };
+    const sorted = problems.toSorted((a, b) => Number(b.present) - Number(a.present));
+    return {
+      status: sorted[0]?.present === true ? 'fail' : 'warn',
+      observed: sorted.map(({ text }) => text).join('; '),
+      remedy: [...new Set(problems.map(({ remedy }) => remedy))].join(' '),
+    };
   },
 };
 

@@ -30,10 +30,10 @@ export interface Documentation {
   page?: string;
 }
 
-export interface Check {
+export interface Check extends Documentation {
   id: string;
   /** If a required check fails, the verdict is `failed`. An advisory check does not affect the verdict. */
-  severity: 'required' | 'advisory';
+  severity?: 'advisory';
   /** For an advisory check: when it is required nevertheless. Must not throw. */
   isRequired?: {
     /** A clause for the documentation, after "unless". */
@@ -41,17 +41,25 @@ export interface Check {
     test: (facts: AssessedFacts) => boolean;
   };
   /** Whether the check concerns the seal itself. Such a check is skipped unless the mode is `sealed`. */
-  seal: boolean;
+  seal?: true;
+  /** What is examined and expected where an outcome names nothing else; not if the check is skipped. */
+  subject?: string;
+  expected?: string;
   /** Evaluates the facts; a pure function. If the function throws, the status of the check is `error`. */
   evaluate: (facts: AssessedFacts) => Outcome;
   /** MESSAGE_ID of the journal entries of this check (systemd.journal-fields(7)). Never change or reuse an id. */
   messageId: string;
-  documentation: Documentation;
 }
 
 /** An outcome in which a text is empty if there is none. */
 export interface Finding extends Required<Omit<Outcome, 'status'>> {
   id: string;
   status: Status;
-  severity: Check['severity'];
+  severity: 'required' | 'advisory';
+}
+
+/** Returns `fail` with all problems, or `pass` without a problem. @param good what is then observed */
+export function judge(problems: readonly string[], good: string, remedy: string): Outcome {
+  if (problems.length === 0) return { status: 'pass', observed: good };
+  return { status: 'fail', observed: problems.join('; '), remedy };
 }

@@ -1,33 +1,29 @@
 import { errorMessage } from '../lib/errors.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
-import { auditForwarded } from './audit-forwarded.ts';
+import { auditForwarded, fipsTls, forwardHealthy } from './forwarding.ts';
 import { autorelabelAbsent, selinuxDomain, selinuxLabels } from './selinux.ts';
 import { bootInputs } from './boot-inputs.ts';
 import type { Check, Finding, Outcome, Status } from './check.ts';
-import { configValid } from './config-valid.ts';
+import { configValid, kernelView } from './guest.ts';
 import { execBypass, kernelLockdownHints, randomSeed } from './kernel-settings.ts';
-import { fipsTls } from './fips-tls.ts';
 import { footholds } from './footholds.ts';
 import { foreignPrograms } from './foreign-programs.ts';
-import { forwardHealthy } from './forward-healthy.ts';
-import { fstabConsistent } from './fstab-consistent.ts';
-import { hostEnforced, rootWriteProbe, impostorAbsent } from './system-disks.ts';
-import { initramfsHook } from './initramfs-hook.ts';
-import { kernelView } from './kernel-view.ts';
+import { fstabConsistent, mtabLink, swapOff } from './fstab.ts';
+import { hostEnforced, rootWriteProbe, impostorAbsent, bootReadonly, rootReadonly } from './system-disks.ts';
+import { initramfsHook, provisioningOff, rivalsOff, rootLog } from './boot.ts';
 import { mountsGenuine, stackedMounts } from './mounts.ts';
-import { mountOptions } from './mount-options.ts';
-import { mtabLink } from './mtab-link.ts';
-import { deviceProbe, execProbe, suidProbe } from './option-probes.ts';
-import { homeOptions, otherOptions, tmpOptions } from './options.ts';
+import {
+  deviceProbe,
+  execProbe,
+  homeOptions,
+  mountOptions,
+  otherOptions,
+  suidProbe,
+  tmpOptions,
+} from './mount-options.ts';
 import { overlayPaths, persistedPaths, scratchPaths } from './writable-paths.ts';
-import { provisioningOff } from './provisioning-off.ts';
-import { bootReadonly, rootReadonly } from './readonly.ts';
-import { rivalsOff } from './rivals-off.ts';
-import { rootLog } from './root-log.ts';
 import { seedGenuine } from './seed-genuine.ts';
-import { stateKept, varUpperTmpfs, varUsage } from './var-upper.ts';
-import { swapOff } from './swap-off.ts';
-import { varOverlay } from './var-overlay.ts';
+import { stateKept, varUpperTmpfs, varUsage, varOverlay } from './var.ts';
 
 /** All checks, in the order in which the report lists them. */
 export const checks: readonly Check[] = [
@@ -89,17 +85,18 @@ export function evaluate(facts: AssessedFacts, list: readonly Check[] = checks):
 }
 
 function evaluateOne(facts: AssessedFacts, check: Check): Finding {
-  const { id } = check;
-  const severity = check.isRequired?.test(facts) === true ? 'required' : check.severity;
+  const severity = check.isRequired?.test(facts) === true ? 'required' : (check.severity ?? 'required');
   const { status, subject = '', expected = '', observed, remedy = '' } = outcomeOf(facts, check);
-  return { id, severity, status, subject, expected, observed, remedy };
+  return { id: check.id, severity, status, subject, expected, observed, remedy };
 }
 
 function outcomeOf(facts: AssessedFacts, check: Check): Omit<Outcome, 'status'> & { status: Status } {
   const { mode } = facts.mode;
   if (check.seal && mode !== 'sealed') return { status: 'skip', observed: `not checked in mode ${mode}` };
   try {
-    return check.evaluate(facts);
+    const outcome = check.evaluate(facts);
+    const { subject = '', expected = '' } = check;
+    return outcome.status === 'skip' ? outcome : { subject, expected, ...outcome };
   } catch (error) {
     return { status: 'error', expected: 'a result', observed: errorMessage(error) };
   }

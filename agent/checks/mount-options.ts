@@ -1,27 +1,126 @@
-import { shortList } from '../lib/format.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
-import { type TargetOptions, addedOptions } from '../facts/mounts/targets.ts';
-import type { Check } from './check.ts';
+import { type Mount, isWritable, servingMount } from '../facts/mounts/mountinfo.ts';
+import { type TargetOptions, addedOptions, requiredOptions } from '../facts/mounts/targets.ts';
+import { shortList } from '../lib/format.ts';
+import type { Check, Outcome } from './check.ts';
 
-/** Verifies that every path in MOUNT_OPTIONS has the mount options that a sealed boot adds. */
+export const homeOptions: Check = {
+  id: 'home-options',
+  messageId: '1bb60bd7f0da45d5b054b738622428eb',
+  title: '/home has the mount options that REQUIRE_OPTIONS requires',
+  means:
+    'According to the mount table, the mount that serves /home and every writable mount below it have each required option: noexec, nosuid and nodev by default. exec-probe, suid-probe and device-probe try the operations.',
+  why: 'Users write to /home. With these options no file there can run as a program, grant the rights of another user, or act as a device.',
+  fix: 'Add the missing options to the line of /home in /etc/fstab; until the next boot: `mount -o remount,noexec,nosuid,nodev /home`. If /home is part of /, move it to its own file system or to a tmpfs.',
+  page: 'prepare-home.md',
+  evaluate: (facts) =>
+    evaluateOptions(facts, (target) => target === '/home', 'REQUIRE_OPTIONS does not name /home'),
+};
+
+export const tmpOptions: Check = {
+  id: 'tmp-options',
+  messageId: '8f2ffb30eaa149d5be3f736de58f6791',
+  title: '/tmp has the mount options that REQUIRE_OPTIONS requires',
+  means:
+    'According to the mount table, the mount that serves /tmp and every writable mount below it have each required option: noexec, nosuid and nodev by default. exec-probe, suid-probe and device-probe try the operations.',
+  why: 'Every user may write to /tmp, so attackers unpack and run their tools there first.',
+  fix: 'Add the missing options to the line of /tmp in /etc/fstab or to tmp.mount; until the next boot: `mount -o remount,noexec,nosuid,nodev /tmp`. If /tmp is part of /, make it a tmpfs: `systemctl enable tmp.mount`.',
+  page: 'prepare.md',
+  evaluate: (facts) =>
+    evaluateOptions(facts, (target) => target === '/tmp', 'REQUIRE_OPTIONS does not name /tmp'),
+};
+
+export const otherOptions: Check = {
+  id: 'other-options',
+  messageId: '0f4e50f79a3343bca7f738dee3d53814',
+  title: 'every other path in REQUIRE_OPTIONS has its mount options',
+  means:
+    'According to the mount table, the mount that serves each path in REQUIRE_OPTIONS other than /home and /tmp has the options named there, and so has every writable mount below it. A path that does not exist is skipped.',
+  why: 'The setting REQUIRE_OPTIONS in /etc/immutafs/immutafs.conf requires these options.',
+  fix: 'Add the missing options to the line of the path in /etc/fstab and remount it.',
+  evaluate: (facts) =>
+    evaluateOptions(
+      facts,
+      (target) => !['/home', '/tmp'].includes(target),
+      'REQUIRE_OPTIONS names no other path',
+    ),
+};
+
+function evaluateOptions(
+  facts: AssessedFacts,
+  wanted: (target: string) => boolean,
+  nothing: string,
+): Outcome {
+  const required = requiredOptions(facts.config).filter(({ target }) => wanted(target));
+  const there = required.filter(({ target }) => facts.present.includes(target));
+  if (there.length === 0) {
+    const observed =
+      required.length === 0 ? nothing : `${required.map(({ target }) => target).join(' ')} does not exist`;
+    return { status: 'skip', observed };
+  }
+  const subject = there.map(({ target }) => target).join(' ');
+  const expected = [...new Set(there.flatMap(({ list }) => list))].join(',');
+  const wrong = there.flatMap(({ target, list }) => missing(facts, target, list));
+  if (wrong.length === 0) return { status: 'pass', subject, expected, observed: expected };
+  const observed = shortList(
+    wrong.map(({ target, text }) => (there.length > 1 ? `${target} ${text}` : text)),
+    '; ',
+  );
+  const remedy = shortList(wrong.map((each) => each.remedy));
+  return { status: 'fail', subject, expected, observed, remedy };
+}
+
+interface Missing {
+  target: string;
+  text: string;
+  remedy: string;
+}
+
+function missing(facts: AssessedFacts, target: string, list: string[]): Missing[] {
+  const mount = servingMount(facts.mounts, target);
+  return [...missingAt(mount, target, list), ...missingBelow(facts, target, list)];
+}
+
+function missingAt(mount: Mount, target: string, list: string[]): Missing[] {
+  const lacking = list.filter((option) => !mount.options.includes(option)).join(',');
+  if (lacking === '') return [];
+  if (mount.target === target) {
+    const remedy = `Add ${lacking} to the line of ${target} in /etc/fstab; until the next boot: mount -o remount,${lacking} ${target}.`;
+    return [{ target, text: `${mount.type} without ${lacking}`, remedy }];
+  }
+  const text = `not a mount point but part of ${mount.target}, without ${lacking}`;
+  const remedy = `Move ${target} to its own file system with the options ${list.join(',')} in /etc/fstab.`;
+  return [{ target, text, remedy }];
+}
+
+/** Returns the missing options of the mounts below a target, which mount propagation may have created. */
+function missingBelow({ mounts }: AssessedFacts, target: string, list: string[]): Missing[] {
+  if (target === '/') return [];
+  const below = mounts.all.filter(
+    (mount) => mount.target.startsWith(`${target}/`) && isWritable(mount) && !mounts.hidden.has(mount),
+  );
+  return below.flatMap(({ type, target: at, options }) => {
+    const lacking = list.filter((option) => option !== 'ro' && !options.includes(option)).join(',');
+    if (lacking === '') return [];
+    const remedy = `Run \`mount -o remount,bind,${lacking} ${at}\`.`;
+    return [{ target, text: `${type} at ${at} without ${lacking}`, remedy }];
+  });
+}
+
 export const mountOptions: Check = {
   id: 'mount-options',
-  severity: 'required',
   seal: true,
   messageId: '4f4b72572383495599fbd31070c5dd69',
-  documentation: {
-    title: 'each path in MOUNT_OPTIONS has its mount options',
-    means:
-      'According to the mount table, each path in MOUNT_OPTIONS is served by a mount with the options named there: by default /dev/shm, /var/tmp and /var/log with noexec, nosuid and nodev; for /run/user/*, the directory of each user who is logged in. A path that does not exist is skipped.',
-    why: 'Everything legitimate runs from the sealed disk. A directory that is writable and permits programs lets an attacker run a program that was not on the disk when it was sealed.',
-    fix: 'Read the messages of make-mounts in the journal: `journalctl -b | grep make-mounts`. Until the next boot: `mount -o remount,bind,noexec,nosuid,nodev PATH`. If a line in /etc/fstab or another unit mounts the path, add the options there. If a program must run from a path, take the path out of MOUNT_OPTIONS while the disk is writable.',
-    page: 'writable-paths.md',
-  },
+  title: 'each path in MOUNT_OPTIONS has its mount options',
+  means:
+    'According to the mount table, each path in MOUNT_OPTIONS is served by a mount with the options named there: by default /dev/shm, /var/tmp and /var/log with noexec, nosuid and nodev; for /run/user/*, the directory of each user who is logged in. A path that does not exist is skipped.',
+  why: 'Everything legitimate runs from the sealed disk. A directory that is writable and permits programs lets an attacker run a program that was not on the disk when it was sealed.',
+  fix: 'Read the messages of make-mounts in the journal: `journalctl -b | grep make-mounts`. Until the next boot: `mount -o remount,bind,noexec,nosuid,nodev PATH`. If a line in /etc/fstab or another unit mounts the path, add the options there. If a program must run from a path, take the path out of MOUNT_OPTIONS while the disk is writable.',
+  page: 'writable-paths.md',
   evaluate: (facts) => {
     const wanted = addedOptions(facts.config).flatMap((each) => existing(facts, each));
     if (wanted.length === 0) {
-      const observed = 'MOUNT_OPTIONS names no path that exists';
-      return { status: 'skip', observed };
+      return { status: 'skip', observed: 'MOUNT_OPTIONS names no path that exists' };
     }
     const subject = wanted.map(({ target }) => target).join(' ');
     const expected = [...new Set(wanted.flatMap(({ list }) => list))].join(',');
@@ -33,7 +132,7 @@ export const mountOptions: Check = {
       lacking.map(({ target, list }) => `${target} without ${list.join(',')}`),
       '; ',
     );
-    const remedy = shortList(lacking.map((each) => remedyFor(facts, each)));
+    const remedy = shortList(lacking.map((each) => remountRemedyFor(facts, each)));
     return { status: 'fail', subject, expected, observed, remedy };
   },
 };
@@ -50,13 +149,108 @@ function existing({ mounts, present }: AssessedFacts, { target, list }: TargetOp
 }
 
 function missingOptions({ mounts }: AssessedFacts, target: string, list: string[]): string[] {
-  const mount = mounts.serving(target);
-  if (mount === undefined) throw new Error(`no mount serves ${target}`);
-  return list.filter((option) => !mount.options.includes(option));
+  const { options } = servingMount(mounts, target);
+  return list.filter((option) => !options.includes(option));
 }
 
-function remedyFor({ mounts }: AssessedFacts, { target, list }: TargetOptions): string {
+function remountRemedyFor({ mounts }: AssessedFacts, { target, list }: TargetOptions): string {
   const isMount = mounts.serving(target)?.target === target;
   const bind = isMount ? '' : `mount --bind ${target} ${target} && `;
   return `Until the next boot: ${bind}mount -o remount,bind,${list.join(',')} ${target}; then find out why immutafs-mount-options did not set them.`;
 }
+
+const tried = {
+  why: 'The mount table can be forged or stale, so the check tries the operation.',
+  fix: 'Fix home-options, tmp-options or other-options first. If those checks pass, the mount table does not show the real mount: see stacked-mounts and kernel-view.',
+};
+
+export const execProbe: Check = {
+  id: 'exec-probe',
+  messageId: 'efb5da9ab1b44c1691597a85e7f6359a',
+  title: 'the kernel refuses to run a program on a noexec target',
+  means:
+    'With --probe, the agent creates an unnamed program file on each target for which REQUIRE_OPTIONS requires noexec, and tries to run it. The execution must fail with EACCES. The error is the same if an SELinux policy forbids the execution.',
+  ...tried,
+  evaluate: (facts) =>
+    evaluateTrial(facts, {
+      option: 'noexec',
+      kind: 'exec',
+      expected: 'EACCES',
+      good: { EACCES: 'EACCES' },
+      bad: { RAN: 'the program ran' },
+    }),
+};
+
+export const suidProbe: Check = {
+  id: 'suid-probe',
+  messageId: 'eb300224a4bc4b4780fdecdd5fa909cc',
+  title: 'the kernel ignores the set-uid bit on a nosuid target',
+  means:
+    'With --probe and as root, the agent creates an unnamed set-uid program of root on each target for which REQUIRE_OPTIONS requires nosuid, and runs it as the user nobody. The program must run with the rights of nobody, or not at all on a target that is also noexec.',
+  ...tried,
+  evaluate: (facts) =>
+    evaluateTrial(facts, {
+      option: 'nosuid',
+      kind: 'suid',
+      expected: 'no privileges gained',
+      good: { IGNORED: 'the set-uid bit has no effect', EACCES: 'the program did not run (noexec)' },
+      bad: { HONOURED: 'the set-uid program ran as root' },
+    }),
+};
+
+export const deviceProbe: Check = {
+  id: 'device-probe',
+  messageId: '66b7d62558c14fb187d098761da54102',
+  title: 'the kernel refuses to open a device node on a nodev target',
+  means:
+    'With --probe and as root, a child process creates a node of /dev/null on each target for which REQUIRE_OPTIONS requires nodev, and tries to open it. Opening the node must fail with EACCES. The child process removes the node even if the agent is killed in the meantime.',
+  ...tried,
+  evaluate: (facts) =>
+    evaluateTrial(facts, {
+      option: 'nodev',
+      kind: 'device',
+      expected: 'EACCES',
+      good: { EACCES: 'EACCES' },
+      bad: { OPENED: 'the device was opened' },
+    }),
+};
+
+interface Trial {
+  option: string;
+  kind: 'exec' | 'suid' | 'device';
+  expected: string;
+  good: Record<string, string>;
+  bad: Record<string, string>;
+}
+
+function evaluateTrial(facts: AssessedFacts, { option, kind, expected, good, bad }: Trial): Outcome {
+  const skip = (observed: string): Outcome => ({ status: 'skip', expected, observed });
+  const answers = facts.optionProbes;
+  if (answers === undefined) return skip('not tried without --probe');
+  const targets = requiredOptions(facts.config)
+    .filter(({ target, list }) => list.includes(option) && facts.present.includes(target))
+    .map(({ target }) => ({ target, answer: answers[target]?.[kind] ?? 'no answer' }));
+  if (targets.length === 0) return skip(`REQUIRE_OPTIONS requires ${option} for no existing path`);
+  const wrong = targets.filter(({ answer }) => Object.hasOwn(bad, answer));
+  if (wrong.length > 0) {
+    const subject = wrong.map(({ target }) => target).join(' ');
+    const observed = [...new Set(wrong.map(({ answer }) => bad[answer] ?? ''))].join('; ');
+    const remedy = `Mount ${subject} with ${option}.`;
+    return { status: 'fail', subject, expected, observed, remedy };
+  }
+  const unclear = targets.find(({ answer }) => !Object.hasOwn(good, answer));
+  if (unclear !== undefined) {
+    if (!facts.identity.root && unclear.answer === 'EPERM') return skip('not tried: needs root');
+    throw new Error(`${unclear.target}: ${unclearAnswers[unclear.answer] ?? unclear.answer}`);
+  }
+  const subject = targets.map(({ target }) => target).join(' ');
+  const observed = [...new Set(targets.map(({ answer }) => good[answer] ?? ''))].join('; ');
+  return { status: 'pass', subject, expected, observed };
+}
+
+const unclearAnswers: Record<string, string> = {
+  TIMEOUT: 'no answer in time, the file system hangs',
+  NO_NEW_PRIVS: 'not testable: the agent runs with no_new_privs',
+  EPERM: 'not permitted',
+  EROFS: 'no file can be created: the file system is read-only',
+};

@@ -8,40 +8,35 @@ import { unwrap } from '../facts/observed.ts';
 import { type UnexplainedMount, isBoundOnItself } from '../assess/unexplained-mounts.ts';
 import type { Check } from './check.ts';
 
-/** Verifies that no mount hides another mount or files that the seal depends on. */
 export const stackedMounts: Check = {
   id: 'stacked-mounts',
-  severity: 'required',
-  seal: false,
   messageId: '42764ab9e90d489299e76d121fe62a37',
-  documentation: {
-    title: 'no mount hides another mount or files that the seal depends on',
-    means:
-      "According to the mount table there is at most one mount at each of /, /var, /run, /proc, /sys, /dev, /etc and /usr, at the layers of /var and of OVERLAY, at every target of REQUIRE_READONLY and REQUIRE_OPTIONS, and at every mount point of /etc/fstab. An automount point and the file system that is mounted on it at the first access count as one mount. Nothing, except an overlay of OVERLAY, a path of PERSIST or a mount of /etc/fstab, is mounted over the inputs of the agent: /etc and /usr, if they are mount points, are on the same disk as /; nothing is mounted over or in the directories of programs and libraries (/usr/bin, /usr/sbin, /usr/lib, /usr/lib64, /usr/libexec), the configuration of the agent, of SELinux, of auditd, of systemd, of TLS and of other overlay programs, fstab, mtab, passwd, the boot record, the last report and udev's database. Over /etc, /usr, /opt and /root, inside the layers in memory and inside the paths of PERSIST, every mount is one that /etc/fstab, a mount unit of the system disk or the boot made, or a disk at a target of REQUIRE_READONLY. Where programs start (/etc, /usr, /opt, /root, OVERLAY outside of /var, and the directories of cron, at and systemd in /var), another mount makes the check fail; elsewhere, it causes a warning. There, the check accepts file systems of the kernel such as rpc_pipefs, what an automounter mounted, bind mounts of files that are sealed or in a layer, and the places of container engines, snaps and the chroot of named.",
-    why: 'A program that opens a path sees the files of the topmost mount, which may differ from the sealed files. A process that was started before this mount was made may still use the hidden mount, which the other checks do not examine. Files in a mount inside a layer are in no layer, so `changes` does not list them. If an attacker mounts a different file over /etc/immutafs/immutafs.conf, the agent verifies fewer requirements than the administrator configured; a file that is mounted over one of its programs, such as read-mappings, can report anything.',
-    fix: 'Find out which process made the upper mount, and remove it with `umount`. If the guest needs the mount, add it to /etc/fstab, or make a mount unit, while the disk is writable. A reboot of a sealed guest removes every mount that was made manually.',
-  },
+  title: 'no mount hides another mount or files that the seal depends on',
+  means:
+    "According to the mount table there is at most one mount at each of /, /var, /run, /proc, /sys, /dev, /etc and /usr, at the layers of /var and of OVERLAY, at every target of REQUIRE_READONLY and REQUIRE_OPTIONS, and at every mount point of /etc/fstab. An automount point and the file system that is mounted on it at the first access count as one mount. Nothing, except an overlay of OVERLAY, a path of PERSIST or a mount of /etc/fstab, is mounted over the inputs of the agent: /etc and /usr, if they are mount points, are on the same disk as /; nothing is mounted over or in the directories of programs and libraries (/usr/bin, /usr/sbin, /usr/lib, /usr/lib64, /usr/libexec), the configuration of the agent, of SELinux, of auditd, of systemd, of TLS and of other overlay programs, fstab, mtab, passwd, the boot record, the last report and udev's database. Over /etc, /usr, /opt and /root, inside the layers in memory and inside the paths of PERSIST, every mount is one that /etc/fstab, a mount unit of the system disk or the boot made, or a disk at a target of REQUIRE_READONLY. Where programs start (/etc, /usr, /opt, /root, OVERLAY outside of /var, and the directories of cron, at and systemd in /var), another mount makes the check fail; elsewhere, it causes a warning. There, the check accepts file systems of the kernel such as rpc_pipefs, what an automounter mounted, bind mounts of files that are sealed or in a layer, and the places of container engines, snaps and the chroot of named.",
+  why: 'A program that opens a path sees the files of the topmost mount, which may differ from the sealed files. A process that was started before this mount was made may still use the hidden mount, which the other checks do not examine. Files in a mount inside a layer are in no layer, so `changes` does not list them. If an attacker mounts a different file over /etc/immutafs/immutafs.conf, the agent verifies fewer requirements than the administrator configured; a file that is mounted over one of its programs, such as read-mappings, can report anything.',
+  fix: 'Find out which process made the upper mount, and remove it with `umount`. If the guest needs the mount, add it to /etc/fstab, or make a mount unit, while the disk is writable. A reboot of a sealed guest removes every mount that was made manually.',
+  expected: 'one mount at a mount point',
   evaluate: (facts) => {
     const stacks = [...targetsOf(facts).flatMap((target) => stackAt(facts, target)), ...coveredInputs(facts)];
     const known = new Set(stacks.map(({ target }) => target));
     const unexplained = unwrap(facts.unexplainedMounts).filter(({ mount }) => !known.has(mount.target));
     const found = [...stacks, ...unexplained.map(describeUnexplained)];
-    const expected = 'one mount at a mount point';
     const [first] = found;
-    if (first === undefined) {
-      return { status: 'pass', expected, observed: 'no hidden mount' };
-    }
+    if (first === undefined) return { status: 'pass', observed: 'no hidden mount' };
     const isFailed = stacks.length > 0 || unexplained.some(({ startsPrograms }) => startsPrograms);
-    const observed = shortList(
-      found.map(({ text }) => text),
-      '; ',
-    );
-    const remedy =
-      stacks.length > 0
-        ? `Find out which process mounted over ${first.target}, and reboot.`
-        : `Find out which process mounted ${first.target}, and reboot. If the guest needs this mount, add it to /etc/fstab while the disk is writable.`;
-    const subject = shortList(found.map(({ target }) => target));
-    return { status: isFailed ? 'fail' : 'warn', subject, expected, observed, remedy };
+    return {
+      status: isFailed ? 'fail' : 'warn',
+      subject: shortList(found.map(({ target }) => target)),
+      observed: shortList(
+        found.map(({ text }) => text),
+        '; ',
+      ),
+      remedy:
+        stacks.length > 0
+          ? `Find out which process mounted over ${first.target}, and reboot.`
+          : `Find out which process mounted ${first.target}, and reboot. If the guest needs this mount, add it to /etc/fstab while the disk is writable.`,
+    };
   },
 };
 
@@ -128,37 +123,28 @@ function name({ type, source }: Mount): string {
   return `${type} (${source})`;
 }
 
-/** Verifies that the file systems of a sealed disk are mounted from that disk and not from a copy. */
 export const mountsGenuine: Check = {
   id: 'mounts-genuine',
-  severity: 'required',
-  seal: false,
   messageId: 'd2815d124809416ca8806807ea8f7793',
-  documentation: {
-    title: 'the system is mounted from its sealed disks',
-    means:
-      "If a disk that the host made read-only carries the identity that root= or mount.usr= on the kernel command line or a line of /etc/fstab names, then the mounted device is on that disk. No device below such a mount is a copy with the UUID of a device on a sealed disk, and no volume group below such a mount has the same name as a different volume group on a sealed disk. The check compares device numbers and identities in udev's database. It does not use the links below /dev/disk, which point to the device that udev processed last.",
-    why: 'If the mounted file system is a copy, the guest runs the software of the copy, and changes that root makes there survive a reboot. Such a boot never counts as maintenance, because root in the guest can create a copy of the system disk on any writable disk.',
-    fix: 'Do not trust this guest. Have the host power it off, detach the writable disk that holds the copy and keep that disk as evidence. Start the guest with the sealed disk as its only boot disk (docs/host.md). Then run immutafs-agent prepare to verify that every initramfs contains the hook of this version.',
-    page: 'threat-model.md',
-  },
+  title: 'the system is mounted from its sealed disks',
+  means:
+    "If a disk that the host made read-only carries the identity that root= or mount.usr= on the kernel command line or a line of /etc/fstab names, then the mounted device is on that disk. No device below such a mount is a copy with the UUID of a device on a sealed disk, and no volume group below such a mount has the same name as a different volume group on a sealed disk. The check compares device numbers and identities in udev's database. It does not use the links below /dev/disk, which point to the device that udev processed last.",
+  why: 'If the mounted file system is a copy, the guest runs the software of the copy, and changes that root makes there survive a reboot. Such a boot never counts as maintenance, because root in the guest can create a copy of the system disk on any writable disk.',
+  fix: 'Do not trust this guest. Have the host power it off, detach the writable disk that holds the copy and keep that disk as evidence. Start the guest with the sealed disk as its only boot disk (docs/host.md). Then run immutafs-agent prepare to verify that every initramfs contains the hook of this version.',
+  page: 'threat-model.md',
+  expected: 'mounted from the sealed disk',
   evaluate: (facts) => {
     const foreign = unwrap(facts.foreignMounts);
-    const expected = 'mounted from the sealed disk';
     const [first] = foreign;
-    if (first === undefined) {
-      return { status: 'pass', expected, observed: 'no impostor is mounted' };
-    }
+    if (first === undefined) return { status: 'pass', observed: 'no impostor is mounted' };
+    const described = foreign.map(
+      ({ target, device, sealedDevice, identity }) =>
+        `${target === '/' ? 'the system runs' : `${target} is mounted`} from the impostor ${device}: ${identity} is on the sealed ${sealedDevice}`,
+    );
     return {
       status: 'fail',
       subject: foreign.map(({ target }) => target).join(' '),
-      expected,
-      observed: foreign
-        .map(
-          ({ target, device, sealedDevice, identity }) =>
-            `${target === '/' ? 'the system runs' : `${target} is mounted`} from the impostor ${device}: ${identity} is on the sealed ${sealedDevice}`,
-        )
-        .join('; '),
+      observed: described.join('; '),
       remedy: `Power the guest off in the host, detach the disk of ${first.device}, keep it as evidence, and start the guest from its sealed disk.`,
     };
   },

@@ -1,42 +1,30 @@
 import type { Label } from '../facts/security/labels.ts';
 import { unwrap } from '../facts/observed.ts';
-import type { Check } from './check.ts';
+import type { Check, Outcome } from './check.ts';
 import type { ServiceDomains, ServiceProcess } from '../facts/security/service-domains.ts';
 
-/** Verifies that the overlays and /tmp have the labels that the policy assigns. */
 export const selinuxLabels: Check = {
   id: 'selinux-labels',
-  severity: 'required',
-  seal: false,
   messageId: '10efc4110c4f42afb5702f1c3b01c3d3',
-  documentation: {
-    title: 'overlays and /tmp have the SELinux labels of the policy',
-    means:
-      'The root directory of each overlay at or below /var, and /tmp, have the type that file_contexts of the policy assigns. The root directory of each overlay of OVERLAY has the type of the directory on the disk. No type is tmpfs_t or unlabeled_t. Without SELinux the check is skipped; in permissive mode it only warns.',
-    why: 'The boot mounts the tmpfs before a policy is loaded, so the tmpfs has the default label of the kernel. With that label, SELinux in enforcing mode denies access to /var to journald and to every confined process.',
-    fix: 'Until the next boot: restorecon -F DIRECTORY, or chcon --reference=LOWER DIRECTORY for a path of OVERLAY. At boot, immutafs-var.service labels the overlays that the initramfs mounted; systemctl status immutafs-var.service shows why it failed. For /tmp, add rootcontext= to its options in /etc/fstab, or use tmp.mount.',
-    page: 'selinux.md',
-  },
+  title: 'overlays and /tmp have the SELinux labels of the policy',
+  means:
+    'The root directory of each overlay at or below /var, and /tmp, have the type that file_contexts of the policy assigns. The root directory of each overlay of OVERLAY has the type of the directory on the disk. No type is tmpfs_t or unlabeled_t. Without SELinux the check is skipped; in permissive mode it only warns.',
+  why: 'The boot mounts the tmpfs before a policy is loaded, so the tmpfs has the default label of the kernel. With that label, SELinux in enforcing mode denies access to /var to journald and to every confined process.',
+  fix: 'Until the next boot: restorecon -F DIRECTORY, or chcon --reference=LOWER DIRECTORY for a path of OVERLAY. At boot, immutafs-var.service labels the overlays that the initramfs mounted; systemctl status immutafs-var.service shows why it failed. For /tmp, add rootcontext= to its options in /etc/fstab, or use tmp.mount.',
+  page: 'selinux.md',
+  expected: 'the types of the policy',
   evaluate: ({ labels }) => {
     const found = unwrap(labels);
-    if (found === undefined) {
-      return { status: 'skip', observed: 'SELinux is not enabled' };
-    }
+    if (found === undefined) return { status: 'skip', observed: 'SELinux is not enabled' };
     const wrong = found.labels.filter(isWrong);
     const subject = (wrong.length === 0 ? found.labels : wrong).map(({ path }) => path).join(' ');
-    const expected = 'the types of the policy';
-    if (wrong.length === 0) {
-      const observed = found.labels.map(({ type }) => type).join(' ');
-      return { status: 'pass', subject, expected, observed };
-    }
-    const observed = wrong
-      .map(
-        ({ path, type, expected: wanted }) =>
-          `${path} is ${type}${wanted === undefined ? '' : `, not ${wanted}`}`,
-      )
-      .join('; ');
+    if (wrong.length === 0)
+      return { status: 'pass', subject, observed: found.labels.map(({ type }) => type).join(' ') };
+    const described = wrong.map(
+      ({ path, type, expected }) => `${path} is ${type}${expected === undefined ? '' : `, not ${expected}`}`,
+    );
     const remedy = `Run \`restorecon -F ${subject}\`. To find the cause, run \`systemctl status immutafs-var.service\`.`;
-    return { status: found.enforcing ? 'fail' : 'warn', subject, expected, observed, remedy };
+    return { status: found.enforcing ? 'fail' : 'warn', subject, observed: described.join('; '), remedy };
   },
 };
 
@@ -47,44 +35,32 @@ function isWrong({ type, expected }: Label): boolean {
 /** The domain of each service that has its own domain; all other services have the domain of the checks. */
 const domains: Record<string, string> = { 'immutafs-forward.service': 'immutafs_forward_t' };
 
-/** Verifies that the services run in the domains of the SELinux module of this package. */
 export const selinuxDomain: Check = {
   id: 'selinux-domain',
   severity: 'advisory',
-  seal: false,
   messageId: 'f2b2fd606bb84a5d8e859f3fd1e3ce01',
-  documentation: {
-    title: 'the services run in the SELinux domains of this package',
-    means:
-      'The SELinux policy contains the module immutafs, and each running process of immutafs-check, immutafs-drift and immutafs-rehearsal has the domain immutafs_t, and of immutafs-forward the domain immutafs_forward_t, according to /proc/PID/attr/current. The domains must not be permissive, as the module immutafs-permissive makes them with policies that were not tested. The check is skipped without SELinux, and for the forwarder if the policy does not allow a change of domain with NoNewPrivileges=yes (/sys/fs/selinux/policy_capabilities/nnp_nosuid_transition): that of RHEL 7.9 allows it, those of earlier releases of RHEL 7 may not.',
-    why: 'immutafs_forward_t confines the forwarder: a server or a log entry that takes control of it can read logs, connect to servers and write to the state directory of the forwarder, and nothing else. Outside its domain, the forwarder has only the restrictions of its unit.',
-    fix: 'In maintenance mode, run semodule -X 200 -i /usr/share/immutafs-agent/immutafs.cil, then restorecon -R -F /usr/bin/immutafs-agent /usr/libexec/immutafs /etc/immutafs, and reboot. If the domains are permissive and ausearch -m avc -se immutafs shows no denial, run semodule -X 200 -r immutafs-permissive.',
-    page: 'selinux.md',
-  },
+  title: 'the services run in the SELinux domains of this package',
+  means:
+    'The SELinux policy contains the module immutafs, and each running process of immutafs-check, immutafs-drift and immutafs-rehearsal has the domain immutafs_t, and of immutafs-forward the domain immutafs_forward_t, according to /proc/PID/attr/current. The domains must not be permissive, as the module immutafs-permissive makes them with policies that were not tested. The check is skipped without SELinux, and for the forwarder if the policy does not allow a change of domain with NoNewPrivileges=yes (/sys/fs/selinux/policy_capabilities/nnp_nosuid_transition): that of RHEL 7.9 allows it, those of earlier releases of RHEL 7 may not.',
+  why: 'immutafs_forward_t confines the forwarder: a server or a log entry that takes control of it can read logs, connect to servers and write to the state directory of the forwarder, and nothing else. Outside its domain, the forwarder has only the restrictions of its unit.',
+  fix: 'In maintenance mode, run semodule -X 200 -i /usr/share/immutafs-agent/immutafs.cil, then restorecon -R -F /usr/bin/immutafs-agent /usr/libexec/immutafs /etc/immutafs, and reboot. If the domains are permissive and ausearch -m avc -se immutafs shows no denial, run semodule -X 200 -r immutafs-permissive.',
+  page: 'selinux.md',
+  expected: 'immutafs_t, immutafs_forward_t',
   evaluate: ({ serviceDomains }) => {
     const found = unwrap(serviceDomains);
-    if (found === undefined) {
-      return { status: 'skip', observed: 'SELinux is not enabled' };
-    }
-    const expected = 'immutafs_t, immutafs_forward_t';
-    if (!found.installed) {
-      return {
-        status: 'warn',
-        subject: 'immutafs',
-        expected,
-        observed: 'the SELinux module immutafs is not installed',
-        remedy:
-          'In maintenance mode, run: semodule -X 200 -i /usr/share/immutafs-agent/immutafs.cil, then reboot.',
-      };
-    }
-    return judgeProcesses(found, expected);
+    if (found === undefined) return { status: 'skip', observed: 'SELinux is not enabled' };
+    if (found.installed) return judgeProcesses(found);
+    return {
+      status: 'warn',
+      subject: 'immutafs',
+      observed: 'the SELinux module immutafs is not installed',
+      remedy:
+        'In maintenance mode, run: semodule -X 200 -i /usr/share/immutafs-agent/immutafs.cil, then reboot.',
+    };
   },
 };
 
-function judgeProcesses(
-  { permissive, processes, transitionsWithoutPrivileges }: ServiceDomains,
-  expected: string,
-) {
+function judgeProcesses({ permissive, processes, transitionsWithoutPrivileges }: ServiceDomains): Outcome {
   const wrong = processes.filter(({ unit, domain }) => domain !== domainOf(unit));
   const subject = namesOf(wrong.length > 0 ? wrong : processes, ({ unit }) => unit);
   const names = namesOf(wrong, ({ unit, domain }) => `${unit} runs in ${domain}, not ${domainOf(unit)};`);
@@ -93,21 +69,19 @@ function judgeProcesses(
   if (wrong.length > 0 && !isImpossible) {
     const remedy =
       'In maintenance mode, run: restorecon -R -F /usr/bin/immutafs-agent /usr/libexec/immutafs, then reboot.';
-    return { status: 'warn', subject, expected, observed: names.replace(/;$/, ''), remedy } as const;
+    return { status: 'warn', subject, observed: names.replace(/;$/, ''), remedy };
   }
   if (permissive) {
     const observed = 'the domains are permissive: denials are recorded, but not enforced';
-    return { status: 'warn', subject, expected, observed, remedy: enforce } as const;
+    return { status: 'warn', subject, observed, remedy: enforce };
   }
   if (wrong.length > 0) {
     const reason = 'this policy allows no change of domain with NoNewPrivileges=yes';
-    return { status: 'skip', subject, expected, observed: `${names} ${reason}` } as const;
+    const { expected = '' } = selinuxDomain;
+    return { status: 'skip', subject, expected, observed: `${names} ${reason}` };
   }
-  const observed =
-    processes.length === 0
-      ? 'the module is installed, no service is running'
-      : namesOf(processes, ({ domain }) => domain);
-  return { status: 'pass', subject, expected, observed } as const;
+  const domains = namesOf(processes, ({ domain }) => domain);
+  return { status: 'pass', subject, observed: domains || 'the module is installed, no service is running' };
 }
 
 const enforce =
@@ -122,19 +96,16 @@ function namesOf(processes: readonly ServiceProcess[], name: (process: ServicePr
   return [...new Set(processes.map(name))].join(' ');
 }
 
-/** Verifies that no relabelling is requested. units/immutafs-generator suppresses relabelling in a sealed boot. */
 export const autorelabelAbsent: Check = {
   id: 'autorelabel-absent',
-  severity: 'required',
-  seal: false,
   messageId: '0c2a40dd802c4df4877911a45cc8eb1d',
-  documentation: {
-    title: 'no SELinux relabelling is requested for the next boot',
-    means:
-      'The file /.autorelabel does not exist and the kernel command line has no autorelabel argument. In maintenance mode the check only warns. With SELinux disabled the check passes, because the request has no effect; RHEL then creates the file at every boot of a writable disk.',
-    why: 'On a read-only disk, the relabelling fails, cannot remove the file /.autorelabel and reboots the guest, which repeats in a loop. A sealed boot therefore suppresses the relabelling, so wrong labels are not corrected.',
-    fix: 'Boot once with the disk writable and let the relabelling finish, or remove /.autorelabel. Before you enable SELinux again, let the relabelling finish in a boot with the disk writable.',
-  },
+  title: 'no SELinux relabelling is requested for the next boot',
+  means:
+    'The file /.autorelabel does not exist and the kernel command line has no autorelabel argument. In maintenance mode the check only warns. With SELinux disabled the check passes, because the request has no effect; RHEL then creates the file at every boot of a writable disk.',
+  why: 'On a read-only disk, the relabelling fails, cannot remove the file /.autorelabel and reboots the guest, which repeats in a loop. A sealed boot therefore suppresses the relabelling, so wrong labels are not corrected.',
+  fix: 'Boot once with the disk writable and let the relabelling finish, or remove /.autorelabel. Before you enable SELinux again, let the relabelling finish in a boot with the disk writable.',
+  subject: '/.autorelabel',
+  expected: 'absent',
   evaluate: ({ autorelabel, selinux, kernelArgument, mode }) => {
     // selinux-autorelabel-generator.sh of policycoreutils accepts any value, and the word anywhere in an argument.
     const words = kernelArgument.filter((word) => /\bautorelabel\b/.test(word));
@@ -142,15 +113,13 @@ export const autorelabelAbsent: Check = {
       ...(unwrap(autorelabel) ? ['/.autorelabel exists'] : []),
       ...words.map((word) => `kernel argument ${word}`),
     ];
-    const subject = '/.autorelabel';
-    const expected = 'absent';
-    if (found.length === 0) return { status: 'pass', subject, expected, observed: expected };
+    if (found.length === 0) return { status: 'pass', observed: 'absent' };
     if (!unwrap(selinux)) {
       const observed = `${found.join('; ')}; no effect, because SELinux is disabled`;
-      return { status: 'pass', subject, expected: 'absent, or SELinux disabled', observed };
+      return { status: 'pass', expected: 'absent, or SELinux disabled', observed };
     }
     const status = mode.mode === 'sealed' ? 'fail' : 'warn';
     const remedy = 'Boot with the disk writable, let the relabelling finish, then seal the disk.';
-    return { status, subject, expected, observed: found.join('; '), remedy };
+    return { status, observed: found.join('; '), remedy };
   },
 };

@@ -1,45 +1,41 @@
-import type { Check } from './check.ts';
+import type { Check, Outcome } from './check.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import { unwrap } from '../facts/observed.ts';
 import { remountRemedy } from '../assess/enforcement.ts';
 import type { Impostor } from '../facts/boot/boot-env.ts';
+import { words } from '../config/config.ts';
+import type { AssessedFacts } from '../assess/assess.ts';
+import { isWritable, servingMount } from '../facts/mounts/mountinfo.ts';
 
-/** Verifies that the host enforces read-only on every system disk, which no process in the guest can undo. */
 export const hostEnforced: Check = {
   id: 'host-enforced',
-  severity: 'required',
   seal: true,
   messageId: 'b47e8fd7ed454b45aae745b9a2bb9b5d',
-  documentation: {
-    title: 'the host enforces read-only on the system disks',
-    means:
-      "Every disk under / and the other targets of REQUIRE_READONLY reports that it is read-only: a virtio-blk disk by the feature VIRTIO_BLK_F_RO that the host offers, a SCSI disk by the write-protect bit that the kernel read. Only disks that root in the guest cannot create are accepted, by the drivers of the devices above them: virtio-blk and virtio-scsi on PCI, and pvscsi; not iSCSI, FCoE, USB, scsi_debug, other SCSI adapters or virtual devices. A device-mapper device or md array counts as its disks if the kernel's table or level returns their sectors as they are (linear, striped, mirror, raid1, multipath, crypt with the usual ciphers); otherwise it counts as a further disk that the host does not protect. A user other than root cannot read the tables, and relies on the last report of this boot. The read-only flag of a block device is not accepted, because root in the guest can set and clear it. If the host attaches a disk several times, as paths of a multipath device or without multipath, every path must be read-only. The check recognizes paths by their serial number in udev's database.",
-    why: 'Root in the guest can clear the read-only flag of a mount or of a block device with one command, but cannot change a disk that the host attaches read-only.',
-    fix: 'Shut the guest down and make each of its system disks read-only in the host: virt-xml DOMAIN --edit target=vda --disk readonly=on. This works for virtio-blk and virtio-scsi disks, not for IDE and SATA disks.',
-    page: 'host.md',
-  },
+  title: 'the host enforces read-only on the system disks',
+  means:
+    "Every disk under / and the other targets of REQUIRE_READONLY reports that it is read-only: a virtio-blk disk by the feature VIRTIO_BLK_F_RO that the host offers, a SCSI disk by the write-protect bit that the kernel read. Only disks that root in the guest cannot create are accepted, by the drivers of the devices above them: virtio-blk and virtio-scsi on PCI, and pvscsi; not iSCSI, FCoE, USB, scsi_debug, other SCSI adapters or virtual devices. A device-mapper device or md array counts as its disks if the kernel's table or level returns their sectors as they are (linear, striped, mirror, raid1, multipath, crypt with the usual ciphers); otherwise it counts as a further disk that the host does not protect. A user other than root cannot read the tables, and relies on the last report of this boot. The read-only flag of a block device is not accepted, because root in the guest can set and clear it. If the host attaches a disk several times, as paths of a multipath device or without multipath, every path must be read-only. The check recognizes paths by their serial number in udev's database.",
+  why: 'Root in the guest can clear the read-only flag of a mount or of a block device with one command, but cannot change a disk that the host attaches read-only.',
+  fix: 'Shut the guest down and make each of its system disks read-only in the host: virt-xml DOMAIN --edit target=vda --disk readonly=on. This works for virtio-blk and virtio-scsi disks, not for IDE and SATA disks.',
+  page: 'host.md',
+  expected: 'read-only, enforced by the host',
   evaluate: (facts) => {
-    const disks = unwrap(facts.systemDisks).disks;
-    const subject = disks.map(({ name }) => name).join(' ');
-    const expected = 'read-only, enforced by the host';
+    const { disks } = unwrap(facts.systemDisks);
     if (disks.length === 0) {
       const observed = 'no disk was found under the targets of REQUIRE_READONLY';
-      return { status: 'fail', subject, expected, observed, remedy: 'Install the system on its own disk.' };
+      return { status: 'fail', observed, remedy: 'Install the system on its own disk.' };
     }
     const open = disks.filter((disk) => disk.hostReadOnly !== true);
     const [first] = open;
-    if (first === undefined) {
-      return { status: 'pass', subject, expected, observed: describeEvidence(disks) };
-    }
-    return {
-      status: facts.mode.forced ? 'warn' : 'fail',
-      subject: open.map(({ name }) => name).join(' '),
-      expected,
-      observed: describeEvidence(open),
-      remedy: remedyFor(first),
-    };
+    const named = first === undefined ? disks : open;
+    const found = { subject: namesOf(named), observed: describeEvidence(named) };
+    if (first === undefined) return { status: 'pass', ...found };
+    return { status: facts.mode.forced ? 'warn' : 'fail', ...found, remedy: remedyFor(first) };
   },
 };
+
+function namesOf(disks: readonly Disk[]): string {
+  return disks.map(({ name }) => name).join(' ');
+}
 
 /** Returns the remedy for a disk; for a device of the guest itself, such as a device-mapper device, the host has none. */
 function remedyFor({ name, bus }: Disk): string {
@@ -61,42 +57,31 @@ function describeEvidence(disks: readonly Disk[]): string {
  */
 export const rootWriteProbe: Check = {
   id: 'root-write-probe',
-  severity: 'required',
   seal: true,
   messageId: '8df9696e66ae4067bca04f318f74f52f',
-  documentation: {
-    title: 'the kernel refuses a write to each read-only target',
-    means:
-      'The agent tries to create an unnamed file for writing on / and on each other target of REQUIRE_READONLY. This must fail with EROFS. If the kernel accepts the write, no file remains.',
-    why: 'Mount options can be forged or stale, so the check tries the operation.',
-    fix: 'If the write was accepted and host-enforced fails, make the disk read-only in the host. If host-enforced passes, a process in the guest remounted the target read-write: find out which process did so, and reboot. Any other error than EROFS indicates a problem of the file system: read the kernel log (dmesg).',
-  },
+  title: 'the kernel refuses a write to each read-only target',
+  means:
+    'The agent tries to create an unnamed file for writing on / and on each other target of REQUIRE_READONLY. This must fail with EROFS. If the kernel accepts the write, no file remains.',
+  why: 'Mount options can be forged or stale, so the check tries the operation.',
+  fix: 'If the write was accepted and host-enforced fails, make the disk read-only in the host. If host-enforced passes, a process in the guest remounted the target read-write: find out which process did so, and reboot. Any other error than EROFS indicates a problem of the file system: read the kernel log (dmesg).',
+  expected: 'EROFS',
   evaluate: (facts) => {
     const probes = Object.entries(facts.writeProbes);
-    const expected = 'EROFS';
-    const subject = probes.map(([target]) => target).join(' ');
     if (probes.length === 0) throw new Error('no write was tried');
     const wrong = probes.filter(([, answer]) => answer !== 'EROFS');
-    if (wrong.length === 0) return { status: 'pass', subject, expected, observed: 'EROFS' };
-    const unclear = wrong.find(([, answer]) => answer !== 'OK');
-    if (wrong.every(([, answer]) => answer !== 'OK') && unclear) {
+    const subject = (wrong.length === 0 ? probes : wrong).map(([target]) => target).join(' ');
+    const [unclear] = wrong;
+    if (unclear === undefined) return { status: 'pass', subject, observed: 'EROFS' };
+    const accepted = wrong.find(([, answer]) => answer === 'OK')?.[0];
+    if (accepted === undefined)
       throw new Error(`${unclear[0]}: the write failed with ${unclear[1]}, not with EROFS`);
-    }
-    const [first = ''] = wrong.filter(([, answer]) => answer === 'OK').map(([target]) => target);
-    const remedy = unwrap(facts.hostReadOnlyTargets).has(first)
-      ? remountRemedy(first)
-      : `The host leaves the disk under ${first} writable: make it read-only in the host and reboot (see host-enforced).`;
-    return {
-      status: 'fail',
-      subject: wrong.map(([target]) => target).join(' '),
-      expected,
-      observed: 'the write was accepted',
-      remedy,
-    };
+    const remedy = unwrap(facts.hostReadOnlyTargets).has(accepted)
+      ? remountRemedy(accepted)
+      : `The host leaves the disk under ${accepted} writable: make it read-only in the host and reboot (see host-enforced).`;
+    return { status: 'fail', subject, observed: 'the write was accepted', remedy };
   },
 };
 
-/** Verifies that no writable device carries the identity of a device on a sealed disk. */
 export const impostorAbsent: Check = {
   id: 'impostor-absent',
   severity: 'advisory',
@@ -104,30 +89,25 @@ export const impostorAbsent: Check = {
     reason: 'the initramfs did not mount the root from the sealed disk',
     test: ({ possibleRoots }) => 'value' in possibleRoots && possibleRoots.value.length > 0,
   },
-  seal: false,
   messageId: 'f8fc9bcb4e9249b7bcfaa2abdb2b157e',
-  documentation: {
-    title: 'no writable device carries the identity of a sealed disk',
-    means:
-      "The check compares the identities of all block devices in udev's database: the UUID of a file system, swap, LUKS header, LVM physical volume or md array, the UUID of a partition and of a partition table, and a label if /etc/fstab or the kernel command line uses that label. No device on a writable disk has an identity of a device on a disk that the host made read-only, and the initramfs skipped no such device in this boot. Members of the same array, volume group or Btrfs may share an identity. Copies of an installation medium are also allowed. If the initramfs has not recorded that it mounted the root from the sealed disk, and the device has an identity of the disk below /, the check fails, because the machine may have started from that device.",
-    why: 'The boot finds disks by these identities. By creating a writable copy of the system disk, root in the guest can make the next boot start different software. The initramfs of this package ignores the copy, but an initramfs without this package may use it. In addition, LVM may not activate the root file system if two physical volumes have the same UUID.',
-    fix: 'Find out who made the copy. If the copy is an attack, have the host detach the disk and keep it as evidence. If the copy is a forgotten clone, have the host detach it, or remove its signatures in the guest: wipefs --all DEVICE destroys the content of the named device. If the copy must stay, give it new identities (xfs_admin -U generate, tune2fs -U random, vgimportclone, sgdisk -G).',
-    page: 'threat-model.md',
-  },
+  title: 'no writable device carries the identity of a sealed disk',
+  means:
+    "The check compares the identities of all block devices in udev's database: the UUID of a file system, swap, LUKS header, LVM physical volume or md array, the UUID of a partition and of a partition table, and a label if /etc/fstab or the kernel command line uses that label. No device on a writable disk has an identity of a device on a disk that the host made read-only, and the initramfs skipped no such device in this boot. Members of the same array, volume group or Btrfs may share an identity. Copies of an installation medium are also allowed. If the initramfs has not recorded that it mounted the root from the sealed disk, and the device has an identity of the disk below /, the check fails, because the machine may have started from that device.",
+  why: 'The boot finds disks by these identities. By creating a writable copy of the system disk, root in the guest can make the next boot start different software. The initramfs of this package ignores the copy, but an initramfs without this package may use it. In addition, LVM may not activate the root file system if two physical volumes have the same UUID.',
+  fix: 'Find out who made the copy. If the copy is an attack, have the host detach the disk and keep it as evidence. If the copy is a forgotten clone, have the host detach it, or remove its signatures in the guest: wipefs --all DEVICE destroys the content of the named device. If the copy must stay, give it new identities (xfs_admin -U generate, tune2fs -U random, vgimportclone, sgdisk -G).',
+  page: 'threat-model.md',
+  expected: 'no identity of a sealed disk on a writable device',
   evaluate: (facts) => {
-    const pairs = byPair(unwrap(facts.impostors));
-    const expected = 'no identity of a sealed disk on a writable device';
-    const [first] = pairs;
-    if (first === undefined) {
-      return { status: 'pass', expected, observed: 'none' };
-    }
+    const impostors = unwrap(facts.impostors);
+    const pairs = Map.groupBy(impostors, ({ device, sealedDevice }) => `${device} ${sealedDevice}`);
+    const [first] = impostors;
+    if (first === undefined) return { status: 'pass', observed: 'none' };
     const isRoot = unwrap(facts.possibleRoots).length > 0;
-    const shown = pairs.slice(0, 10).map(describeImpostor);
-    const more = pairs.length > shown.length ? [`and ${pairs.length - shown.length} more`] : [];
+    const shown = [...pairs.values()].slice(0, 10).map(describeImpostor);
+    const more = pairs.size > shown.length ? [`and ${pairs.size - shown.length} more`] : [];
     return {
       status: isRoot ? 'fail' : 'warn',
-      subject: [...new Set(pairs.map(({ device }) => device))].slice(0, 10).join(' '),
-      expected,
+      subject: [...new Set(impostors.map(({ device }) => device))].slice(0, 10).join(' '),
       observed: [...shown, ...more].join('; '),
       remedy: isRoot
         ? `The host may have left the disk from which the machine starts writable: verify in the host that ${first.device} is not on the system disk, and detach its disk.`
@@ -136,20 +116,65 @@ export const impostorAbsent: Check = {
   },
 };
 
-interface Pair {
-  device: string;
-  sealedDevice: string;
-  identities: string[];
+/** @param same the identities that one device has of another */
+function describeImpostor(same: readonly Impostor[]): string {
+  const identities = same.map(({ identity }) => identity).join(', ');
+  return `${same[0]?.device ?? ''} has ${identities} of ${same[0]?.sealedDevice ?? ''}, which is on a sealed disk`;
 }
 
-function byPair(impostors: readonly Impostor[]): Pair[] {
-  const pairs = Map.groupBy(impostors, ({ device, sealedDevice }) => `${device} ${sealedDevice}`);
-  return [...pairs.values()].flatMap((group) => {
-    const [first] = group;
-    return first === undefined ? [] : [{ ...first, identities: group.map(({ identity }) => identity) }];
-  });
+export const rootReadonly: Check = {
+  id: 'root-readonly',
+  seal: true,
+  messageId: 'dab855213d524692b5e50b22076779a2',
+  title: '/ is mounted read-only',
+  means:
+    'According to the mount table, the mount at / or its file system has the option ro. root-write-probe tries a write; host-enforced checks whether the host enforces read-only.',
+  why: 'Changes to a writable / survive a reboot, so a reboot no longer returns the guest to the installed state.',
+  fix: 'While the disk is writable, add ro to the options of / in /etc/fstab and remove rw from the kernel command line; then have the host make the disk read-only, and reboot. If / of a sealed guest is writable, a process remounted it. Find out which process did so before you reboot.',
+  evaluate: (facts) => readonly(facts, ['/']),
+};
+
+export const bootReadonly: Check = {
+  id: 'boot-readonly',
+  seal: true,
+  messageId: 'ee2c7b842fe042f79342564f0ad172ce',
+  title: 'the other targets of REQUIRE_READONLY are mounted read-only',
+  means:
+    'According to the mount table, each path in REQUIRE_READONLY other than / is on a mount with the option ro: /boot by default. A path that does not exist is skipped.',
+  why: 'An attacker who can change the kernel or the initramfs controls the next boot, even if / is read-only.',
+  fix: 'While the disk is writable, add ro to the options of the path in /etc/fstab, and reboot. If the path is on its own disk, also make that disk read-only in the host.',
+  evaluate: (facts) =>
+    readonly(
+      facts,
+      words(facts.config.REQUIRE_READONLY).filter(
+        (target) => target !== '/' && facts.present.includes(target),
+      ),
+    ),
+};
+
+function readonly(facts: AssessedFacts, targets: string[]): Outcome {
+  const expected = 'mounted read-only';
+  if (targets.length === 0)
+    return { status: 'skip', expected, observed: 'no other path of REQUIRE_READONLY exists' };
+  const writable = targets.filter((target) => isWritable(servingMount(facts.mounts, target)));
+  const [first] = writable;
+  if (first === undefined)
+    return { status: 'pass', subject: targets.join(' '), expected, observed: 'read-only' };
+  return {
+    status: 'fail',
+    subject: writable.join(' '),
+    expected,
+    observed: 'mounted read-write',
+    remedy: isInOverlay(facts, first)
+      ? `Remove ${first} from REQUIRE_READONLY, or from OVERLAY: a path cannot be in both.`
+      : unwrap(facts.hostReadOnlyTargets).has(first)
+        ? remountRemedy(first)
+        : `While the disk is writable, add ro to the options of ${first} in /etc/fstab, and reboot.`,
+  };
 }
 
-function describeImpostor({ device, sealedDevice, identities }: Pair): string {
-  return `${device} has ${identities.join(', ')} of ${sealedDevice}, which is on a sealed disk`;
+/** Whether OVERLAY makes a target writable. */
+function isInOverlay({ overlayStates, mounts }: AssessedFacts, target: string): boolean {
+  const serving = mounts.serving(target)?.target;
+  return unwrap(overlayStates).some((each) => each.state === 'overlay' && each.target === serving);
 }

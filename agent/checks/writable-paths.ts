@@ -4,31 +4,25 @@ import type { OverlayState } from '../assess/overlays.ts';
 import { configFile } from '../config/config.ts';
 import { isSeedOverlay } from '../config/overlay-paths.ts';
 import { shortList } from '../lib/format.ts';
-import type { Check, Outcome } from './check.ts';
+import type { Check } from './check.ts';
 
-/** Verifies that every path of OVERLAY is an overlay with an upper layer in RAM. */
 export const overlayPaths: Check = {
   id: 'overlay-paths',
-  severity: 'required',
-  seal: false,
   messageId: '53c67a45d9784fb0bcf340f6a88728db',
-  documentation: {
-    title: 'every path of OVERLAY is an overlay in RAM',
-    means:
-      "According to the mount table, each path in OVERLAY is an overlay whose lower layer is the disk's own directory, mounted read-only, whose upper layer is the one that the boot created, and which has the mount options of OVERLAY. The reason why a path has no overlay is taken from the record of the boot. The check warns about a path that is not on the system disk, where an overlay is not needed, and about an overlay on /etc or a directory below it. With SEED=host, /etc counts as a path of OVERLAY; this overlay may be read-only (seed-genuine). In maintenance mode and with MODE=off, no overlay is mounted, and the check only fails for paths that can never get one.",
-    why: 'OVERLAY names directories to which programs must be able to write. Without the overlay, they cannot, and fail. An overlay on /etc lets root change until the reboot what programs start and who may log in.',
-    fix: 'Correct OVERLAY in /etc/immutafs/immutafs.conf while the disk is writable: remove a path that is refused or not needed, replace a symbolic link by the directory that it points to, and create a directory that does not exist. If mounting failed, read /run/immutafs/boot.env and `journalctl -b | grep immutafs:`, fix the cause, and reboot.',
-    page: 'writable-paths.md',
-  },
+  title: 'every path of OVERLAY is an overlay in RAM',
+  means:
+    "According to the mount table, each path in OVERLAY is an overlay whose lower layer is the disk's own directory, mounted read-only, whose upper layer is the one that the boot created, and which has the mount options of OVERLAY. The reason why a path has no overlay is taken from the record of the boot. The check warns about a path that is not on the system disk, where an overlay is not needed, and about an overlay on /etc or a directory below it. With SEED=host, /etc counts as a path of OVERLAY; this overlay may be read-only (seed-genuine). In maintenance mode and with MODE=off, no overlay is mounted, and the check only fails for paths that can never get one.",
+  why: 'OVERLAY names directories to which programs must be able to write. Without the overlay, they cannot, and fail. An overlay on /etc lets root change until the reboot what programs start and who may log in.',
+  fix: 'Correct OVERLAY in /etc/immutafs/immutafs.conf while the disk is writable: remove a path that is refused or not needed, replace a symbolic link by the directory that it points to, and create a directory that does not exist. If mounting failed, read /run/immutafs/boot.env and `journalctl -b | grep immutafs:`, fix the cause, and reboot.',
+  page: 'writable-paths.md',
+  expected: 'an overlay in RAM',
   evaluate: (facts) => {
     const states = unwrap(facts.overlayStates);
-    const expected = 'an overlay in RAM';
     const wrong = states.filter(({ state }) => ['refused', 'missing', 'failed'].includes(state));
-    if (wrong.length > 0) {
-      const [first] = wrong;
+    const [first] = wrong;
+    if (first !== undefined) {
       const observed = shortList(wrong.map(describe), '; ');
-      const remedy = first === undefined ? '' : remedyOf(first);
-      return { status: 'fail', subject: shortList(wrong.map(targetOf)), expected, observed, remedy };
+      return { status: 'fail', subject: shortList(wrong.map(targetOf)), observed, remedy: remedyOf(first) };
     }
     const mounted = states.filter(({ state }) => state === 'overlay');
     const unneeded = states.filter(({ state }) => state === 'unneeded');
@@ -40,18 +34,12 @@ export const overlayPaths: Check = {
       const notes = [...unneeded.map(describe), ...inEtc.map(({ target }) => `${target}: ${etcNote}`)];
       const subject = shortList([...unneeded, ...inEtc].map(targetOf));
       const remedy = `Remove ${subject} from OVERLAY in ${configFile} while the disk is writable.`;
-      return { status: 'warn', subject, expected, observed: shortList(notes, '; '), remedy };
+      return { status: 'warn', subject, observed: shortList(notes, '; '), remedy };
     }
-    if (mounted.length === 0) {
-      const observed = states.length === 0 ? 'OVERLAY is empty' : `not mounted in mode ${facts.mode.mode}`;
-      return { status: 'skip', observed };
-    }
-    return {
-      status: 'pass',
-      subject: shortList(mounted.map(targetOf)),
-      expected,
-      observed: 'overlay',
-    };
+    if (mounted.length > 0)
+      return { status: 'pass', subject: shortList(mounted.map(targetOf)), observed: 'overlay' };
+    const observed = states.length === 0 ? 'OVERLAY is empty' : `not mounted in mode ${facts.mode.mode}`;
+    return { status: 'skip', observed };
   },
 };
 
@@ -62,7 +50,7 @@ function targetOf({ target }: OverlayState): string {
 }
 
 function describe({ target, state, reason }: OverlayState): string {
-  return state === 'refused' ? `${target} is refused: ${reason}` : `${target}: ${reason}`;
+  return `${target}${state === 'refused' ? ' is refused' : ''}: ${reason}`;
 }
 
 function remedyOf({ target, state }: OverlayState): string {
@@ -74,83 +62,54 @@ function remedyOf({ target, state }: OverlayState): string {
   return `While the disk is writable, ${change}, and reboot.`;
 }
 
-/** Verifies that each path of PERSIST is a directory of the store on the data disk. */
 export const persistedPaths: Check = {
   id: 'persisted-paths',
-  severity: 'required',
-  seal: false,
   messageId: '701b42c74d244257a309c75edb44e7cb',
-  documentation: {
-    title: 'every path of PERSIST is kept on the data disk',
-    means:
-      'According to the mount table, each path of PERSIST is a mount of its directory in PERSIST_STORE, writable, and with nosuid, nodev and noexec unless the options of the path permit otherwise. For a path that is not kept, the check reports why, as the boot recorded it in /run/immutafs/persisted. The check does not read the content of the store. It also runs in maintenance mode; in the mode off, nothing is kept. A path with autostart and without maintenance must not be mounted in maintenance or in a rehearsal: root in an earlier sealed boot may have written what starts from it, and could change the system disk permanently while it is writable.',
-    why: 'What programs write to a path that is not kept is lost at the next boot, or is on the system disk in maintenance and not in the store.',
-    fix: 'Follow the instruction for the path, and reboot. `immutafs-agent check --ready-to-seal` names paths that cannot be kept before the guest is sealed.',
-    page: 'writable-paths.md',
-  },
+  title: 'every path of PERSIST is kept on the data disk',
+  means:
+    'According to the mount table, each path of PERSIST is a mount of its directory in PERSIST_STORE, writable, and with nosuid, nodev and noexec unless the options of the path permit otherwise. For a path that is not kept, the check reports why, as the boot recorded it in /run/immutafs/persisted. The check does not read the content of the store. It also runs in maintenance mode; in the mode off, nothing is kept. A path with autostart and without maintenance must not be mounted in maintenance or in a rehearsal: root in an earlier sealed boot may have written what starts from it, and could change the system disk permanently while it is writable.',
+  why: 'What programs write to a path that is not kept is lost at the next boot, or is on the system disk in maintenance and not in the store.',
+  fix: 'Follow the instruction for the path, and reboot. `immutafs-agent check --ready-to-seal` names paths that cannot be kept before the guest is sealed.',
+  page: 'writable-paths.md',
+  expected: 'mounted from PERSIST_STORE',
   evaluate: (facts) => {
-    const expected = 'mounted from PERSIST_STORE';
-    if (facts.persist.length === 0) {
-      return { status: 'skip', observed: 'PERSIST is empty' };
-    }
+    if (facts.persist.length === 0) return { status: 'skip', observed: 'PERSIST is empty' };
     const found = unwrap(facts.persisted);
-    if (found.length === 0) {
-      const observed = `nothing is kept in mode ${facts.mode.mode}`;
-      return { status: 'skip', observed };
-    }
+    if (found.length === 0) return { status: 'skip', observed: `nothing is kept in mode ${facts.mode.mode}` };
     const failed = found.filter(({ state }) => state === 'failed');
-    if (failed.length > 0) {
-      return {
-        status: 'fail',
-        subject: shortList(failed.map((each) => each.path)),
-        expected,
-        observed: shortList(
-          failed.map(({ path, reason }) => `${path}: ${reason}`),
-          '; ',
-        ),
-        remedy: shortList(failed.map(({ path, remedy }) => `${path}: ${remedy}`)),
-      };
-    }
-    const notes = found.filter(({ reason }) => reason !== '').map(({ path, reason }) => `${path}: ${reason}`);
-    const isKept = found.some(({ state }) => state === 'kept');
+    const named = failed.length > 0 ? failed : found;
+    const isKept = named.some(({ state }) => state === 'kept');
+    const notes = named.filter(({ reason }) => reason !== '').map(({ path, reason }) => `${path}: ${reason}`);
     return {
-      status: 'pass',
-      subject: shortList(found.map((each) => each.path)),
-      expected,
+      status: failed.length > 0 ? 'fail' : 'pass',
+      subject: shortList(named.map(({ path }) => path)),
       observed: shortList([...(isKept ? [`kept in ${facts.config.PERSIST_STORE}`] : []), ...notes], '; '),
+      remedy: shortList(failed.map(({ path, remedy }) => `${path}: ${remedy}`)),
     };
   },
 };
 
-/** Verifies that each path of SCRATCH is on the encrypted file system of this boot. */
 export const scratchPaths: Check = {
   id: 'scratch-paths',
-  severity: 'required',
   seal: true,
   messageId: 'ff4fac0449704774a57ed1824b36567f',
-  documentation: {
-    title: 'every path of SCRATCH is on SCRATCH_DEVICE',
-    means:
-      'According to the mount table, each path of SCRATCH is an overlay whose upper layer is on /run/immutafs/scratch-disk, or a directory of it, and what is mounted there is a mapping on the device that the boot opened. For a path that is in memory instead, the check warns and reports why, as the boot recorded it in /run/immutafs/scratch; a path with the option required is then read-only, and the check fails.',
-    why: 'A path in memory has the limits of /var, so that programs may find no space. A path on another file system may outlive the reboot.',
-    fix: 'Follow the instruction for the path, and reboot.',
-    page: 'writable-paths.md',
-  },
+  title: 'every path of SCRATCH is on SCRATCH_DEVICE',
+  means:
+    'According to the mount table, each path of SCRATCH is an overlay whose upper layer is on /run/immutafs/scratch-disk, or a directory of it, and what is mounted there is a mapping on the device that the boot opened. For a path that is in memory instead, the check warns and reports why, as the boot recorded it in /run/immutafs/scratch; a path with the option required is then read-only, and the check fails.',
+  why: 'A path in memory has the limits of /var, so that programs may find no space. A path on another file system may outlive the reboot.',
+  fix: 'Follow the instruction for the path, and reboot.',
+  page: 'writable-paths.md',
+  expected: 'on SCRATCH_DEVICE',
   evaluate: ({ scratchPaths: assessed }) => {
     const found = unwrap(assessed);
     if (found.length === 0) return { status: 'skip', observed: 'SCRATCH is empty' };
     const bad = found.filter(({ state }) => state !== 'disk' && state !== 'memory');
-    const inMemory = found.filter(({ state }) => state === 'memory');
-    const named = bad.length > 0 ? bad : inMemory;
-    const outcome: Pick<Outcome, 'subject' | 'expected'> = {
-      subject: shortList((named.length > 0 ? named : found).map(({ path }) => path)),
-      expected: 'on SCRATCH_DEVICE',
-    };
-    if (named.length === 0)
-      return { ...outcome, status: 'pass', observed: 'encrypted with a key of this boot' };
+    const named = bad.length > 0 ? bad : found.filter(({ state }) => state === 'memory');
+    const subject = shortList((named.length > 0 ? named : found).map(({ path }) => path));
+    if (named.length === 0) return { status: 'pass', subject, observed: 'encrypted with a key of this boot' };
     return {
-      ...outcome,
       status: bad.length > 0 ? 'fail' : 'warn',
+      subject,
       observed: shortList(
         named.map(
           ({ path, state, reason }) =>

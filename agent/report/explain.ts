@@ -14,7 +14,7 @@ export function explain(id: string, list: readonly Check[] = checks): string {
       `no check is called ${id}; the checks are: ${list.map((each) => each.id).join(' ')}`,
     );
   }
-  const { title, means, why, fix, page } = check.documentation;
+  const { title, means, why, fix, page } = check;
   return [
     `${id}: ${title}`,
     ...wrap(describeKind(check), 78),
@@ -37,7 +37,7 @@ export function pageFile(page: string): string {
 export function describeKind({ severity, isRequired, seal }: Check): string {
   const unless = isRequired === undefined ? '' : ` unless ${isRequired.reason}`;
   const counts =
-    severity === 'required'
+    severity === undefined
       ? 'Required: the verdict depends on this check.'
       : `Advisory: does not affect the verdict${unless}.`;
   return seal ? `${counts} Skipped in maintenance mode and with MODE=off.` : counts;

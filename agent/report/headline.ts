@@ -1,6 +1,6 @@
 import type { Finding } from '../checks/check.ts';
 import { configFile } from '../config/config.ts';
-import { kernelView } from '../checks/kernel-view.ts';
+import { kernelView } from '../checks/guest.ts';
 import { formatAge, shortList, minute } from '../lib/format.ts';
 import type { Report, Verdict } from './report.ts';
 

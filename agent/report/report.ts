@@ -2,7 +2,7 @@ import type { Finding } from '../checks/check.ts';
 import { configFile } from '../config/config.ts';
 import type { Image } from '../config/image.ts';
 import { foundPrograms } from '../checks/foreign-programs.ts';
-import { kernelView } from '../checks/kernel-view.ts';
+import { kernelView } from '../checks/guest.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
 import type { Forecast } from '../assess/forecast.ts';

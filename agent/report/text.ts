@@ -1,6 +1,6 @@
 import type { Finding, Status } from '../checks/check.ts';
-import { kernelView } from '../checks/kernel-view.ts';
-import { describeForecast } from '../checks/var-upper.ts';
+import { kernelView } from '../checks/guest.ts';
+import { describeForecast } from '../checks/var.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import type { ForwardSource } from '../facts/forwarder.ts';
 import { type LayoutOptions, type Line, type Style, layOut, usedColumns } from './layout.ts';

@@ -19,14 +19,21 @@ export function catalog(): string {
   ];
   const forwarding = Object.values(forwardMessages).map((message) => ({
     ...message,
-    subject: `Forwarding: ${message.documentation.title}`,
+    subject: `Forwarding: ${message.title}`,
   }));
   const heading = '# What the journal entries of immutafs-agent mean, and what to do.\n';
   return [heading, ...[...findings, ...others, ...forwarding].map(entry)].join('\n');
 }
 
-function entry({ messageId, documentation, subject }: LogMessage & { subject: string }): string {
-  const { title, means, why, fix, page } = documentation;
+function entry({
+  messageId,
+  title,
+  means,
+  why,
+  fix,
+  page,
+  subject,
+}: LogMessage & { subject: string }): string {
   const more = page === undefined ? [] : [`Read on: ${pageFile(page)}`];
   const paragraphs = [sentence(title), means, why, `How to fix it: ${fix}`, ...more];
   return [

@@ -184,7 +184,7 @@ function optionTerm(long: string, flags: string): string {
 }
 
 function checkItem(check: Check): [string, string] {
-  const { title, means, why, fix, page } = check.documentation;
+  const { title, means, why, fix, page } = check;
   const more = page === undefined ? [] : [`Read on: ${pageFile(page)}`];
   const paragraphs = [
     ...[`${sentence(title)} ${describeKind(check)}`, means, why, `How to fix it: ${fix}`],

@@ -84,15 +84,15 @@ files('the names of the alerts are unique', () => {
 });
 files('a runbook has the texts of --explain of every check; an unknown check is an error', () => {
   const chain = runbookOfCheck(checks, '$labels.check');
-  for (const { id, documentation } of checks) {
-    assert.match(chain, `eq $labels.check "${id}" }}${id}: ${documentation.title}`);
-    assert.match(chain, documentation.fix);
-    assert.match(documented(checks, id), documentation.why);
+  for (const { id, title, why, fix } of checks) {
+    assert.match(chain, `eq $labels.check "${id}" }}${id}: ${title}`);
+    assert.match(chain, fix);
+    assert.match(documented(checks, id), why);
   }
   assert.throws(() => documented(checks, 'no-such-check'), /no check is called no-such-check/);
   const [first] = checks;
   assert.ok(first);
-  const forged = { ...first, documentation: { ...first.documentation, fix: 'a {{ b' } };
+  const forged = { ...first, fix: 'a {{ b' };
   assert.throws(() => documented([forged], first.id), /begins a template/);
 });
 files.run();

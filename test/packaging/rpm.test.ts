@@ -48,10 +48,10 @@ test('the previous test detects automatic dependencies', () => {
 
 test('contains the documents that the checks name', () => {
   const folder = '/usr/share/doc/immutafs-agent';
-  const text = checks.map(({ documentation }) => Object.values(documentation).join(' ')).join(' ');
+  const text = checks.map(({ title, means, why, fix }) => [title, means, why, fix].join(' ')).join(' ');
   const named: string[] = text.match(/\/usr\/share\/doc\/[\w./-]*\w/g) ?? [];
   const pages = text.match(/(?<=\bdocs\/)[\w-]+\.md/g) ?? [];
-  const read = checks.flatMap(({ documentation: { page } }) => page ?? []);
+  const read = checks.flatMap(({ page }) => page ?? []);
   const wanted = [...named, ...[...pages, ...read].map((page) => `${folder}/${page}`)];
   assert.ok(wanted.includes(`${folder}/stunnel-guest.conf`) && read.length > 20, wanted.join(' '));
   const files = query('[%{FILENAMES}\n]').split('\n');

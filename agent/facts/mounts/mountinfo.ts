@@ -167,6 +167,13 @@ function nextOnPath(children: ReadonlyMap<string, Mount> | undefined, path: stri
   return children.get(path);
 }
 
+/** Returns the mount that serves a path. @throws Error if none does */
+export function servingMount(mounts: MountTable, path: string): Mount {
+  const mount = mounts.serving(path);
+  if (mount === undefined) throw new Error(`no mount serves ${path}`);
+  return mount;
+}
+
 /** Returns the value of an option of the file system, unescaped (overlayfs.rst): upperdir=VALUE. */
 export function optionOf({ superOptions }: Mount, name: string): string | undefined {
   const option = superOptions.find((each) => each.startsWith(`${name}=`));

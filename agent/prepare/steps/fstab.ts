@@ -1,4 +1,4 @@
-import { inEffect, needsWritable } from '../../checks/fstab-consistent.ts';
+import { inEffect, needsWritable } from '../../checks/fstab.ts';
 import type { FstabEntry } from '../../facts/mounts/fstab.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import { addedOptions } from '../../facts/mounts/targets.ts';

@@ -59,9 +59,8 @@ list('message ids are 128 bits and unique', () => {
 });
 
 list('each check is documented', () => {
-  for (const { id, documentation } of checks) {
-    const { page = 'prepare.md', ...texts } = documentation;
-    for (const text of Object.values<string>(texts)) assert.ok(text.length > 10, id);
+  for (const { id, title, means, why, fix, page = 'prepare.md' } of checks) {
+    for (const text of [title, means, why, fix]) assert.ok(text.length > 10, id);
     assert.ok(fs.existsSync(`docs/${page}`), `${id}: ${page}`);
   }
 });

@@ -56,10 +56,10 @@ layout('every line of a coloured text ends its colour', () => {
 layout.run();
 
 const explained = suite('explain');
-for (const { id, documentation } of checks) {
+for (const { id, title } of checks) {
   explained(id, () => {
     const text = explain(id);
-    assert.ok(text.startsWith(`${id}: ${documentation.title}\n`));
+    assert.ok(text.startsWith(`${id}: ${title}\n`));
     assert.ok(
       text.split('\n').every((line) => line.length <= 80),
       text,

@@ -91,7 +91,7 @@ runtime('a change is logged once within a minute; nothing is logged if nothing c
   }
   assert.match(entries[0]?.['IMMUTAFS_REMEDY'] ?? '', 'remount,noexec');
   assert.is(boot.step('drift').stdout, 'inactive\n');
-  assert.match(boot.step('catalog').stdout, driftMessage.documentation.title);
+  assert.match(boot.step('catalog').stdout, driftMessage.title);
   const report = JSON.parse(boot.step('report').stdout) as Report;
   assert.is(report.boot?.stage, 'initramfs');
   assert.ok((report.boot?.ageSeconds ?? 0) > 120);

@@ -1,0 +1,150 @@
+import { version } from '../lib/version.ts';
+import { unwrap } from '../facts/observed.ts';
+import { bootEnvFile } from '../facts/boot/boot-env.ts';
+import { type Check, judge } from './check.ts';
+import type { AssessedFacts } from '../assess/assess.ts';
+import type { Mount } from '../facts/mounts/mountinfo.ts';
+
+/** Unlike dracut --regenerate-all, this command keeps the old image until the new image is complete. */
+const regenerate = 'While the disk is writable: immutafs-agent prepare --apply --only initramfs.';
+
+export const initramfsHook: Check = {
+  id: 'initramfs-hook',
+  severity: 'advisory',
+  messageId: '3d7db89b2be84e1889d705f5d7688287',
+  title: 'the initramfs contains the dracut hook of this version',
+  means:
+    'The boot record /run/immutafs/boot.env was written in the initramfs, by the installed version of the agent.',
+  why: 'Without the hook, /var is assembled in late boot, after some programs have started to use it. The hook of another version may behave differently than this version expects.',
+  fix: regenerate,
+  page: 'prepare.md',
+  subject: 'initramfs',
+  expected: `the hook of ${version}`,
+  evaluate: (facts) => {
+    const bootEnv = unwrap(facts.bootEnv);
+    if (bootEnv?.stage !== 'initramfs') {
+      const observed =
+        bootEnv === undefined
+          ? `${bootEnvFile} does not exist: the hook did not run`
+          : 'the hook did not run: late boot decided the mode';
+      return { status: 'warn', observed, remedy: regenerate };
+    }
+    const observed = `the hook of ${bootEnv.version}`;
+    return bootEnv.version === version
+      ? { status: 'pass', observed }
+      : { status: 'warn', observed, remedy: regenerate };
+  },
+};
+
+export const rootLog: Check = {
+  id: 'root-log',
+  severity: 'advisory',
+  seal: true,
+  messageId: '3265a2cb2741449b9d7798128b702598',
+  title: 'the file systems were cleanly unmounted before the disk was sealed',
+  means:
+    'According to the mount table, neither / nor a lower layer of /var is mounted with an option that disables log replay (norecovery, noload, nologreplay).',
+  why: 'The log of a file system cannot be replayed on a read-only disk, so the boot mounts the file system without log replay. The last changes before the disk was sealed may then be missing or incomplete, without any error message.',
+  fix: 'Have the host make the disk writable, boot once so that the log is replayed, shut down cleanly, and seal the disk again.',
+  expected: 'mounted with a clean log',
+  evaluate: (facts) => {
+    const mounts = sealedMounts(facts);
+    const dirty = mounts.filter(({ superOptions, options }) =>
+      [...superOptions, ...options].some(isWithoutLog),
+    );
+    const subject = (dirty.length === 0 ? mounts : dirty).map(({ target }) => target).join(' ');
+    if (dirty.length === 0) return { status: 'pass', subject, observed: 'clean' };
+    const remedy = 'Boot once with the disk writable, shut down cleanly, and seal the disk again.';
+    return { status: 'warn', subject, observed: 'sealed with a log that was not replayed', remedy };
+  },
+};
+
+function sealedMounts({ mounts, layers }: AssessedFacts): Mount[] {
+  const lowers = layers.map(({ lower }) => lower);
+  return ['/', ...lowers].flatMap((target) => {
+    const mount = mounts.serving(target);
+    return mount?.target === target ? [mount] : [];
+  });
+}
+
+/** Whether an option disables log replay: xfs(5), ext4(5), btrfs(5). */
+function isWithoutLog(option: string): boolean {
+  return /^(norecovery|noload|nologreplay|rescue=(.*:)?(nologreplay|all)(:.*)?)$/.test(option);
+}
+
+export const provisioningOff: Check = {
+  id: 'provisioning-off',
+  seal: true,
+  messageId: 'd415f8942cb841dca82b5701f5eda6e7',
+  title: 'this guest is not configured at boot from a writable disk',
+  means:
+    'Every installed unit of cloud-init (RHEL 7 to 10) and Afterburn (RHEL CoreOS) is masked, or cloud-init is disabled. cloud-init has not written a result to /run in this boot. With SEED=host, the units of cloud-init are not masked but start only if the boot has accepted a seed that the host made read-only (seed-genuine). ignition.firstboot is not on the kernel command line. No directory from which systemd merges or attaches images (/var/lib/extensions, /var/lib/confexts, /var/lib/portables, /var/lib/machines and the directories of these names in /etc; RHEL 9 and 10) is on a writable file system that outlives a reboot.',
+  why: 'These programs run as root at boot. An attacker who creates a file system with the label cidata on a data disk, or stores an image in such a directory, becomes root again in the next boot.',
+  fix: 'A sealed boot masks the units; if a unit is not masked, immutafs-generator did not run (see systemctl status and the journal). While the disk is writable: immutafs-agent prepare --apply --only boot, which writes /etc/cloud/cloud-init.disabled. Remove ignition.firstboot from the kernel command line. Keep images on the sealed disk.',
+  page: 'threat-model.md',
+  subject: 'provisioning',
+  expected: 'disabled',
+  evaluate: (facts) => {
+    const { units, ran } = unwrap(facts.provisioning);
+    const problems = [
+      ...units.map((unit) => `${unit} can run`),
+      ...(acceptsSeed(facts) ? [] : ran).map((file) => `${file} exists: cloud-init ran in this boot`),
+      ...facts.kernelArgument
+        .filter((word) => /^ignition\.firstboot(=1)?$/.test(word))
+        .map((word) => `kernel argument ${word}`),
+      ...imageDirectories(facts),
+    ];
+    return judge(
+      problems,
+      'disabled',
+      'While the disk is writable: immutafs-agent prepare --apply --only boot. Keep images for systemd on the sealed disk.',
+    );
+  },
+};
+
+/** Whether cloud-init may have run: seed-genuine verifies that it used the host's seed. */
+function acceptsSeed({ config, bootEnv }: AssessedFacts): boolean {
+  return config.SEED === 'host' && unwrap(bootEnv)?.seed?.state === 'accepted';
+}
+
+/** systemd-sysext(8), portablectl(1), systemd-nspawn(1). */
+const directories = ['extensions', 'confexts', 'portables', 'machines'].flatMap((name) => [
+  `/var/lib/${name}`,
+  `/etc/${name}`,
+]);
+
+function imageDirectories(facts: AssessedFacts): string[] {
+  unwrap(facts.disks);
+  const persistent = new Set(
+    unwrap(facts.footholds)
+      .filter((each) => each.persistent)
+      .map(({ target }) => target),
+  );
+  return directories.flatMap((directory) => {
+    const target = facts.mounts.serving(directory)?.target;
+    // var-overlay verifies /var itself, and root-readonly verifies /.
+    if (target === undefined || ['/', '/var', '/etc'].includes(target) || !persistent.has(target)) return [];
+    return [`${directory} is on ${target}, which is writable and persistent`];
+  });
+}
+
+export const rivalsOff: Check = {
+  id: 'rivals-off',
+  messageId: 'd041640d4c264c5a90c47caffb76d9e6',
+  title: 'no other program makes the root read-only or overlays it',
+  means:
+    "In /etc/sysconfig/readonly-root neither READONLY nor TEMPORARY_STATE is yes. Neither the configuration nor the kernel command line enables overlayroot, systemd.volatile=, dracut's overlays (rd.overlay, rd.live.overlay.overlayfs), lockfs or fsprotect. / is not an overlay.",
+  why: 'If two programs mount overlays over the same directories, their mounts hide each other, and the checks no longer examine the sealed file systems.',
+  fix: 'While the disk is writable, disable the other program: set READONLY=no and TEMPORARY_STATE=no in /etc/sysconfig/readonly-root, set overlayroot="" in /etc/overlayroot.conf, or remove the argument of the program from the kernel command line.',
+  subject: 'other overlays',
+  expected: 'none',
+  evaluate: ({ conflictingOverlays, mounts }) =>
+    judge(
+      [
+        ...unwrap(conflictingOverlays),
+        ...(mounts.serving('/')?.type === 'overlay' ? ['/ is an overlay'] : []),
+      ],
+      'none',
+      'Disable it while the disk is writable: see immutafs-agent status --explain rivals-off.',
+    ),
+};

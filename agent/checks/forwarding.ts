@@ -1,0 +1,185 @@
+import { permitReading } from '../assess/log-access.ts';
+import { configFile } from '../config/config.ts';
+import {
+  type ForwardCounts,
+  type ForwardSource,
+  type Forwarder,
+  graceSeconds,
+  heartbeat,
+  isRunning,
+} from '../facts/forwarder.ts';
+import { unwrap, valueOf } from '../facts/observed.ts';
+import type { Check, Outcome } from './check.ts';
+import type { AssessedFacts } from '../assess/assess.ts';
+
+export const forwardHealthy: Check = {
+  id: 'forward-healthy',
+  messageId: 'd6eec8b9bbd44ad798ac78b0d47c8a7e',
+  title: 'log entries reach the log server',
+  means:
+    'If FORWARD names a server, immutafs-forward.service runs and is connected, and no journal entry and no byte of a log file was lost. Every log file of FORWARD_FILES can be read. The check reads the state that the forwarder records. While the server has been unavailable for less than five minutes, the check only warns. If FORWARD, FORWARD_* or another line of the configuration is invalid, the forwarder does not start and the check fails.',
+  why: 'In a sealed boot /var is in RAM: log entries that are not forwarded are lost at shutdown, and with them the traces of an attack.',
+  fix: 'If the check names lines of the configuration, fix them and restart immutafs-forward.service. Otherwise run immutafs-agent forward --test, which shows the step that fails: name, connection, certificates or protocol. If the service ended, systemctl status immutafs-forward.service shows why.',
+  page: 'log-server.md',
+  evaluate: ({ config, forward, forwardProblems, identity, audit }) => {
+    if (forwardProblems.length > 0) return misconfigured(forwardProblems);
+    const subject = config.FORWARD;
+    if (subject === '') return { status: 'skip', observed: 'not forwarded, because FORWARD is empty' };
+    const forwarder = unwrap(forward);
+    const { status, observed } = judgeState(forwarder, identity.uptime);
+    const unreadable = forwarder?.state.sources.find(({ error }) => error !== '');
+    if (status === 'warn' && unreadable !== undefined) {
+      const remedy = permitReading(unreadable.path, valueOf(audit)?.file);
+      return { status, subject, observed, remedy };
+    }
+    const remedy = status === 'pass' ? '' : remedies[status];
+    return { status, subject, expected: 'connected, no entry lost', observed, remedy };
+  },
+};
+
+/** Returns the failure for an invalid configuration. The subject is the configuration file, so the exit code is 2. */
+function misconfigured(problems: readonly string[]): Outcome {
+  return {
+    status: 'fail',
+    subject: configFile,
+    expected: 'a valid configuration of the log server and its certificates',
+    observed: `the forwarder does not start: ${problems.join('; ')}`,
+    remedy: 'Fix the lines named, then run `systemctl restart immutafs-forward.service`.',
+  };
+}
+
+const remedies = {
+  warn: 'Check again in a few minutes; if the warning stays, run `immutafs-agent forward --test`.',
+  fail: 'Run `immutafs-agent forward --test` and `systemctl status immutafs-forward.service`.',
+};
+
+type Judgement = { status: keyof typeof remedies | 'pass'; observed: string };
+
+function judgeState(forwarder: Forwarder | undefined, uptime: number): Judgement {
+  const early = (seconds: number) => (seconds < graceSeconds ? 'warn' : 'fail');
+  if (forwarder === undefined)
+    return { status: early(uptime), observed: 'the forwarder has not started in this boot' };
+  const { state, reportedSeconds, sinceSeconds } = forwarder;
+  const { error } = state;
+  const why = error === '' ? '' : `: ${error}`;
+  if (!isRunning(forwarder)) return { status: early(uptime), observed: `the forwarder is not running${why}` };
+  if (reportedSeconds > (3 * heartbeat) / 1000)
+    return {
+      status: 'fail',
+      observed: `the forwarder has not reported for ${Math.round(reportedSeconds)} s`,
+    };
+  if (state.state !== 'connected')
+    return { status: early(sinceSeconds), observed: `not connected for ${Math.round(sinceSeconds)} s${why}` };
+  if (error !== '') return { status: 'warn', observed: `connected, but ${error}` };
+  const behind = state.lag.seconds ?? 0;
+  if (behind > graceSeconds) return { status: 'warn', observed: `${Math.round(behind)} s behind` };
+  const missing = [...describeLoss(state.counts), ...state.sources.flatMap(describeSource)].join(', ');
+  if (missing !== '') return { status: 'warn', observed: `connected, but ${missing}` };
+  return { status: 'pass', observed: `connected to ${state.target}` };
+}
+
+function describeSource({ path, error, lostBytes }: ForwardSource): string[] {
+  return [
+    ...(error === '' ? [] : [`cannot read ${error}`]),
+    ...(lostBytes === 0 ? [] : [`${lostBytes} bytes of ${path} removed before they were sent`]),
+  ];
+}
+
+function describeLoss({ lost, corrupt, refused, cut, suppressed }: ForwardCounts): string[] {
+  const losses = [
+    [lost, 'removed from the journal before they were sent'],
+    [corrupt, 'unreadable in the journal'],
+    [refused, 'refused by the server'],
+    [cut, 'truncated because they were too long'],
+    [suppressed, 'suppressed by journald'],
+  ] as const;
+  return losses.flatMap(([count, what]) => (count === 0 ? [] : [`${count} entries ${what}`]));
+}
+
+export const auditForwarded: Check = {
+  id: 'audit-forwarded',
+  messageId: '39934bec214d4dd79f721c2a3779d86f',
+  title: 'the audit trail is forwarded',
+  means:
+    'If auditd runs, the audit trail is in the journal, or the forwarder runs and reads the log file of auditd (log_file in /etc/audit/auditd.conf). The check compares the running auditd with the state that the forwarder records. It fails in a sealed boot if FORWARD names a server, and warns otherwise.',
+  why: 'On Red Hat Enterprise Linux the audit trail is not in the journal. auditd writes it to /var/log/audit/audit.log, which is in RAM in a sealed boot and lost at shutdown: logins, changes of users and violations of the policy leave no trace.',
+  fix: 'Set FORWARD to a log server and FORWARD_FILES to the log file of auditd, then restart immutafs-forward.service. If the forwarder may not read the file, run `immutafs-agent prepare --only audit --apply` while the disk is writable: it sets log_group in /etc/audit/auditd.conf.',
+  page: 'log-server.md',
+  expected: 'forwarded',
+  evaluate: (facts) => {
+    const trail = unwrap(facts.audit);
+    const none = { status: 'skip', subject: 'auditd' } as const;
+    if (trail === undefined) return { ...none, observed: 'auditd does not run' };
+    const { file, inJournal } = trail;
+    if (file === undefined) return { ...none, observed: 'auditd writes no log file' };
+    if (inJournal) return { status: 'pass', subject: file, expected: '', observed: 'in the journal' };
+    return { subject: file, ...judgeTrail(facts, file) };
+  },
+};
+
+function judgeTrail({ config, mode, identity, forward }: AssessedFacts, file: string): Outcome {
+  if (config.FORWARD === '') {
+    const remedy = 'Set FORWARD in /etc/immutafs/immutafs.conf to a log server.';
+    return { status: 'warn', observed: 'not forwarded, because FORWARD is empty', remedy };
+  }
+  const forwarder = unwrap(forward);
+  if (forwarder === undefined) {
+    const remedy = 'Check again when immutafs-forward.service has started.';
+    return { status: 'warn', observed: 'the forwarder has not started in this boot', remedy };
+  }
+  const lost = mode.mode === 'sealed' ? 'fail' : 'warn';
+  const early = identity.uptime < graceSeconds ? 'warn' : lost;
+  const { error, sources, state } = forwarder.state;
+  if (!isRunning(forwarder)) {
+    // Its state says what was forwarded, and not what is.
+    return {
+      status: early,
+      observed: `the forwarder is not running${error === '' ? '' : `: ${error}`}`,
+      remedy:
+        'Run `systemctl status immutafs-forward.service`, which shows why it ended, then start it again.',
+    };
+  }
+  const source = sources.find(({ path }) => path === file);
+  if (source === undefined && state !== 'connected') {
+    // It opens the log files when it is connected for the first time.
+    return {
+      status: early,
+      observed: 'the forwarder has not been connected to a log server in this boot',
+      remedy: 'Run `immutafs-agent forward --test`, which tests the connection step by step.',
+    };
+  }
+  if (source === undefined) {
+    const remedy = `Add ${file} to FORWARD_FILES and restart immutafs-forward.service.`;
+    return { status: lost, observed: 'the forwarder does not read it', remedy };
+  }
+  if (source.error === '') return { status: 'pass', observed: 'forwarded' };
+  const remedy = permitReading(file, file);
+  return { status: lost, observed: `the forwarder cannot read it: ${source.error}`, remedy };
+}
+
+const tlsScheme = /^(?:relp\+tls|syslog\+tls|journal\+https):/;
+
+export const fipsTls: Check = {
+  id: 'fips-tls',
+  severity: 'advisory',
+  messageId: 'e9589e6ceeac4655bbe07a17386794d8',
+  title: 'in FIPS mode, logs are encrypted by a validated module',
+  means:
+    'The kernel is not in FIPS mode (/proc/sys/crypto/fips_enabled is 0), or no server in FORWARD uses TLS of the agent (relp+tls, syslog+tls, journal+https).',
+  why: 'The agent contains its own OpenSSL, which is not the validated module of the distribution and does not follow its crypto policy. The connection is encrypted, but does not satisfy FIPS 140.',
+  fix: 'Let a program of the distribution encrypt: run stunnel in the guest with /usr/share/doc/immutafs-agent/stunnel-guest.conf, and set FORWARD=relp://127.0.0.1:2515. See /usr/share/doc/immutafs-agent/log-server.md, "FIPS mode".',
+  page: 'log-server.md',
+  evaluate: ({ config, fips }) => {
+    if (!unwrap(fips)) return { status: 'pass', observed: 'the kernel is not in FIPS mode' };
+    const servers = config.FORWARD.split(/[ \t]+/).filter((server) => tlsScheme.test(server));
+    if (servers.length === 0) return { status: 'pass', observed: 'FIPS mode; the agent uses no TLS' };
+    return {
+      status: 'warn',
+      subject: servers.join(' '),
+      expected: 'TLS by a validated module',
+      observed: "FIPS mode, but the agent's own OpenSSL is outside the validated module",
+      remedy:
+        'Forward through stunnel of the distribution (/usr/share/doc/immutafs-agent/log-server.md, "FIPS mode").',
+    };
+  },
+};
