@@ -1,13 +1,13 @@
 import type { Impostor } from '../facts/boot/boot-env.ts';
 import type { Facts } from '../facts/facts.ts';
 import type { FstabEntry } from '../facts/mounts/fstab.ts';
-import { type Observed, observe, unwrap } from '../facts/observed.ts';
+import { type Observed, observe, unwrap, valueOf } from '../facts/observed.ts';
 import type { Autostart } from '../facts/security/autostart.ts';
 import { type Enforcement, decideEnforcement, findHostReadOnlyTargets } from './enforcement.ts';
 import { type Foothold, findFootholds } from './footholds.ts';
 import { type ForeignMount, findForeignMounts } from './foreign-mounts.ts';
 import { type Forecast, forecastUsage } from './forecast.ts';
-import { type Carriers, carriersByTag, describeEntries } from './identities.ts';
+import { carriersByTag, describeEntries } from './identities.ts';
 import { findImpostors, findPossibleRoots } from './impostors.ts';
 import { type DecidedMode, decideMode } from './mode.ts';
 import { type OverlayState, assessOverlays } from './overlays.ts';
@@ -52,17 +52,19 @@ export type AssessedFacts = Facts & Judgements;
 /** Makes each judgement once. Pure; never throws. */
 export function assess(facts: Facts): AssessedFacts {
   const { blockDevices, bootEnv, disks, mounts } = facts;
-  const carriers: Carriers = 'value' in blockDevices ? carriersByTag(blockDevices.value) : new Map();
+  const carriers = carriersByTag(valueOf(blockDevices) ?? []);
   const systemDisks = observe(() => findSystemDisks(facts, unwrap(disks)));
   const footholds = observe(() => findFootholds(facts));
   const foreignMounts = observe(() => findForeignMounts(facts, carriers));
   const enforcement = observe(() => decideEnforcement(unwrap(systemDisks).disks, mounts));
   const impostors = observe(() => findImpostors(facts, carriers));
-  const mode = decideMode(facts.requestedMode, bootEnv, disks, foreignRoot(foreignMounts));
+  // If the foreign mounts are unknown, mounts-genuine reports it.
+  const foreignRoot = valueOf(foreignMounts)?.find(({ target }) => target === '/');
+  const mode = decideMode(facts.requestedMode, bootEnv, disks, foreignRoot);
   return {
     ...facts,
     mode,
-    enforcement: 'value' in enforcement ? enforcement.value : 'none',
+    enforcement: valueOf(enforcement) ?? 'none',
     systemDisks,
     hostReadOnlyTargets: observe(() => findHostReadOnlyTargets(facts)),
     footholds,
@@ -71,7 +73,14 @@ export function assess(facts: Facts): AssessedFacts {
     impostors,
     possibleRoots: observe(() => findPossibleRoots(facts, unwrap(impostors))),
     foreignMounts,
-    unexplainedMounts: observe(() => unexplained(facts)),
+    unexplainedMounts: observe(() =>
+      findUnexplainedMounts({
+        ...facts,
+        fstab: unwrap(facts.fstab).lines,
+        mountUnits: unwrap(facts.mountUnits),
+        overlays: unwrap(facts.overlays),
+      }),
+    ),
     fstabEntries: observe(() => describeEntries(unwrap(facts.fstab).lines, carriers)),
     overlayStates: observe(() => assessOverlays({ ...facts, systemDisks, mode })),
     forecast: forecastOf(facts),
@@ -79,29 +88,10 @@ export function assess(facts: Facts): AssessedFacts {
   };
 }
 
-function unexplained(facts: Facts): UnexplainedMount[] {
-  const { mounts, config, layers } = facts;
-  const [fstab, mountUnits] = [unwrap(facts.fstab).lines, unwrap(facts.mountUnits)];
-  return findUnexplainedMounts({
-    mounts,
-    config,
-    layers,
-    fstab,
-    mountUnits,
-    overlays: unwrap(facts.overlays),
-  });
-}
-
-/** Returns the foreign mount at /; also undefined if the foreign mounts are unknown, which mounts-genuine reports. */
-function foreignRoot(foreignMounts: Observed<ForeignMount[]>): ForeignMount | undefined {
-  return 'value' in foreignMounts ? foreignMounts.value.find(({ target }) => target === '/') : undefined;
-}
-
 /** Makes the forecast; none if the samples are unreadable. The next `check` replaces them, and logs a warning. */
 function forecastOf({ varUsage, usageHistory, identity }: Facts): Forecast | undefined {
-  const usage = 'value' in varUsage ? varUsage.value : undefined;
-  if (usage === undefined || !('value' in usageHistory)) return undefined;
-  return forecastUsage(usageHistory.value, { uptime: identity.uptime, ...usage }, usage);
+  const [usage, history] = [valueOf(varUsage), valueOf(usageHistory)];
+  return usage && history && forecastUsage(history, { uptime: identity.uptime, ...usage }, usage);
 }
 
 function keepPersistent({ autostart, mounts }: Facts, footholds: readonly Foothold[]): Autostart[] {

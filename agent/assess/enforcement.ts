@@ -1,5 +1,6 @@
 import type { Disk } from '../facts/disks/disks.ts';
 import type { Facts } from '../facts/facts.ts';
+import { valueOf } from '../facts/observed.ts';
 import type { MountTable } from '../facts/mounts/mountinfo.ts';
 import { disksBelow, requiredReadOnly } from './system-disks.ts';
 
@@ -26,10 +27,9 @@ export function decideEnforcement(disks: readonly Disk[], mounts: MountTable): E
 export function findHostReadOnlyTargets(
   facts: Pick<Facts, 'config' | 'mounts' | 'disks'>,
 ): ReadonlySet<string> {
-  if (!('value' in facts.disks)) return new Set();
-  const { value } = facts.disks;
+  const all = valueOf(facts.disks) ?? [];
   const targets = requiredReadOnly(facts).filter((target) => {
-    const disks = disksBelow(facts, value, [target]);
+    const disks = disksBelow(facts, all, [target]);
     return disks.length > 0 && disks.every(({ hostReadOnly }) => hostReadOnly === true);
   });
   return new Set(targets);

@@ -25,7 +25,7 @@ export function findFootholds({
   scratchDevice,
 }: Pick<Facts, 'mounts' | 'disks' | 'config' | 'scratchDevice'>): Foothold[] {
   const items = new Map(persistItems(config).map((item) => [item.path, item]));
-  const isHostReadOnly = readOnlyTest('value' in disks ? disks.value : []);
+  const isHostReadOnly = readOnlyTest(valueOf(disks) ?? []);
   const isPersistent = persistenceTest(mounts, scratchDevice);
   return mounts.all.flatMap((mount) => {
     if (!isWritable(mount) || kernelTypes.has(mount.type) || isHostReadOnly(mount)) return [];

@@ -1,7 +1,7 @@
 import type { Impostor } from '../facts/boot/boot-env.ts';
 import { isLabel, tagKey, tagOfFile, tagOfSource } from '../facts/disks/tags.ts';
 import type { Facts } from '../facts/facts.ts';
-import { unwrap } from '../facts/observed.ts';
+import { unwrap, valueOf } from '../facts/observed.ts';
 import { type Carriers, carriersOf, genuineOf, haveSameDisk } from './identities.ts';
 
 /**
@@ -27,7 +27,7 @@ export function findImpostors(
         return [{ device: device.file, sealedDevice: genuine.file, identity: tag }];
       }),
   );
-  const boot = 'value' in facts.bootEnv ? (facts.bootEnv.value?.impostors ?? []) : [];
+  const boot = valueOf(facts.bootEnv)?.impostors ?? [];
   const isFound = (one: Impostor) =>
     found.some((each) => each.device === one.device && each.sealedDevice === one.sealedDevice);
   const named = (file: string) => devices.find((each) => each.file === file);
@@ -48,7 +48,7 @@ export function findPossibleRoots(
 ): Impostor[] {
   const below = unwrap(disks).filter(({ holds }) => holds.includes('/'));
   const isBelow = (name: string) => below.some((disk) => disk.name === name);
-  const boot = 'value' in bootEnv ? bootEnv.value : undefined;
+  const boot = valueOf(bootEnv);
   const recorded = boot?.stage === 'initramfs' ? boot.disks.split(' ') : [];
   if (recorded.some((disk) => isBelow(disk.replace(/:.*/, '')))) return [];
   const devices = unwrap(blockDevices);

@@ -1,6 +1,6 @@
 import type { Disk } from '../facts/disks/disks.ts';
 import type { BootEnv, Mode } from '../facts/boot/boot-env.ts';
-import type { Observed } from '../facts/observed.ts';
+import { type Observed, valueOf } from '../facts/observed.ts';
 import type { ForeignMount } from './foreign-mounts.ts';
 
 export interface DecidedMode {
@@ -29,7 +29,7 @@ export function decideMode(
   disks: Observed<Disk[]>,
   foreignRoot?: ForeignMount,
 ): DecidedMode {
-  const boot = 'value' in bootEnv ? bootEnv.value : undefined;
+  const boot = valueOf(bootEnv);
   const forced = requested === 'sealed';
   if (!('value' in disks) && requested !== 'off') {
     return { mode: 'sealed', reason: 'the disks cannot be read', forced };
@@ -43,7 +43,7 @@ export function decideMode(
       forced,
     };
   }
-  const readOnly = rootDisks(disks).filter((disk) => disk.readOnly);
+  const readOnly = (valueOf(disks) ?? []).filter(({ holds, readOnly }) => holds.includes('/') && readOnly);
   const plausible =
     boot?.mode === 'sealed' || readOnly.length === 0 || (boot?.mode === 'off' && requested === 'off');
   if (boot !== undefined && plausible) {
@@ -60,8 +60,4 @@ export function decideMode(
   const [first] = readOnly;
   if (first === undefined) return { mode: 'maintenance', reason: 'no disk under / is read-only', forced };
   return { mode: 'sealed', reason: `disk ${first.name} is read-only`, forced };
-}
-
-function rootDisks(disks: Observed<Disk[]>): Disk[] {
-  return 'value' in disks ? disks.value.filter((disk) => disk.holds.includes('/')) : [];
 }

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { type PersistEntry, nameInStore } from '../facts/boot/persist.ts';
 import type { Facts } from '../facts/facts.ts';
 import type { Mount, MountTable } from '../facts/mounts/mountinfo.ts';
-import { unwrap } from '../facts/observed.ts';
+import { unwrap, valueOf } from '../facts/observed.ts';
 import type { DecidedMode } from './mode.ts';
 
 /** Whether a path of PERSIST is kept now. */
@@ -64,7 +64,7 @@ function stateOf(entry: PersistEntry, source: string, mounts: MountTable, isExpe
   if (source === '' || !showsSource(mount, source, mounts)) {
     const { record } = entry;
     // The boot has found the other mount, too, and has recorded what to do.
-    if ('value' in record && record.value?.state === 'failed') return notMounted(entry);
+    if (valueOf(record)?.state === 'failed') return notMounted(entry);
     const reason = `${mount.type} (${mount.source}) is mounted there, not ${source || 'a directory of PERSIST_STORE'}`;
     return failed(reason, 'Find out which process mounted it, and reboot.');
   }
@@ -76,7 +76,7 @@ function stateOf(entry: PersistEntry, source: string, mounts: MountTable, isExpe
       `Run \`mount -o remount,bind,${wanted.join(',')} ${source} ${entry.path}\`.`,
     );
   }
-  const note = 'value' in entry.record ? entry.record.value?.reason : undefined;
+  const note = valueOf(entry.record)?.reason;
   return { state: 'kept', reason: note ?? '', remedy: '' };
 }
 

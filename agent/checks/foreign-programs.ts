@@ -1,6 +1,6 @@
 import type { AssessedFacts } from '../assess/assess.ts';
 import type { ForeignProgram, ForeignPrograms } from '../facts/security/programs/foreign-programs.ts';
-import { unwrap } from '../facts/observed.ts';
+import { unwrap, valueOf } from '../facts/observed.ts';
 import { shortList } from '../lib/format.ts';
 import type { Check, Outcome } from './check.ts';
 
@@ -79,5 +79,5 @@ function describeUnexamined({ unexamined, examined }: ForeignPrograms): string {
 /** Whether the search ran, so that the report can list its result. */
 export function foundPrograms({ programs, config, mode }: AssessedFacts): ForeignPrograms | undefined {
   if (config.FOREIGN_PROGRAMS === 'off' || mode.mode !== 'sealed') return undefined;
-  return 'value' in programs ? programs.value : undefined;
+  return valueOf(programs);
 }

@@ -4,7 +4,7 @@ import { words } from '../config/config.ts';
 import { shortList } from '../lib/format.ts';
 import { coversInput } from '../facts/inputs.ts';
 import type { Mount } from '../facts/mounts/mountinfo.ts';
-import { unwrap } from '../facts/observed.ts';
+import { unwrap, valueOf } from '../facts/observed.ts';
 import { type UnexplainedMount, isBoundOnItself } from '../assess/unexplained-mounts.ts';
 import type { Check } from './check.ts';
 
@@ -53,7 +53,7 @@ function targetsOf({ config, layers, overlays, fstab }: AssessedFacts): string[]
     ...always,
     ...words(config.REQUIRE_READONLY),
     ...required,
-    ...('value' in fstab ? fstab.value.lines : [])
+    ...(valueOf(fstab)?.lines ?? [])
       .filter(({ target, options }) => target.startsWith('/') && !options.includes('noauto'))
       .map(({ target }) => target),
     ...layers.flatMap(({ target, lower, upper }) => [target, lower, upper]),
@@ -98,9 +98,9 @@ function coveredInputs(facts: AssessedFacts): { target: string; text: string }[]
 
 /** Returns the mount points that fstab names, except /etc, and those of PERSIST and SCRATCH. */
 function permittedTargets({ fstab, persisted, scratchPaths }: AssessedFacts): ReadonlySet<string> {
-  const lines = 'value' in fstab ? fstab.value.lines.map(({ target }) => target) : [];
-  const kept = 'value' in persisted ? persisted.value.filter(({ state }) => state === 'kept') : [];
-  const known = 'value' in scratchPaths ? scratchPaths.value : [];
+  const lines = (valueOf(fstab)?.lines ?? []).map(({ target }) => target);
+  const kept = (valueOf(persisted) ?? []).filter(({ state }) => state === 'kept');
+  const known = valueOf(scratchPaths) ?? [];
   const onScratch = known.filter(({ state }) => ['disk', 'memory', 'read-only'].includes(state));
   return new Set([
     ...lines.filter((target) => target !== '/etc'),
@@ -110,7 +110,7 @@ function permittedTargets({ fstab, persisted, scratchPaths }: AssessedFacts): Re
 
 /** Returns a function that decides whether a mount at /etc or /usr is on neither the file system nor a disk of "/". */
 function foreignTest(facts: AssessedFacts): (mount: Mount) => boolean {
-  const disks = 'value' in facts.disks ? facts.disks.value : [];
+  const disks = valueOf(facts.disks) ?? [];
   const isWithRoot = (target: string) =>
     disks.some(({ holds }) => holds.includes('/') && holds.includes(target));
   return (mount) =>

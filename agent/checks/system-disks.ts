@@ -1,6 +1,6 @@
 import type { Check, Outcome } from './check.ts';
 import type { Disk } from '../facts/disks/disks.ts';
-import { unwrap } from '../facts/observed.ts';
+import { unwrap, valueOf } from '../facts/observed.ts';
 import { remountRemedy } from '../assess/enforcement.ts';
 import type { Impostor } from '../facts/boot/boot-env.ts';
 import { words } from '../config/config.ts';
@@ -87,7 +87,7 @@ export const impostorAbsent: Check = {
   severity: 'advisory',
   isRequired: {
     reason: 'the initramfs did not mount the root from the sealed disk',
-    test: ({ possibleRoots }) => 'value' in possibleRoots && possibleRoots.value.length > 0,
+    test: ({ possibleRoots }) => (valueOf(possibleRoots) ?? []).length > 0,
   },
   messageId: 'f8fc9bcb4e9249b7bcfaa2abdb2b157e',
   title: 'no writable device carries the identity of a sealed disk',

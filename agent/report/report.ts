@@ -16,7 +16,7 @@ import type { ForeignProgram } from '../facts/security/programs/foreign-programs
 import type { Persisted } from '../assess/persisted.ts';
 import type { Scratch } from '../assess/scratch.ts';
 import type { Impostor, Mode } from '../facts/boot/boot-env.ts';
-import { observe } from '../facts/observed.ts';
+import { observe, valueOf } from '../facts/observed.ts';
 import { version } from '../lib/version.ts';
 
 export type Verdict = 'sealed' | 'rehearsal' | 'failed' | 'maintenance' | 'off' | 'unknown';
@@ -89,6 +89,7 @@ interface ForwardReport
 /** Builds the report. @param at time at which the facts were gathered */
 export function buildReport(facts: AssessedFacts, findings: Finding[], at: Date): Report {
   const { identity, footholds, impostors } = facts;
+  const found = foundPrograms(facts);
   return {
     schema: 1,
     agent: { version },
@@ -101,16 +102,27 @@ export function buildReport(facts: AssessedFacts, findings: Finding[], at: Date)
     verdict: decideVerdict(facts.mode, findings),
     enforcement: facts.enforcement,
     rehearsal: describeRehearsal(facts, at),
-    disks: 'value' in facts.disks ? facts.disks.value : [],
-    impostors: 'value' in impostors ? impostors.value : [],
+    disks: valueOf(facts.disks) ?? [],
+    impostors: valueOf(impostors) ?? [],
     var: describeVar(facts),
-    overlays: 'value' in facts.overlayStates ? facts.overlayStates.value : [],
+    overlays: valueOf(facts.overlayStates) ?? [],
     boot: describeBoot(facts, at),
     checks: findings,
-    footholds: 'value' in footholds ? footholds.value : [],
-    programs: describePrograms(facts),
-    persisted: describePersisted(facts),
-    scratch: describeScratch(facts),
+    footholds: valueOf(footholds) ?? [],
+    programs: found === undefined ? null : { count: found.count, list: found.list },
+    persisted: (valueOf(facts.persisted) ?? []).map(({ path, state, source, options, reason }) => ({
+      path,
+      state,
+      source,
+      options,
+      reason,
+    })),
+    scratch: (valueOf(facts.scratchPaths) ?? []).map(({ path, state, options, reason }) => ({
+      path,
+      state,
+      options,
+      reason,
+    })),
     forward: describeForward(facts),
   };
 }
@@ -157,43 +169,27 @@ function describeRehearsal({ mode, identity }: AssessedFacts, now: Date): Report
 }
 
 function describeVar(facts: AssessedFacts): Report['var'] {
-  const mount = observe(() => facts.mounts.serving('/var'));
-  const overlay = 'value' in mount && mount.value?.type === 'overlay';
-  const [layer] = facts.layers;
-  const usage = overlay && 'value' in facts.varUsage ? facts.varUsage.value : undefined;
-  const bootEnv = 'value' in facts.bootEnv ? facts.bootEnv.value : undefined;
+  const overlay = valueOf(observe(() => facts.mounts.serving('/var')))?.type === 'overlay';
+  const layer = overlay ? facts.layers[0] : undefined;
+  const usage = overlay ? valueOf(facts.varUsage) : undefined;
+  const bootEnv = valueOf(facts.bootEnv);
   return {
     overlay,
-    lower: overlay && layer ? layer.lower : null,
-    upper: overlay && layer ? layer.upper : null,
+    lower: layer?.lower ?? null,
+    upper: layer?.upper ?? null,
     assembledBy: overlay && bootEnv?.var === 'overlay' ? bootEnv.assembled : 'none',
     sizeBytes: usage?.sizeBytes ?? null,
     usedBytes: usage?.usedBytes ?? null,
     inodes: usage?.inodes ?? null,
     inodesUsed: usage?.inodesUsed ?? null,
-    largest: 'value' in facts.largestFiles ? facts.largestFiles.value : [],
+    largest: valueOf(facts.largestFiles) ?? [],
     forecast: facts.forecast ?? null,
   };
 }
 
-function describePrograms(facts: AssessedFacts): Report['programs'] {
-  const found = foundPrograms(facts);
-  return found === undefined ? null : { count: found.count, list: found.list };
-}
-
-function describePersisted({ persisted }: AssessedFacts): Report['persisted'] {
-  const found = 'value' in persisted ? persisted.value : [];
-  return found.map(({ path, state, source, options, reason }) => ({ path, state, source, options, reason }));
-}
-
-function describeScratch({ scratchPaths }: AssessedFacts): Report['scratch'] {
-  const found = 'value' in scratchPaths ? scratchPaths.value : [];
-  return found.map(({ path, state, options, reason }) => ({ path, state, options, reason }));
-}
-
 /** Describes the boot record. `says` lists the only values of the report that are not measured now. */
 function describeBoot({ bootEnv, identity }: AssessedFacts, now: Date): Report['boot'] {
-  const boot = 'value' in bootEnv ? bootEnv.value : undefined;
+  const boot = valueOf(bootEnv);
   if (boot === undefined) return null;
   const ageSeconds = Math.max(0, Math.round(identity.uptime - boot.uptime));
   return {
@@ -209,29 +205,9 @@ function describeBoot({ bootEnv, identity }: AssessedFacts, now: Date): Report['
 
 /** Describes the forwarder. If its process ended without updating the recorded state, the state is `stopped`. */
 function describeForward({ config, forward }: AssessedFacts): ForwardReport | null {
-  const forwarder = 'value' in forward ? forward.value : undefined;
+  const forwarder = valueOf(forward);
   if (forwarder === undefined || config.FORWARD === '') return null;
   const { target, state, since, lastAckAt, lag, error, counts, sources } = forwarder.state;
-  return {
-    target,
-    state: forwarder.alive ? state : 'stopped',
-    since,
-    lastAckAt,
-    lag: { entries: lag.entries, seconds: lag.seconds },
-    error,
-    acknowledged: counts.acknowledged,
-    repeated: counts.repeated,
-    lost: counts.lost,
-    corrupt: counts.corrupt,
-    refused: counts.refused,
-    cut: counts.cut,
-    suppressed: counts.suppressed,
-    sources: sources.map((source) => ({
-      path: source.path,
-      acknowledgedBytes: source.acknowledgedBytes,
-      behindBytes: source.behindBytes,
-      lostBytes: source.lostBytes,
-      error: source.error,
-    })),
-  };
+  const stateNow = forwarder.alive ? state : 'stopped';
+  return { target, state: stateNow, since, lastAckAt, lag, error, ...counts, sources };
 }

@@ -89,24 +89,17 @@ export function readBootEnv(reader: SystemReader): BootEnv | undefined {
  *     program modified it.
  */
 export function parseBootEnv(text: string): BootEnv {
-  const values = new Map<string, string>();
-  const lists = {
-    WARNING: [] as string[],
-    ERROR: [] as string[],
-    LAYER: [] as string[],
-    OVERLAY: [] as string[],
-    IMPOSTOR: [] as string[],
-    SEED_IGNORED: [] as string[],
-  };
-  for (const line of text.split('\n').filter((each) => each !== '')) {
+  const lines = text.split('\n').filter((each) => each !== '');
+  const pairs = lines.map((line) => {
     const [, key, value] = /^([A-Z_]+)=(.*)$/.exec(line) ?? [];
     if (key === undefined || value === undefined)
       throw new Error(`${bootEnvFile}: malformed line, expected KEY=value: ${line}`);
-    if (isList(key)) lists[key].push(value);
-    else values.set(key, value);
-  }
+    return { key, value };
+  });
+  const all = (key: string) => pairs.filter((each) => each.key === key).map(({ value }) => value);
+  const last = (key: string) => all(key).at(-1);
   const get = (key: string) => {
-    const value = values.get(key);
+    const value = last(key);
     if (value === undefined) throw new Error(`${bootEnvFile}: ${key} is missing`);
     return value;
   };
@@ -118,24 +111,24 @@ export function parseBootEnv(text: string): BootEnv {
     reason: get('REASON'),
     disks: get('DISKS'),
     var: oneOf(['overlay', 'disk', 'deferred', 'failed'], 'VAR', get('VAR')),
-    assembled: oneOf(['initramfs', 'late', 'none'], 'ASSEMBLED', values.get('ASSEMBLED') ?? 'none'),
+    assembled: oneOf(['initramfs', 'late', 'none'], 'ASSEMBLED', last('ASSEMBLED') ?? 'none'),
     // systemd restarts a failed unit for each unit that requires it, so the same error may be recorded several times.
-    errors: [...new Set(lists.ERROR)],
-    warnings: lists.WARNING,
-    layers: lists.LAYER,
-    overlays: [...new Map(lists.OVERLAY.map(overlay).map((each) => [each.target, each])).values()],
-    initramfs: device(values.get('INITRAMFS')),
-    impostors: lists.IMPOSTOR.map(impostor),
-    seed: seed(values.get('SEED')),
-    ignoredSeeds: lists.SEED_IGNORED.map(ignoredSeed),
-    rehearsal: rehearsal(values.get('REHEARSAL')),
+    errors: [...new Set(all('ERROR'))],
+    warnings: all('WARNING'),
+    layers: all('LAYER'),
+    overlays: [
+      ...new Map(
+        all('OVERLAY')
+          .map(overlay)
+          .map((each) => [each.target, each]),
+      ).values(),
+    ],
+    initramfs: device(last('INITRAMFS')),
+    impostors: all('IMPOSTOR').map(impostor),
+    seed: seed(last('SEED')),
+    ignoredSeeds: all('SEED_IGNORED').map(ignoredSeed),
+    rehearsal: rehearsal(last('REHEARSAL')),
   };
-}
-
-type List = 'WARNING' | 'ERROR' | 'LAYER' | 'OVERLAY' | 'IMPOSTOR' | 'SEED_IGNORED';
-
-function isList(key: string): key is List {
-  return ['WARNING', 'ERROR', 'LAYER', 'OVERLAY', 'IMPOSTOR', 'SEED_IGNORED'].includes(key);
 }
 
 const overlayStates = ['overlay', 'deferred', 'begun', 'refused', 'missing', 'unneeded', 'failed'] as const;

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { errorCode } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { blockNodes, devicesBelow, isDisk } from './block.ts';
+import { blockNodes, btrfsDevices, devicesUnder } from './block.ts';
 import { type Disk, describeDisk, serialOf } from './disks.ts';
 import type { Evidence } from './evidence.ts';
 import { type Tag, tagsOf } from './tags.ts';
@@ -57,7 +57,8 @@ export function findBlockDevices(
 ): BlockDevice[] {
   const nodes = blockNodes(reader, maximumDevices);
   const evidence = evidenceOfDisks(reader, known, lastEvidence);
-  const members = btrfsMembers(reader);
+  const lists = btrfsDevices(reader).map((nodes) => nodes.map((each) => path.basename(each)));
+  const members = (name: string) => lists.find((list) => list.includes(name)) ?? [];
   const devices = nodes.flatMap((node) => unlessGone(() => describe(reader, node, evidence, members)) ?? []);
   return withVolumeGroups(reader, withoutPaths(devices));
 }
@@ -81,7 +82,7 @@ function describe(
   if (Number(reader.read(`${node}/size`)) === 0) return [];
   const name = path.basename(node);
   const device = reader.read(`${node}/dev`).trim();
-  const { stack, leaves } = walk(reader, node);
+  const { stack, leaves } = devicesUnder(reader, node);
   const record = readUdevRecord(reader, device);
   const mapped = reader.stat(`${node}/dm/name`) === undefined ? '' : reader.read(`${node}/dm/name`).trim();
   const found = leaves.map((leaf) => ({ name: path.basename(leaf), ...evidence(leaf) }));
@@ -129,17 +130,6 @@ function ofAll(disks: readonly Evidence[]): boolean | null {
   return disks.every((disk) => disk.hostReadOnly === true) ? true : null;
 }
 
-function walk(reader: SystemReader, node: string): { stack: string[]; leaves: string[] } {
-  const stack = [node];
-  const leaves: string[] = [];
-  for (const each of stack) {
-    const below = devicesBelow(reader, each);
-    if (isDisk(reader, each, below)) leaves.push(each);
-    stack.push(...below.filter((next) => !stack.includes(next)));
-  }
-  return { stack, leaves };
-}
-
 /** Returns a function that reads the evidence for a disk and caches it. */
 function evidenceOfDisks(
   reader: SystemReader,
@@ -155,19 +145,6 @@ function evidenceOfDisks(
     found.set(node, evidence);
     return evidence;
   };
-}
-
-/**
- * Returns a function that maps the name of a device to the names of all devices of the same mounted Btrfs
- * (Documentation/ABI, /sys/fs/btrfs).
- */
-function btrfsMembers(reader: SystemReader): (name: string) => string[] {
-  const directory = '/sys/fs/btrfs';
-  const lists = (reader.stat(directory) === undefined ? [] : reader.list(directory))
-    .map((uuid) => `${directory}/${uuid}/devices`)
-    .filter((devices) => reader.stat(devices) !== undefined)
-    .map((devices) => reader.list(devices));
-  return (name) => lists.find((list) => list.includes(name)) ?? [];
 }
 
 /**

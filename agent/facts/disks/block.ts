@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { SystemError, errorCode } from '../../lib/errors.ts';
-import type { SystemReader } from '../../system/reader.ts';
+import { type SystemReader, namesIfThere } from '../../system/reader.ts';
 import { deviceFile } from './device-file.ts';
 import type { Mount } from '../mounts/mountinfo.ts';
 
@@ -13,22 +13,22 @@ export function nodeOfMount(reader: SystemReader, { device, type, source }: Moun
   return type === 'btrfs' ? nodeOfSource(reader, source) : undefined;
 }
 
+/** Returns the sysfs directories of the devices of each mounted Btrfs (Documentation/ABI, /sys/fs/btrfs). */
+export function btrfsDevices(reader: SystemReader): string[][] {
+  return namesIfThere(reader, '/sys/fs/btrfs')
+    .map((uuid) => `/sys/fs/btrfs/${uuid}/devices`)
+    .filter((directory) => reader.stat(directory) !== undefined)
+    .map((directory) => reader.list(directory).map((name) => `${directory}/${name}`));
+}
+
 /**
  * Returns the sysfs directories of all devices of the file system on a device. mountinfo names only one device of a Btrfs,
  * which may have several (btrfs-device(8)).
  */
 export function fileSystemNodes(reader: SystemReader, node: string, type: string): string[] {
-  if (type !== 'btrfs' || reader.stat(btrfsDirectory) === undefined) return [node];
-  const members = reader
-    .list(btrfsDirectory)
-    .map((uuid) => `${btrfsDirectory}/${uuid}/devices`)
-    .filter((directory) => reader.stat(directory) !== undefined)
-    .map((directory) => reader.list(directory).map((name) => reader.resolve(`${directory}/${name}`)))
-    .find((nodes) => nodes.includes(node));
-  return members ?? [node];
+  const members = type === 'btrfs' ? btrfsDevices(reader) : [];
+  return members.map((nodes) => nodes.map(reader.resolve)).find((nodes) => nodes.includes(node)) ?? [node];
 }
-
-const btrfsDirectory = '/sys/fs/btrfs';
 
 /** Returns the sysfs directory of the device that a source names; undefined if the device does not exist. */
 export function nodeOfSource(reader: SystemReader, source: string): string | undefined {
@@ -52,7 +52,7 @@ const directory = '/sys/class/block';
  * @throws SystemError if there are more devices than `maximum`
  */
 export function blockNodes(reader: SystemReader, maximum = Infinity): string[] {
-  const names = reader.stat(directory) === undefined ? [] : reader.list(directory);
+  const names = namesIfThere(reader, directory);
   if (names.length > maximum) throw new SystemError(`${directory}: more than ${maximum} devices`);
   return names.flatMap((name) => resolveIfPresent(reader, `${directory}/${name}`) ?? []);
 }
@@ -67,33 +67,29 @@ function resolveIfPresent(reader: SystemReader, file: string): string | undefine
 }
 
 /**
- * Returns the sysfs directories of the disks below a device, through partitions, device-mapper and md. A device whose content
- * may differ from that of the devices below it counts as a further disk.
+ * Returns the sysfs directories of a device and every device below it, through partitions, device-mapper and md, and of
+ * the disks among them. A device whose content may differ from that of the devices below it counts as a further disk.
  */
-export function findLeaves(reader: SystemReader, node: string): string[] {
-  const leaves = new Set<string>();
-  const queue = [node];
-  const queued = new Set(queue);
-  for (let each = queue.pop(); each !== undefined; each = queue.pop()) {
+export function devicesUnder(reader: SystemReader, node: string): { stack: string[]; leaves: string[] } {
+  const stack = new Set([node]);
+  const leaves: string[] = [];
+  for (const each of stack) {
     const below = devicesBelow(reader, each);
-    if (isDisk(reader, each, below)) leaves.add(each);
-    for (const next of below) {
-      if (!queued.has(next)) queue.push(next);
-      queued.add(next);
-    }
+    if (below.length === 0 || differsFromBelow(reader, each) !== undefined) leaves.push(each);
+    for (const next of below) stack.add(next);
   }
-  return [...leaves].sort();
+  return { stack: [...stack], leaves };
 }
 
-/** Whether a device counts as a disk. @param below the devices directly below it */
-export function isDisk(reader: SystemReader, node: string, below: readonly string[]): boolean {
-  return below.length === 0 || differsFromBelow(reader, node) !== undefined;
+/** Returns the sysfs directories of the disks below a device (devicesUnder). */
+export function findLeaves(reader: SystemReader, node: string): string[] {
+  return devicesUnder(reader, node).leaves.sort();
 }
 
 /**
  * Returns the sysfs directories of the devices directly below a device: the disk of a partition or the members of a stack.
  */
-export function devicesBelow(reader: SystemReader, node: string): string[] {
+function devicesBelow(reader: SystemReader, node: string): string[] {
   if (reader.stat(`${node}/partition`)) return [path.dirname(node)];
   return slavesOf(reader, node).flatMap((slave) => resolveIfPresent(reader, slave) ?? []);
 }

@@ -1,6 +1,5 @@
 import { unescapeOctal } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { findHidden } from './visibility.ts';
 
 /** A line of /proc/self/mountinfo (proc_pid_mountinfo(5)) with its escapes decoded. */
 export interface Mount {
@@ -80,7 +79,10 @@ export interface MountTable {
   readonly all: readonly Mount[];
   /** Returns all mounts at a mount point, including hidden mounts. */
   at(target: string): readonly Mount[];
-  /** The mounts that cannot be reached by any path. */
+  /**
+   * The mounts that cannot be reached by any path, because another mount at the same mount point or at a directory above
+   * it covers them, or because they are mounted over "/".
+   */
   readonly hidden: ReadonlySet<Mount>;
   /**
    * Returns the mount that serves a path for this process. Follows the path as the kernel does (path_resolution(7),
@@ -113,16 +115,17 @@ export function mountTable(text: string): MountTable {
     }
     throw new Error('mountinfo is not a tree');
   };
+  const serving = (path: string) => {
+    if (!served.has(path)) served.set(path, servingMount(path));
+    return served.get(path);
+  };
   return {
     all,
     at: (target) => byTarget.get(target) ?? [],
     get hidden() {
-      return (hidden ??= findHidden(all, root));
+      return (hidden ??= new Set(all.filter((mount) => serving(mount.target) !== mount)));
     },
-    serving: (path) => {
-      if (!served.has(path)) served.set(path, servingMount(path));
-      return served.get(path);
-    },
+    serving,
   };
 }
 

@@ -1,8 +1,8 @@
 import { type Config, strictItems, words } from '../../config/keys.ts';
 import { type SystemReader, type ProbeKind, namesIfReadable } from '../../system/reader.ts';
 import { mayHangCode } from './hang-safe.ts';
-import type { Mount, MountTable } from './mountinfo.ts';
-import { type Observed, observe, observeAsync } from '../observed.ts';
+import type { MountTable } from './mountinfo.ts';
+import { type Observed, observe, observeAsync, valueOf } from '../observed.ts';
 
 /**
  * Maps each path and kind of probe to the answer: the name of errno, or a word that the probe prints
@@ -103,7 +103,9 @@ interface Target {
 async function findTarget(reader: SystemReader, mounts: MountTable, target: string): Promise<Target> {
   const [stat, usage] = [observe(() => reader.stat(target)), observe(() => reader.resolve(target))];
   const mayHang = isUnsafe(stat) || isUnsafe(usage);
-  if (servingOrNothing(mounts, target)?.target === target) return { target, isPresent: true, mayHang };
+  // If the mounts cannot be read, the checks that need them report the error.
+  const serving = valueOf(observe(() => mounts.serving(target)));
+  if (serving?.target === target) return { target, isPresent: true, mayHang };
   if (isUnsafe(stat)) {
     const { present } = await askChild(reader, ['present'], target);
     return { target, isPresent: present !== 'NO', mayHang };
@@ -155,13 +157,4 @@ async function askChild(
   const answers = await observeAsync(() => reader.probe(wanted, target));
   if ('value' in answers) return answers.value;
   return Object.fromEntries(wanted.map((kind) => [kind, answers.error]));
-}
-
-/** Also returns undefined if the mounts cannot be read, because the checks that need them report the error. */
-function servingOrNothing(mounts: MountTable, target: string): Mount | undefined {
-  try {
-    return mounts.serving(target);
-  } catch {
-    return undefined;
-  }
 }
