@@ -52,11 +52,11 @@ const parts: Parts = {
     'cutover-home': cutoverHome,
     'clear-home-marker': { execute: clearHomeMarker },
     'purge-home': { execute: purgeHome },
-    'copy-state': copyState,
-    'verify-state': verifyState,
+    'copy-state': { execute: copyState },
+    'verify-state': { execute: verifyState },
     'switch-state': switchState,
-    'clear-state': clearState,
-    'purge-state': purgeState,
+    'clear-state': { execute: clearState },
+    'purge-state': { execute: purgeState },
   },
 };
 

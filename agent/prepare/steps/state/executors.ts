@@ -26,39 +26,35 @@ import { pathOf } from '../../../config/keys.ts';
  * Copies a directory to PERSIST_STORE while it is in use. Files that an interrupted run has copied are not copied again.
  * @throws SystemError if a boot would not keep the directory, or if the store fails or is too small
  */
-export const copyState: Executor<ActionOf<'copy-state'>> = {
-  execute: async (context, action) => {
-    await context.shared(openMoving);
-    const { reader, writer } = context;
-    const { path, copy, final } = placeInStore(action);
-    const options = action.item.slice(path.length + 1);
-    const reason = (await whyNotKept(reader, path, options)) ?? whyNotMoved(reader, path);
-    if (reason !== undefined) throw new SystemError(`${path} ${reason}`);
-    if (reader.stat(final) !== undefined) throw new SystemError(`${final} exists already: run prepare again`);
-    await expectAllCopyable(context, path);
-    writer.makeDirectory(action.store, 0o700);
-    await stageDirectory(context, copy);
-    await copyInUse(context, moveTo(context, path, copy));
-  },
-};
+export async function copyState(context: Context, action: ActionOf<'copy-state'>): Promise<void> {
+  await context.shared(openMoving);
+  const { reader, writer } = context;
+  const { path, copy, final } = placeInStore(action);
+  const options = action.item.slice(path.length + 1);
+  const reason = (await whyNotKept(reader, path, options)) ?? whyNotMoved(reader, path);
+  if (reason !== undefined) throw new SystemError(`${path} ${reason}`);
+  if (reader.stat(final) !== undefined) throw new SystemError(`${final} exists already: run prepare again`);
+  await expectAllCopyable(context, path);
+  writer.makeDirectory(action.store, 0o700);
+  await stageDirectory(context, copy);
+  await copyInUse(context, moveTo(context, path, copy));
+}
 
 /**
  * Stops the services that use a directory, makes it read-only, copies the remaining changes and compares every byte. If an
  * action fails before the switch, the directory becomes writable again at the end of the step, and the services start.
  * @throws SystemError EBUSY if others than services use the directory, naming them
  */
-export const verifyState: Executor<ActionOf<'verify-state'>> = {
-  execute: async (context, action) => {
-    const moving = await context.shared(openMoving);
-    const { reader } = context;
-    const { path, copy, final } = placeInStore(action);
-    await stageDirectory(context, copy);
-    await stopUsers(context, path, await findUsers(reader, path), { copy, final }, advice);
-    const { region } = await copyFinally(context, moving, moveTo(context, path, copy), advice);
-    // The last check before the switch, at the end of this action, so that no switch is logged if it fails.
-    await expectUnreachable(reader, region, advice);
-  },
-};
+export async function verifyState(context: Context, action: ActionOf<'verify-state'>): Promise<void> {
+  const moving = await context.shared(openMoving);
+  const { reader } = context;
+  const { path, copy, final } = placeInStore(action);
+  await stageDirectory(context, copy);
+  await stopUsers(context, path, await findUsers(reader, path), { copy, final }, advice);
+  const { region } = await copyFinally(context, moving, moveTo(context, path, copy), advice);
+  // The last check before the switch, at the end of this action, so that no switch is logged if it fails.
+  await expectUnreachable(reader, region, advice);
+}
 
 const advice =
   'These would continue to use the old directory. The copy is kept. End them (in a shell: cd /), and run --apply again';

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { SystemError } from '../../../lib/errors.ts';
 import { type SystemReader, namesIfThere } from '../../../system/reader.ts';
 import { readActionLog } from '../../engine/action-log.ts';
-import type { ActionOf, Context, Executor } from '../../engine/context.ts';
+import type { ActionOf, Context } from '../../engine/context.ts';
 import { type PlaceInStore, placeInStore } from '../../engine/step.ts';
 import { withCovered } from '../../move/mounting.ts';
 import { openMoving } from '../../move/moving.ts';
@@ -16,62 +16,57 @@ import { expectKept } from '../persist.ts';
  * (the kernel argument immutafs=off, an absent disk) finds no data, instead of outdated data that it would change.
  * @throws SystemError EBUSY if a process can write to the old content
  */
-export const clearState: Executor<ActionOf<'clear-state'>> = {
-  execute: async (context, action) => {
-    await context.shared(openMoving);
-    const place = placeInStore(action);
-    const { path } = place;
-    expectKept(context.reader, place);
-    await expectUnreachable(
-      context.reader,
-      coveredRegion(context.reader, path),
-      `The new ${path} is mounted. These can still write to the old one: end them, and run --apply again.`,
-    );
-    await withCovered(context, path, (directory) => setAside(context, place, directory));
-  },
-};
+export async function clearState(context: Context, action: ActionOf<'clear-state'>): Promise<void> {
+  await context.shared(openMoving);
+  const place = placeInStore(action);
+  const { path } = place;
+  expectKept(context.reader, place);
+  await expectUnreachable(
+    context.reader,
+    coveredRegion(context.reader, path),
+    `The new ${path} is mounted. These can still write to the old one: end them, and run --apply again.`,
+  );
+  await withCovered(context, path, (directory) => setAside(context, place, directory));
+}
 
 /**
  * Removes the old content of a directory, which was compared with the copy before the switch.
  * @throws SystemError ENOTEMPTY if a file of it was changed after it was moved aside, in which case nothing is removed
  */
-export const purgeState: Executor<ActionOf<'purge-state'>> = {
-  execute: async (context, action) => {
-    await context.shared(openMoving);
-    const { reader, writer, run, checkAborted, say } = context;
-    const place = placeInStore(action);
-    expectKept(reader, place);
-    const aside = readActionLog(reader).findLast(
-      ({ action: each, ended, problem }) =>
-        each.do === 'clear-state' && each.item === action.item && ended !== null && problem === null,
-    );
-    if (aside === undefined)
-      throw new SystemError(`the action log does not contain the move of ${place.path}`);
-    await withCovered(context, place.path, async (directory) => {
-      const content = asideOf(reader, directory);
-      const since = `@${Date.parse(aside.ended ?? '') / 1000 + 1}`;
-      const changed = (
-        await run('/usr/bin/find', [content, '-xdev', '-mindepth', '1', '-newerct', since, '-print', '-quit'])
-      ).trim();
-      if (changed !== '') {
-        throw new SystemError(
-          `the old content of ${place.path} was changed after the move (${changed.slice(content.length + 1)}): nothing is removed`,
-          'ENOTEMPTY',
-        );
-      }
-      say(`Removing the old content of ${place.path} from the system disk`);
-      const kept: string[] = [];
-      await writer.removeTree(
-        content,
-        checkAborted,
-        () => true,
-        (name) => kept.push(name),
+export async function purgeState(context: Context, action: ActionOf<'purge-state'>): Promise<void> {
+  await context.shared(openMoving);
+  const { reader, writer, run, checkAborted, say } = context;
+  const place = placeInStore(action);
+  expectKept(reader, place);
+  const aside = readActionLog(reader).findLast(
+    ({ action: each, ended, problem }) =>
+      each.do === 'clear-state' && each.item === action.item && ended !== null && problem === null,
+  );
+  if (aside === undefined) throw new SystemError(`the action log does not contain the move of ${place.path}`);
+  await withCovered(context, place.path, async (directory) => {
+    const content = asideOf(reader, directory);
+    const since = `@${Date.parse(aside.ended ?? '') / 1000 + 1}`;
+    const changed = (
+      await run('/usr/bin/find', [content, '-xdev', '-mindepth', '1', '-newerct', since, '-print', '-quit'])
+    ).trim();
+    if (changed !== '') {
+      throw new SystemError(
+        `the old content of ${place.path} was changed after the move (${changed.slice(content.length + 1)}): nothing is removed`,
+        'ENOTEMPTY',
       );
-      if (kept.length > 0)
-        throw new SystemError(`${kept.length} files of ${content} are immutable`, 'ENOTEMPTY');
-    });
-  },
-};
+    }
+    say(`Removing the old content of ${place.path} from the system disk`);
+    const kept: string[] = [];
+    await writer.removeTree(
+      content,
+      checkAborted,
+      () => true,
+      (name) => kept.push(name),
+    );
+    if (kept.length > 0)
+      throw new SystemError(`${kept.length} files of ${content} are immutable`, 'ENOTEMPTY');
+  });
+}
 
 /**
  * Moves everything in a directory into `content` of its directory `oldContent`. Continues what an interrupted call began.

@@ -33,9 +33,8 @@ export interface Grouped {
 
 interface Building {
   group: WriteGroup;
+  /** The last changes, and some others. */
   newest: { path: string; at: number }[];
-  packages: Set<string>;
-  openBy: Set<string>;
 }
 
 /**
@@ -94,65 +93,63 @@ function isUpdate({ path: file, type, at }: Change, { ownerOf, transactions }: P
 
 const swapFile = knownWriters.find(({ id }) => id === 'swap-file');
 
+/** The key of the group of accepted changes. */
+const acceptedKey = 'accepted';
+
 interface Outcome {
   key: string;
-  writer: KnownWriter | undefined;
-  directory: string | null;
-  isAccepted: boolean;
+  writer?: KnownWriter;
+  directory?: string;
 }
 
-function outcomeOf(change: Change, { accepted, swapFiles }: Explanations, isOpen: boolean): Outcome {
-  const { path, type, at } = change;
+function outcomeOf(
+  { path, type, at }: Change,
+  { accepted, swapFiles }: Explanations,
+  isOpen: boolean,
+): Outcome {
   const writer = swapFiles.has(path) ? swapFile : knownWriterOf(path);
   const isBefore = writer === undefined && !isOpen && at <= accepted.until;
-  if (isBefore || isAccepted(accepted, path))
-    return { key: 'accepted', writer: undefined, directory: null, isAccepted: true };
-  if (writer !== undefined) return { key: `=${writer.id}`, writer, directory: null, isAccepted: false };
+  if (isBefore || isAccepted(accepted, path)) return { key: acceptedKey };
+  if (writer !== undefined) return { key: `=${writer.id}`, writer };
   // A service that keeps its state outside of /var, such as a database, has a directory of its own.
   const place = statePlaceOf(path, []);
   const directory =
     place?.rule === undefined ? directoryOf(type === 'd' ? `${path}/.` : path) : place.directory;
-  return { key: directory, writer: undefined, directory, isAccepted: false };
+  return { key: directory, directory };
 }
 
 function addTo(
   building: Map<string, Building>,
-  { path: file, at }: Change,
+  { path, at }: Change,
   owner: string | undefined,
   who: readonly string[],
   outcome: Outcome,
 ): void {
   const isFull = !building.has(outcome.key) && building.size >= mostGroups;
   const key = isFull ? '/' : outcome.key;
-  let found = building.get(key);
-  if (found === undefined) {
-    found = {
-      group: newGroup(isFull ? { ...outcome, directory: '/' } : outcome),
-      newest: [],
-      packages: new Set(),
-      openBy: new Set(),
-    };
-    building.set(key, found);
-  }
-  found.group.count += 1;
-  if (owner !== undefined && found.packages.size < listed) found.packages.add(owner);
-  for (const each of who) if (found.openBy.size < listed) found.openBy.add(each);
-  found.newest.push({ path: file, at });
-  if (found.newest.length > listed * 20) found.newest = latest(found.newest);
+  const found = building.get(key) ?? {
+    group: newGroup(isFull ? { ...outcome, directory: '/' } : outcome),
+    newest: [],
+  };
+  building.set(key, found);
+  const { group, newest } = found;
+  group.count += 1;
+  if (owner !== undefined) addListed(group.packages, owner);
+  for (const each of who) addListed(group.openBy, each);
+  newest.push({ path, at });
+  if (newest.length > listed * 20) found.newest = latest(newest);
 }
 
-function newGroup({ writer, directory, isAccepted: accepted }: Outcome): WriteGroup {
+function addListed(list: string[], name: string): void {
+  if (list.length < listed && !list.includes(name)) list.push(name);
+}
+
+function newGroup({ key, writer, directory }: Outcome): WriteGroup {
   return {
-    writer: writer?.id ?? null,
-    directory,
-    count: 0,
-    paths: [],
-    newest: null,
-    packages: [],
-    openBy: [],
-    programs: [],
-    blocking: writer?.outcome === 'change' && !accepted,
-    outcome: accepted ? 'accepted' : (writer?.outcome ?? 'unknown'),
+    ...{ writer: writer?.id ?? null, directory: directory ?? null, count: 0, paths: [], newest: null },
+    ...{ packages: [], openBy: [], programs: [] },
+    blocking: writer?.outcome === 'change',
+    outcome: key === acceptedKey ? 'accepted' : (writer?.outcome ?? 'unknown'),
     advice: writer?.advice ?? '',
     source: writer?.source ?? null,
     overlay: writer?.outcome === 'overlay' ? [...(writer.directories ?? [])] : [],
@@ -164,15 +161,14 @@ function latest(changes: readonly { path: string; at: number }[]): { path: strin
   return changes.toSorted((a, b) => b.at - a.at || (a.path < b.path ? -1 : 1)).slice(0, listed);
 }
 
-function finished({ group, newest, packages, openBy }: Building): WriteGroup {
+function finished({ group, newest }: Building): WriteGroup {
   const shown = latest(newest);
   const at = shown[0]?.at ?? 0;
   return {
     ...group,
-    paths: shown.map(({ path: each }) => each),
+    paths: shown.map(({ path }) => path),
     newest: at > 0 ? new Date(at * 1000).toISOString() : null,
-    packages: [...packages].toSorted(),
-    openBy: [...openBy],
+    packages: group.packages.toSorted(),
   };
 }
 
