@@ -72,20 +72,15 @@ function audited(): Guest {
 async function watching(
   guest: Guest,
   status: string,
+  exit: number,
   work: (watch: AuditWatch, root: string, ran: string[]) => Promise<void> | void,
-  exit = 0,
 ): Promise<void> {
   await withGuest(guest, async (reader, root) => {
     const ran: string[] = [];
     const run: SystemWriter['run'] = (program, args) => {
       ran.push([program, ...args].join(' '));
-      const isStatus = args[0] === '-s';
-      return Promise.resolve({
-        exit: isStatus ? 0 : exit,
-        stdout: isStatus ? status : '',
-        stderr: 'no',
-        late: false,
-      });
+      const ended = args[0] === '-s' ? { exit: 0, stdout: status } : { exit, stdout: '' };
+      return Promise.resolve({ ...ended, stderr: 'no', late: false });
     };
     const watch = new AuditWatch(reader, { ...systemWriter(root), run });
     await watch.start();
@@ -94,7 +89,7 @@ async function watching(
 }
 
 denials('the rules are added and removed; only later records are read, complete lines only', () =>
-  watching(audited(), 'enabled 1\nfailure 1\n', async (watch, root, ran) => {
+  watching(audited(), 'enabled 1\nfailure 1\n', 0, async (watch, root, ran) => {
     const file = path.join(root, log);
     watch.read();
     assert.equal(watch.denials, []);
@@ -131,18 +126,13 @@ for (const [title, guest, status, exit, says] of [
   ['auditctl fails', audited(), 'enabled 1', 1, /auditctl: no/],
 ] as const) {
   denials(`${title}: only messages are recorded, and the report says why`, () =>
-    watching(
-      guest,
-      status,
-      (watch, _root, ran) => {
-        watch.read();
-        assert.equal(watch.denials, []);
-        assert.match(watch.source, says);
-        assert.match(watch.source, /^only messages were recorded/);
-        if (exit === 0) assert.is(ran.filter((line) => line.includes(' -a ')).length, 0);
-      },
-      exit,
-    ),
+    watching(guest, status, exit, (watch, _root, ran) => {
+      watch.read();
+      assert.equal(watch.denials, []);
+      assert.match(watch.source, says);
+      assert.match(watch.source, /^only messages were recorded/);
+      if (exit === 0) assert.is(ran.filter((line) => line.includes(' -a ')).length, 0);
+    }),
   );
 }
 denials.run();

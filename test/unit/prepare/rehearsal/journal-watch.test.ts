@@ -12,25 +12,18 @@ const refused = "cannot touch '/opt/a': Read-only file system";
 /** Stands in for journalctl. */
 function fakeJournal() {
   const calls: { start: StartPosition; boot: string | undefined; fast: boolean }[] = [];
-  const stream: { data: (chunk: Buffer) => void; end: (end: StreamEnd) => void; stopped: number } = {
-    data: () => undefined,
-    end: () => undefined,
-    stopped: 0,
-  };
+  const none = () => undefined;
+  const stream = { data: none as (chunk: Buffer) => void, end: none as (end: StreamEnd) => void, stopped: 0 };
   const follow: typeof followJournal = ({ start, boot, fast }, onData, onEnd) => {
     calls.push({ start, boot, fast });
-    stream.data = onData;
-    stream.end = onEnd;
-    return {
-      program: 'journalctl',
-      inBlocks: false,
-      pause: () => undefined,
-      resume: () => undefined,
-      stop: () => void (stream.stopped += 1),
-    };
+    Object.assign(stream, { data: onData, end: onEnd });
+    const stop = () => void (stream.stopped += 1);
+    return { program: 'journalctl', inBlocks: false, pause: none, resume: none, stop };
   };
   const write = (text: string) => stream.data(Buffer.from(text, 'latin1'));
-  return { watch: new JournalWatch(follow), calls, stream, write };
+  const watch = new JournalWatch(follow);
+  const units = () => watch.refusals.map(({ unit }) => unit);
+  return { watch, calls, stream, write, units };
 }
 
 const journal = suite('the watch of the journal');
@@ -49,7 +42,7 @@ journal('a refused write, with its unit and path', () => {
 journal(
   'a message with control characters, which journalctl writes in the binary form, keeps its unit',
   () => {
-    const { watch, write } = fakeJournal();
+    const { watch, write, units } = fakeJournal();
     watch.follow();
     const message = `\x1b[1m${refused}`;
     const size = Buffer.alloc(8);
@@ -58,36 +51,23 @@ journal(
     write(
       `${entry({ _SYSTEMD_UNIT: 'init.scope', UNIT: 'a.mount', SYSLOG_IDENTIFIER: 'systemd' }).slice(0, -1)}${binary}`,
     );
-    assert.equal(
-      watch.refusals.map(({ unit }) => unit),
-      ['a.mount'],
-    );
+    assert.equal(units(), ['a.mount']);
     watch.stop();
   },
 );
 
+const byInit = { UNIT: 'a.mount', SYSLOG_IDENTIFIER: 'systemd' };
 for (const [title, fields, unit] of [
-  [
-    'systemd names the unit',
-    { _SYSTEMD_UNIT: 'init.scope', UNIT: 'a.mount', SYSLOG_IDENTIFIER: 'systemd' },
-    'a.mount',
-  ],
-  ['systemd 219 names the unit', { UNIT: 'a.mount', SYSLOG_IDENTIFIER: 'systemd' }, 'a.mount'],
-  [
-    'another program cannot name one',
-    { _SYSTEMD_UNIT: 'evil.service', UNIT: 'sshd.service' },
-    'evil.service',
-  ],
+  ['systemd names the unit', { _SYSTEMD_UNIT: 'init.scope', ...byInit }, 'a.mount'],
+  ['systemd 219 names the unit', byInit, 'a.mount'],
+  ['another program cannot', { _SYSTEMD_UNIT: 'evil.service', UNIT: 'sshd.service' }, 'evil.service'],
   ['without a unit', { SYSLOG_IDENTIFIER: 'agent' }, 'agent'],
   ['the kernel', { _TRANSPORT: 'kernel' }, 'kernel'],
 ] as const) {
   journal(`the unit: ${title}`, () => {
-    const { watch } = fakeJournal();
+    const { watch, units } = fakeJournal();
     watch.add(entry({ ...fields, MESSAGE: refused }), undefined);
-    assert.equal(
-      watch.refusals.map((each) => each.unit),
-      [unit],
-    );
+    assert.equal(units(), [unit]);
   });
 }
 journal('the probes of this package are no refused writes', () => {
@@ -120,7 +100,7 @@ journal('memory is limited, and what is left out is counted', () => {
   assert.ok(watch.refusals.every(({ message }) => message.length <= 300));
 });
 journal('journalctl ends: it is started again after the last entry, which is not counted twice', async () => {
-  const { watch, write, stream, calls } = fakeJournal();
+  const { watch, write, stream, calls, units } = fakeJournal();
   const realTimeout = globalThis.setTimeout;
   globalThis.setTimeout = ((action: () => void) => realTimeout(action, 1)) as typeof setTimeout;
   try {
@@ -144,10 +124,7 @@ journal('journalctl ends: it is started again after the last entry, which is not
     watch.stop();
   }
   assert.is(watch.problem, '');
-  assert.equal(
-    watch.refusals.map(({ unit }) => unit),
-    ['a', 'b'],
-  );
+  assert.equal(units(), ['a', 'b']);
 });
 journal('the entries of one boot', async () => {
   const { watch, write, stream, calls } = fakeJournal();

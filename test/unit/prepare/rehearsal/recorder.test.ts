@@ -23,18 +23,12 @@ interface Recorded {
   warnings: string[];
 }
 
-/** Runs the recorder for one step, at a moment of the rehearsal. */
-async function record({
-  guest = rehearsalGuest(),
-  state = 'degraded',
-  seconds = 100,
-  saveExit = 0,
-}: {
-  guest?: Guest;
-  state?: string;
-  seconds?: number;
-  saveExit?: number;
-} = {}): Promise<Recorded> {
+/** The guest, its state for systemd, the moment of the rehearsal, and the exit code of save-rehearsal. */
+const usual = { guest: undefined as Guest | undefined, state: 'degraded', seconds: 100, saveExit: 0 };
+
+/** Runs the recorder for one step. */
+async function record(different: Partial<typeof usual> = {}): Promise<Recorded> {
+  const { guest = rehearsalGuest(), state, seconds, saveExit } = { ...usual, ...different };
   guest.answers.run = (program, args) => {
     if (program !== '/usr/bin/systemctl') return undefined;
     return { stdout: args[0] === 'show' ? failedUnits : `${state}\n`, ended: 'good' };
@@ -47,14 +41,9 @@ async function record({
       const exit = args[0] === 'seal' ? 0 : saveExit;
       return Promise.resolve({ exit, stdout: '', stderr: 'no space\n', late: false });
     };
-    const follow = () => ({
-      program: 'journalctl' as const,
-      inBlocks: false,
-      pause: () => undefined,
-      resume: () => undefined,
-      stop: () => undefined,
-    });
-    const journal = new JournalWatch(follow);
+    const none = () => undefined;
+    const stream = { program: 'journalctl', inBlocks: false, pause: none, resume: none, stop: none } as const;
+    const journal = new JournalWatch(() => stream);
     journal.add('_SYSTEMD_UNIT=agent.service\n', "cannot touch '/opt/x': Read-only file system");
     const moved = { ...reader, environment: () => ({ ...reader.environment(), seconds }) };
     const log = (_: number, message: string) => void warnings.push(message);

@@ -17,29 +17,21 @@ const settled: State = {
 };
 const empty: Baseline = { failed: [], skipped: [], refused: [] };
 
+interface Different extends Partial<Record<'OVERLAY' | 'PERSIST' | 'SCRATCH', string>> {
+  baseline?: Baseline;
+  state?: Partial<State>;
+}
+
 function reportOf(
   seen: Partial<Seen>,
-  {
-    baseline = empty,
-    state = {},
-    OVERLAY = '',
-    PERSIST = '',
-    SCRATCH = '',
-  }: {
-    baseline?: Baseline;
-    state?: Partial<State>;
-    OVERLAY?: string;
-    PERSIST?: string;
-    SCRATCH?: string;
-  } = {},
+  { baseline = empty, state, ...config }: Different = {},
 ): RehearsalReport {
-  const request = { id: 'r', limitSeconds: 1800, baseline };
   return buildReport(
-    request,
+    { id: 'r', limitSeconds: 1800, baseline },
     { ...settled, ...state },
     { ...nothing, ...seen },
     {
-      config: { OVERLAY, PERSIST, SCRATCH },
+      config: { OVERLAY: '', PERSIST: '', SCRATCH: '', ...config },
       // The last part of a path is a file.
       folderOf: (file) => (file === '/var/lib/db' ? file : file.slice(0, file.lastIndexOf('/')) || '/'),
       lastMessages: (unit) => (unit === 'a.service' ? ['it broke'] : []),
@@ -130,40 +122,27 @@ report('the kernel refused a write: a note, unless a program has reported it', (
   assert.is(found.observations[1]?.count, 2);
   assert.is(found.add.overlay, 'OVERLAY=/opt/a', 'a note proposes no line');
 });
-for (const [seconds, isBlocking] of [
-  [3600, true],
-  [25 * 3600, false],
-] as const) {
-  report(`the layers are full in ${seconds} s`, () => {
-    const largest = [{ path: '/var/lib/db', bytes: 1e6, inodes: 0 }];
-    const found = reportOf({
-      growth: {
-        ...{ seconds: 600, usedBytes: 1, sizeBytes: 2, bytes: 1e6, inodes: 0, largest },
-        forecast: { full: 'in', seconds },
-      },
-    });
-    assert.equal(kinds(found), isBlocking ? ['full '] : []);
-    if (isBlocking) assert.match(found.observations[0]?.remedy ?? '', /PERSIST=\/var\/lib\/db\)/);
-    assert.is(found.ready, !isBlocking);
-  });
-}
+const growthOf = (path: string, seconds: number) => ({
+  ...{ seconds: 600, usedBytes: 1, sizeBytes: 2, bytes: 1e6, inodes: 0 },
+  ...{ largest: [{ path, bytes: 1e6, inodes: 0 }], forecast: { full: 'in', seconds } as const },
+});
+report('the layers are full soon, or later', () => {
+  const found = reportOf({ growth: growthOf('/var/lib/db', 3600) });
+  assert.equal([kinds(found), found.ready], [['full '], false]);
+  assert.match(found.observations[0]?.remedy ?? '', /PERSIST=\/var\/lib\/db\)/);
+  const later = reportOf({ growth: growthOf('/var/lib/db', 25 * 3600) });
+  assert.equal([kinds(later), later.ready], [[], true]);
+});
+const stores = '/var/lib/containers/storage:empty,exec,suid,dev';
 for (const [path, SCRATCH, expected] of [
   ['/var/lib/db', '', ' in SCRATCH if'],
   ['/var/cache/app/x', '', '(SCRATCH=/var/cache/app), or'],
-  [
-    '/var/lib/containers',
-    '/srv/build',
-    '(SCRATCH=/srv/build /var/lib/containers/storage:empty,exec,suid,dev), or',
-  ],
+  ['/var/lib/containers', '/srv/build', `(SCRATCH=/srv/build ${stores}), or`],
   ['/var/cache/app/x', '/var/cache', ' in SCRATCH if'],
   ['/var/cache/app/x', '/var/cache/app/y', ' in SCRATCH if'],
 ] as const) {
   report(`the layers will be full, mostly of ${path}, with SCRATCH=${SCRATCH}`, () => {
-    const growth = {
-      ...{ seconds: 600, usedBytes: 1, sizeBytes: 2, bytes: 1e6, inodes: 0 },
-      ...{ largest: [{ path, bytes: 1e6, inodes: 0 }], forecast: { full: 'in', seconds: 3600 } as const },
-    };
-    const [full] = reportOf({ growth }, { SCRATCH }).observations;
+    const [full] = reportOf({ growth: growthOf(path, 3600) }, { SCRATCH }).observations;
     assert.ok(full?.remedy.includes(expected), full?.remedy);
   });
 }
@@ -181,19 +160,16 @@ report('a required check that does not pass', () => {
   assert.equal(kinds(found), ['check root-readonly']);
   assert.equal(found.why, ['1 problem was found.']);
 });
-for (const [title, state, why] of [
-  ['the boot was not complete', { settledSeconds: null }, 'The boot was not complete.'],
-  [
-    'the journal could not be read',
-    { sources: { journal: 'no journalctl', audit: '' } },
-    'The journal could not be read: no journalctl.',
-  ],
-] as const) {
-  report(`not ready: ${title}`, () => {
+report('not ready: the boot was not complete, or the journal could not be read', () => {
+  const sources = { journal: 'no journalctl', audit: '' };
+  for (const [state, why] of [
+    [{ settledSeconds: null }, 'The boot was not complete.'],
+    [{ sources }, 'The journal could not be read: no journalctl.'],
+  ] as const) {
     const found = reportOf({}, { state });
     assert.equal([found.ready, found.why], [false, [why]]);
-  });
-}
+  }
+});
 report('the number of observations is limited', () => {
   const refusals = Array.from({ length: 250 }, (_, index) => refusal('a.service', `/opt/${index}/x`));
   const found = reportOf({ refusals }, { state: { omitted: 7 } });
