@@ -136,18 +136,17 @@ units('systemctl fails: an error, not an empty list', async () => {
     assert.match((error as Error).message, 'systemctl show failed (deadline)');
   });
 });
-for (const [state, isComplete] of [
-  ['running', true],
-  ['degraded', true],
-  ['starting', false],
-  ['initializing', false],
-  ['stopping', false],
-  ['', false],
+for (const [isComplete, states] of [
+  [true, ['running', 'degraded']],
+  [false, ['starting', 'initializing', 'stopping', '']],
 ] as const) {
-  units(`the state ${state}`, async () => {
-    const guest = goodGuest();
-    guest.answers.run = () => ({ stdout: `${state}\n`, ended: 'bad' });
-    await withGuest(guest, async (reader) => assert.is((await readProgress(reader)).isComplete, isComplete));
+  units(`a boot in the state ${states.join(', ')} is ${isComplete ? '' : 'not '}complete`, async () => {
+    for (const state of states) {
+      const guest = goodGuest();
+      guest.answers.run = () => ({ stdout: `${state}\n`, ended: 'bad' });
+      const progress = await withGuest(guest, readProgress);
+      assert.equal(progress, { isComplete, isStopping: state === 'stopping' });
+    }
   });
 }
 units.run();
@@ -175,36 +174,20 @@ growth('1 MiB/s: the file, the rate, and when the layers are full', () => {
   assert.equal(found?.largest, [{ path: '/var/lib/grower', bytes: 60 * MiB, inodes: 0 }]);
   assert.equal(found?.forecast, { full: 'in', seconds: 176 });
 });
+const later = (seconds: number) => ({ full: 'in', seconds }) as const;
+const notWithin = (seconds: number) => ({ full: 'not within', seconds }) as const;
+const early = sample(100, 20);
+const logs = (size: number) => ({ '/var/log/journal': size });
 for (const [title, first, last, forecast] of [
-  ['constant', sample(100, 20), sample(1000, 20), { full: 'not within', seconds: 900_000 }],
-  ['shrinking', sample(100, 20), sample(160, 10), { full: 'not within', seconds: 600 }],
-  ['too short', sample(100, 20), sample(129, 250), { full: 'unknown' }],
-  [
-    'a short measurement predicts ten times its length',
-    sample(100, 20),
-    sample(160, 43),
-    { full: 'in', seconds: 556 },
-  ],
-  ['and not more', sample(100, 20), sample(160, 40), { full: 'not within', seconds: 600 }],
-  [
-    'a long one allows a longer forecast',
-    sample(100, 20),
-    sample(1900, 21),
-    { full: 'in', seconds: 423_000 },
-  ],
-  [
-    'inodes are full before bytes',
-    sample(0, 20, {}, 1000),
-    sample(60, 30, {}, 4000),
-    { full: 'in', seconds: 120 },
-  ],
-  ['full already', sample(0, 100), sample(60, 256), { full: 'in', seconds: 0 }],
-  [
-    'journald limits its own files',
-    sample(0, 20, { '/var/log/journal': 8 }),
-    sample(60, 52, { '/var/log/journal': 40 }),
-    { full: 'not within', seconds: 600 },
-  ],
+  ['constant', early, sample(1000, 20), notWithin(900_000)],
+  ['shrinking', early, sample(160, 10), notWithin(600)],
+  ['too short', early, sample(129, 250), { full: 'unknown' }],
+  ['a short measurement predicts ten times its length', early, sample(160, 43), later(556)],
+  ['and not more', early, sample(160, 40), notWithin(600)],
+  ['a long one allows a longer forecast', early, sample(1900, 21), later(423_000)],
+  ['inodes are full before bytes', sample(0, 20, {}, 1000), sample(60, 30, {}, 4000), later(120)],
+  ['full already', sample(0, 100), sample(60, 256), later(0)],
+  ['journald limits its own files', sample(0, 20, logs(8)), sample(60, 52, logs(40)), notWithin(600)],
 ] as const) {
   growth(title, () => assert.equal(measureGrowth(first, last)?.forecast, forecast));
 }

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Step } from '../../../../agent/prepare/engine/step.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 import { planned } from '../../../harness/planned.ts';
 
@@ -19,25 +20,25 @@ const uuids = {
 
 function guestWith(fstab: string) {
   const guest = ordinaryGuest();
-  guest.files['etc/fstab'] = fstab;
-  guest.files['dev/vda2'] = '';
-  guest.files['dev/vdb1'] = '';
-  guest.files['dev/sr0'] = '';
-  guest.files['dev/mapper/rhel-var'] = { linkTo: '../dm-0' };
-  for (const [uuid, name] of Object.entries(uuids)) {
-    guest.files[`dev/disk/by-uuid/${uuid}`] = { linkTo: `../../${name}` };
-  }
+  const links = Object.entries(uuids).map(([uuid, name]) => [
+    `dev/disk/by-uuid/${uuid}`,
+    { linkTo: `../../${name}` },
+  ]);
+  Object.assign(guest.files, Object.fromEntries(links), {
+    ...{ 'etc/fstab': fstab, 'dev/vda2': '', 'dev/vdb1': '', 'dev/sr0': '' },
+    'dev/mapper/rhel-var': { linkTo: '../dm-0' },
+  });
   guest.devices[1] = { name: 'vdb', device: '252:16', bus: 'virtio-blk', partitions: { vdb1: '252:17' } };
   return guest;
 }
+/** Returns the text of fstab after the step. */
+const after = ({ actions: [edit] }: Step) => (edit?.do === 'edit' ? edit.after : undefined);
 
 const files = suite('whole files');
 for (const name of ['el7', 'el9', 'debian-13']) {
   files(`${name}: entries on the system's disk, and no others`, async () => {
     const step = await planned(guestWith(read(name)), 'fstab');
-    assert.is(step.state, 'needed');
-    const [edit] = step.actions;
-    assert.is(edit?.do === 'edit' ? edit.after : '', read(`${name}.sealed`));
+    assert.equal([step.state, after(step)], ['needed', read(`${name}.sealed`)]);
   });
   files(`${name}: nothing to do afterwards`, async () => {
     const step = await planned(guestWith(read(`${name}.sealed`)), 'fstab');
@@ -46,29 +47,22 @@ for (const name of ['el7', 'el9', 'debian-13']) {
 }
 files('/home is left to its own step', async () => {
   const step = await planned(guestWith(read('el7')), 'fstab', { steps: ['home', 'fstab'] });
-  const [edit] = step.actions;
-  assert.match(
-    edit?.do === 'edit' ? edit.after : '',
-    '/home                   xfs     defaults,usrquota 0 0',
-  );
+  assert.match(after(step) ?? '', '/home                   xfs     defaults,usrquota 0 0');
 });
 files.run();
 
 const shmLine = 'tmpfs /dev/shm tmpfs defaults,noexec,nosuid,nodev 0 0';
 
+const root = '/dev/mapper/rhel-root';
 const lines = suite('single lines');
-for (const [line, state, after] of [
-  ['/dev/mapper/rhel-root / xfs', 'needed', '/dev/mapper/rhel-root / xfs defaults,ro'],
-  ['/dev/mapper/rhel-root / xfs ro,rw', 'needed', '/dev/mapper/rhel-root / xfs ro'],
-  ['/dev/mapper/rhel-root / xfs ro 1 1', 'needed', '/dev/mapper/rhel-root / xfs ro 1 0'],
-  ['/dev/mapper/rhel-root / xfs usrquota,ro 0 0', 'needed', '/dev/mapper/rhel-root / xfs ro 0 0'],
-  ['/dev/mapper/rhel-root /var xfs usrquota 0 0', 'needed', '/dev/mapper/rhel-root /var xfs defaults 0 0'],
-  ['/dev/mapper/rhel-root /var xfs defaults 0 0', 'done', ''],
-  [
-    '/dev/mapper/rhel-root /opt\\040x xfs noauto 0 0',
-    'needed',
-    '/dev/mapper/rhel-root /opt\\040x xfs noauto,ro 0 0',
-  ],
+for (const [line, state, expected] of [
+  [`${root} / xfs`, 'needed', `${root} / xfs defaults,ro`],
+  [`${root} / xfs ro,rw`, 'needed', `${root} / xfs ro`],
+  [`${root} / xfs ro 1 1`, 'needed', `${root} / xfs ro 1 0`],
+  [`${root} / xfs usrquota,ro 0 0`, 'needed', `${root} / xfs ro 0 0`],
+  [`${root} /var xfs usrquota 0 0`, 'needed', `${root} /var xfs defaults 0 0`],
+  [`${root} /var xfs defaults 0 0`, 'done', ''],
+  [`${root} /opt\\040x xfs noauto 0 0`, 'needed', `${root} /opt\\040x xfs noauto,ro 0 0`],
   ['/dev/mapper/rhel-home /home xfs defaults 0 0', 'done', ''],
   ['/dev/vdb /srv xfs defaults 0 2', 'done', ''],
   ['/dev/vdb none swap sw 0 0', 'done', ''],
@@ -79,52 +73,41 @@ for (const [line, state, after] of [
 ] as const) {
   lines(line, async () => {
     const others = `tmpfs /tmp tmpfs noexec,nodev,nosuid\n${shmLine}\n`;
-    const guest = guestWith(`${others}${line}\n`);
-    const step = await planned(guest, 'fstab', { steps: ['home', 'fstab'] });
+    const step = await planned(guestWith(`${others}${line}\n`), 'fstab', { steps: ['home', 'fstab'] });
     assert.is(step.state, state, step.why.join(' '));
-    const [edit] = step.actions;
-    if (edit?.do !== 'edit' || after === undefined) return;
-    assert.is(edit.after, `${others}${after}\n`);
+    if (after(step) !== undefined && expected !== undefined) assert.is(after(step), `${others}${expected}\n`);
   });
 }
 
-for (const [title, before, value, after] of [
-  ['no line', '', undefined, `${shmLine}\n`],
-  ['no line, and no newline at the end', '#', undefined, `#\n${shmLine}\n`],
-  [
-    'a line without the options',
+/** fstab before and after the step, or undefined if nothing changes; and MOUNT_OPTIONS, if it is not the default. */
+const shm: Record<string, [before: string, after: string | undefined, value?: string]> = {
+  'no line': ['', `${shmLine}\n`],
+  'no line, and no newline at the end': ['#', `#\n${shmLine}\n`],
+  'a line without the options': [
     'tmpfs /dev/shm tmpfs size=4G 0 0',
-    undefined,
     'tmpfs /dev/shm tmpfs size=4G,noexec,nosuid,nodev 0 0',
   ],
-  [
-    'a line with contradicting options',
+  'a line with contradicting options': [
     'none /dev/shm tmpfs nodev,exec,suid',
-    undefined,
     'none /dev/shm tmpfs nodev,noexec,nosuid',
   ],
-  [
-    'a line in which the last option counts',
+  'a line in which the last option counts': [
     'none /dev/shm tmpfs nodev,nosuid,noexec,exec',
-    undefined,
     'none /dev/shm tmpfs nodev,nosuid,noexec',
   ],
-  ['a comment', `#${shmLine}`, undefined, `#${shmLine}\n${shmLine}\n`],
-  ['a line with the options', shmLine, undefined, undefined],
-  ['a line that is stricter than MOUNT_OPTIONS', shmLine, '/dev/shm:nosuid', undefined],
-  ['fewer options', '', '/dev/shm:nosuid', 'tmpfs /dev/shm tmpfs defaults,nosuid 0 0\n'],
-  ['strict', '', 'strict', `${shmLine}\n`],
-  ['no options for /dev/shm', '', '/var/tmp:nosuid', undefined],
-] as const) {
+  'a comment': [`#${shmLine}`, `#${shmLine}\n${shmLine}\n`],
+  'a line with the options': [shmLine, undefined],
+  'a line that is stricter than MOUNT_OPTIONS': [shmLine, undefined, '/dev/shm:nosuid'],
+  'fewer options': ['', 'tmpfs /dev/shm tmpfs defaults,nosuid 0 0\n', '/dev/shm:nosuid'],
+  strict: ['', `${shmLine}\n`, 'strict'],
+  'no options for /dev/shm': ['', undefined, '/var/tmp:nosuid'],
+};
+for (const [title, [before, expected, value]] of Object.entries(shm)) {
   lines(`/dev/shm: ${title}`, async () => {
     const guest = guestWith(before);
     if (value !== undefined) guest.files['etc/immutafs/immutafs.conf'] = `MOUNT_OPTIONS=${value}\n`;
     const step = await planned(guest, 'fstab', { steps: ['fstab'] });
-    const [edit] = step.actions;
-    assert.equal(
-      [step.state, edit?.do === 'edit' ? edit.after : undefined],
-      [after === undefined ? 'done' : 'needed', after],
-    );
+    assert.equal([step.state, after(step)], [expected === undefined ? 'done' : 'needed', expected]);
   });
 }
 

@@ -17,7 +17,7 @@ async function changesIn(
   area: Partial<SearchArea> & Pick<SearchArea, 'roots'>,
   since = 0,
   reader: Pick<SystemReader, 'run'> = systemReader(),
-): Promise<{ changes: Change[]; folders: string[]; incomplete: string | undefined }> {
+) {
   const [changes, folders] = [[] as Change[], [] as string[]];
   const incomplete = await searchChanges(
     reader as SystemReader,
@@ -34,25 +34,14 @@ const namesOf = (changes: readonly Change[], folder: string) =>
 
 search('finds every kind of file by its true name, and follows no link', () =>
   whileTemporaryDirectory(async (folder) => {
-    writeFiles(folder, {
-      'plain/file': '',
-      'new\nline': '',
-      '100 f /etc/passwd': '',
-      link: { linkTo: '/usr' },
-    });
+    const names = ['plain/file', 'new\nline', '100 f /etc/passwd'];
+    writeFiles(folder, { ...Object.fromEntries(names.map((name) => [name, ''])), link: { linkTo: '/usr' } });
     fs.writeFileSync(Buffer.concat([Buffer.from(`${folder}/`), Buffer.from([0xff, 0x2a])]), '');
     const { changes, incomplete } = await changesIn({ roots: [folder] });
     assert.is(incomplete, undefined);
     assert.equal(namesOf(changes, folder), [
-      'd ',
-      'd 100 f ',
-      'd 100 f /etc',
-      'd plain',
-      'f 100 f /etc/passwd',
-      'f new\nline',
-      'f plain/file',
-      'f \xff*',
-      'l link',
+      ...['d ', 'd 100 f ', 'd 100 f /etc', 'd plain'],
+      ...['f 100 f /etc/passwd', 'f new\nline', 'f plain/file', 'f \xff*', 'l link'],
     ]);
     assert.ok(changes.every(({ at }) => Math.abs(at - Date.now() / 1000) < 60));
   }),
@@ -98,15 +87,8 @@ search('a folder below an excluded one is searched if it is a root', () =>
 search('the FAT file systems are searched even if another one cannot be read', () =>
   whileTemporaryDirectory(async (folder) => {
     writeFiles(folder, { 'fat/a': '', 'other/b': '' });
-    const [fat, other, gone] = ['fat', 'other', 'gone'].map((name) => `${folder}/${name}`) as [
-      string,
-      string,
-      string,
-    ];
-    const { changes, incomplete } = await changesIn({
-      roots: [gone, other, fat],
-      withoutCtime: new Set([fat]),
-    });
+    const roots = ['gone', 'other', 'fat'].map((name) => `${folder}/${name}`);
+    const { changes, incomplete } = await changesIn({ roots, withoutCtime: new Set([`${folder}/fat`]) });
     assert.equal(namesOf(changes, folder), ['d fat', 'd other', 'f fat/a', 'f other/b']);
     assert.is(incomplete, 'find could not read every directory');
   }),
