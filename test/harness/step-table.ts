@@ -51,6 +51,7 @@ export function tableOf<Different>(guestOf: (different: Different) => Guest) {
         const step = await planned(guestOf(different), id, { settings });
         const why = step.why.join(' ');
         assert.is(step.state, name.slice(0, name.indexOf(':')), why);
+        assert.is.not(why, '');
         for (const reason of reasons) assert.match(why, reason);
         assert.equal(step.actions.map(short), actions);
         for (const check of checks) check(step);

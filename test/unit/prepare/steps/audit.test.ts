@@ -15,6 +15,8 @@ const gid = process.getgid?.() ?? 0;
 const other = gid + 1;
 const groups = (members = '', name = 'immutafs-forward', id = other) =>
   `root:x:0:\nadm:x:${other + 1}:${members}\n${name}:x:${id}:\n`;
+const hasGroups = (...given: Parameters<typeof groups>) => ({ 'etc/group': groups(...given) });
+const isOurs = hasGroups('', 'immutafs-forward', gid);
 const logs: Files = { 'var/log/audit/audit.log': 'x', 'var/log/audit/audit.log.1': 'x' };
 
 /** Returns a guest that forwards its logs, with log_group in auditd.conf and an existing log. */
@@ -26,30 +28,27 @@ const running: Files = { 'run/auditd.pid': '700\n', 'proc/700/comm': 'auditd\n' 
 const reload = '/bin/systemctl kill --kill-who=main --signal=SIGHUP auditd.service';
 const permissions = ['/bin/chgrp -R immutafs-forward /var/log/audit', '/bin/chmod -R g+rX /var/log/audit'];
 const edit = 'edit /etc/audit/auditd.conf: log_group = immutafs-forward';
+const changes = [edit, ...permissions];
 
 table('audit: log_group', 'audit', {
-  'needed: root': [forwarding('root'), /Only root can read/, [edit, ...permissions]],
-  'needed: absent': [forwarding(undefined), /Only root can read/, [edit, ...permissions]],
-  'needed: 0': [forwarding('0'), /Only root can read/, [edit, ...permissions]],
-  'needed: absent, and auditd runs': [forwarding(undefined, running), /./, [edit, reload, ...permissions]],
+  'needed: root': [forwarding('root'), /Only root can read/, changes],
+  'needed: absent': [forwarding(undefined), /Only root can read/, changes],
+  'needed: 0': [forwarding('0'), /Only root can read/, changes],
+  'needed: absent, and auditd runs': [forwarding(undefined, running), [edit, reload, ...permissions]],
   'needed: absent, and another process has the ID of a former auditd': [
     forwarding(undefined, { ...running, 'proc/700/comm': 'sshd\n' }),
-    /./,
-    [edit, ...permissions],
+    changes,
   ],
   'needed: absent, and the ID of auditd is invalid': [
     forwarding(undefined, { ...running, 'run/auditd.pid': '../700\n' }),
-    /./,
-    [edit, ...permissions],
+    changes,
   ],
   'needed: absent, and there is no log': [
-    forwarding(undefined, { 'var/log/audit/audit.log': undefined, 'var/log/audit/audit.log.1': undefined }),
-    /./,
+    forwarding(undefined, Object.fromEntries(Object.keys(logs).map((log) => [log, undefined]))),
     [edit],
   ],
   'needed: absent, and the log is in another directory': [
     forwarding(undefined, {}, auditdText({ log_file: '/var/log/other/audit.log' })),
-    /./,
     [edit],
   ],
   'needed: of the forwarder, but the log is not readable': [
@@ -68,7 +67,7 @@ table('audit: log_group', 'audit', {
     permissions,
   ],
   'done: of the forwarder': [
-    forwarding('immutafs-forward', { 'etc/group': groups('', 'immutafs-forward', gid) }),
+    forwarding('immutafs-forward', isOurs),
     /The forwarder can read the audit log\./,
   ],
   'by hand: another one': [
@@ -85,11 +84,11 @@ table('audit: log_group', 'audit', {
     /`gpasswd -a immutafs-forward ldap`/,
   ],
   'by hand: another one, with other members': [
-    forwarding('adm', { 'etc/group': groups('bob,immutafs-forwarder') }),
+    forwarding('adm', hasGroups('bob,immutafs-forwarder')),
     /gpasswd/,
   ],
   'done: another one, with the forwarder as a member': [
-    forwarding('adm', { 'etc/group': groups('bob,immutafs-forward') }),
+    forwarding('adm', hasGroups('bob,immutafs-forward')),
     /as a member of the group adm/,
   ],
   'done: another one, which is the primary group of the forwarder': [
@@ -97,7 +96,7 @@ table('audit: log_group', 'audit', {
     /as a member of the group adm/,
   ],
   'by hand: root, and the group of the forwarder does not exist': [
-    forwarding('root', { 'etc/group': groups('', 'immutafs-forward2') }),
+    forwarding('root', hasGroups('', 'immutafs-forward2')),
     /\/etc\/group has no group immutafs-forward.*groupadd/,
   ],
   'by hand: of the forwarder, which does not exist': [
@@ -115,7 +114,7 @@ table('audit: log_group', 'audit', {
   'needed: root, and a limit that the administrator must lower': [
     { ...forwarding('root'), ...auditd({}, '64m', { forward }) },
     /Only root.*may grow to 40 MiB/,
-    [edit, ...permissions],
+    changes,
   ],
   'needed: root, and a size that cannot work: one edit': [
     { ...forwarding('root'), ...auditd({ num_logs: '2' }, '50m', { forward }) },
@@ -139,20 +138,14 @@ table('audit: a file that auditd cannot read is not changed', 'audit', {
 table('audit: the line that changes', 'audit', {
   'needed: upper case': [
     forwarding('root', {}, auditdText().replace('log_file', 'LOG_GROUP = root\nlog_file')),
-    /./,
     ['edit /etc/audit/auditd.conf: LOG_GROUP = immutafs-forward', ...permissions],
   ],
   'needed: the last of two': [
     forwarding('root', {}, `log_group = immutafs-forward\n${auditdText()}log_group  =  root\n`),
-    /./,
     ['edit /etc/audit/auditd.conf: log_group  =  immutafs-forward', ...permissions],
   ],
   'done: none, if the last of two is right': [
-    forwarding(
-      'root',
-      { 'etc/group': groups('', 'immutafs-forward', gid) },
-      `log_group = root\n${auditdText()}log_group = immutafs-forward\n`,
-    ),
+    forwarding('root', isOurs, `log_group = root\n${auditdText()}log_group = immutafs-forward\n`),
   ],
 });
 
@@ -169,8 +162,7 @@ function recording({ root, writer }: Box, ran: string[]): SystemWriter {
   return { ...writer, run };
 }
 
-const guest = () =>
-  guestWith(forwarding(undefined, { ...running, 'etc/group': groups('', 'immutafs-forward', gid) }));
+const guest = () => guestWith(forwarding(undefined, { ...running, ...isOurs }));
 
 applying('auditd.conf changes and is restored byte for byte, with its mode', () =>
   withBox(guest(), async (box) => {

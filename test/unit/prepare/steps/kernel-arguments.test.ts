@@ -17,14 +17,16 @@ const files: Files = {
   'boot/grub2/grub.cfg': rhel7GrubConfig,
   'etc/default/grub': 'GRUB_CMDLINE_LINUX="crashkernel=auto resume=/dev/mapper/rhel-swap"\n',
 };
+const cmdline = (text: string): Files => ({ 'proc/cmdline': `root=/dev/mapper/rhel-root ro ${text}\n` });
+const cloudInit: Files = { 'usr/bin/cloud-init': '', 'etc/cloud/cloud.cfg': '' };
+const disabled: Files = { 'usr/bin/cloud-init': '', 'etc/cloud/cloud-init.disabled': '' };
+const seed: Files = { 'etc/immutafs/immutafs.conf': 'SEED=host\n' };
 table('boot: kernel arguments', 'boot', {
   'by hand: a command line from the host': [
-    { 'proc/cmdline': 'root=/dev/mapper/rhel-root ro resume=/dev/vdb\n' },
+    cmdline('resume=/dev/vdb'),
     /resume=\/dev\/vdb and comes from the host/,
   ],
-  'done: a command line from the host, without resume=': [
-    { 'proc/cmdline': 'root=/dev/mapper/rhel-root ro\n' },
-  ],
+  'done: a command line from the host, without resume=': [cmdline('')],
   'by hand: an assignment that is not plain': [
     {
       'boot/grub2/grub.cfg': 'linux /vmlinuz-1 ro noresume\n',
@@ -33,30 +35,20 @@ table('boot: kernel arguments', 'boot', {
     /\/etc\/default\/grub has no plain assignment of GRUB_CMDLINE_LINUX: add noresume/,
   ],
   'needed: cloud-init': [
-    { 'usr/bin/cloud-init': '', 'etc/cloud/cloud.cfg': '' },
+    cloudInit,
     /label cidata or config-2/,
     [
       'edit /etc/cloud/cloud-init.disabled: Written by immutafs-agent prepare: a writable disk must not configure this guest.',
     ],
   ],
-  'done: cloud-init, disabled': [{ 'usr/bin/cloud-init': '', 'etc/cloud/cloud-init.disabled': '' }],
-  'done: cloud-init with SEED=host': [
-    {
-      'usr/bin/cloud-init': '',
-      'etc/cloud/cloud.cfg': '',
-      'etc/immutafs/immutafs.conf': 'SEED=host\n',
-    },
-  ],
+  'done: cloud-init, disabled': [disabled],
+  'done: cloud-init with SEED=host': [{ ...cloudInit, ...seed }],
   'needed: cloud-init with SEED=host, disabled by an earlier run': [
-    {
-      'usr/bin/cloud-init': '',
-      'etc/cloud/cloud-init.disabled': '',
-      'etc/immutafs/immutafs.conf': 'SEED=host\n',
-    },
+    { ...disabled, ...seed },
     /which SEED=host needs: it will be removed/,
     ['remove /etc/cloud/cloud-init.disabled'],
   ],
-  'by hand: Ignition': [{ 'proc/cmdline': 'ro ignition.firstboot\n' }, /Ignition configure this guest again/],
+  'by hand: Ignition': [cmdline('ignition.firstboot'), /Ignition configure this guest again/],
 });
 
 const secureBoot = 'sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c';
@@ -79,10 +71,10 @@ for (const [title, more, expected] of [
       }),
       async ({ root, prepare, actionLog }) => {
         const edited = [
+          'boot/efi/EFI/redhat/grubenv',
+          'boot/grub2/grub.cfg',
           'etc/default/grub',
           'etc/kernel/cmdline',
-          'boot/grub2/grub.cfg',
-          'boot/efi/EFI/redhat/grubenv',
         ];
         // Use whole milliseconds, because a copy does not keep smaller units.
         for (const name of edited) fs.lutimesSync(path.join(root, name), 1e9, 1e9);
@@ -91,9 +83,11 @@ for (const [title, more, expected] of [
         assert.is(code, 0, stdout);
         const after = tree(root);
         const changed = Object.keys(after).filter((name) => after[name] !== before[name]);
-        assert.equal(changed.sort(), edited.sort());
-        for (const name of changed) assert.match(after[name] ?? '', expected);
-        for (const name of changed) assert.not.match(after[name] ?? '', 'resume=');
+        assert.equal(changed.toSorted(), edited);
+        for (const name of changed) {
+          assert.match(after[name] ?? '', expected);
+          assert.not.match(after[name] ?? '', 'resume=');
+        }
         assert.match(JSON.stringify(actionLog().at(-1)?.action), /fsfreeze/);
         await prepare({ undo: true, yes: true, skip: [] });
         assert.equal(tree(root), before);
