@@ -48,14 +48,4 @@ audit.log.1
   assert.match(undone, /auditd\.conf: restored\n1\n$/);
 });
 
-audit('nothing changes if an administrator chose another group', () => {
-  const { code, stdout, stderr } = inSmallSystem(`${setUp}
-    echo 'log_group = adm' >>/etc/audit/auditd.conf; cp -p /etc/audit/auditd.conf /run/auditd.conf
-    agent prepare --only audit --apply --yes && exit 1
-    cmp /run/auditd.conf /etc/audit/auditd.conf; modes`);
-  assert.is(code, 0, stdout + stderr);
-  assert.match(stdout, /by hand +audit +.*gpasswd -a\s+immutafs-forward adm/s);
-  assert.match(stdout, /\n700 root:root \/var\/log\/audit\n600 root:root \S+\n400 root:root \S+\n$/);
-});
-
 audit.run();

@@ -108,18 +108,6 @@ exec('set-user-ID programs and device files, a whiteout and a file that is only 
   ]);
 });
 
-exec('a cron table names a program on a data disk; the proposal has an item for the disk', () => {
-  const { steps } = run(`
-    mkdir /data; mount -t tmpfs -o nosuid data /data; mkdir -p /etc/cron.d
-    cp /usr/bin/sleep /data/job; json
-    echo '5 * * * * root /data/job 5' >/etc/cron.d/job; json`);
-  assert.equal(steps.map(short), [['done'], ['done', 'noexec /data /data/job /etc/cron.d/job']]);
-  assert.equal(
-    steps.map(({ exec: found }) => found?.proposal),
-    ['strict /data:noexec,nosuid,nodev', 'strict /data:nosuid,nodev'],
-  );
-});
-
 exec('what the shipped defaults and the sysctls of this kernel allow is written and undone', () => {
   const { printed } = run(`
     mkdir -p /etc/sysctl.d

@@ -4,7 +4,6 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { SystemWriter } from '../../../../agent/system/writer.ts';
 import { auditd, auditdText } from '../../../harness/auditd.ts';
-import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 import { type Box, tree, withBox } from '../../../harness/prepare-box.ts';
 import { type Files, guestWith, table } from '../../../harness/step-table.ts';
 import { errorOf } from '../../../harness/rejection.ts';
@@ -200,13 +199,6 @@ applying('after an interruption, auditd reads its configuration, and the permiss
     const { code, stdout } = await prepare(apply, recording(box, ran));
     assert.is(code, 0, stdout);
     assert.equal(ran, [reload, ...permissions]);
-  }),
-);
-applying('nothing is changed in a guest without auditd', () =>
-  withBox(ordinaryGuest(), async ({ root, prepare, actionLog }) => {
-    const before = tree(root);
-    assert.is((await prepare(apply)).code, 0);
-    assert.equal([tree(root), actionLog()], [before, []]);
   }),
 );
 applying.run();

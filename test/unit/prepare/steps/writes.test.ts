@@ -1,4 +1,3 @@
-import fs from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Settings, Step } from '../../../../agent/prepare/engine/step.ts';
@@ -136,6 +135,11 @@ table('step writes: changes', 'writes', {
     /Nothing is needed for: .*hwclock \(1\)/,
     groups('shell-history', 'boot-success', 'hwclock'),
   ],
+  'needed: by a known writer, which gets an overlay': [
+    { found: ['10 f /etc/cups/x'], files: { 'etc/cups/x': '' } },
+    /cups: 1 path/,
+    ['edit /etc/immutafs/immutafs.conf: OVERLAY=/etc/cups'],
+  ],
   'by hand: a keytab': [keytab, /ad_maximum_machine_account_password_age = 0/],
   'done: about a database outside of /var, the step state decides': [
     { found: ['10 f /u01/oradata/system01.dbf'] },
@@ -184,15 +188,4 @@ writes('accepted paths are done, also on the next run', () =>
   }),
 );
 
-writes('--apply writes the line, which is done afterwards, and --undo restores it', () => {
-  const guest = guestWith({ found: ['10 f /etc/cups/x'], files: { 'etc/cups/x': '' } });
-  return withBox(guest, async ({ prepare, root }) => {
-    const { stdout } = await prepare({ only, apply: true, yes: true });
-    assert.match(stdout, /writes: .*cups/);
-    const text = () => fs.readFileSync(`${root}/${conf}`, 'utf8');
-    assert.match(text(), /^OVERLAY=\/etc\/cups$/m);
-    assert.is((await prepare({ undo: true })).code, 0);
-    assert.is(text(), '');
-  });
-});
 writes.run();
