@@ -1,72 +1,50 @@
 import fs from 'node:fs';
 import { inRoot } from '../../packaging/build/paths.ts';
-import { buildPrograms } from './programs.ts';
+import { buildPrograms, inRuntime, seriesOf } from './programs.ts';
 import type { Result } from './run.ts';
-import { type Series, inRuntime } from './series-in-runtime.ts';
-import { type Figure, median } from './table.ts';
+import type { Series } from './series.ts';
+import { type Figure, figure, median } from './table.ts';
 import { unpack } from '../harness/unpack.ts';
 
 /** Compares `status` and `check` with other programs that audit file systems, on this machine. Verdicts are ignored. */
 export async function audit(): Promise<Result> {
   const { agent, empty } = await buildPrograms();
-  const names = ['empty', 'status', 'check', 'goss', 'lynis'] as const;
-  const small = await inRuntime([[empty], [agent, 'status'], [agent, 'check'], goss()]);
   // lynis is not interleaved with the other programs, because its thousands of processes leave the caches cold.
-  const measured = [...small, ...(await inRuntime([lynis()]))];
-  const of = Object.fromEntries(names.map((name, index) => [name, measured[index]])) as Record<
-    (typeof names)[number],
-    Series
-  >;
+  const small = [[empty], [agent, 'status'], [agent, 'check'], goss()];
+  const [bare, ...ours] = await inRuntime<[Series, Series, Series, Series]>(seriesOf(small));
+  const [slow] = await inRuntime<[Series]>(seriesOf([lynis()]));
+  const [statusSeries, checkSeries, gossSeries] = ours;
+  const commands = { status: statusSeries, check: checkSeries };
+  const rivals = { goss: gossSeries, lynis: slow };
   return {
     about:
       'medians of interleaved runs on this machine; goss validate with the same assertions (goss.yaml), lynis with its\n' +
       'tests of file systems. The aim: below goss, or the bare start of the runtime and 10 ms.',
     control: 'rival',
-    figures: [
-      ...(['status', 'check'] as const).flatMap((command) => [
-        wall(command, 'empty', of, { of: 'difference', atMost: 10 }),
-        ...((['goss', 'lynis'] as const).flatMap((rival) => [
-          wall(command, rival, of),
-          processor(command, rival, of),
-          memory(command, rival, of),
-          {
-            name: `${command} / ${rival}: processes`,
-            unit: '',
-            value: of[command].processes,
-            control: of[rival].processes,
-          },
-        ]) satisfies Figure[]),
-      ]),
-    ],
+    figures: Object.entries(commands).flatMap(([command, series]) => [
+      wall(`${command} / empty`, series, bare, { of: 'difference', atMost: 10 }),
+      ...Object.entries(rivals).flatMap(([rival, other]) => compared(`${command} / ${rival}`, series, other)),
+    ]),
   };
 }
 
-type Measured = Record<string, Series | undefined>;
-
-function wall(ours: string, rival: string, of: Measured, aim?: Figure['aim']): Figure {
-  const time = (name: string) => median(of[name]?.milliseconds ?? []);
-  const figure: Figure = {
-    name: `${ours} / ${rival}: wall time`,
-    unit: 'ms',
-    value: time(ours),
-    control: time(rival),
-  };
-  return aim === undefined ? figure : { ...figure, aim };
+function compared(name: string, ours: Series, rival: Series): Figure[] {
+  const peak = ({ kibibytes }: Series) => median(kibibytes) / 1024;
+  return [
+    wall(name, ours, rival),
+    // The mean, because a run takes only a few milliseconds and bash rounds to milliseconds.
+    figure(`${name}: processor time`, 'ms', mean(ours.processor), mean(rival.processor)),
+    figure(`${name}: peak RSS`, 'MiB', peak(ours), peak(rival)),
+    figure(`${name}: processes`, '', ours.processes, rival.processes),
+  ];
 }
 
-/** Compares the mean CPU times, because a run takes only a few milliseconds and bash rounds to milliseconds. */
-function processor(ours: string, rival: string, of: Measured): Figure {
-  const time = (name: string) => mean(of[name]?.processor ?? []);
-  return { name: `${ours} / ${rival}: processor time`, unit: 'ms', value: time(ours), control: time(rival) };
+function wall(name: string, ours: Series, rival: Series, aim?: Figure['aim']): Figure {
+  return figure(`${name}: wall time`, 'ms', median(ours.milliseconds), median(rival.milliseconds), aim);
 }
 
 function mean(values: number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-function memory(ours: string, rival: string, of: Measured): Figure {
-  const peak = (name: string) => median(of[name]?.kibibytes ?? []) / 1024;
-  return { name: `${ours} / ${rival}: peak RSS`, unit: 'MiB', value: peak(ours), control: peak(rival) };
 }
 
 function goss(): string[] {

@@ -5,7 +5,7 @@ import { buildSetReadonly } from '../../packaging/build/small-programs.ts';
 import { overlayrootGuest } from './overlayroot.ts';
 import { bootFilesWith } from './rivals.ts';
 import type { Result } from './run.ts';
-import { starts } from './starts.ts';
+import { leastFigure, starts } from './starts.ts';
 import type { Start, Variant } from './starts.ts';
 import type { Figure } from './table.ts';
 import { ext4OnPartition, makeWritable } from '../vm/harness/scenario.ts';
@@ -87,24 +87,14 @@ const metrics: { of: keyof Start; name: string; unit: Figure['unit']; atMost?: n
   { of: 'failedUnits', name: 'failed units', unit: '' },
 ];
 
-/**
- * Returns one figure for each metric of each guest. Only the agent has targets. Each value is the minimum of all boots,
- * because other load on this machine can only increase a value: the guest's clock continues while the guest waits for
- * its disk.
- */
+/** Returns one figure for each metric of each guest. Only the agent has targets. */
 async function compare(control: Variant, others: Variant[]): Promise<Figure[]> {
   const base = await starts(control);
   const measured: { variant: Variant; all: Start[] }[] = [];
   for (const variant of others) measured.push({ variant, all: await starts(variant) });
   return metrics.flatMap(({ of, name, unit, atMost }) =>
-    measured.map(({ variant, all }) => ({
-      ...{ name: `${name}, ${variant.name}`, unit, control: least(base, of) },
-      ...{ value: least(all, of), spread: Math.max(...all.map((start) => start[of])) - least(all, of) },
-      ...(variant.agent && atMost !== undefined ? { aim: { of: 'difference' as const, atMost } } : {}),
-    })),
+    measured.map(({ variant, all }) =>
+      leastFigure(`${name}, ${variant.name}`, unit, of, all, base, variant.agent ? atMost : undefined),
+    ),
   );
-}
-
-function least(all: Start[], of: keyof Start): number {
-  return Math.min(...all.map((start) => start[of]));
 }

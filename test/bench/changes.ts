@@ -1,6 +1,5 @@
-import { execa } from 'execa';
 import { inRoot } from '../../packaging/build/paths.ts';
-import { buildPrograms } from './programs.ts';
+import { buildPrograms, inRuntime } from './programs.ts';
 import type { Result } from './run.ts';
 import { figure } from './table.ts';
 
@@ -75,8 +74,6 @@ interface Compared extends Elapsed {
 
 type Streamed = Record<'json' | 'text', { first: number; processor: number; kibibytes: number }>;
 
-async function measure<T>(...args: string[]): Promise<T> {
-  const script = inRoot('test/bench/changed-files.py');
-  const { stdout } = await execa('sh', [inRoot('packaging/build/run-dist.sh'), 'python3', script, ...args]);
-  return JSON.parse(stdout) as T;
+function measure<T>(...args: string[]): Promise<T> {
+  return inRuntime(['python3', inRoot('test/bench/changed-files.py'), ...args]);
 }

@@ -1,9 +1,8 @@
-import { execa } from 'execa';
 import { inRoot } from '../../packaging/build/paths.ts';
 import { type Latency, idleSeconds } from './forward/latency.ts';
 import type { Measured, MeasuredFiles, Plan } from './forward/measure.ts';
 import type { Run } from './forward/run.ts';
-import { buildPrograms } from './programs.ts';
+import { buildPrograms, inRuntime } from './programs.ts';
 import type { Result } from './run.ts';
 import { type Figure, figure } from './table.ts';
 import { unpack } from '../harness/unpack.ts';
@@ -47,13 +46,9 @@ export async function forwardFiles(): Promise<Result> {
   };
 }
 
-async function measure(plan: Plan): Promise<unknown> {
-  const { stdout } = await execa(
-    'sh',
-    [inRoot('packaging/build/run-dist.sh'), process.execPath, inRoot('test/bench/forward/measure.ts')],
-    { env: { BENCH_PLAN: JSON.stringify(plan) }, stderr: 'inherit' },
-  );
-  return JSON.parse(stdout);
+function measure(plan: Plan): Promise<unknown> {
+  const command = [process.execPath, inRoot('test/bench/forward/measure.ts')];
+  return inRuntime(command, { BENCH_PLAN: JSON.stringify(plan) });
 }
 
 type Aim = Figure['aim'];

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { inRoot } from '../../packaging/build/paths.ts';
 import { withInitramfs } from '../vm/harness/initramfs.ts';
 import type { Result } from './run.ts';
-import { starts } from './starts.ts';
+import { leastFigure, starts } from './starts.ts';
 import type { Start, Variant } from './starts.ts';
 
 /**
@@ -24,15 +24,12 @@ export async function identity(): Promise<Result> {
   const control = await withInitramfs(without, (bootFiles) =>
     starts({ ...agent, name: 'agent without the comparison', bootFiles }),
   );
-  const least = (all: Start[], of: keyof Start) => Math.min(...all.map((start) => start[of]));
   return {
     about: 'virtual seconds from the start of the kernel and processes until then, the least of a few boots.',
     control: 'without it',
-    figures: metrics.map(({ of, unit, atMost, name }) => ({
-      ...{ name, unit, value: least(measured, of), control: least(control, of) },
-      spread: Math.max(...measured.map((start) => start[of])) - least(measured, of),
-      aim: { of: 'difference', atMost },
-    })),
+    figures: metrics.map(({ of, name, unit, atMost }) =>
+      leastFigure(name, unit, of, measured, control, atMost),
+    ),
   };
 }
 

@@ -1,6 +1,5 @@
-import { execa } from 'execa';
 import { inRoot } from '../../packaging/build/paths.ts';
-import { buildPrograms } from './programs.ts';
+import { buildPrograms, inRuntime } from './programs.ts';
 import type { Result } from './run.ts';
 import { type Figure, figure } from './table.ts';
 
@@ -19,14 +18,8 @@ export async function mounts(): Promise<Result> {
   for (const [kind, name] of Object.entries(kinds)) {
     const [many, few] = [await measure(kind, count, agent), await measure(kind, 20, agent)];
     figures.push(
-      {
-        // Excludes the kernel's CPU time, because the kernel walks a stack of mounts for each line of mountinfo.
-        name: `${name}: processor time`,
-        unit: 's',
-        value: many.user,
-        control: few.user,
-        aim: { of: 'value', atMost: 3 },
-      },
+      // Excludes the kernel's CPU time, because the kernel walks a stack of mounts for each line of mountinfo.
+      figure(`${name}: processor time`, 's', many.user, few.user, { of: 'value', atMost: 3 }),
       figure(`${name}: output`, 'KiB', many.bytes / 1024, few.bytes / 1024, { of: 'value', atMost: 32 }),
     );
   }
@@ -43,9 +36,7 @@ interface Measured {
   bytes: number;
 }
 
-async function measure(kind: string, mountCount: number, agent: string): Promise<Measured> {
+function measure(kind: string, mountCount: number, agent: string): Promise<Measured> {
   const script = inRoot('test/bench/many-mounts.py');
-  const command = ['python3', script, kind, String(mountCount), agent, 'status'];
-  const { stdout } = await execa('sh', [inRoot('packaging/build/run-dist.sh'), ...command]);
-  return JSON.parse(stdout) as Measured;
+  return inRuntime(['python3', script, kind, String(mountCount), agent, 'status']);
 }

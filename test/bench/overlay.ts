@@ -4,7 +4,7 @@ import { persistOnDataDisk } from '../vm/harness/data-disk.ts';
 import { emptyDevice } from '../vm/harness/empty-disk.ts';
 import { editFile } from '../vm/harness/edit.ts';
 import type { Result } from './run.ts';
-import { starts } from './starts.ts';
+import { leastFigure, starts } from './starts.ts';
 import type { Start, Variant } from './starts.ts';
 import type { Figure } from './table.ts';
 
@@ -73,12 +73,9 @@ const metrics: { of: keyof Start; name: string; unit: 's' | '' }[] = [
 
 /** @param atMost the aim for the difference, in seconds */
 function figures(name: string, base: Start[], measured: Start[], atMost: number | undefined): Figure[] {
-  const least = (all: Start[], of: keyof Start) => Math.min(...all.map((start) => start[of]));
-  return metrics.map(({ of, unit, ...metric }) => ({
-    ...{ name: `${name}: ${metric.name}`, unit, control: least(base, of), value: least(measured, of) },
-    spread: Math.max(...measured.map((start) => start[of])) - least(measured, of),
-    ...(atMost === undefined || unit === '' ? {} : { aim: { of: 'difference' as const, atMost } }),
-  }));
+  return metrics.map(({ of, unit, ...metric }) =>
+    leastFigure(`${name}: ${metric.name}`, unit, of, measured, base, unit === '' ? undefined : atMost),
+  );
 }
 
 const overlaid = ['/opt', '/opt/agent', '/root'];

@@ -1,12 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { execa } from 'execa';
 import { inRoot, scratch } from '../../packaging/build/paths.ts';
 import { agentTree } from '../vm/harness/agent.ts';
 import { bootFilesIn } from '../vm/harness/kernel.ts';
 import { prepareState, prepareWrites } from './prepare-searches.ts';
-import { buildPrograms } from './programs.ts';
+import { buildPrograms, inRuntime, seriesOf } from './programs.ts';
 import type { Result } from './run.ts';
 import type { Series } from './series.ts';
 import { median, figure } from './table.ts';
@@ -20,17 +19,10 @@ export async function prepare(): Promise<Result> {
   await writeFile(image, gzipSync(await readFile(initramfs)));
   // The steps state and writes would search the disk of this machine. They are measured on a disk of their own.
   const commands = [[agent, 'prepare', '--skip', 'state', 'writes'], [empty]];
-  const inGuest = (...command: string[]) =>
-    execa('sh', [
-      inRoot('packaging/build/run-dist.sh'),
-      ...['sh', inRoot('test/bench/prepare-guest.sh'), join(tree, 'root'), image],
-      ...command,
-    ]);
+  const guest = ['sh', inRoot('test/bench/prepare-guest.sh'), join(tree, 'root'), image];
   // Fails unless the image was read and is valid. Otherwise, the benchmark would measure less than it claims.
-  await inGuest(agent, 'prepare', '--only', 'initramfs');
-  const series = [process.execPath, inRoot('test/bench/series.ts'), JSON.stringify(commands)];
-  const { stdout } = await inGuest(...series);
-  const [ours, control] = JSON.parse(stdout) as [Series, Series];
+  await inRuntime([...guest, agent, 'prepare', '--json', '--only', 'initramfs']);
+  const [ours, control] = await inRuntime<[Series, Series]>([...guest, ...seriesOf(commands)]);
   return {
     about: `medians of ${ours.milliseconds.length} interleaved runs; 100,000 files in /var, one initramfs (gzip)`,
     control: 'empty program',

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { execa } from 'execa';
 import { buildExecutable } from '../../packaging/build/executable.ts';
 import { agent as agentAt } from '../../packaging/build/build.ts';
 import { inRoot, scratch } from '../../packaging/build/paths.ts';
@@ -23,4 +24,16 @@ export async function buildSealedStatus(): Promise<string> {
   const out = path.join(scratch, 'bench/bench-sealed-status');
   await buildExecutable({ entry: inRoot('test/bench/sealed-status.ts'), out });
   return out;
+}
+
+/** Runs a command with the private runtime of the agent. @returns the JSON that it prints */
+export async function inRuntime<T>(command: readonly string[], env: Record<string, string> = {}): Promise<T> {
+  const script = inRoot('packaging/build/run-dist.sh');
+  const { stdout } = await execa('sh', [script, ...command], { env, stderr: 'inherit' });
+  return JSON.parse(stdout) as T;
+}
+
+/** Returns the command that measures commands alternately (series.ts). */
+export function seriesOf(commands: string[][]): string[] {
+  return [process.execPath, inRoot('test/bench/series.ts'), JSON.stringify(commands)];
 }

@@ -11,6 +11,7 @@ import type { Boot, Guest, Layout } from '../vm/harness/scenario.ts';
 import { markDisk, uuid } from '../vm/harness/scratch.ts';
 import { templateOf } from '../vm/harness/template.ts';
 import { ordinaryTree } from '../vm/harness/tree.ts';
+import type { Figure } from './table.ts';
 
 /**
  * The number of boots of each guest. The guest's clock counts instructions, so on an idle machine the boots differ only
@@ -123,6 +124,25 @@ async function start(
   if (variant.root !== undefined && type !== variant.root) throw new Error(`${variant.name}: / is ${type}`);
   const { size } = await stat(bootFiles.initramfs);
   return startOf(boot, size / 1024);
+}
+
+/**
+ * Returns a figure of boots: the least value, because other load on this machine can only increase a value. The guest's
+ * clock continues while the guest waits for its disk.
+ * @param atMost the aim for the difference
+ */
+export function leastFigure(
+  name: string,
+  unit: Figure['unit'],
+  of: keyof Start,
+  measured: readonly Start[],
+  control: readonly Start[],
+  atMost?: number,
+): Figure {
+  const least = (all: readonly Start[]) => Math.min(...all.map((start) => start[of]));
+  const spread = Math.max(...measured.map((start) => start[of])) - least(measured);
+  const aim = atMost === undefined ? {} : { aim: { of: 'difference' as const, atMost } };
+  return { name, unit, value: least(measured), control: least(control), spread, ...aim };
 }
 
 const afterTarget = {

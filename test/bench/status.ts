@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { readdirSync, readlinkSync } from 'node:fs';
-import { buildPrograms, buildSealedStatus } from './programs.ts';
+import { buildPrograms, buildSealedStatus, inRuntime, seriesOf } from './programs.ts';
 import type { Result } from './run.ts';
-import { type Series, inRuntime } from './series-in-runtime.ts';
+import type { Series } from './series.ts';
 import { median, figure } from './table.ts';
 
 /** The number of processes, and the commands of which there are as many each: one with few libraries, one with more. */
@@ -15,8 +15,8 @@ const running = [
 /** Compares `immutafs-agent status` with an empty program that is built in the same way. */
 export async function status(): Promise<Result> {
   const { agent, empty } = await buildPrograms();
-  const [ours, control] = (await inRuntime([[agent, 'status'], [empty]])) as [Series, Series];
-  const [off, on] = await withProcesses(() => measureSealed());
+  const [ours, control] = await inRuntime<[Series, Series]>(seriesOf([[agent, 'status'], [empty]]));
+  const [off, on] = await withProcesses(measureSealed);
   return {
     about: `medians of ${ours.milliseconds.length} interleaved runs on this machine; processes by strace`,
     control: 'empty program',
@@ -29,14 +29,8 @@ export async function status(): Promise<Result> {
         of: 'value',
         atMost: 70,
       }),
-      {
-        name: 'processes started',
-        unit: '',
-        // One child process is required, because a write to a frozen file system hangs.
-        value: ours.processes,
-        control: control.processes,
-        aim: { of: 'value', atMost: 1 },
-      },
+      // One child process is required, because a write to a frozen file system hangs.
+      figure('processes started', '', ours.processes, control.processes, { of: 'value', atMost: 1 }),
       figure(
         `CPU time with ${processes} processes (control: FOREIGN_PROGRAMS=off)`,
         'ms',
@@ -55,10 +49,7 @@ export async function status(): Promise<Result> {
 async function measureSealed(): Promise<[Series, Series]> {
   const sealed = await buildSealedStatus();
   const allowed = programsInMemory().join(' ');
-  return (await inRuntime([
-    [sealed, 'off', allowed],
-    [sealed, 'warn', allowed],
-  ])) as [Series, Series];
+  return inRuntime(seriesOf(['off', 'warn'].map((programs) => [sealed, programs, allowed])));
 }
 
 /** Returns the programs that processes of this machine run from a memfd (memfd_create(2)), as FOREIGN_PROGRAMS_ALLOW has them. */

@@ -10,6 +10,7 @@ import {
   savedCursor,
   startAgent,
   startAgentUntil,
+  untilState,
 } from './support/agent.ts';
 import {
   bootId,
@@ -19,10 +20,10 @@ import {
   numbered,
   writeJournal,
 } from './support/journal.ts';
-import { endAll } from './support/program.ts';
+import type { Program } from './support/program.ts';
 import { startRemote, storedField } from './support/remote.ts';
 import { startRsyslog, storedEntries, storedMessages } from './support/rsyslog.ts';
-import { sleep, until } from './support/until.ts';
+import { until } from './support/program.ts';
 import { wireSuite } from './support/wire-suite.ts';
 
 const directory = '/run/state';
@@ -51,7 +52,7 @@ function cursorsOf(boot: string): string[] {
   return [...text.toString('latin1').matchAll(/^__CURSOR=(.*)$/gm)].map(([, cursor]) => cursor ?? '');
 }
 
-const state = (cursor: string, owner = machine) => `MACHINE=${owner}\nBOOT=${first}\nCURSOR=${cursor}\n`;
+const state = (cursor: string) => `MACHINE=${machine}\nBOOT=${first}\nCURSOR=${cursor}\n`;
 const texts = (name: string, from = 0) =>
   Array.from({ length: count - from }, (_, index) => `${name} ${from + index}`);
 const everything = [...texts('first'), ...texts('second'), ...texts('this')];
@@ -59,8 +60,20 @@ const received = () => storedEntries().map(({ text }) => text);
 const relp = { FORWARD: 'relp://127.0.0.1:2514', FORWARD_FILES: '' };
 const durable = { ...relp, FORWARD_STATE: directory };
 
+const startServer = () => startRsyslog('rsyslog-relp.conf', 2514);
+
+/** Starts a server and the agent, and asserts that the server stores exactly these entries. */
+async function forwardUntilAll(expected: readonly string[]): Promise<Program> {
+  await startServer();
+  const agent = startAgent();
+  await until('all entries', () => received().length >= expected.length);
+  assert.equal(received(), expected);
+  return agent;
+}
+
 const reboots = await wireSuite(import.meta.filename, 'across reboots');
 reboots.before.each(() => {
+  configure(durable);
   fs.rmSync(directory, { recursive: true, force: true });
   fs.mkdirSync(directory);
   writeBoot(first, 'first', now - 3 * hour);
@@ -71,21 +84,16 @@ reboots.before.each(() => {
 reboots(
   'continues after the last acknowledged entry of an earlier boot, and then repeats nothing',
   async () => {
-    configure(durable);
     fs.writeFileSync(stateFile, state(cursorsOf(first)[9] ?? ''));
-    await startRsyslog('rsyslog-relp.conf', 2514);
-    const agent = startAgent();
-    const expected = everything.slice(10);
-    await until('all entries', () => received().length >= expected.length);
+    const agent = await forwardUntilAll(everything.slice(10));
     assert.is(await agent.stop(), 0);
-    assert.equal(received(), expected);
     assert.match(fs.readFileSync(stateFile, 'utf8'), `\nCURSOR=${savedCursor()}\n`);
     // As after the next reboot: only the state on the disk is left.
     forgetState();
+    writeJournal(numbered('later', 1), 'later');
     startAgent();
-    await until('connected', () => forwardState()?.state === 'connected');
-    await sleep(3000);
-    assert.equal(received(), expected);
+    await until('the later entry', () => received().includes('later 0'));
+    assert.equal(received(), [...everything.slice(10), 'later 0']);
   },
 );
 
@@ -105,11 +113,10 @@ function stored(): string[] {
 
 for (const [title, prepare, expected] of [
   ['with the default state, only this boot is sent', () => configure(relp), texts('this')],
-  ['without a state, only this boot is sent', () => configure(durable), texts('this')],
+  ['without a state, only this boot is sent', () => undefined, texts('this')],
   [
     'a state whose boot is no longer in the journal: later boots are sent',
     () => {
-      configure(durable);
       fs.writeFileSync(stateFile, state(cursorsOf(first)[9] ?? ''));
       fs.rmSync(`${journalDirectory}/first.journal`);
     },
@@ -118,64 +125,31 @@ for (const [title, prepare, expected] of [
 ] as const) {
   reboots(title, async () => {
     prepare();
-    await startRsyslog('rsyslog-relp.conf', 2514);
-    startAgent();
-    await until('the entries of this boot', () => received().includes(`this ${count - 1}`));
-    assert.equal(received(), [...expected]);
+    await forwardUntilAll(expected);
   });
 }
 
-for (const [title, damage, reason] of [
-  ['is corrupt', () => fs.writeFileSync(stateFile, 'MACHINE=x\n'), 'is not a valid checkpoint'],
-  ['is empty, as after a power failure', () => fs.writeFileSync(stateFile, ''), 'is not a valid checkpoint'],
-  [
-    'belongs to another machine',
-    () => fs.writeFileSync(stateFile, state(cursorsOf(second)[5] ?? '', 'c'.repeat(32))),
-    'belongs to another machine',
-  ],
-  [
-    'is from the future',
-    () => {
-      const cursor = cursorsOf(second)[5] ?? '';
-      const later = cursor.replace(/t=[0-9a-f]+/, `t=${(now + 48 * hour).toString(16)}`);
-      fs.writeFileSync(stateFile, state(later));
-    },
-    'is in the future',
-  ],
-  ['is a FIFO', () => execFileSync('mkfifo', [stateFile]), 'not a regular file'],
-  ['is a symbolic link', () => fs.symlinkSync('/etc/passwd', stateFile), 'a symbolic link'],
-] as const) {
-  reboots(`a state that ${title} is reported, and every boot is sent`, async () => {
-    configure(durable);
-    damage();
-    await startRsyslog('rsyslog-relp.conf', 2514);
-    const agent = startAgent();
-    await until('all entries', () => received().length >= everything.length);
-    assert.equal(received(), everything);
-    assert.match(agent.output(), reason);
-  });
-}
+reboots('a state that is a symbolic link is reported, and every boot is sent', async () => {
+  fs.symlinkSync('/etc/passwd', stateFile);
+  const agent = await forwardUntilAll(everything);
+  assert.match(agent.output(), 'a symbolic link');
+});
 
 reboots('a clock that went back does not hide an entry of this boot', async () => {
   clearJournal();
   writeBoot(first, 'first', now + hour);
   writeJournal(numbered('this', count));
-  configure(durable);
   fs.writeFileSync(stateFile, state(cursorsOf(first).at(-1) ?? ''));
-  await startRsyslog('rsyslog-relp.conf', 2514);
-  startAgent();
-  await until('the entries of this boot', () => received().length >= count);
-  assert.equal(received(), texts('this'));
+  await forwardUntilAll(texts('this'));
 });
 
 reboots('a damaged journal of an earlier boot is reported, and the other boots are complete', async () => {
-  configure(durable);
   fs.writeFileSync(stateFile, state(cursorsOf(first)[9] ?? ''));
   const file = `${journalDirectory}/second.journal`;
   const bytes = fs.readFileSync(file);
   bytes.fill(0xff, Math.floor(bytes.length * 0.01), Math.floor(bytes.length * 0.02));
   fs.writeFileSync(file, bytes);
-  await startRsyslog('rsyslog-relp.conf', 2514);
+  await startServer();
   startAgent();
   await until('the entries of this boot', () => received().includes(`this ${count - 1}`), 60);
   const good = (text: string) => !text.startsWith('second');
@@ -183,13 +157,10 @@ reboots('a damaged journal of an earlier boot is reported, and the other boots a
 });
 
 reboots('a state that cannot be written is reported, and forwarding goes on', async () => {
-  configure(durable);
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4k,nr_inodes=2', 'wire', directory]);
   try {
     fs.writeFileSync(stateFile, '');
-    await startRsyslog('rsyslog-relp.conf', 2514);
-    const agent = startAgent();
-    await until('all entries', () => received().length >= everything.length);
+    const agent = await forwardUntilAll(everything);
     await until('the message', () => /no space left/i.test(agent.output()), 30);
     assert.is(forwardState()?.state, 'connected');
     assert.is(await agent.stop(), 0);
@@ -199,26 +170,19 @@ reboots('a state that cannot be written is reported, and forwarding goes on', as
 });
 
 reboots('a boot in which no server answered is sent by the next boot', async () => {
-  configure(durable);
-  startAgent();
-  await until('the first state', () => fs.existsSync(stateFile));
-  await endAll();
+  const unanswered = startAgent();
+  await untilState('waiting');
+  await unanswered.stop();
   assert.is(fs.readFileSync(stateFile, 'utf8'), `MACHINE=${machine}\nBOOT=${bootId}\nCURSOR=\n`);
   // As if the second boot had written it. Log lines that are acknowledged first do not hide the journal.
   fs.writeFileSync(stateFile, `MACHINE=${machine}\nBOOT=${second}\nCURSOR=\n`);
   forgetState();
-  await startRsyslog('rsyslog-relp.conf', 2514);
-  const agent = startAgent();
-  const expected = everything.slice(count);
-  await until('all entries', () => received().length >= expected.length);
-  assert.is(await agent.stop(), 0);
-  assert.equal(received(), expected);
+  assert.is(await (await forwardUntilAll(everything.slice(count))).stop(), 0);
 });
 
 reboots('killed while it reads earlier boots: nothing is missing', async () => {
-  configure(durable);
   fs.writeFileSync(stateFile, '');
-  await startRsyslog('rsyslog-relp.conf', 2514);
+  await startServer();
   for (const [point, times] of [
     ['sent', 2],
     ['saving', 1],

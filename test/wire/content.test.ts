@@ -9,20 +9,27 @@ import { build } from '../../packaging/build/build.ts';
 import { executable } from '../../packaging/build/paths.ts';
 import { configure, forwardState, savedCursor, startAgent } from './support/agent.ts';
 import { guestTls, serverName } from './support/certificates.ts';
-import { exactMessages, startExactServer } from './support/exact-rsyslog.ts';
+import {
+  exactMessages,
+  startExactServer,
+  startRsyslog,
+  storedEntries,
+  storedLines,
+} from './support/rsyslog.ts';
 import {
   LiveJournal,
   exportEntry,
   journalField,
   lastCursor,
+  logFields,
+  logLines,
   numbered,
+  startJournald,
   writeJournal,
 } from './support/journal.ts';
-import { logFields, logLines, startJournald } from './support/journald.ts';
 import { peakMemory, start } from './support/program.ts';
-import { bareEntries, startRemote, storedExport, storedField } from './support/remote.ts';
-import { startRsyslog, storedEntries, storedLines } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
+import { bareEntries, startRemote, storedExport, storedField } from './support/remote.ts';
 import { wireSuite } from './support/wire-suite.ts';
 
 const content = await wireSuite(import.meta.filename, 'content');

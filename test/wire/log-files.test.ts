@@ -11,14 +11,13 @@ import {
 } from './support/agent.ts';
 import { auditRecords } from './support/audit-records.ts';
 import { serverName } from './support/certificates.ts';
-import { exactMessages, startExactServer } from './support/exact-rsyslog.ts';
+import { exactMessages, startExactServer, startRsyslog, storedEntries } from './support/rsyslog.ts';
 import { LiveJournal, numbered, writeJournal } from './support/journal.ts';
 import type { Point } from './support/kill-at.ts';
 import { type Program } from './support/program.ts';
+import { sleep, until } from './support/until.ts';
 import { exportedFields, remoteDirectory, startRemote, storedExport } from './support/remote.ts';
 import { BufferedLog, RotatedLog } from './support/rotated-log.ts';
-import { startRsyslog, storedEntries } from './support/rsyslog.ts';
-import { sleep, until } from './support/until.ts';
 import { wireSuite } from './support/wire-suite.ts';
 
 const files = await wireSuite(import.meta.filename, 'log files', { limitSeconds: 240 });
@@ -86,15 +85,15 @@ function linesOfEntries(): Line[] {
   });
 }
 
-const records = auditRecords(100_000);
-const linesOfApp = 5000;
+const records = auditRecords(60_000);
+const linesOfApp = 3000;
 /** Every 50 ms so many records are written. */
 const recordsAtOnce = 400;
 const rounds = records.length / recordsAtOnce;
-const secondsPerRotation = 1;
+const secondsPerRotation = 0.7;
 
 /**
- * Writes the audit trail, rotated every second, once by copytruncate, and the logs of two programs.
+ * Writes the audit trail, which is often rotated, once by copytruncate, and the logs of two programs.
  * @returns the lines, by file
  */
 async function write(): Promise<Map<string, string[]>> {

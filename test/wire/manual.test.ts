@@ -7,9 +7,9 @@ import { forgetState, forwardState, startAgent, untilState } from './support/age
 import { makeCertificate, serverDirectory } from './support/certificates.ts';
 import { clearJournal, numbered, writeJournal } from './support/journal.ts';
 import { endAll, listening, start } from './support/program.ts';
+import { sleep, until } from './support/until.ts';
 import { startRemote, storedField } from './support/remote.ts';
 import { clearStored, startRsyslog, storedEntries, storedLines, storedMessages } from './support/rsyslog.ts';
-import { sleep, until } from './support/until.ts';
 import { enterNamespaces } from './support/namespaces.ts';
 
 await enterNamespaces(import.meta.filename);

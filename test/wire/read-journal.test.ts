@@ -50,34 +50,12 @@ async function byJournalctl(cursor: string, fields: readonly string[]): Promise<
 const values = [
   ...['', 'plain', 'tab\there', 'line\nfeed', 'carriage\rreturn', 'escape \x1b[31m', 'delete \x7f', '~'],
   ...['Grüße', '日本語', '😀', '\u0080 control', '\u009f', '\u00a0 space', '\u07ff', '\u0800', '\uffff'],
-  ...[
-    '\ufdcf',
-    '\ufdd0',
-    '\ufdef',
-    '\ufdf0',
-    '\ufeff mark',
-    '\ufffe none',
-    '\u{1fffe}',
-    '\u{10000}',
-    '\u{10ffff}',
-  ],
-  ...[
-    [0xff, 0xfe],
-    [0xc0, 0x80],
-    [0xc1, 0xbf],
-    [0xe0, 0x9f, 0xbf],
-    [0xf0, 0x8f, 0xbf, 0xbf],
-    [0xed, 0xa0, 0x80],
-  ],
-  ...[
-    [0xed, 0x9f, 0xbf],
-    [0xf4, 0x90, 0x80, 0x80],
-    [0xf8, 0x88, 0x80, 0x80, 0x80],
-    [0x80],
-    [0xc3],
-    [0xe2, 0x82],
-    [0],
-  ],
+  ...['\ufdcf', '\ufdd0', '\ufdef', '\ufdf0', '\ufeff mark', '\ufffe none', '\u{1fffe}', '\u{10000}'],
+  ...['\u{10ffff}', [0]],
+  // Invalid and valid sequences of UTF-8, in hexadecimal.
+  ...['fffe', 'c080', 'c1bf', 'e09fbf', 'f08fbfbf', 'eda080', 'ed9fbf', 'f4908080', 'f888808080', '80', 'c3']
+    .concat('e282')
+    .map((hex) => [...Buffer.from(hex, 'hex')]),
   ...['=', 'A=B', '\n\n__CURSOR=s=0', 'x'.repeat(65_535), 'y'.repeat(200_000), randomBytes(300_000)],
 ].map((value) => (Array.isArray(value) ? Buffer.from(value) : value));
 
@@ -88,7 +66,10 @@ for (const fields of [[], ['MESSAGE', '_PID'], ['MESSAG', 'PRIORITY', 'NONE']]) 
     );
     writeJournal(Buffer.concat([numbered('before', 3), ...entries, numbered('after', 500)]));
     const cursor = cursorOf(3);
-    const [ours, theirs] = [await printed(program, [cursor, ...fields]), await byJournalctl(cursor, fields)];
+    const [ours, theirs] = await Promise.all([
+      printed(program, [cursor, ...fields]),
+      byJournalctl(cursor, fields),
+    ]);
     assert.ok(theirs.includes(cursor) && theirs.includes('__REALTIME_TIMESTAMP='));
     assert.ok(ours.equals(theirs), `${ours.length} and ${theirs.length} bytes`);
     assert.not(ours.includes('__SEQNUM'), 'systemd-journal-remote before 254 logs each unknown field');
@@ -102,7 +83,7 @@ reading('from the first entry of this boot on, prints the same as from its curso
   };
   writeJournal(exportEntry({ _BOOT_ID: 'a'.repeat(32), ...earlier, MESSAGE: 'other' }), 'other');
   writeJournal(numbered('this', 5));
-  const [ours, theirs] = [await printed(program, ['boot']), await byJournalctl(cursorOf(2), [])];
+  const [ours, theirs] = await Promise.all([printed(program, ['boot']), byJournalctl(cursorOf(2), [])]);
   assert.ok(ours.equals(theirs) && ours.includes('MESSAGE=this 0\n'));
 });
 
@@ -140,37 +121,39 @@ function writeTwoSequences(): void {
   execFileSync('/usr/lib/systemd/systemd-journal-remote', ['-o', file, '/run/third'], { stdio: 'ignore' });
 }
 
-reading('--blocks: the blocks contain the same bytes', async () => {
-  writeTwoSequences();
-  const [whole, inBlocks] = [await printed(program, ['boot']), await printed(program, ['--blocks', 'boot'])];
-  const blocks = blocksOf(inBlocks);
-  assert.ok(Buffer.concat(blocks.map(({ content }) => content)).equals(whole));
-});
-
-reading('--blocks: a block contains consecutive entries, or a part of a large one', async () => {
-  writeTwoSequences();
-  const counts = new Map<string, number>();
-  const parser = new ExportParser(undefined);
-  for (const { count, last, content } of blocksOf(await printed(program, ['--blocks', 'boot']))) {
-    const entries = parser.push(content);
-    if (count === 0) {
-      assert.ok(entries.length < 2);
-      assert.is(last, 0);
-      continue;
+reading(
+  '--blocks: the same bytes, in blocks of consecutive entries, or of a part of a large one',
+  async () => {
+    writeTwoSequences();
+    const [whole, inBlocks] = await Promise.all([
+      printed(program, ['boot']),
+      printed(program, ['--blocks', 'boot']),
+    ]);
+    const blocks = blocksOf(inBlocks);
+    assert.ok(Buffer.concat(blocks.map(({ content }) => content)).equals(whole));
+    const counts = new Map<string, number>();
+    const parser = new ExportParser(undefined);
+    for (const { count, last, content } of blocks) {
+      const entries = parser.push(content);
+      if (count === 0) {
+        assert.ok(entries.length < 2);
+        assert.is(last, 0);
+        continue;
+      }
+      assert.ok(count <= runEntries && entries.length === count, `${entries.length} of ${count}`);
+      assert.is(entries.at(-1)?.text, content.toString('latin1', last));
+      const cursors = entries.map(({ cursor }) => parseCursor(cursor));
+      const [first] = cursors;
+      cursors.forEach((cursor, n) => {
+        assert.equal([cursor?.source, cursor?.sequence], [first?.source, (first?.sequence ?? NaN) + n]);
+      });
+      counts.set(first?.source ?? '', Math.max(count, counts.get(first?.source ?? '') ?? 0));
     }
-    assert.ok(count <= runEntries && entries.length === count, `${entries.length} of ${count}`);
-    assert.is(entries.at(-1)?.text, content.toString('latin1', last));
-    const cursors = entries.map(({ cursor }) => parseCursor(cursor));
-    const [first] = cursors;
-    cursors.forEach((cursor, n) => {
-      assert.equal([cursor?.source, cursor?.sequence], [first?.source, (first?.sequence ?? NaN) + n]);
-    });
-    counts.set(first?.source ?? '', Math.max(count, counts.get(first?.source ?? '') ?? 0));
-  }
-  assert.is(parser.end(), undefined);
-  assert.equal([...counts.values()].sort((a, b) => a - b).slice(0, 2), [3, 20]);
-  assert.ok([...counts.values()].some((count) => count > 100));
-});
+    assert.is(parser.end(), undefined);
+    assert.equal([...counts.values()].sort((a, b) => a - b).slice(0, 2), [3, 20]);
+    assert.ok([...counts.values()].some((count) => count > 100));
+  },
+);
 
 reading('--blocks: a missing number and another sequence begin a block', async () => {
   const [one, two] = [numbered('one', 1), numbered('two', 1)];
@@ -194,7 +177,7 @@ reading('prints no entry of another boot', async () => {
   writeJournal(exportEntry({ _BOOT_ID: 'a'.repeat(32), ...later, MESSAGE: 'other' }), 'other');
   writeJournal(numbered('this', 5));
   const cursor = cursorOf(1);
-  const [ours, theirs] = [await printed(program, [cursor]), await byJournalctl(cursor, [])];
+  const [ours, theirs] = await Promise.all([printed(program, [cursor]), byJournalctl(cursor, [])]);
   assert.ok(ours.equals(theirs) && ours.includes('MESSAGE=this 4\n') && !ours.includes('other'));
 });
 

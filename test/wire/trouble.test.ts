@@ -8,8 +8,8 @@ import { guestTls, serverDirectory, serverName } from './support/certificates.ts
 import { fakeServer, keyOf, relpServer, uploadServer } from './support/fake-server.ts';
 import { LiveJournal, journalField, numbered, writeJournal } from './support/journal.ts';
 import { type Program, cpuSeconds, peakMemory } from './support/program.ts';
-import { startRsyslog, storedLines } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
+import { startRsyslog, storedLines } from './support/rsyslog.ts';
 import { wireSuite } from './support/wire-suite.ts';
 
 const trouble = await wireSuite(import.meta.filename, 'faulty servers and configurations');

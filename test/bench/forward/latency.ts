@@ -1,7 +1,6 @@
 import net from 'node:net';
 import { configure, forgetState } from '../../wire/support/agent.ts';
-import { LiveJournal, clearJournal, exportEntry } from '../../wire/support/journal.ts';
-import { startJournald } from '../../wire/support/journald.ts';
+import { LiveJournal, clearJournal, exportEntry, startJournald } from '../../wire/support/journal.ts';
 import { endAll, start } from '../../wire/support/program.ts';
 import { sleep, until } from '../../wire/support/until.ts';
 import { receivers } from './receivers.ts';

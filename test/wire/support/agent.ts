@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import type { ForwardState } from '../../../agent/facts/forwarder.ts';
 import { inPlace, node, repository } from '../../harness/repository.ts';
-import { journalDirectory } from './journal.ts';
+import { bootId, journalDirectory } from './journal.ts';
 import type { Point } from './kill-at.ts';
 import { type Program, start } from './program.ts';
 import { until } from './until.ts';
@@ -61,9 +61,9 @@ export function savedCursor(): string {
   return fs.existsSync(file) ? (/^CURSOR=(.*)$/m.exec(fs.readFileSync(file, 'utf8'))?.[1] ?? '') : '';
 }
 
-export function saveCursor(boot: string, cursor: string): void {
+export function saveCursor(cursor: string): void {
   fs.mkdirSync(directory, { recursive: true });
-  fs.writeFileSync(`${directory}/cursor`, `BOOT=${boot}\nCURSOR=${cursor}\n`);
+  fs.writeFileSync(`${directory}/cursor`, `BOOT=${bootId}\nCURSOR=${cursor}\n`);
 }
 
 export function forgetState(): void {

@@ -74,14 +74,10 @@ export async function listening(port: number): Promise<void> {
   );
 }
 
-/** Returns the peak resident memory of a process, in MiB. */
-export function peakMemory(pid: number): number {
-  return Number(/VmHWM:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
-}
-
-/** Returns the resident memory of a process, in MiB. */
-export function residentMemory(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+/** Returns the peak resident memory of a process, or with VmRSS the present one, in MiB. */
+export function peakMemory(pid: number, field: 'VmHWM' | 'VmRSS' = 'VmHWM'): number {
+  const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1]) / 1024;
 }
 
 /** Returns the CPU time of a process in seconds, without its children. */

@@ -31,10 +31,14 @@ export interface StoredMessage {
 
 /** Returns all stored messages of a guest, in order. */
 export function storedMessages(host = 'guest1'): StoredMessage[] {
-  const file = `${stored}/${host}/journal.log`;
-  if (!fs.existsSync(file)) return [];
-  const lines = fs.readFileSync(file, 'latin1').split('\n').slice(0, -1);
+  const lines = storedText(host).split('\n').slice(0, -1);
   return lines.map((line) => parseMessage(withoutTornStart(line)));
+}
+
+/** Returns what is stored of a guest, one character per byte (latin1). */
+function storedText(host = 'guest1'): string {
+  const file = `${stored}/${host}/journal.log`;
+  return fs.existsSync(file) ? fs.readFileSync(file, 'latin1') : '';
 }
 
 /**
@@ -51,8 +55,7 @@ export function storedEntries(host = 'guest1'): StoredMessage[] {
 }
 
 export function storedLines(host = 'guest1'): number {
-  const file = `${stored}/${host}/journal.log`;
-  return fs.existsSync(file) ? fs.readFileSync(file, 'latin1').split('\n').length - 1 : 0;
+  return storedText(host).split('\n').length - 1;
 }
 
 export function clearStored(): void {
@@ -77,4 +80,24 @@ export function parseMessage(line: string): StoredMessage {
     data,
     text: rest.slice(elements.length + 1),
   };
+}
+
+const terminator = 'b7d1f0c26c8e4b0c';
+
+/**
+ * Starts rsyslog with a configuration in docs/log-server that is changed to keep control characters and to write a
+ * terminator after each message.
+ */
+export async function startExactServer(name = 'rsyslog-relp.conf'): Promise<Program> {
+  const documented = fs.readFileSync(`docs/log-server/${name}`, 'utf8');
+  const configuration = documented
+    .replace('global(', 'global(parser.escapeControlCharactersOnReceive="off" ')
+    .replace('%rawmsg%\\n', `%rawmsg%${terminator}`);
+  fs.writeFileSync('/run/exact.conf', configuration);
+  return startRsyslog('/run/exact.conf', 2514);
+}
+
+/** Returns all messages that this server stored, in order. */
+export function exactMessages(): StoredMessage[] {
+  return storedText().split(terminator).slice(0, -1).map(parseMessage);
 }

@@ -95,11 +95,17 @@ stores('on a data disk: the same', () => {
     ...{ cursor: cursorOf(earlier), files: [record], firstBoot: 'this', trusted: false },
     problems: [`FORWARD_STATE: ${state}/checkpoint contains malformed positions of log files (1)`],
   });
-  const unusable = read(undefined, `MACHINE=${machine}\nCURSOR=\n${line}`, state);
-  assert.equal(unusable.problems, [
-    `FORWARD_STATE: ${state}/checkpoint is not a valid checkpoint; starting at the oldest entry`,
-  ]);
-  assert.is(unusable.firstBoot, 'oldest');
+  for (const [unusable, problem] of [
+    ['', `${state}/checkpoint is not a valid checkpoint`],
+    [`MACHINE=${machine}\nCURSOR=\n${line}`, `${state}/checkpoint is not a valid checkpoint`],
+    [durable.replace('=d', '=c'), `${state}/checkpoint belongs to another machine`],
+    [durable.replace('t=1000', 't=6ffffffffffff'), `the cursor in ${state}/checkpoint is in the future`],
+    [undefined, `${state} does not exist`],
+  ] as const) {
+    const { problems, ...start } = read(undefined, unusable, state);
+    assert.equal(problems, [`FORWARD_STATE: ${problem}; starting at the oldest entry`]);
+    assert.equal(start, { cursor: '', files: [], firstBoot: 'oldest', trusted: false });
+  }
   const lines = read(`BOOT=${boot}\nCURSOR=\n${line}`, durable.replace('FILE=', 'FILE=1'), state);
   assert.equal([lines.cursor, lines.files, lines.trusted], [cursorOf(earlier), [record], true]);
 });
