@@ -21,35 +21,15 @@ export interface Member {
   xattrs?: ReadonlyMap<string, string>;
 }
 
-/** Writes a tar file in pax format (pax(1)) as a stream, in limited memory. */
-export interface TarWriter {
-  /** The number of bytes that were written, with those that the end of the file takes. */
-  readonly bytes: number;
-  /** Adds a member without content. */
-  add(member: Member): Promise<void>;
-  /** Adds a file with a text. @returns the SHA-256 of the text */
-  addText(name: string, text: string | Buffer, now: Date): Promise<string>;
-  /**
-   * Adds a file from a stream. Pads the content with null bytes if the stream ends early.
-   * @returns the SHA-256 of the content, and the number of bytes of the stream
-   */
-  addFile(
-    member: Member,
-    size: number,
-    content: AsyncIterable<Buffer>,
-  ): Promise<{ sha256: string; bytes: number }>;
-  /** Writes the end of the file. */
-  end(): Promise<void>;
-  /** Ends without completing the file. */
-  destroy(): void;
-}
-
 const block = 512;
 
 /** The bytes that a member takes besides its content, as an upper bound: headers of tar and pax. */
 export const memberOverhead = 8 * block;
 
-export function tarWriter(target: ExportTarget): TarWriter {
+/** Writes a tar file in pax format (pax(1)) as a stream, in limited memory. */
+export type TarWriter = ReturnType<typeof tarWriter>;
+
+export function tarWriter(target: ExportTarget) {
   const stream = pack();
   let written = 0;
   let failed: Error | undefined;
@@ -82,8 +62,8 @@ export function tarWriter(target: ExportTarget): TarWriter {
   };
   const entry = (member: Member, size: number, callback?: (error?: Error | null) => void) =>
     stream.entry({ ...headerOf(member), size }, callback ?? (() => undefined));
-  const addFile: TarWriter['addFile'] = (member, size, content) =>
-    checked(async () => {
+  const addFile = (member: Member, size: number, content: AsyncIterable<Buffer>) =>
+    checked(async (): Promise<{ sha256: string; bytes: number }> => {
       const hash = createHash('sha256');
       let bytes = 0;
       const done = new Promise<void>((resolve, reject) => {
@@ -116,29 +96,38 @@ export function tarWriter(target: ExportTarget): TarWriter {
       return { sha256: hash.digest('hex'), bytes };
     });
   return {
-    get bytes() {
+    /** The number of bytes that were written, with those that the end of the file takes. */
+    get bytes(): number {
       return written + 2 * block;
     },
-    add: (member) =>
+    /** Adds a member without content. */
+    add: (member: Member): Promise<void> =>
       checked(
         () =>
           new Promise<void>((resolve, reject) => {
             entry(member, 0, (error) => (error ? reject(error) : resolve()));
           }),
       ),
-    addText: async (name, text, now) => {
+    /** Adds a file with a text. @returns the SHA-256 of the text */
+    addText: async (name: string, text: string | Buffer, now: Date): Promise<string> => {
       const bytes = Buffer.from(text);
       const mtime = BigInt(now.getTime()) * 1_000_000n;
       const member: Member = { name, type: 'file', mode: 0o600, uid: 0, gid: 0, mtime };
       return (await addFile(member, bytes.length, pieceOf(bytes))).sha256;
     },
+    /**
+     * Adds a file from a stream. Pads the content with null bytes if the stream ends early.
+     * @returns the SHA-256 of the content, and the number of bytes of the stream
+     */
     addFile,
-    end: () =>
+    /** Writes the end of the file. */
+    end: (): Promise<void> =>
       checked(async () => {
         stream.finalize();
         await drained;
       }),
-    destroy: () => stream.destroy(new Error('the export was abandoned')),
+    /** Ends without completing the file. */
+    destroy: (): void => stream.destroy(new Error('the export was abandoned')),
   };
 }
 
@@ -156,34 +145,18 @@ async function* pieceOf(bytes: Buffer): AsyncGenerator<Buffer, void> {
 const largestId = 0o777777;
 
 /** Returns the header for tar-stream, with a pax record for each value that the classic header cannot hold. */
-function headerOf({
-  name,
-  type,
-  mode,
-  uid,
-  gid,
-  mtime,
-  linkname,
-  device,
-  xattrs,
-}: Member): Parameters<ReturnType<typeof pack>['entry']>[0] {
+function headerOf(member: Member): Parameters<ReturnType<typeof pack>['entry']>[0] {
+  const { mtime, device, xattrs, ...header } = member;
   const [devmajor = 0, devminor = 0] = (device ?? '').split(':').map(Number);
   const pax: Record<string, string> = { mtime: paxTime(mtime) };
-  if (uid > largestId) pax['uid'] = String(uid);
-  if (gid > largestId) pax['gid'] = String(gid);
+  for (const id of ['uid', 'gid'] as const) {
+    if (header[id] > largestId) pax[id] = String(header[id]);
+    header[id] = Math.min(header[id], largestId);
+  }
   for (const [key, value] of xattrs ?? []) pax[`SCHILY.xattr.${key}`] = value;
-  const seconds = Number(mtime / 1_000_000_000n);
-  return {
-    name,
-    type,
-    mode,
-    uid: Math.min(uid, largestId),
-    gid: Math.min(gid, largestId),
-    mtime: new Date(Math.max(0, Math.min(seconds, 0x7fffffff)) * 1000),
-    ...(linkname === undefined ? {} : { linkname }),
-    ...(device === undefined ? {} : { devmajor, devminor }),
-    pax,
-  };
+  const seconds = Math.max(0, Math.min(Number(mtime / 1_000_000_000n), 0x7fffffff));
+  const numbers = device === undefined ? {} : { devmajor, devminor };
+  return { ...header, mtime: new Date(seconds * 1000), ...numbers, pax };
 }
 
 /** Formats nanoseconds as decimal seconds, as in a pax record. */

@@ -8,6 +8,9 @@ export const readXattrsProgram = '/usr/libexec/immutafs/read-xattrs';
 /** The extended attributes of a file: names and values, one character per byte (latin1). */
 export type Xattrs = ReadonlyMap<string, string>;
 
+/** The attributes of a file, or the error code of the first failure. */
+type Answer = Xattrs | { error: string };
+
 /** Reads extended attributes (xattr(7)) in a child process that serves every request of this process. */
 export interface XattrReader {
   /**
@@ -17,40 +20,23 @@ export interface XattrReader {
    * @throws Error if the program cannot be run, ends, or does not answer within 30 s. It is no SystemError, because then
    *     nothing can be compared.
    */
-  read(paths: readonly string[]): Promise<(Xattrs | { error: string })[]>;
+  read(paths: readonly string[]): Promise<Answer[]>;
   close(): void;
 }
 
 /** The time until an answer, in milliseconds. Attributes of local files take microseconds. */
 const deadline = 30_000;
 
-/** Starts the program at the first request. @param program another program, for tests */
-export function xattrReader(program = readXattrsProgram): XattrReader {
-  let server: Server | undefined;
-  return {
-    read: async (paths) => {
-      if (paths.length === 0) return [];
-      server ??= start(program);
-      return server.ask(paths);
-    },
-    close: () => server?.close(),
-  };
-}
-
-interface Server {
-  ask(paths: readonly string[]): Promise<(Xattrs | { error: string })[]>;
-  close(): void;
-}
-
 interface Request {
-  parser: AnswerParser;
-  resolve: (answers: (Xattrs | { error: string })[]) => void;
+  parser: ReturnType<typeof answerParser>;
+  resolve: (answers: Answer[]) => void;
   reject: (error: Error) => void;
   timer: NodeJS.Timeout;
 }
 
-function start(program: string): Server {
-  const child = started(program);
+/** Starts the program at the first request. @param program another program, for tests */
+export function xattrReader(program = readXattrsProgram): XattrReader {
+  let child: ReturnType<typeof start> | undefined;
   let request: Request | undefined;
   let failed: Error | undefined;
   const fail = (reason: string) => {
@@ -59,11 +45,7 @@ function start(program: string): Server {
     request?.reject(failed);
     request = undefined;
   };
-  child.on('error', (error) => fail(errorMessage(error)));
-  child.on('close', (code, signal) => fail(`ended (${signal ?? `exit code ${code}`})`));
-  // The events `error` and `close` of the process report the reason.
-  child.stdin.on('error', () => undefined);
-  child.stdout.on('data', (part: Buffer) => {
+  const receive = (part: Buffer) => {
     if (request === undefined) return;
     try {
       const answers = request.parser.add(part);
@@ -74,48 +56,53 @@ function start(program: string): Server {
     } catch (error) {
       fail(errorMessage(error));
     }
-  });
-  const ask = (paths: readonly string[]) =>
-    new Promise<(Xattrs | { error: string })[]>((resolve, reject) => {
-      if (failed !== undefined) {
-        reject(failed);
-        return;
-      }
-      if (request !== undefined) throw new Error('a request for extended attributes is still open');
-      const timer = setTimeout(() => fail('does not answer'), deadline);
-      request = { parser: answerParser(paths.length), resolve, reject, timer };
-      child.stdin.write(Buffer.from(paths.map((each) => `${each}\0`).join(''), 'latin1'));
-    });
+  };
   return {
-    ask,
+    read: async (paths) => {
+      if (paths.length === 0) return [];
+      child ??= start(program, receive, fail);
+      const { stdin } = child;
+      return new Promise((resolve, reject) => {
+        if (failed !== undefined) {
+          reject(failed);
+          return;
+        }
+        if (request !== undefined) throw new Error('a request for extended attributes is still open');
+        const timer = setTimeout(() => fail('does not answer'), deadline);
+        request = { parser: answerParser(paths.length), resolve, reject, timer };
+        stdin.write(Buffer.from(paths.map((each) => `${each}\0`).join(''), 'latin1'));
+      });
+    },
     close: () => {
-      child.stdin.destroy();
-      child.stdout.destroy();
-      child.kill('SIGKILL');
+      child?.stdin.destroy();
+      child?.stdout.destroy();
+      child?.kill('SIGKILL');
     },
   };
 }
 
 /** @throws Error that is no SystemError */
-function started(program: string) {
+function start(program: string, receive: (part: Buffer) => void, fail: (reason: string) => void) {
   try {
-    return startChild(program, [], { cwd: '/', env: {}, stdio: ['pipe', 'pipe', 'ignore'] });
+    const child = startChild(program, [], { cwd: '/', env: {}, stdio: ['pipe', 'pipe', 'ignore'] });
+    child.on('error', (error) => fail(errorMessage(error)));
+    child.on('close', (code, signal) => fail(`ended (${signal ?? `exit code ${code}`})`));
+    // The events `error` and `close` of the process report the reason.
+    child.stdin.on('error', () => undefined);
+    child.stdout.on('data', receive);
+    return child;
   } catch (error) {
     throw new Error(errorMessage(error), { cause: error });
   }
 }
 
-interface AnswerParser {
-  /** Adds a part of the output. @returns the answers when all are complete */
-  add(part: Buffer): (Xattrs | { error: string })[] | undefined;
-}
-
 /**
- * Parses the answers to a number of paths (packaging/programs/read-xattrs.c).
+ * Parses the answers to a number of paths (packaging/programs/read-xattrs.c). `add` adds a part of the output, and
+ * returns the answers when all are complete.
  * @throws Error for output of another form
  */
-export function answerParser(count: number): AnswerParser {
-  const answers: (Xattrs | { error: string })[] = [];
+export function answerParser(count: number) {
+  const answers: Answer[] = [];
   let rest = '';
   let current = new Map<string, string>();
   /** Consumes one attribute or one end of an answer. @returns whether it was complete */
@@ -141,7 +128,7 @@ export function answerParser(count: number): AnswerParser {
     return true;
   };
   return {
-    add: (part) => {
+    add: (part: Buffer): Answer[] | undefined => {
       rest += part.toString('latin1');
       while (answers.length < count && step());
       if (answers.length < count) return undefined;
@@ -151,7 +138,7 @@ export function answerParser(count: number): AnswerParser {
   };
 }
 
-function answerOf(found: Map<string, string>, errno: number): Xattrs | { error: string } {
+function answerOf(found: Map<string, string>, errno: number): Answer {
   if (errno === 0) return found;
   return { error: getSystemErrorName(-errno) };
 }
