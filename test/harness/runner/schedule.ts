@@ -138,7 +138,8 @@ export class Schedule {
 }
 
 function jobOf(file: string): Job {
-  const waits = mostlyWaiting.has(file);
+  // A wire test waits for time limits and pauses; only this one mainly computes.
+  const waits = mostlyWaiting.has(file) || /^test\/wire\/(?!content)/.test(file);
   return { file, limitSeconds: timeLimit(file), guest: file.startsWith('test/vm/'), waits };
 }
 
