@@ -23,7 +23,7 @@ import {
 import type { Program } from './support/program.ts';
 import { startRemote, storedField } from './support/remote.ts';
 import { startRsyslog, storedEntries, storedMessages } from './support/rsyslog.ts';
-import { until } from './support/program.ts';
+import { until } from './support/until.ts';
 import { wireSuite } from './support/wire-suite.ts';
 
 const directory = '/run/state';

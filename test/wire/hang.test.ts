@@ -32,13 +32,13 @@ for (const protocol of acknowledging) {
       await until('the first entries', () => acknowledged() >= part);
       execFileSync('ip', ['link', 'set', 'lo', 'down']);
       journal.append(numbered('entry', 5 * part, part));
-      await sleep(3000);
+      await sleep(1500);
       assert.is(acknowledged(), part);
       execFileSync('ip', ['link', 'set', 'lo', 'up']);
       await until('the entries that had to wait', () => acknowledged() >= 6 * part);
       server.signal('SIGSTOP');
       journal.append(numbered('entry', 4 * part, 6 * part));
-      await sleep(3000);
+      await sleep(1500);
       assert.ok(peakMemory(agent.pid) < 200, `${peakMemory(agent.pid)} MiB`);
       assert.is(acknowledged(), 6 * part);
       assert.is(await agent.stop(40), 0);

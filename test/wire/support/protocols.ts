@@ -4,7 +4,7 @@ import { journalField } from './journal.ts';
 import type { Program } from './program.ts';
 import { startRemote, storedField } from './remote.ts';
 import { startRsyslog, storedEntries } from './rsyslog.ts';
-import { until } from './program.ts';
+import { until } from './until.ts';
 
 /** A protocol, with a server whose configuration is in docs/log-server. */
 export interface Protocol {
