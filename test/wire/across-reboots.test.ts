@@ -81,21 +81,18 @@ reboots.before.each(() => {
   writeJournal(numbered('this', count));
 });
 
-reboots(
-  'continues after the last acknowledged entry of an earlier boot, and then repeats nothing',
-  async () => {
-    fs.writeFileSync(stateFile, state(cursorsOf(first)[9] ?? ''));
-    const agent = await forwardUntilAll(everything.slice(10));
-    assert.is(await agent.stop(), 0);
-    assert.match(fs.readFileSync(stateFile, 'utf8'), `\nCURSOR=${savedCursor()}\n`);
-    // As after the next reboot: only the state on the disk is left.
-    forgetState();
-    writeJournal(numbered('later', 1), 'later');
-    startAgent();
-    await until('the later entry', () => received().includes('later 0'));
-    assert.equal(received(), [...everything.slice(10), 'later 0']);
-  },
-);
+reboots('continues after the last acknowledged entry of an earlier boot, and repeats nothing', async () => {
+  fs.writeFileSync(stateFile, state(cursorsOf(first)[9] ?? ''));
+  const agent = await forwardUntilAll(everything.slice(10));
+  assert.is(await agent.stop(), 0);
+  assert.match(fs.readFileSync(stateFile, 'utf8'), `\nCURSOR=${savedCursor()}\n`);
+  // As after the next reboot: only the state on the disk is left.
+  forgetState();
+  writeJournal(numbered('later', 1), 'later');
+  startAgent();
+  await until('the later entry', () => received().includes('later 0'));
+  assert.equal(received(), [...everything.slice(10), 'later 0']);
+});
 
 reboots('by journal upload, with nothing acknowledged of the second boot', async () => {
   configure({ ...durable, FORWARD: 'journal+http://127.0.0.1:19532' });

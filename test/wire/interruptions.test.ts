@@ -56,34 +56,31 @@ for (const protocol of acknowledging) {
 for (const { scheme, forward, start, stored } of protocols.filter(({ scheme: name }) =>
   /^syslog\+t/.test(name),
 )) {
-  interruptions(
-    `${scheme}: the server is killed between single entries: the entries of the last second are sent again`,
-    async () => {
-      configure({ FORWARD: forward, ...guestTls });
-      const server = await start();
-      startAgent();
-      await untilState('connected');
-      const journal = new LiveJournal();
-      const appendSlowly = async (from: number) => {
-        for (let n = from; n < from + 60; n += 1) {
-          journal.append(numbered('entry', 1, n));
-          await sleep(15);
-        }
-      };
-      await appendSlowly(0);
-      // The server has received the last entry, but the agent counts it as acknowledged only after a second.
-      await until('the first 60 entries', () => stored().includes('entry 59'));
-      await server.kill();
-      await appendSlowly(60);
-      await start();
-      await untilState('connected');
-      await appendSlowly(120);
-      await until('the last', () => stored().includes('entry 179'));
-      assert.equal([...new Set(stored())].sort(), journalField('MESSAGE').sort());
-      const repeated = stored().length - 180;
-      assert.ok(repeated > 0 && repeated <= 120, `${repeated} repeated`);
-    },
-  );
+  interruptions(`${scheme}: after a kill of the server, the last second is sent again`, async () => {
+    configure({ FORWARD: forward, ...guestTls });
+    const server = await start();
+    startAgent();
+    await untilState('connected');
+    const journal = new LiveJournal();
+    const appendSlowly = async (from: number) => {
+      for (let n = from; n < from + 60; n += 1) {
+        journal.append(numbered('entry', 1, n));
+        await sleep(15);
+      }
+    };
+    await appendSlowly(0);
+    // The server has received the last entry, but the agent counts it as acknowledged only after a second.
+    await until('the first 60 entries', () => stored().includes('entry 59'));
+    await server.kill();
+    await appendSlowly(60);
+    await start();
+    await untilState('connected');
+    await appendSlowly(120);
+    await until('the last', () => stored().includes('entry 179'));
+    assert.equal([...new Set(stored())].sort(), journalField('MESSAGE').sort());
+    const repeated = stored().length - 180;
+    assert.ok(repeated > 0 && repeated <= 120, `${repeated} repeated`);
+  });
 }
 
 interruptions.run();

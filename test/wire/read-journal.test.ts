@@ -121,39 +121,36 @@ function writeTwoSequences(): void {
   execFileSync('/usr/lib/systemd/systemd-journal-remote', ['-o', file, '/run/third'], { stdio: 'ignore' });
 }
 
-reading(
-  '--blocks: the same bytes, in blocks of consecutive entries, or of a part of a large one',
-  async () => {
-    writeTwoSequences();
-    const [whole, inBlocks] = await Promise.all([
-      printed(program, ['boot']),
-      printed(program, ['--blocks', 'boot']),
-    ]);
-    const blocks = blocksOf(inBlocks);
-    assert.ok(Buffer.concat(blocks.map(({ content }) => content)).equals(whole));
-    const counts = new Map<string, number>();
-    const parser = new ExportParser(undefined);
-    for (const { count, last, content } of blocks) {
-      const entries = parser.push(content);
-      if (count === 0) {
-        assert.ok(entries.length < 2);
-        assert.is(last, 0);
-        continue;
-      }
-      assert.ok(count <= runEntries && entries.length === count, `${entries.length} of ${count}`);
-      assert.is(entries.at(-1)?.text, content.toString('latin1', last));
-      const cursors = entries.map(({ cursor }) => parseCursor(cursor));
-      const [first] = cursors;
-      cursors.forEach((cursor, n) => {
-        assert.equal([cursor?.source, cursor?.sequence], [first?.source, (first?.sequence ?? NaN) + n]);
-      });
-      counts.set(first?.source ?? '', Math.max(count, counts.get(first?.source ?? '') ?? 0));
+reading('--blocks: the same bytes, in blocks of consecutive entries or of a part of an entry', async () => {
+  writeTwoSequences();
+  const [whole, inBlocks] = await Promise.all([
+    printed(program, ['boot']),
+    printed(program, ['--blocks', 'boot']),
+  ]);
+  const blocks = blocksOf(inBlocks);
+  assert.ok(Buffer.concat(blocks.map(({ content }) => content)).equals(whole));
+  const counts = new Map<string, number>();
+  const parser = new ExportParser(undefined);
+  for (const { count, last, content } of blocks) {
+    const entries = parser.push(content);
+    if (count === 0) {
+      assert.ok(entries.length < 2);
+      assert.is(last, 0);
+      continue;
     }
-    assert.is(parser.end(), undefined);
-    assert.equal([...counts.values()].sort((a, b) => a - b).slice(0, 2), [3, 20]);
-    assert.ok([...counts.values()].some((count) => count > 100));
-  },
-);
+    assert.ok(count <= runEntries && entries.length === count, `${entries.length} of ${count}`);
+    assert.is(entries.at(-1)?.text, content.toString('latin1', last));
+    const cursors = entries.map(({ cursor }) => parseCursor(cursor));
+    const [first] = cursors;
+    cursors.forEach((cursor, n) => {
+      assert.equal([cursor?.source, cursor?.sequence], [first?.source, (first?.sequence ?? NaN) + n]);
+    });
+    counts.set(first?.source ?? '', Math.max(count, counts.get(first?.source ?? '') ?? 0));
+  }
+  assert.is(parser.end(), undefined);
+  assert.equal([...counts.values()].sort((a, b) => a - b).slice(0, 2), [3, 20]);
+  assert.ok([...counts.values()].some((count) => count > 100));
+});
 
 reading('--blocks: a missing number and another sequence begin a block', async () => {
   const [one, two] = [numbered('one', 1), numbered('two', 1)];

@@ -19,30 +19,27 @@ servers.before(() => {
 
 const rsyslogHas = (text: string) => storedEntries().some((entry) => entry.text === text);
 
-servers(
-  'uses the first server that answers, the preferred server when it is back, and another server when that one fails',
-  async () => {
-    configure({ FORWARD: `relp://127.0.0.1:2514 journal+http://127.0.0.1:19532` });
-    const live = new LiveJournal();
-    await startRemote('http');
-    startAgent();
-    const { target } = await untilState('connected');
-    assert.is(target, 'journal+http://127.0.0.1:19532');
-    live.append(numbered('away', 10));
-    await until('the entries on the second server', () => storedField('MESSAGE').includes('away 9'));
-    const preferred = await startRsyslog('rsyslog-relp.conf', 2514);
-    await until('the first server again', () => forwardState()?.target === 'relp://127.0.0.1:2514', 40);
-    live.append(numbered('back', 10));
-    await until('the entries on the first server', () => rsyslogHas('back 9'));
-    assert.not.ok(rsyslogHas('away 9'));
-    assert.not.ok(storedField('MESSAGE').includes('back 0'));
-    await preferred.kill();
-    live.append(numbered('gone', 10));
-    await until('the second server again', () => storedField('MESSAGE').includes('gone 9'));
-    const both = [...storedField('MESSAGE'), ...storedEntries().map(({ text }) => text)];
-    assert.equal([...new Set(both)].sort(), journalField('MESSAGE').sort());
-  },
-);
+servers('uses the first server that answers, the preferred one when it is back, then another', async () => {
+  configure({ FORWARD: `relp://127.0.0.1:2514 journal+http://127.0.0.1:19532` });
+  const live = new LiveJournal();
+  await startRemote('http');
+  startAgent();
+  const { target } = await untilState('connected');
+  assert.is(target, 'journal+http://127.0.0.1:19532');
+  live.append(numbered('away', 10));
+  await until('the entries on the second server', () => storedField('MESSAGE').includes('away 9'));
+  const preferred = await startRsyslog('rsyslog-relp.conf', 2514);
+  await until('the first server again', () => forwardState()?.target === 'relp://127.0.0.1:2514', 40);
+  live.append(numbered('back', 10));
+  await until('the entries on the first server', () => rsyslogHas('back 9'));
+  assert.not.ok(rsyslogHas('away 9'));
+  assert.not.ok(storedField('MESSAGE').includes('back 0'));
+  await preferred.kill();
+  live.append(numbered('gone', 10));
+  await until('the second server again', () => storedField('MESSAGE').includes('gone 9'));
+  const both = [...storedField('MESSAGE'), ...storedEntries().map(({ text }) => text)];
+  assert.equal([...new Set(both)].sort(), journalField('MESSAGE').sort());
+});
 
 servers('--test prints each step for each server, and the entry arrives', async () => {
   configure({

@@ -102,19 +102,16 @@ for (const [what, lines, reason] of [
   });
 }
 
-tls(
-  'a TLS file that cannot be used stops the forwarder with exit code 2, and the state says why',
-  async () => {
-    configure({ ...relp, FORWARD_KEY: '' });
-    writeJournal(numbered('entry', 10));
-    await startServer();
-    const agent = startAgent();
-    assert.is(await Promise.race([agent.ended, sleep(20_000)]), 2, agent.output());
-    assert.match(agent.output(), 'belong together');
-    assert.match((await untilState('stopped')).error, 'belong together');
-    assert.is(storedLines(), 0);
-  },
-);
+tls('an unusable TLS file stops the forwarder with exit code 2, and the state says why', async () => {
+  configure({ ...relp, FORWARD_KEY: '' });
+  writeJournal(numbered('entry', 10));
+  await startServer();
+  const agent = startAgent();
+  assert.is(await Promise.race([agent.ended, sleep(20_000)]), 2, agent.output());
+  assert.match(agent.output(), 'belong together');
+  assert.match((await untilState('stopped')).error, 'belong together');
+  assert.is(storedLines(), 0);
+});
 
 tls('an invalid FORWARD_CA stops the forwarder, although the default would trust the server', async () => {
   fs.appendFileSync('/etc/ssl/certs/ca-certificates.crt', fs.readFileSync(`${guestDirectory}/ca.pem`));
@@ -143,26 +140,23 @@ for (const [what, from, to, code, preferred] of [
   ['expired', -7200, -3600, 'CERT_HAS_EXPIRED', ['journal+https', 'syslog+tls', 'relp+tls']],
 ] as const) {
   const targets = preferred.map((scheme) => `${scheme}://${serverName}:${tlsServers[scheme].port}`);
-  tls(
-    `servers whose certificates are ${what} are refused until one has a valid certificate: ${preferred[0]}`,
-    async () => {
-      makeCertificate({ name: serverName, file: `${serverDirectory}/server`, from, to });
-      configure({ ...relp, FORWARD: targets.join(' ') });
-      writeJournal(numbered('entry', 10));
-      const servers = await Promise.all(preferred.map((scheme) => tlsServers[scheme].start()));
-      const agent = startAgent();
-      const refused = (target: string) =>
-        new RegExp(`to ${target.replaceAll('+', '\\+')}: .*not trusted: ${code}`).test(agent.output());
-      await until('every server is refused', () => targets.every(refused));
-      assert.is(storedLines() + storedField('MESSAGE').length, 0);
-      // rsyslog's imrelp reads its certificate at each connection, the other servers only when they start.
-      await Promise.all(servers.map((server) => server.stop()));
-      makeCertificate({ name: serverName, file: `${serverDirectory}/server` });
-      await tlsServers[preferred[0]].start();
-      await until('all entries', () => Math.max(storedLines(), storedField('MESSAGE').length) >= 10);
-      assert.is(forwardState()?.target, targets[0]);
-    },
-  );
+  tls(`servers with ${what} certificates are refused until one is valid: ${preferred[0]}`, async () => {
+    makeCertificate({ name: serverName, file: `${serverDirectory}/server`, from, to });
+    configure({ ...relp, FORWARD: targets.join(' ') });
+    writeJournal(numbered('entry', 10));
+    const servers = await Promise.all(preferred.map((scheme) => tlsServers[scheme].start()));
+    const agent = startAgent();
+    const refused = (target: string) =>
+      new RegExp(`to ${target.replaceAll('+', '\\+')}: .*not trusted: ${code}`).test(agent.output());
+    await until('every server is refused', () => targets.every(refused));
+    assert.is(storedLines() + storedField('MESSAGE').length, 0);
+    // rsyslog's imrelp reads its certificate at each connection, the other servers only when they start.
+    await Promise.all(servers.map((server) => server.stop()));
+    makeCertificate({ name: serverName, file: `${serverDirectory}/server` });
+    await tlsServers[preferred[0]].start();
+    await until('all entries', () => Math.max(storedLines(), storedField('MESSAGE').length) >= 10);
+    assert.is(forwardState()?.target, targets[0]);
+  });
 }
 
 tls('a refused guest certificate is replaced, and read again without a restart', async () => {
@@ -180,56 +174,50 @@ tls('a refused guest certificate is replaced, and read again without a restart',
   await until('the count', () => forwardState()?.counts.acknowledged === 10);
 });
 
-tls(
-  'journal upload: a guest with a certificate of another CA is refused; with a new certificate, it is accepted, and no entry is lost',
-  async () => {
-    makeCertificatesIn('/run/others', '/run/others/guest');
-    for (const end of ['pem', 'key'])
-      fs.copyFileSync(`/run/others/guest/guest.${end}`, `${guestDirectory}/guest.${end}`);
-    configure({ ...relp, FORWARD: `journal+https://${serverName}` });
-    writeJournal(numbered('entry', 10));
-    // Debian 13's systemd-journal-remote does not check certificates (docs/log-server.md).
-    await startRemote('http', 19531);
-    const options = { ...keyOf(serverDirectory), requestCert: true };
-    await fakeServer(
-      19532,
-      (socket) => {
-        const behind = net.connect(19531, '127.0.0.1');
-        socket.pipe(behind).pipe(socket);
-        for (const each of [socket, behind]) each.on('error', () => each.destroy());
-      },
-      options,
-    );
-    startAgent();
-    await untilState('waiting');
-    await sleep(1500);
-    assert.is(forwardState()?.counts.acknowledged, 0);
-    assert.equal(storedField('MESSAGE'), []);
-    makeCertificate({ name: 'guest1.guests.example', file: `${guestDirectory}/guest` });
-    await until('all entries', () => storedField('MESSAGE').length === 10);
-    assert.is(forwardState()?.counts.refused, 0);
-  },
-);
+tls('journal upload: no entry is lost after a refusal of a certificate of another CA', async () => {
+  makeCertificatesIn('/run/others', '/run/others/guest');
+  for (const end of ['pem', 'key'])
+    fs.copyFileSync(`/run/others/guest/guest.${end}`, `${guestDirectory}/guest.${end}`);
+  configure({ ...relp, FORWARD: `journal+https://${serverName}` });
+  writeJournal(numbered('entry', 10));
+  // Debian 13's systemd-journal-remote does not check certificates (docs/log-server.md).
+  await startRemote('http', 19531);
+  const options = { ...keyOf(serverDirectory), requestCert: true };
+  await fakeServer(
+    19532,
+    (socket) => {
+      const behind = net.connect(19531, '127.0.0.1');
+      socket.pipe(behind).pipe(socket);
+      for (const each of [socket, behind]) each.on('error', () => each.destroy());
+    },
+    options,
+  );
+  startAgent();
+  await untilState('waiting');
+  await sleep(1500);
+  assert.is(forwardState()?.counts.acknowledged, 0);
+  assert.equal(storedField('MESSAGE'), []);
+  makeCertificate({ name: 'guest1.guests.example', file: `${guestDirectory}/guest` });
+  await until('all entries', () => storedField('MESSAGE').length === 10);
+  assert.is(forwardState()?.counts.refused, 0);
+});
 
-tls(
-  'syslog over TLS 1.3: no entry is sent before the server refuses the expired certificate of the guest',
-  async () => {
-    makeCertificate({
-      name: 'guest1.guests.example',
-      file: `${guestDirectory}/guest`,
-      from: -7200,
-      to: -3600,
-    });
-    configure({ ...relp, FORWARD: `syslog+tls://${serverName}:6514` });
-    writeJournal(numbered('entry', 100));
-    await startRsyslog('rsyslog-syslog-tls.conf', 6514);
-    startAgent();
-    await untilState('waiting');
-    assert.is(forwardState()?.counts.acknowledged, 0);
-    makeCertificate({ name: 'guest1.guests.example', file: `${guestDirectory}/guest` });
-    await until('all entries', () => new Set(storedEntries().map(({ text }) => text)).size === 100);
-  },
-);
+tls('syslog over TLS 1.3: no entry is sent before the server refuses an expired certificate', async () => {
+  makeCertificate({
+    name: 'guest1.guests.example',
+    file: `${guestDirectory}/guest`,
+    from: -7200,
+    to: -3600,
+  });
+  configure({ ...relp, FORWARD: `syslog+tls://${serverName}:6514` });
+  writeJournal(numbered('entry', 100));
+  await startRsyslog('rsyslog-syslog-tls.conf', 6514);
+  startAgent();
+  await untilState('waiting');
+  assert.is(forwardState()?.counts.acknowledged, 0);
+  makeCertificate({ name: 'guest1.guests.example', file: `${guestDirectory}/guest` });
+  await until('all entries', () => new Set(storedEntries().map(({ text }) => text)).size === 100);
+});
 
 /** Counts the handshakes with a client that the server asks to repeat the handshake. */
 async function handshakesOf(connecting: () => Promise<net.Socket> | net.Socket): Promise<number> {

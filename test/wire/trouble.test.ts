@@ -63,69 +63,60 @@ function stream(head: string, line: string): (socket: net.Socket) => void {
 }
 
 for (const [what, row] of Object.entries(rows)) {
-  trouble(
-    `${what}: faulty servers before a good one: each error is logged, and the good one receives every entry`,
-    async () => {
-      const targets = row.map(([scheme], n) => `${scheme}://${serverName}:${2520 + n}`);
-      configure({ FORWARD: `${targets.join(' ')} relp://localhost:2514`, ...guestTls });
-      const servers = await Promise.all(
-        row.map(([scheme, behave, , secure = /tls|https/.test(scheme)], n) =>
-          fakeServer(2520 + n, behave, secure ? keyOf(serverDirectory) : undefined),
-        ),
-      );
-      writeJournal(numbered('entry', 1000));
-      await startRsyslog('rsyslog-relp.conf', 2514);
-      const agent = startAgent();
-      await until('all entries', () => storedLines() === 1000);
-      const lines = agent.output().split('\n');
-      for (const [n, [, , reason]] of row.entries()) {
-        const line = lines.find((each) => each.includes(`Cannot forward the journal to ${targets[n]}: `));
-        assert.match(line ?? `no message about ${targets[n]}`, reason);
-      }
-      for (const { connections } of servers) assert.ok(connections <= 2, `${connections} connections`);
-      assert.ok(peakMemory(agent.pid) < 200);
-      assert.is(await agent.stop(20), 0);
-    },
-  );
+  trouble(`${what}: each error of faulty servers is logged; a good one receives every entry`, async () => {
+    const targets = row.map(([scheme], n) => `${scheme}://${serverName}:${2520 + n}`);
+    configure({ FORWARD: `${targets.join(' ')} relp://localhost:2514`, ...guestTls });
+    const servers = await Promise.all(
+      row.map(([scheme, behave, , secure = /tls|https/.test(scheme)], n) =>
+        fakeServer(2520 + n, behave, secure ? keyOf(serverDirectory) : undefined),
+      ),
+    );
+    writeJournal(numbered('entry', 1000));
+    await startRsyslog('rsyslog-relp.conf', 2514);
+    const agent = startAgent();
+    await until('all entries', () => storedLines() === 1000);
+    const lines = agent.output().split('\n');
+    for (const [n, [, , reason]] of row.entries()) {
+      const line = lines.find((each) => each.includes(`Cannot forward the journal to ${targets[n]}: `));
+      assert.match(line ?? `no message about ${targets[n]}`, reason);
+    }
+    for (const { connections } of servers) assert.ok(connections <= 2, `${connections} connections`);
+    assert.ok(peakMemory(agent.pid) < 200);
+    assert.is(await agent.stop(20), 0);
+  });
 }
 
-trouble(
-  'the only server is faulty: the error is reported, and the server is tried again with pauses',
-  async () => {
-    configure({ FORWARD: `journal+https://${serverName}:2514`, ...guestTls });
-    writeJournal(numbered('entry', 10));
-    const server = await fakeServer(2514, close, keyOf(serverDirectory));
-    const agent = startAgent();
-    assert.match((await untilState('waiting')).error, /closed|hang up/);
-    await until('another attempt', () => server.connections >= 2);
-    await sleep(500);
-    assert.ok(server.connections <= 3, `${server.connections} connections`);
-    assert.is(forwardState()?.counts.acknowledged, 0);
-    assert.is(await agent.stop(20), 0);
-  },
-);
+trouble('the only server is faulty: the error is reported, and it is tried again with pauses', async () => {
+  configure({ FORWARD: `journal+https://${serverName}:2514`, ...guestTls });
+  writeJournal(numbered('entry', 10));
+  const server = await fakeServer(2514, close, keyOf(serverDirectory));
+  const agent = startAgent();
+  assert.match((await untilState('waiting')).error, /closed|hang up/);
+  await until('another attempt', () => server.connections >= 2);
+  await sleep(500);
+  assert.ok(server.connections <= 3, `${server.connections} connections`);
+  assert.is(forwardState()?.counts.acknowledged, 0);
+  assert.is(await agent.stop(20), 0);
+});
 
-trouble(
-  'a server that accepts the connection and never answers: the attempt ends, and the agent can be stopped',
-  async () => {
-    const server = await fakeServer(2514, mute);
-    const agent = startAgent();
-    await until('a connection', () => server.connections === 1);
-    const others: { reason: RegExp; test: Program }[] = [];
-    for (const [forward, reason] of Object.entries(silences)) {
-      configure({ FORWARD: forward, ...guestTls });
-      const test = startAgent('--test');
-      await until('the start of --test', () => test.output().includes(forward));
-      others.push({ reason, test });
-    }
-    await until('the reason', () => /no RELP response within 10 s/.test(forwardState()?.error ?? ''), 30);
-    assert.is(await agent.stop(20), 0);
-    for (const { reason, test } of others) {
-      assert.is(await test.ended, 1);
-      assert.match(test.output(), reason);
-    }
-  },
-);
+trouble('a server that never answers: the attempt ends, and the agent can be stopped', async () => {
+  const server = await fakeServer(2514, mute);
+  const agent = startAgent();
+  await until('a connection', () => server.connections === 1);
+  const others: { reason: RegExp; test: Program }[] = [];
+  for (const [forward, reason] of Object.entries(silences)) {
+    configure({ FORWARD: forward, ...guestTls });
+    const test = startAgent('--test');
+    await until('the start of --test', () => test.output().includes(forward));
+    others.push({ reason, test });
+  }
+  await until('the reason', () => /no RELP response within 10 s/.test(forwardState()?.error ?? ''), 30);
+  assert.is(await agent.stop(20), 0);
+  for (const { reason, test } of others) {
+    assert.is(await test.ended, 1);
+    assert.match(test.output(), reason);
+  }
+});
 
 /** The expected error for a server that sends nothing, by protocol. */
 const silences: Record<string, RegExp> = {
@@ -170,67 +161,58 @@ trouble('the connection to a server that acknowledges one entry a second is kept
   assert.ok(waiting.length <= 1024, `${waiting.length} unacknowledged messages`);
 });
 
-trouble(
-  'an entry is skipped when the server refuses it the third time, and the next ones are sent',
-  async () => {
-    const live = new LiveJournal();
-    live.append(numbered('entry', 3));
-    let refused = 0;
-    await fakeServer(
-      2514,
-      relpServer((txnr, socket, text) => {
-        const bad = text.endsWith('] entry 1');
-        if (bad) refused += 1;
-        socket.write(bad ? `${txnr} rsp 6 500 no\n` : `${txnr} rsp 6 200 OK\n`);
-      }),
-    );
-    startAgent();
-    await until('the others', () => forwardState()?.counts.acknowledged === 3, 60);
-    assert.is(forwardState()?.counts.refused, 1);
-    assert.is(refused, 3);
-  },
-);
+trouble('an entry that the server refuses three times is skipped, and the next ones are sent', async () => {
+  const live = new LiveJournal();
+  live.append(numbered('entry', 3));
+  let refused = 0;
+  await fakeServer(
+    2514,
+    relpServer((txnr, socket, text) => {
+      const bad = text.endsWith('] entry 1');
+      if (bad) refused += 1;
+      socket.write(bad ? `${txnr} rsp 6 500 no\n` : `${txnr} rsp 6 200 OK\n`);
+    }),
+  );
+  startAgent();
+  await until('the others', () => forwardState()?.counts.acknowledged === 3, 60);
+  assert.is(forwardState()?.counts.refused, 1);
+  assert.is(refused, 3);
+});
 
-trouble(
-  'an HTTP server that closes the connection after some requests, as proxies do: each entry arrives once',
-  async () => {
-    configure({ FORWARD: 'journal+http://127.0.0.1:2514' });
-    writeJournal(numbered('entry', 30_000));
-    const server = await uploadServer(2514, (response) => {
-      response.writeHead(202, { Connection: server.requests % 3 === 0 ? 'close' : 'keep-alive' }).end();
-    });
-    const agent = startAgent();
-    await until('all entries', () => server.stored.length >= 30_000);
-    assert.is(await agent.stop(), 0);
-    assert.equal(server.stored, journalField('MESSAGE'));
-    assert.ok(server.requests > 3, `${server.requests} requests`);
-    assert.is(forwardState()?.counts.repeated, 0);
-    server.close();
-  },
-);
+trouble('an HTTP server that closes after some requests, like proxies: each entry arrives once', async () => {
+  configure({ FORWARD: 'journal+http://127.0.0.1:2514' });
+  writeJournal(numbered('entry', 30_000));
+  const server = await uploadServer(2514, (response) => {
+    response.writeHead(202, { Connection: server.requests % 3 === 0 ? 'close' : 'keep-alive' }).end();
+  });
+  const agent = startAgent();
+  await until('all entries', () => server.stored.length >= 30_000);
+  assert.is(await agent.stop(), 0);
+  assert.equal(server.stored, journalField('MESSAGE'));
+  assert.ok(server.requests > 3, `${server.requests} requests`);
+  assert.is(forwardState()?.counts.repeated, 0);
+  server.close();
+});
 
-trouble(
-  'an HTTP server that closes the connection during every request because it cannot write: no entry is skipped',
-  async () => {
-    configure({ FORWARD: 'journal+http://127.0.0.1:2514' });
-    writeJournal(numbered('entry', 1));
-    let refused = 0;
-    const server = await uploadServer(2514, (response, entries) => {
-      if (entries.length === 0 || refused >= 3) {
-        response.writeHead(202).end();
-        return;
-      }
-      refused += 1;
-      server.stored.length = 0;
-      response.destroy();
-    });
-    startAgent();
-    await until('the acknowledgement', () => forwardState()?.counts.acknowledged === 1);
-    assert.is(server.stored.at(-1), 'entry 0');
-    assert.is(forwardState()?.counts.refused, 0);
-    server.close();
-  },
-);
+trouble('an HTTP server that closes the connection during every request: no entry is skipped', async () => {
+  configure({ FORWARD: 'journal+http://127.0.0.1:2514' });
+  writeJournal(numbered('entry', 1));
+  let refused = 0;
+  const server = await uploadServer(2514, (response, entries) => {
+    if (entries.length === 0 || refused >= 3) {
+      response.writeHead(202).end();
+      return;
+    }
+    refused += 1;
+    server.stored.length = 0;
+    response.destroy();
+  });
+  startAgent();
+  await until('the acknowledgement', () => forwardState()?.counts.acknowledged === 1);
+  assert.is(server.stored.at(-1), 'entry 0');
+  assert.is(forwardState()?.counts.refused, 0);
+  server.close();
+});
 
 trouble('if /run is full, entries are still delivered', async () => {
   fs.mkdirSync('/run/immutafs/forward', { recursive: true });

@@ -200,24 +200,21 @@ sourcesIn('a log that does not exist is no error, and is read when it appears', 
   assert.equal(linesOf(chunksOf(files, 1000)), ['a']);
 });
 
-sources(
-  '* matches neither compressed nor rotated files of another pattern, and no names with a dot first',
-  () => {
-    inTemporaryDirectory((directory) => {
-      const names = ['app-1.log', 'app-2.log', 'app-2.log.1', 'app-3.log.gz', 'app-4.txt', '.app-5.log'];
-      for (const name of names) fs.writeFileSync(`${directory}/${name}`, `${name}\n`);
-      const matched = (pattern: string) =>
-        expandPattern(`${directory}/${pattern}`, assert.unreachable).map((file) => path.basename(file));
-      assert.equal(matched('app-*.log'), ['app-1.log', 'app-2.log']);
-      assert.equal(matched('app-3*'), []);
-      assert.equal(matched('app-?.txt'), ['app-4.txt']);
-      assert.equal(matched('app-[13-9].*'), ['app-4.txt', 'app-1.log'].sort());
-      assert.equal(matched('*5.log'), []);
-      assert.equal(expandPattern(`${directory}/absent/*.log`, assert.unreachable), []);
-      assert.equal(matched('absent.log'), ['absent.log']);
-    });
-  },
-);
+sources('* matches neither compressed files nor rotated files of other logs nor hidden files', () => {
+  inTemporaryDirectory((directory) => {
+    const names = ['app-1.log', 'app-2.log', 'app-2.log.1', 'app-3.log.gz', 'app-4.txt', '.app-5.log'];
+    for (const name of names) fs.writeFileSync(`${directory}/${name}`, `${name}\n`);
+    const matched = (pattern: string) =>
+      expandPattern(`${directory}/${pattern}`, assert.unreachable).map((file) => path.basename(file));
+    assert.equal(matched('app-*.log'), ['app-1.log', 'app-2.log']);
+    assert.equal(matched('app-3*'), []);
+    assert.equal(matched('app-?.txt'), ['app-4.txt']);
+    assert.equal(matched('app-[13-9].*'), ['app-4.txt', 'app-1.log'].sort());
+    assert.equal(matched('*5.log'), []);
+    assert.equal(expandPattern(`${directory}/absent/*.log`, assert.unreachable), []);
+    assert.equal(matched('absent.log'), ['absent.log']);
+  });
+});
 
 /** Puts a directory, a FIFO without a writer, and links into a directory. Opening the FIFO to read blocks. */
 function makeOthers(directory: string): void {

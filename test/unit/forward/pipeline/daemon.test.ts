@@ -1,6 +1,6 @@
+import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
 import { mock } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -16,6 +16,7 @@ import { RateLimitedLog } from '../../../../agent/forward/status/rate-limited-lo
 import { systemReader } from '../../../../agent/system/reader.ts';
 import { systemWriter } from '../../../../agent/system/writer.ts';
 import { type ForwardState, forwardStateFile } from '../../../../agent/facts/forwarder.ts';
+import { whileTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
 const daemonSuite = suite('daemon');
 const minute = 60_000;
@@ -67,95 +68,79 @@ async function pass(milliseconds: number, until: () => boolean = () => false): P
   }
 }
 
-daemonSuite(
-  'a server that is unreachable for an hour: tried at least twice a minute, one message, found within half a minute',
-  async () => {
-    const server = net.createServer((socket) => socket.on('error', () => undefined));
-    const listen = (port: number) =>
-      new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-    await listen(0);
-    const { port } = server.address() as net.AddressInfo;
+/** Adds a test, which receives a server that never answers, its port, and a directory for the root of the system. */
+function withServer(title: string, test: (server: net.Server, port: number, root: string) => Promise<void>) {
+  daemonSuite(title, () =>
+    whileTemporaryDirectory(async (root) => {
+      const sockets: net.Socket[] = [];
+      const server = net.createServer((socket) => void sockets.push(socket.on('error', () => undefined)));
+      await listen(server, 0);
+      try {
+        await test(server, (server.address() as net.AddressInfo).port, root);
+      } finally {
+        mock.timers.reset();
+        for (const socket of sockets) socket.destroy();
+        server.close();
+      }
+    }),
+  );
+}
+
+const listen = (server: net.Server, port: number) =>
+  new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+
+withServer(
+  'after an hour without a server: tried twice a minute, one message, found in 31 s',
+  async (server, port, root) => {
     await new Promise((resolve) => server.close(resolve));
-    const root = fs.mkdtempSync(path.join(os.tmpdir(), 'absence-'));
     mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'] });
-    try {
-      const { daemon, run, messages, state, attempts } = daemonTo(port, root);
-      const ended = run();
-      await pass(minute, () => attempts() > 0);
-      await pass(60 * minute);
-      assert.ok(attempts() >= 110 && attempts() <= 170, `${attempts()} attempts`);
-      assert.equal(messages, [
-        `Cannot forward the journal to syslog+tcp://127.0.0.1:${port}: connect ECONNREFUSED 127.0.0.1:${port}`,
-      ]);
-      assert.is(state().state, 'waiting');
-      await listen(port);
-      await pass(31_000, () => daemon.connected);
-      assert.ok(daemon.connected);
-      assert.is(state().state, 'connected');
-      daemon.finish();
-      server.close();
-      await pass(minute, () => !daemon.connected);
-      await ended;
-    } finally {
-      mock.timers.reset();
-      fs.rmSync(root, { recursive: true });
-    }
+    const { daemon, run, messages, state, attempts } = daemonTo(port, root);
+    const ended = run();
+    await pass(minute, () => attempts() > 0);
+    await pass(60 * minute);
+    assert.ok(attempts() >= 110 && attempts() <= 170, `${attempts()} attempts`);
+    assert.equal(messages, [
+      `Cannot forward the journal to syslog+tcp://127.0.0.1:${port}: connect ECONNREFUSED 127.0.0.1:${port}`,
+    ]);
+    assert.is(state().state, 'waiting');
+    await listen(server, port);
+    await pass(31_000, () => daemon.connected);
+    assert.ok(daemon.connected);
+    assert.is(state().state, 'connected');
+    daemon.finish();
+    server.close();
+    await pass(minute, () => !daemon.connected);
+    await ended;
   },
 );
 
-daemonSuite('the first state with a connection lists every log file, read or not', async () => {
-  const sockets: net.Socket[] = [];
-  const server = net.createServer((socket) => void sockets.push(socket.on('error', () => undefined)));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as net.AddressInfo;
-  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'files-'));
-  const file = (name: string) => path.join(root, name);
-  const files = ['one.log', 'other.log', 'directory.log'].map(file);
-  for (const name of ['one.log', 'other.log']) fs.writeFileSync(file(name), 'a line\n');
-  fs.mkdirSync(file('directory.log'));
+withServer('the first state with a connection lists every log file, read or not', async (_, port, root) => {
+  const files = ['one.log', 'other.log', 'directory.log'].map((name) => path.join(root, name));
+  writeFiles(root, { 'one.log': 'a line\n', 'other.log': 'a line\n', 'directory.log/file': '' });
   const { daemon, run, state } = daemonTo(port, root, 'syslog+tcp', files);
   const ended = run();
-  try {
-    while (!daemon.connected) await turn();
-    const { state: now, sources } = state();
-    assert.is(now, 'connected');
-    assert.equal(
-      sources.map((source) => source.path),
-      files,
-    );
-    assert.equal(
-      sources.map(({ error }) => error !== ''),
-      [false, false, true],
-    );
-  } finally {
-    daemon.abort();
-    for (const socket of sockets) socket.destroy();
-    server.close();
-    await ended;
-    fs.rmSync(root, { recursive: true });
-  }
+  while (!daemon.connected) await turn();
+  const { state: now, sources } = state();
+  assert.is(now, 'connected');
+  assert.equal(
+    sources.map(({ path: name, error }) => [name, error !== '']),
+    files.map((name, index) => [name, index === 2]),
+  );
+  daemon.abort();
+  await ended;
 });
 
-daemonSuite('abort ends a connection that is being established, without a message', async () => {
-  const server = net.createServer((socket) => socket.on('error', () => undefined));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as net.AddressInfo;
-  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'daemon-'));
-  try {
-    // The server accepts the connection and never answers RELP's `open`.
-    const { daemon, run, messages, state } = daemonTo(port, root, 'relp');
-    const ended = run();
-    await new Promise((resolve) => server.once('connection', resolve));
-    const start = performance.now();
-    daemon.abort();
-    await ended;
-    assert.ok(performance.now() - start < 5000);
-    assert.equal(messages, []);
-    assert.is(state().state, 'connecting');
-  } finally {
-    server.close();
-    fs.rmSync(root, { recursive: true });
-  }
+withServer('abort ends a connection that is being established, silently', async (server, port, root) => {
+  // The server accepts the connection and never answers RELP's `open`.
+  const { daemon, run, messages, state } = daemonTo(port, root, 'relp');
+  const ended = run();
+  await once(server, 'connection');
+  const start = performance.now();
+  daemon.abort();
+  await ended;
+  assert.ok(performance.now() - start < 5000);
+  assert.equal(messages, []);
+  assert.is(state().state, 'connecting');
 });
 
 daemonSuite.run();

@@ -125,18 +125,15 @@ session('a stream of large entries whose batches end within one does not starve 
   assert.equal(texts(), ['0a', '0b', 'line 0\n', '1a', '1b', 'line 1\n', '2a', '2b', 'line 2\n', '3a']);
 });
 
-session(
-  'a reader that begins again within an entry ends the session, but not between two entries',
-  async () => {
-    const { take, restart, ended } = begin();
-    restart();
-    take(item('entry', 'a'));
-    restart();
-    take(item('piece', 'b1'));
-    restart();
-    assert.match((await ended)?.message ?? '', /interrupted within an entry/);
-  },
-);
+session('a reader that begins again ends the session within an entry, but not between two', async () => {
+  const { take, restart, ended } = begin();
+  restart();
+  take(item('entry', 'a'));
+  restart();
+  take(item('piece', 'b1'));
+  restart();
+  assert.match((await ended)?.message ?? '', /interrupted within an entry/);
+});
 
 session('a notice is not sent within an entry', () => {
   const { it, take, texts } = begin();

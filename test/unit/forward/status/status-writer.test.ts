@@ -72,28 +72,25 @@ for (const [what, jump, idle] of [
   });
 }
 
-status(
-  'while nothing changes, looks for changes every five seconds, and within a second after a call',
-  () => {
-    const { it, writer } = begin();
-    const asked = () => {
-      const before = reads;
-      second();
-      return reads > before;
-    };
-    let reads = 0;
-    Object.defineProperty(it, 'sources', { get: () => ((reads += 1), []) });
-    writer.set('connected', 'relp://a:1');
+status('looks for changes every five seconds if nothing changes, and within a second after a call', () => {
+  const { it, writer } = begin();
+  const asked = () => {
+    const before = reads;
     second();
-    second();
-    assert.equal(Array.from({ length: 10 }, (_, n) => n + 1).filter(asked), [5, 10]);
-    it.counts.acknowledged = 1;
-    writer.wake();
-    const before = it.writes;
-    second();
-    assert.is(it.writes, before + 1);
-  },
-);
+    return reads > before;
+  };
+  let reads = 0;
+  Object.defineProperty(it, 'sources', { get: () => ((reads += 1), []) });
+  writer.set('connected', 'relp://a:1');
+  second();
+  second();
+  assert.equal(Array.from({ length: 10 }, (_, n) => n + 1).filter(asked), [5, 10]);
+  it.counts.acknowledged = 1;
+  writer.wake();
+  const before = it.writes;
+  second();
+  assert.is(it.writes, before + 1);
+});
 
 status('a change of the connection is followed by a look for other changes within a second', () => {
   const { it, writer, state } = begin();

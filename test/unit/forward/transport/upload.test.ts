@@ -55,8 +55,14 @@ async function connect(status: (body: string) => number = () => 202, early = fal
         failed: resolve,
       });
     });
+  /** Sends a request of its own. @returns the error */
+  const request = (...all: OutgoingMessage[]) => {
+    const done = event();
+    transport.send(all, true);
+    return done;
+  };
   // The first request is empty.
-  return { transport, acknowledged, event, bodies: () => bodies.slice(1) };
+  return { transport, acknowledged, event, request, bodies: () => bodies.slice(1) };
 }
 
 const messages = (...texts: string[]): OutgoingMessage[] =>
@@ -78,38 +84,32 @@ upload('what is sent while a request is open belongs to this request', async () 
 });
 
 upload('separate messages are a request of their own', async () => {
-  const { transport, acknowledged, event, bodies } = await connect();
-  let done = event();
-  transport.send(messages('a'), true);
+  const { transport, acknowledged, request, bodies } = await connect();
+  const done = request(...messages('a'));
   assert.is(transport.capacity(), 0);
   await done;
-  done = event();
-  transport.send(messages('b'), true);
-  await done;
+  await request(...messages('b'));
   assert.equal(bodies(), ['a', 'b']);
   assert.equal(acknowledged, [1, 1]);
 });
 
-upload(
-  'a request with many entries ends without delay; each may have twice as many; a run fits into an open one',
-  async () => {
-    const { transport, acknowledged, event } = await connect();
-    const limits = [8192, 16_384, 32_768, 65_536, 65_536];
-    for (const limit of limits) {
-      const done = event();
-      transport.send(messages(...Array.from({ length: limit - 1 }, () => '')), false);
-      assert.ok(transport.capacity() >= runEntries, `${transport.capacity()}`);
-      transport.send([runOf('run', runEntries)], false);
-      assert.is(transport.capacity(), 0);
-      await done;
-    }
-    assert.equal(
-      acknowledged,
-      limits.map((limit) => limit - 1 + runEntries),
-    );
-    assert.is(Math.max(...acknowledged), uploadWindow - 1);
-  },
-);
+upload('a request with many entries ends at once; the next has twice as many; a run fits in', async () => {
+  const { transport, acknowledged, event } = await connect();
+  const limits = [8192, 16_384, 32_768, 65_536, 65_536];
+  for (const limit of limits) {
+    const done = event();
+    transport.send(messages(...Array.from({ length: limit - 1 }, () => '')), false);
+    assert.ok(transport.capacity() >= runEntries, `${transport.capacity()}`);
+    transport.send([runOf('run', runEntries)], false);
+    assert.is(transport.capacity(), 0);
+    await done;
+  }
+  assert.equal(
+    acknowledged,
+    limits.map((limit) => limit - 1 + runEntries),
+  );
+  assert.is(Math.max(...acknowledged), uploadWindow - 1);
+});
 
 upload('the documentation names how many entries may be sent twice', async () => {
   const { transport } = await connect();
@@ -122,13 +122,9 @@ upload('the documentation names how many entries may be sent twice', async () =>
 });
 
 upload('after requests with few entries, the next one is not larger', async () => {
-  const { transport, event } = await connect();
+  const { transport, request } = await connect();
   const before = transport.capacity();
-  for (const text of ['a', 'b']) {
-    const done = event();
-    transport.send(messages(text), true);
-    await done;
-  }
+  for (const text of ['a', 'b']) await request(...messages(text));
   assert.is(transport.capacity(), before);
 });
 
@@ -159,10 +155,8 @@ upload('a request stays open until an entry in pieces is complete', async () => 
 });
 
 upload('a refusal concerns every entry of the request', async () => {
-  const { transport, event } = await connect((body) => (body === '' ? 202 : 417));
-  const done = event();
-  transport.send([...messages('a'), runOf('run', 7)], false);
-  const error = await done;
+  const { request } = await connect((body) => (body === '' ? 202 : 417));
+  const error = await request(...messages('a'), runOf('run', 7));
   assert.instance(error, RefusedError);
   assert.is((error as RefusedError).count, 8);
 });
