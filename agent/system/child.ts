@@ -1,56 +1,36 @@
-import {
-  type ChildProcess,
-  type ChildProcessByStdio,
-  type SpawnOptions,
-  type StdioNull,
-  type StdioPipe,
-  spawn,
-} from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, type SpawnOptions, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import { Readable, type Writable } from 'node:stream';
 import { SystemError, errorCode, errorMessage } from '../lib/errors.ts';
 
-/** The streams of a child: stdout is always a pipe. */
-interface Streams<In extends StdioNull | StdioPipe, Err extends StdioNull | StdioPipe> extends SpawnOptions {
-  stdio: [In, 'pipe', Err];
-}
+type Stdio = 'ignore' | 'pipe';
 
-export type Child<In extends Writable | null, Err extends Readable | null> = ChildProcessByStdio<
-  In,
+/** A child, whose stdout is a pipe. */
+export type Child<In extends Stdio, Err extends Stdio> = ChildProcessByStdio<
+  In extends 'pipe' ? Writable : null,
   Readable,
-  Err
+  Err extends 'pipe' ? Readable : null
 >;
 
 /**
- * Starts a program. Every child process of the agent that runs beside it is started here or by execa (exec.ts), because spawn reports a lack
- * of resources in three ways: without a free file descriptor it returns a child without streams and emits `error`
+ * Starts a program. Every child process of the agent that runs beside it is started here or by execa (exec.ts), because
+ * spawn reports a lack of resources in three ways: without a free file descriptor it returns a child without streams and emits `error`
  * later, which ends the process if nothing listens; without memory it throws; otherwise it emits `error`.
  * @returns the child, which emits `error` if the program cannot be executed. The caller must listen for it.
  * @throws SystemError if there is no free file descriptor, or no memory, for a process
  */
-export function startChild(
+export function startChild<In extends Stdio, Err extends Stdio>(
   program: string,
   args: readonly string[],
-  options: Streams<'ignore', 'ignore'>,
-): Child<null, null>;
-export function startChild(
-  program: string,
-  args: readonly string[],
-  options: Streams<'ignore', 'pipe'>,
-): Child<null, Readable>;
-export function startChild(
-  program: string,
-  args: readonly string[],
-  options: Streams<'pipe', 'ignore'>,
-): Child<Writable, null>;
-export function startChild(program: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+  options: SpawnOptions & { stdio: [In, 'pipe', Err] },
+): Child<In, Err> {
   let child: ChildProcess;
   try {
     child = spawn(program, args, options);
   } catch (error) {
     throw new SystemError(`${program}: ${errorMessage(error)}`, errorCode(error));
   }
-  if (child.stdout instanceof Readable) return child;
+  if (child.stdout instanceof Readable) return child as Child<In, Err>;
   child.on('error', () => undefined);
   throw new SystemError(`${program}: not started, because no file descriptor is free`, 'EMFILE');
 }

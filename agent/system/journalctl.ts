@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import type { Readable } from 'node:stream';
 import { SystemError, errorMessage } from '../lib/errors.ts';
 import { type Child, startChild } from './child.ts';
 import { type Ended, runChild, runSync } from './exec.ts';
@@ -109,7 +108,7 @@ export function followJournal(
 }
 
 /** Calls `finish` when a program has ended. The reason contains the end of its stderr. */
-function onClose(child: Child<null, Readable>, finish: (end: StreamEnd) => void): void {
+function onClose(child: Child<'ignore', 'pipe'>, finish: (end: StreamEnd) => void): void {
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => {
     stderr = (stderr + chunk.toString('latin1')).slice(-500);
@@ -148,7 +147,7 @@ function startUnless(
   program: string,
   words: readonly string[],
   fail: (error: unknown) => void,
-): Child<null, Readable> | undefined {
+): Child<'ignore', 'pipe'> | undefined {
   try {
     return startChild(program, words, { stdio: ['ignore', 'pipe', 'pipe'], env: environment });
   } catch (error) {
@@ -261,7 +260,7 @@ function startOptions(start: StartPosition): string[] {
 }
 
 /** Terminates a process. Closes the pipes first, so that a blocked write cannot delay its exit. */
-function terminate(child: Child<null, Readable>): void {
+function terminate(child: Child<'ignore', 'pipe'>): void {
   child.stdout.removeAllListeners('data');
   child.stdout.destroy();
   child.stderr.destroy();

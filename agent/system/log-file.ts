@@ -16,14 +16,6 @@ export interface LogFileStat {
   isFile: boolean;
 }
 
-/** A log file that stays open, so that it can be read to its end after it was renamed or removed. */
-export interface LogFile {
-  stat(): LogFileStat;
-  /** Reads at an offset. @returns the number of bytes, which is smaller than the buffer at the end of the file */
-  read(buffer: Buffer, offset: number): number;
-  close(): void;
-}
-
 const { O_RDONLY, O_NONBLOCK, O_NOFOLLOW } = fs.constants;
 
 /**
@@ -54,11 +46,15 @@ function openRegular(at: string, flags: number, shown: string): number {
   throw new SystemError(`${shown}: not a regular file`, 'EINVAL');
 }
 
-function logFile(file: string, fd: number): LogFile {
+/** A log file that stays open, so that it can be read to its end after it was renamed or removed. */
+export type LogFile = ReturnType<typeof logFile>;
+
+function logFile(file: string, fd: number) {
   return {
-    stat: () => onFile(file, () => describe(fs.fstatSync(fd, { bigint: true }))),
-    read: (buffer, offset) => onFile(file, () => fill(fd, buffer, offset)),
-    close: () => {
+    stat: (): LogFileStat => onFile(file, () => describe(fs.fstatSync(fd, { bigint: true }))),
+    /** Reads at an offset. @returns the number of bytes, which is smaller than the buffer at the end of the file */
+    read: (buffer: Buffer, offset: number): number => onFile(file, () => fill(fd, buffer, offset)),
+    close: (): void => {
       try {
         fs.closeSync(fd);
       } catch {

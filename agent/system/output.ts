@@ -1,32 +1,27 @@
 import fs from 'node:fs';
 import { errorCode } from '../lib/errors.ts';
 
-interface StandardOutput {
-  /**
-   * Writes a text.
-   * @throws the system's error (a full disk), except if the reader has closed the pipe (`status | head -1`)
-   */
-  write: (text: string) => void;
-  /** Waits until everything is written, because a pipe that another process made non-blocking may be full. */
-  flush: () => Promise<void>;
-}
-
 /**
  * Writes to stdout or stderr, synchronously where possible. Node's process.stdout is avoided because it loads the
  * network stack in case stdout is a socket, which takes 6 ms, a quarter of the program's start.
  * @param fd 1 or 2
  */
-export function outputTo(fd: 1 | 2): StandardOutput {
+export function outputTo(fd: 1 | 2) {
   let stream: NodeJS.WriteStream | undefined;
   return {
-    write: (text) => {
+    /**
+     * Writes a text.
+     * @throws the system's error (a full disk), except if the reader has closed the pipe (`status | head -1`)
+     */
+    write: (text: string): void => {
       const rest = stream === undefined ? writeSync(fd, Buffer.from(text)) : Buffer.from(text);
       if (rest.length === 0) return;
       // The pipe is non-blocking and full, so Node's stream is used to wait for it.
       stream ??= waitingStream(fd);
       stream.write(rest);
     },
-    flush: () =>
+    /** Waits until everything is written, because a pipe that another process made non-blocking may be full. */
+    flush: (): Promise<void> =>
       new Promise((resolve) => {
         if (stream === undefined) resolve();
         // The callback is also called with an error, if the reader has closed the pipe.

@@ -1,5 +1,6 @@
 import { isFilePosition } from '../stages.ts';
 import type { FileRecord } from '../files/content.ts';
+import type { LogFiles } from '../files/log-files.ts';
 
 /** The maximum lag of the store behind the acknowledgements, in entries and in milliseconds. */
 const unsavedEntries = 256;
@@ -13,11 +14,8 @@ export interface Acknowledged {
   files: readonly FileRecord[];
 }
 
-/** The positions in log files (files/log-files.ts). */
-interface FilePositions {
-  acknowledge: (position: string) => void;
-  records: () => FileRecord[];
-}
+/** The positions in log files. */
+type FilePositions = Pick<LogFiles, 'acknowledge' | 'records'>;
 
 /**
  * The last journal entry and the last line of each log file that a server has acknowledged. This is the last stage of the

@@ -122,14 +122,9 @@ async function writeAll(fd: number, bytes: Buffer): Promise<void> {
   }
 }
 
-/** Gives a complete file its name, without replacing a file that was created meanwhile. */
-interface Naming {
-  finish(): void;
-  abandon(): void;
-}
-
 /**
- * Decides before anything is written how the file gets its name: by link(2), which does not replace a file, unlike
+ * Returns functions that give a complete file its name, without replacing a file that was created meanwhile, and that
+ * give up. Decides before anything is written how the file gets its name: by link(2), which does not replace a file, unlike
  * rename(2). On a file system without hard links (vfat, exFAT, some CIFS), an empty file reserves the name.
  * @param inside returns the path of a name in the directory
  * @param create creates a file, and returns its descriptor
@@ -139,7 +134,7 @@ function namingIn(
   create: (name: string) => number,
   temporary: string,
   name: string,
-): Naming {
+): Pick<ExportTarget, 'finish' | 'abandon'> {
   const [from, to] = [inside(temporary), inside(name)];
   if (hasHardLinks(from)) {
     return {
