@@ -18,7 +18,6 @@ export interface Reader {
   readonly problem: string;
 }
 
-/** The events of the journal's reader. */
 export interface JournalEvents {
   entries(entries: LogEntry[]): void;
   /** Reading begins, or begins again. An entry that was emitted only in part is emitted again from its beginning. */
@@ -33,14 +32,12 @@ export interface JournalEvents {
  */
 export type CreateJournalReader = (cursor: string, events: JournalEvents) => Reader;
 
-/** The events of the log files' reader. */
 export interface FileEvents {
   lines(chunk: LineChunk): void;
   /** Reports lost bytes, to the server as well. */
   lost(text: string): void;
 }
 
-/** Creates the reader of the log files. */
 export type CreateFileReader = (events: FileEvents) => Reader;
 
 /** Consecutive lines of a log file. */
@@ -68,7 +65,6 @@ export function filePosition(id: number, offset: number): string {
   return `${id}:${offset}`;
 }
 
-/** Whether a cursor is the position of a line in a file. */
 export function isFilePosition(cursor: string): boolean {
   const first = cursor.charCodeAt(0);
   return first >= 48 && first <= 57;
@@ -81,7 +77,6 @@ export function parseFilePosition(position: string): { id: number; offset: numbe
 
 /** Encodes entries and lines as messages of one protocol. */
 export interface Encoder {
-  /** Appends the messages of an entry to `out`. */
   encode(entry: LogEntry, out: OutgoingMessage[]): void;
   /** Appends the messages of the lines of a log file to `out`. The cursor of each is the position of the line's end. */
   encodeLines(chunk: LineChunk, out: OutgoingMessage[]): void;

@@ -20,7 +20,6 @@ export class ImageRefusal extends SystemError {
 
 /** The programs that read nothing but the files that they are given, or the package database. */
 const programs: readonly string[] = ['/usr/bin/find', '/usr/bin/lsinitrd', '/usr/bin/rpm'];
-/** The programs that find(1) may start. */
 const programsOfFind: readonly string[] = ['/usr/bin/stat', readXattrsProgram];
 /** The kernel's limit for the number of symbolic links in a path (path_resolution(7)). */
 const mostLinks = 40;

@@ -15,10 +15,8 @@ export const libsystemdVersion = 257;
 /** Runs a program with an output buffer of 64 KiB, as much as Node.js reads from a pipe at a time (stdbuf(1)). */
 const buffering = ['/usr/bin/stdbuf', '--output=64K'];
 
-/** The option with which read-journal divides its output. */
 const blocksOption = '--blocks';
 
-/** The position at which reading begins. */
 export type StartPosition =
   /** The first entry of this boot. From there, journalctl reads only up to a corrupt entry. */
   | { at: 'boot' }
@@ -29,7 +27,6 @@ export type StartPosition =
   /** The entry after this entry, which cannot be read. */
   | { at: 'after'; cursor: string };
 
-/** What `followJournal` reads. */
 interface JournalSelection {
   start: StartPosition;
   /**

@@ -93,7 +93,6 @@ export function systemWriter(root = '/', isLabelled = true) {
      */
     writeAt: (file: string, offset: number, text: string): void =>
       onFile(file, () => writeAt(at(file), offset, text)),
-    /** Takes a lock (lock.ts). */
     lock: (file: string): (() => void) => onFile(file, () => lock(at(file), file)),
     /** Reads the state of every file below a directory (tree.ts). */
     readTree: (directory: string, pause: () => void): Promise<TreeState> =>

@@ -124,7 +124,6 @@ interface SyslogHeader {
   before: string;
   /** The text between the timestamp and the structured data. */
   after: string;
-  /** The parameters of the structured data. */
   data: string;
   host: string;
   boot: string;
@@ -145,7 +144,6 @@ class SyslogHeaders {
   readonly #hostname: string;
   readonly #cache = new Map<string, SyslogHeader>();
 
-  /** @param hostname the name of this host */
   constructor(hostname: string) {
     this.#hostname = hostname;
   }

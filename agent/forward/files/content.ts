@@ -49,7 +49,6 @@ function digest(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex').slice(0, 32);
 }
 
-/** Whether a file has the content that a record describes. */
 export function hasContent(
   file: LogFile,
   { offset, head, before }: Pick<TailRecord, 'offset' | 'head' | 'before'>,

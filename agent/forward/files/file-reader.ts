@@ -2,7 +2,6 @@ import { watchDirectory } from '../../system/log-file.ts';
 import type { FileEvents, Reader } from '../stages.ts';
 import type { LogFiles } from './log-files.ts';
 
-/** The interval at which the logs are examined, in milliseconds. */
 const pollMilliseconds = 1000;
 /** The interval while the end of a log is held back until it has been unchanged for a while. */
 const holdMilliseconds = 100;

@@ -5,25 +5,20 @@ import type { FileRecord } from './content.ts';
 import { LogSource, type LogSourceOptions } from './log-source.ts';
 import { expandPattern, fixedDirectory, hasWildcard, isRotationOfAny } from './patterns.ts';
 
-/** The maximum number of logs. */
 const mostLogs = 200;
 /** The id of a file modulo this number is the number of its log. */
 const idStep = 256;
-/** The interval at which directories are searched for new logs, in milliseconds. */
 const searchMilliseconds = 5000;
 
 export interface LogFilesOptions extends Pick<LogSourceOptions, 'trusted' | 'firstOffset' | 'booted'> {
   /** Absolute paths; `*`, `?` and `[…]` match within a name. */
   patterns: readonly string[];
   records: readonly FileRecord[];
-  /** The log of auditd. */
   auditFile: string;
   trouble: (reason: string) => void;
 }
 
-/** The reader of the logs. */
 interface Listener {
-  /** Receives reports about lost bytes. */
   lost: (text: string) => void;
   /** Called when the logs must be read at once. */
   wake?: () => void;
@@ -44,7 +39,6 @@ export class LogFiles {
     this.#options = options;
   }
 
-  /** Whether no log is to be read. */
   get isEmpty(): boolean {
     return this.#options.patterns.length === 0;
   }

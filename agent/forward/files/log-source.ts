@@ -26,7 +26,6 @@ const searchMilliseconds = 1000;
 export interface LogSourceOptions extends Omit<TailOpenerOptions, 'lose'> {
   /** Whether the configuration names the log in full. Otherwise, it does not exist while it is no regular file. */
   named: boolean;
-  /** Reports that bytes of the log are lost. */
   lost: (text: string) => void;
 }
 
@@ -68,7 +67,6 @@ export class LogSource {
     return this.#tails.some(({ holding }) => holding);
   }
 
-  /** The number of bytes that are not acknowledged. */
   get behindBytes(): number {
     const expected = [...this.#expected.values()].reduce((sum, bytes) => sum + bytes, 0);
     return this.#tails.reduce(

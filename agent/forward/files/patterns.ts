@@ -4,7 +4,6 @@ import { namesIn, statLogFile } from '../../system/log-file.ts';
 import { isRotation } from './generations.ts';
 
 const wildcard = /[*?[]/;
-/** The maximum number of files that a pattern matches. */
 const mostMatches = 400;
 
 export function hasWildcard(pattern: string): boolean {

@@ -29,11 +29,9 @@ export interface TailOpenerOptions {
   firstOffset: (path: string) => number;
   /** The time of the boot, in milliseconds since the epoch: files that were rotated after it are read, too. */
   booted: number;
-  /** Counts lost bytes, with the reason. */
   lose: (bytes: number, why: string) => void;
 }
 
-/** Opens the files of one log. */
 export class TailOpener {
   /** What was forwarded before; empty once the log is open. */
   records: readonly TailRecord[];
@@ -147,7 +145,6 @@ export class TailOpener {
     return statLogFile(path)?.inode === inode || rotatedFiles(path).some((each) => each.inode === inode);
   }
 
-  /** Returns a tail that begins at an offset. */
   open(file: LogFile, offset: number): Tail {
     return this.#make(this.#options.nextId, file, offset);
   }

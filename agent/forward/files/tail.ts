@@ -40,7 +40,6 @@ export interface Skipped {
   unknown: number;
 }
 
-/** The content up to an offset. */
 type Seen = Sample & { bytes: number };
 
 const shared = Buffer.allocUnsafeSlow(lineBytes);
@@ -149,7 +148,6 @@ export class Tail {
     return bytes;
   }
 
-  /** Reads again what was not acknowledged. */
   rewind(): void {
     if (this.read === this.acknowledged) return;
     this.#unread ??= this.#seen();

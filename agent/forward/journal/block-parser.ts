@@ -45,7 +45,6 @@ export class BlockParser {
   }
 }
 
-/** Replaces each run by its entries. */
 export function splitRuns(entries: LogEntry[]): LogEntry[] {
   if (!entries.some(({ run }) => run !== undefined)) return entries;
   return entries.flatMap((entry) =>

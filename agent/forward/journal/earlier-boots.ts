@@ -17,7 +17,6 @@ const attempts = 3;
 const retryMilliseconds = 1000;
 /** The time without output after which journalctl is ended. */
 const stallMilliseconds = 60_000;
-/** The maximum number of boots. */
 const mostBoots = 500;
 
 /** Where to begin if no journal entry was acknowledged: in this boot, in the oldest boot, or in a certain boot. */

@@ -250,7 +250,6 @@ class StallDetector {
     this.#suspect = suspect;
   }
 
-  /** Must be called when journalctl was started. */
   start(): void {
     this.#wait(milliseconds.first);
   }

@@ -17,12 +17,10 @@ const durableFile = (directory: string) => `${directory}/checkpoint`;
 
 /** The maximum age of the checkpoint on the disk, in milliseconds. As many entries are repeated after a power failure. */
 const saveMilliseconds = 5000;
-/** The timeout for the last write. */
 const flushMilliseconds = 3000;
 /** A clock that is behind the last acknowledged entry by more than this is not trusted, in microseconds. */
 const futureMicroseconds = 24 * 3600 * 1_000_000;
 
-/** Where forwarding begins. */
 export interface Start extends Acknowledged {
   /** Where to begin if no cursor is known. */
   firstBoot: FirstBoot;
@@ -122,7 +120,6 @@ function readText(
   }
 }
 
-/** Describes what was left out of a checkpoint. */
 function malformedRecords(file: string, { malformed }: ParsedCheckpoint): string[] {
   return malformed === 0 ? [] : [`${file} contains malformed positions of log files (${malformed})`];
 }
@@ -258,7 +255,6 @@ function limited(value: number, most: number): number {
 const line =
   /^FILE=([0-9]{1,20}:[0-9]{1,20}) ([0-9]{1,16}) ([0-9]{1,16}) ([0-9]{1,16}(?:\.[0-9]{1,20})?) ([0-9a-f]{32}) ([0-9a-f]{32}) ("\/[^\n]*")$/;
 
-/** @returns undefined if the line is malformed */
 function parseRecord(text: string): FileRecord | undefined {
   const [, inode = '', offset, bytes, modified, head = '', before = '', quoted = ''] = line.exec(text) ?? [];
   const path = unquote(quoted);

@@ -6,15 +6,12 @@ import type { LogFiles } from '../files/log-files.ts';
 const unsavedEntries = 256;
 const unsavedMilliseconds = 200;
 
-/** What servers have acknowledged. */
 export interface Acknowledged {
   /** The cursor of the last journal entry; '' if there is none in this boot. */
   cursor: string;
-  /** Where each log file was acknowledged. */
   files: readonly FileRecord[];
 }
 
-/** The positions in log files. */
 type FilePositions = Pick<LogFiles, 'acknowledge' | 'records'>;
 
 /**

@@ -33,7 +33,6 @@ function isService(reader: SystemReader): boolean {
   return cgroups === undefined || cgroups.includes(`/${ownUnit}`);
 }
 
-/** The progress of forwarding. */
 interface DrainProgress {
   /** The cursor of the last acknowledged journal entry. */
   cursor: () => string;

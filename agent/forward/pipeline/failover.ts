@@ -20,7 +20,6 @@ export class Failover {
     this.#targets = targets;
   }
 
-  /** Returns the servers in the order in which to try them. */
   order(): Target[] {
     const last = (target: Target) => target === this.#unproductive;
     return [...this.#targets.filter((target) => !last(target)), ...this.#targets.filter(last)];
@@ -30,7 +29,6 @@ export class Failover {
     return this.#targets.slice(0, this.#targets.indexOf(target));
   }
 
-  /** Records that the server has acknowledged entries. */
   delivered(target: Target): void {
     this.#unproductive = undefined;
     if (target === this.#targets[0]) this.#patience = firstReturn;

@@ -10,7 +10,6 @@ const longestList = 1000;
  * entry is skipped only if the server accepts the notice and then refuses the entry.
  */
 export class Quarantine {
-  /** The maximum number of messages in a batch. */
   batchLimit = Number.POSITIVE_INFINITY;
   readonly #entries = new Set<string>();
   #suspect = '';

@@ -1,16 +1,13 @@
 import { ownCopy } from '../../lib/memory.ts';
 import { type OutgoingMessage, type RefusedError, type Transport, isFilePosition } from '../stages.ts';
+import type { Protocol } from '../transport/protocols.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { Quarantine } from './quarantine.ts';
 
-export interface SendQueueOptions {
+export interface SendQueueOptions extends Pick<Protocol, 'window' | 'sparse'> {
   transport: Transport;
   checkpoint: Pick<Checkpoint, 'unsaved'>;
   quarantine: Pick<Quarantine, 'batchLimit'>;
-  /** The maximum number of messages that are unacknowledged, or acknowledged but not yet saved in the checkpoint. */
-  window: number;
-  /** Whether to keep only the last cursor of each batch, because the protocol does not acknowledge single messages. */
-  sparse: boolean;
 }
 
 /** Holds the messages that are not sent yet, and the messages that are sent but not acknowledged. */
@@ -35,12 +32,10 @@ export class SendQueue {
     this.#sent = 0;
   }
 
-  /** The number of messages that are not sent yet. */
   get waiting(): number {
     return this.#queue.length - this.#sent;
   }
 
-  /** Whether every message is sent and acknowledged. */
   get idle(): boolean {
     return this.waiting === 0 && this.#unacknowledged.length === 0;
   }
@@ -95,7 +90,6 @@ export class SendQueue {
   }
 }
 
-/** Returns the size of messages in bytes. */
 function sizeOf(messages: readonly OutgoingMessage[]): number {
   let size = 0;
   for (const { text, run } of messages) size += run?.bytes.length ?? text.length;
@@ -188,7 +182,6 @@ class Unacknowledged {
       .slice(first);
   }
 
-  /** The number of unacknowledged entries. */
   get entries(): number {
     const single = this.#batches
       .filter(({ sparse }) => !sparse)

@@ -14,22 +14,20 @@ import {
   type Transport,
   filePosition,
 } from '../stages.ts';
+import type { Protocol } from '../transport/protocols.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { PendingCounters } from './pending-counters.ts';
 import type { Quarantine } from './quarantine.ts';
 import { SendQueue, type SendQueueOptions } from './send-queue.ts';
 
-interface SessionOptions extends SendQueueOptions {
+interface SessionOptions extends SendQueueOptions, Pick<Protocol, 'queueBytes'> {
   checkpoint: Checkpoint;
   quarantine: Quarantine;
   counters: ForwardCounts;
   createReader: CreateJournalReader;
   createFileReader: CreateFileReader;
   encoder: Encoder;
-  /** Reading pauses while more than this number of bytes is queued. */
-  queueBytes: number;
   trouble: (reason: string) => void;
-  /** Called when the server has accepted entries. */
   acknowledged: () => void;
 }
 
@@ -120,12 +118,10 @@ export class Session {
     return [this.#reader, this.#fileReader];
   }
 
-  /** Whether any message is not sent or not acknowledged. */
   get unacknowledged(): boolean {
     return !this.#queue.idle;
   }
 
-  /** The reason why the log cannot be read; '' if it can be read. */
   get problem(): string {
     return this.#reader.problem;
   }

@@ -26,7 +26,6 @@ function upperLayer(reader: SystemReader): { inodes: number; bytes: number } | n
   return { inodes, bytes };
 }
 
-/** What a sealed boot discards when it ends. */
 export interface Discarded {
   /** The number of journal entries that no server acknowledged; null if unknown. */
   entries: number | null;
@@ -36,7 +35,6 @@ export interface Discarded {
   upper: { inodes: number; bytes: number } | undefined;
 }
 
-/** The maximum number of log files that are named. */
 const mostNamed = 20;
 
 /** Describes what is discarded, in one line. Sources of which nothing is discarded are left out, except the journal. */

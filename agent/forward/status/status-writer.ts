@@ -19,7 +19,6 @@ const tickMilliseconds = { busy: 1000, quiet: 5000 };
 const lagMilliseconds = 30_000;
 const jumpMilliseconds = 1000;
 
-/** The state of the current session. */
 interface SessionState {
   idle: boolean;
   problem: string;
@@ -32,9 +31,7 @@ export function zeroCounts(): ForwardCounts {
 interface StatusOptions {
   reader: SystemReader;
   writer: SystemWriter;
-  /** Returns the cursor in the checkpoint. */
   cursor: () => string;
-  /** Returns the state of the log files. */
   sources: () => ForwardSource[];
   /** Is called if the file cannot be written. */
   trouble: (reason: string) => void;
@@ -69,7 +66,6 @@ export class StatusWriter {
     };
   }
 
-  /** @param session returns the current session, if there is one */
   watch(counters: ForwardCounts, session: () => SessionState | undefined): void {
     this.#state.counts = counters;
     this.#session = session;

@@ -128,7 +128,6 @@ export abstract class Connection {
   protected abstract release(): void;
 }
 
-/** A connection by TCP or TLS. */
 export abstract class SocketConnection extends Connection {
   readonly socket: net.Socket;
 

@@ -10,7 +10,7 @@ import type { Target } from './target.ts';
 import { connectUpload, uploadWindow } from './upload.ts';
 
 /** The parts of the pipeline that depend on a target's protocol. */
-interface Protocol {
+export interface Protocol {
   /** Connects to a server. @throws Error that describes the failed step */
   connect: (target: Target, options: ConnectOptions) => Promise<Transport>;
   /** The fields that the encoder needs; undefined for all fields, unchanged. */
@@ -18,7 +18,10 @@ interface Protocol {
   createEncoder: (clock: Clock, hostname: string) => Encoder;
   /** The maximum number of messages that are unacknowledged, or acknowledged but not yet saved in the checkpoint. */
   window: number;
-  /** Whether the protocol does not acknowledge single messages, so that very many messages are unacknowledged. */
+  /**
+   * Whether the protocol does not acknowledge single messages, so that very many are unacknowledged, and only the last
+   * cursor of each batch is kept.
+   */
   sparse: boolean;
   /** Reading pauses while more than this number of bytes is queued. Low, but enough for a request with many entries. */
   queueBytes: number;

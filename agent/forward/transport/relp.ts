@@ -101,7 +101,6 @@ export interface RelpResult {
   acknowledged: number;
   /** The name of the server's software, if the server has answered `open`. */
   opened?: string;
-  /** Whether the server has answered `close`. */
   closed?: boolean;
   error?: Error;
 }
@@ -119,7 +118,6 @@ export class RelpDialogue {
   #next: number;
   #oldest: number;
   #phase: 'opening' | 'open' | 'closing' = 'opening';
-  /** The number of unacknowledged messages. */
   unacknowledged = 0;
 
   /** @param first the first transaction number; only tests of the wrap-around use another number than 1 */

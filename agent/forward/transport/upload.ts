@@ -45,7 +45,6 @@ export async function connectUpload(target: Target, options: ConnectOptions): Pr
 class UploadTransport extends Connection implements Transport {
   readonly #http: HttpConnection;
   #request: http.ClientRequest | undefined;
-  /** The number of messages at which a request ends. */
   #limitEntries = firstLimit;
   /** The number of messages in the current request. */
   #sent = 0;
@@ -89,7 +88,6 @@ class UploadTransport extends Connection implements Transport {
     return this.#withinEntry ? maximum : maximum - this.#sent;
   }
 
-  /** Adds the messages to the current request. */
   send(messages: OutgoingMessage[], separate: boolean): void {
     const body = bodyOf(messages);
     this.#request ??= this.#begin();
@@ -183,7 +181,6 @@ function bodyOf(messages: readonly OutgoingMessage[]): string | Buffer {
   return Buffer.concat(messages.map(({ text, run }) => run?.bytes ?? Buffer.from(text, 'latin1')));
 }
 
-/** The maximum size of a response body. */
 const bodyBytes = 65536;
 
 /** Sends POST requests over an existing connection, one after another. */

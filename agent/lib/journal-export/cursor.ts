@@ -15,7 +15,6 @@ export interface Cursor {
 const form =
   /^s=([0-9a-f]{32});i=([0-9a-f]{1,16});b=([0-9a-f]{32});m=([0-9a-f]{1,16});t=([0-9a-f]{1,16});x=([0-9a-f]{1,16})$/;
 
-/** Parses a cursor. @returns undefined if the text is not a cursor */
 export function parseCursor(text: string): Cursor | undefined {
   const [, source, sequence, boot, monotonic, realtime, hash] = form.exec(text) ?? [];
   if (hash === undefined || source === undefined || boot === undefined) return undefined;

@@ -90,7 +90,6 @@ export class SelectedFields implements FieldSink {
 /** An entry larger than this is emitted in pieces. */
 const pieceBytes = 1024 * 1024;
 
-/** Keeps every byte of an entry. */
 export class WholeEntries implements FieldSink {
   #text = '';
 

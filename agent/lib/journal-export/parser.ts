@@ -42,7 +42,6 @@ export class ExportParser {
     return entries;
   }
 
-  /** Whether the bytes so far end within an entry. */
   get isWithinEntry(): boolean {
     return this.#tokenizer.active || this.#carried.length > 0;
   }

@@ -36,16 +36,13 @@ export interface Directory {
   open(name: string): Directory;
   /** Returns the target of a symbolic link, one character per byte (latin1). */
   link(name: string): string;
-  /** Opens a regular file for reading (openFile). */
   file(name: string): OpenFile;
   /** The path of a name in the open directory, valid in every process while the directory is open. */
   path(name: string): string;
   close(): void;
 }
 
-/** A regular file that is open for reading. */
 export interface OpenFile {
-  /** Calls fstat(2). */
   stat(): Entry;
   /** Fills a buffer from an offset. @returns the number of bytes, smaller than the buffer only at the end of the file */
   read(buffer: Buffer, offset: number): number;
@@ -53,7 +50,6 @@ export interface OpenFile {
 }
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_NOATIME } = fs.constants;
-/** The number of names that are read at once. */
 const batch = 256;
 
 /**

@@ -4,7 +4,6 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { SystemError, errorCode, onFile } from '../../lib/errors.ts';
 import { inDirectory, randomWord } from '../foreign-directory.ts';
 
-/** Where an export is written. */
 export interface ExportTarget {
   /** Writes bytes, and waits while a pipe is full. @throws SystemError, including if the reader has closed the pipe */
   write(bytes: Buffer): Promise<void>;
@@ -87,7 +86,6 @@ function syncDirectory(directory: number): void {
   }
 }
 
-/** Writes an export to the standard output. */
 export function standardOutput(): ExportTarget {
   return {
     write: (bytes) => onFileAsync('standard output', () => writeAll(1, bytes)),

@@ -120,7 +120,6 @@ export function tarWriter(target: ExportTarget) {
      * @returns the SHA-256 of the content, and the number of bytes of the stream
      */
     addFile,
-    /** Writes the end of the file. */
     end: (): Promise<void> =>
       checked(async () => {
         stream.finalize();
