@@ -58,7 +58,6 @@ export async function changes(): Promise<Result> {
   };
 }
 
-/** Seconds of each program. */
 interface Elapsed {
   changes: number;
   diff: number;

@@ -13,7 +13,6 @@ import { isMet, table } from './table.ts';
 import type { Figure } from './table.ts';
 import { update } from './update.ts';
 
-/** The result of one benchmark. */
 export interface Result {
   /** Describes the measurement and the control. */
   about: string;

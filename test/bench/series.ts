@@ -5,7 +5,6 @@ import { join } from 'node:path';
 
 /** The measurements of one command, one value per run. */
 export interface Series {
-  /** The wall time of each run. */
   milliseconds: number[];
   /** The peak resident memory. The first runs are repeated to measure it. */
   kibibytes: number[];

@@ -19,7 +19,6 @@ import type { Figure } from './table.ts';
  */
 const boots = Number(process.env['BENCH_BOOTS'] ?? 3);
 
-/** A guest to be measured. */
 export interface Variant {
   name: string;
   disk: 'readonly' | 'writable';

@@ -70,7 +70,6 @@ function executableOf(pid: string): string {
   }
 }
 
-/** Measures while further processes run. */
 async function withProcesses<T>(measure: () => Promise<T>): Promise<T> {
   const children = Array.from({ length: processes }, (_, index) => {
     const [program = '', ...args] = running[index % running.length] ?? [];

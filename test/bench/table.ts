@@ -1,4 +1,3 @@
-/** One measured figure. */
 export interface Figure {
   name: string;
   value: number;
@@ -54,7 +53,6 @@ export function isMet(figure: Figure): boolean | undefined {
   return 'atMost' in figure.aim ? reached <= figure.aim.atMost : reached >= figure.aim.atLeast;
 }
 
-/** Returns the middle value, or the mean of the two middle values. */
 export function median(values: number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const [low, high] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];

@@ -39,7 +39,6 @@ function fakeJournalctl(script: string, files: Record<string, string>): void {
   execFileSync('mount', ['--bind', '/run/fake/journalctl', '/usr/bin/journalctl']);
 }
 
-/** Forwards until an entry has arrived. */
 async function forwardUntil(last: string): Promise<void> {
   await startRsyslog('rsyslog-relp.conf', 2514);
   const agent = startAgent();

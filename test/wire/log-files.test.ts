@@ -29,7 +29,6 @@ files.before.each(() => {
     fs.rmSync(directory, { recursive: true, force: true });
 });
 
-/** A line that a server stored. */
 interface Line {
   file: string;
   text: string;
@@ -132,7 +131,6 @@ function lastLine(file: string): string {
   return `the last line of ${file}`;
 }
 
-/** Where the agent is killed, one after another. */
 const points: [Point, number][] = [
   ['saving', 2],
   ['sent', 4],

@@ -28,7 +28,6 @@ manual.before(() => {
 manual.before.each(() => fs.rmSync('/etc/immutafs/immutafs.conf', { force: true }));
 manual.after.each(endAll);
 
-/** Returns the commands in a section. */
 function block(section: string): string {
   const [, rest = ''] = page.split(`\n## ${section}\n`);
   const [, commands] = /^[^#]*?\n```sh\n(.*?)```/s.exec(rest) ?? [];

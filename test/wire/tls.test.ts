@@ -33,7 +33,6 @@ tls.before.each(makeCertificates);
 
 const startServer = () => startRsyslog('rsyslog-relp-tls.conf', 2514);
 
-/** Connects in the same way as the agent. */
 function socketTo(lines: Partial<TlsConfig> = {}, host = serverName, reader = systemReader()) {
   const [target] = parseTargets(`relp+tls://${host}:2514`) as [Target];
   return connectSocket(target, { config: { ...guestTls, FORWARD_PEER: '', ...lines }, reader });
@@ -127,7 +126,6 @@ tls('an invalid FORWARD_CA stops the forwarder, although the default would trust
   await until('all entries, by the default', () => storedLines() >= 10);
 });
 
-/** The servers whose certificates are verified, by protocol. */
 const tlsServers = {
   'relp+tls': { port: 2514, start: startServer },
   'journal+https': { port: 19532, start: () => startRemote('https') },

@@ -101,7 +101,6 @@ async function proxy(server: number): Promise<{ times: number[]; close: () => vo
   return { times, close: () => listener.close() };
 }
 
-/** Starts `journalctl -f`. @returns the times at which it prints each entry */
 function follow(): number[] {
   const seen: number[] = [];
   const child = start('journalctl', ['-q', '--no-pager', '-o', 'cat', '-f', '-n', '0']);

@@ -15,7 +15,6 @@ export type Plan = JournalPlan | FilePlan;
 interface JournalPlan {
   of: 'journal';
   agent: string;
-  /** The directory of the package's files. */
   syslogNg: string;
   /** The numbers of entries: in the run of each sender, and in the second run, with only the agent and journal-upload. */
   entries: number;
@@ -32,7 +31,6 @@ interface FilePlan {
   idleFiles: number;
 }
 
-/** The results of the runs, by sender. */
 export interface Measured {
   whole: Record<string, Run>;
   killed: Record<string, Run>;

@@ -7,11 +7,9 @@ import { clearRemote, remoteDirectory, startRemote, storedField } from '../../wi
 export interface Receiver {
   name: 'RELP' | 'TCP' | 'upload';
   start: () => Promise<Program>;
-  /** Returns the amount of stored data, in any unit. */
   size: () => number;
   /** Returns the number of the last stored entry; -1 if no entry is stored. */
   last: () => number;
-  /** Returns the numbers of all stored entries. */
   numbers: () => Iterable<number>;
   clear: () => void;
 }
@@ -86,7 +84,6 @@ function* storedLines(): Iterable<number> {
   }
 }
 
-/** Returns the number at the end of a message. */
 function numberOf(text: string): number {
   return Number(/ ([0-9]+)$/.exec(text)?.[1] ?? -1);
 }

@@ -7,7 +7,6 @@ import { type Sender, stateDirectory } from './senders.ts';
 
 /** The result of one sender. If the sender was killed, the CPU time covers only the time after the restart. */
 export interface Run extends Usage {
-  /** The number of entries. */
   count: number;
   /** Seconds from the first start until the last entry is stored. */
   wall: number;
@@ -75,7 +74,6 @@ function missing(receiver: Receiver, count: number): { lost: number; repeated: n
   return { lost, repeated };
 }
 
-/** The resources of a running process. */
 interface Usage {
   /** The CPU time in seconds, including running and ended child processes. */
   seconds: number;

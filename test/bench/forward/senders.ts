@@ -48,7 +48,6 @@ export function journalSenders(agent: string, syslogNg: string): Record<string, 
   };
 }
 
-/** Returns the senders of a log file by name. */
 export function lineSenders(agent: string, log: string): Record<string, Sender> {
   const source = `module(load="imfile")\ninput(type="imfile" file="${log}" tag="audit")\n`;
   return {

@@ -11,7 +11,6 @@ const directory = '/run/immutafs/forward';
 /** Saves half of the time in which the agent starts from its sources. */
 const cached = `--import=${repository}/test/harness/compile-cache.mjs`;
 
-/** Writes the configuration. */
 export function configure(lines: Record<string, string>): void {
   const text = Object.entries(lines).map(([key, value]) => `${key}=${value}\n`);
   fs.writeFileSync('/etc/immutafs/immutafs.conf', text.join(''));
@@ -55,7 +54,6 @@ export function forwardState(): ForwardState | undefined {
   }
 }
 
-/** Returns the cursor in the checkpoint; '' if there is none. */
 export function savedCursor(): string {
   const file = `${directory}/cursor`;
   return fs.existsSync(file) ? (/^CURSOR=(.*)$/m.exec(fs.readFileSync(file, 'utf8'))?.[1] ?? '') : '';

@@ -58,7 +58,6 @@ export function numbered(prefix: string, count: number, from = 0): Buffer {
 /** Disables compression, because readers other than journalctl cannot read compressed fields of the created files. */
 const uncompressed = 'SYSTEMD_JOURNAL_COMPRESS=0';
 
-/** Creates a journal file with these entries. */
 export function writeJournal(entries: Buffer, name = 'system'): string {
   fs.mkdirSync(journalDirectory, { recursive: true });
   const source = `/run/${randomBytes(4).toString('hex')}.export`;
@@ -104,7 +103,6 @@ export function journalField(field: string): string[] {
   return text.toString('latin1').split('\n').slice(0, -1);
 }
 
-/** Returns the cursor of the last journal entry. */
 export function lastCursor(): string {
   const text = execFileSync('journalctl', ['-q', '-n', '1', '-o', 'cat', '--show-cursor']).toString('latin1');
   return /-- cursor: (\S+)\n$/.exec(text)?.[1] ?? '';
@@ -129,7 +127,6 @@ export async function startJournald(settings: Record<string, string> = {}): Prom
   return journald;
 }
 
-/** Logs one entry with these fields. */
 export function logFields(fields: readonly string[]): void {
   // Node does not support datagrams on Unix sockets, and logger(1) sends at most 512 fields.
   const send =
@@ -137,7 +134,6 @@ export function logFields(fields: readonly string[]): void {
   execFileSync('python3', ['-c', send, socket], { input: `${fields.join('\n')}\n` });
 }
 
-/** Logs one entry per line. */
 export function logLines(lines: readonly string[]): void {
   execFileSync('systemd-cat', ['-t', 'wire', 'cat'], { input: lines.map((line) => `${line}\n`).join('') });
 }

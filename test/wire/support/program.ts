@@ -2,12 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import { running, until } from './until.ts';
 
-/** A program that runs during a test. */
 export interface Program {
   name: string;
   process: ChildProcess;
   pid: number;
-  /** Returns the program's stdout and stderr. */
   output: () => string;
   signal: (name: NodeJS.Signals) => void;
   /** Resolves to the exit code, or to null if a signal terminated the program. */
@@ -59,7 +57,6 @@ export function start(command: string, args: string[], stdin: 'ignore' | 'pipe' 
   return program;
 }
 
-/** Kills all programs that are still running. */
 export async function endAll(): Promise<void> {
   await Promise.all([...programs].map((program) => program.kill()));
 }

@@ -9,7 +9,6 @@ import { until } from './until.ts';
 /** A protocol, with a server whose configuration is in docs/log-server. */
 export interface Protocol {
   scheme: string;
-  /** The server, for FORWARD. */
   forward: string;
   start: () => Promise<Program>;
   /** Returns the text of every stored entry, in the order of the server. */

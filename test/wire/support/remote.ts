@@ -93,7 +93,6 @@ function fieldsOf(text: string): string[] {
   return fields;
 }
 
-/** Replaces a large field by its digest. */
 function short(field: string): string {
   if (field.length <= 1000) return field;
   const digest = createHash('sha256').update(field, 'latin1').digest('hex');

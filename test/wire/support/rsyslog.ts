@@ -17,7 +17,6 @@ export async function startRsyslog(configuration: string, port: number): Promise
   return server;
 }
 
-/** A stored message. */
 export interface StoredMessage {
   priority: number;
   time: string;
@@ -29,7 +28,6 @@ export interface StoredMessage {
   text: string;
 }
 
-/** Returns all stored messages of a guest, in order. */
 export function storedMessages(host = 'guest1'): StoredMessage[] {
   const lines = storedText(host).split('\n').slice(0, -1);
   return lines.map((line) => parseMessage(withoutTornStart(line)));
