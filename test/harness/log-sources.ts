@@ -1,6 +1,6 @@
 import { forEachLine } from '../../agent/forward/encode/file-lines.ts';
 import { LogFiles, type LogFilesOptions } from '../../agent/forward/files/log-files.ts';
-import type { LineChunk } from '../../agent/forward/stages.ts';
+import { type LineChunk, filePosition } from '../../agent/forward/stages.ts';
 
 /** Returns log files that are read from their beginning, as if nothing was forwarded before. */
 export function logFiles(patterns: readonly string[], more: Partial<LogFilesOptions> = {}): LogFiles {
@@ -21,6 +21,13 @@ export function chunksOf(files: LogFiles, now = 0): LineChunk[] {
     if (chunk === undefined) return chunks;
     chunks.push(chunk);
   }
+}
+
+/** Reads and acknowledges everything that can be read now. @returns the lines */
+export function forwardedLines(files: LogFiles, now = 0): string[] {
+  const chunks = chunksOf(files, now);
+  for (const { id, offset, text } of chunks) files.acknowledge(filePosition(id, offset + text.length));
+  return linesOf(chunks);
 }
 
 /** Returns the lines of chunks. */

@@ -112,10 +112,7 @@ broken('without a usable stdbuf, journalctl has a small buffer', async () => {
   fakeJournalctl('echo "${_STDBUF_O-}" >>buffers; cat all; exec sleep 1000', { all: printed(1) });
   execFileSync('mount', ['--bind', '/dev/null', '/usr/bin/stdbuf']);
   try {
-    await startRsyslog('rsyslog-relp.conf', 2514);
-    const agent = startAgent();
-    await until('the entry', () => texts().includes('entry 1'));
-    await agent.stop();
+    await forwardUntil('entry 1');
     assert.equal(buffers(), ['', '']);
   } finally {
     execFileSync('umount', ['/usr/bin/stdbuf']);
@@ -147,9 +144,7 @@ broken('journalctl fails for a while: state.json has the reason, and no entry is
 
 broken('journalctl cannot seek to the cursor: forwarding begins at the first entry of the boot', async () => {
   fakeJournalctl(failing('Failed to seek to cursor: Invalid argument'), failed);
-  await startRsyslog('rsyslog-relp.conf', 2514);
-  startAgent();
-  await until('the last entry', () => texts().includes('entry 3'));
+  await forwardUntil('entry 3');
   assert.equal(calls().filter((words) => words.endsWith(' -b')).length, 2);
 });
 

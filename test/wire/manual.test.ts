@@ -1,21 +1,18 @@
 // Protocols: relp, relp+tls, journal+https
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { forgetState, forwardState, startAgent, untilState } from './support/agent.ts';
+import { forwardState, startAgent, untilState } from './support/agent.ts';
 import { makeCertificate, serverDirectory } from './support/certificates.ts';
-import { clearJournal, numbered, writeJournal } from './support/journal.ts';
-import { endAll, listening, start } from './support/program.ts';
+import { numbered, writeJournal } from './support/journal.ts';
+import { listening, start } from './support/program.ts';
 import { sleep, until } from './support/until.ts';
 import { startRemote, storedField } from './support/remote.ts';
-import { clearStored, startRsyslog, storedEntries, storedLines, storedMessages } from './support/rsyslog.ts';
-import { enterNamespaces } from './support/namespaces.ts';
-
-await enterNamespaces(import.meta.filename);
+import { startRsyslog, storedEntries, storedLines, storedMessages } from './support/rsyslog.ts';
+import { wireSuite } from './support/wire-suite.ts';
 
 /** Runs the commands of docs/log-server.md. */
-const manual = suite('wire: docs/log-server.md');
+const manual = await wireSuite(import.meta.filename, 'docs/log-server.md');
 
 const page = fs.readFileSync('docs/log-server.md', 'utf8');
 const directory = '/run/files';
@@ -26,7 +23,6 @@ manual.before(() => {
   runCommands(block('Certificates'));
 });
 manual.before.each(() => fs.rmSync('/etc/immutafs/immutafs.conf', { force: true }));
-manual.after.each(endAll);
 
 function block(section: string): string {
   const [, rest = ''] = page.split(`\n## ${section}\n`);
@@ -86,9 +82,6 @@ manual('FIPS mode: the commands keep the settings that do not belong to TLS', ()
 });
 
 manual('FIPS mode: entries reach the server through stunnel, encrypted and acknowledged', async () => {
-  clearJournal();
-  clearStored();
-  forgetState();
   const log = await startTunnel();
   await startRsyslog('/etc/rsyslog.d/immutafs.conf', 2514);
   writeJournal(numbered('entry', 1000));
@@ -100,9 +93,6 @@ manual('FIPS mode: entries reach the server through stunnel, encrypted and ackno
 });
 
 manual('FIPS mode: stunnel sends nothing to a server with the certificate of another name', async () => {
-  clearJournal();
-  clearStored();
-  forgetState();
   await startTunnel();
   makeCertificate({ name: 'other.example.com', file: `${serverDirectory}/server` }, directory);
   await startRsyslog('/etc/rsyslog.d/immutafs.conf', 2514);

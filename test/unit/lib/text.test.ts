@@ -110,13 +110,8 @@ unified('patch(1) makes the new text from the old one', () =>
 );
 unified('a line appended to a long text', () => {
   const text = 'line\n'.repeat(100_000);
-  assert.equal(unifiedHunks(text, `${text}new\n`), [
-    '@@ -99998,3 +99998,4 @@',
-    ' line',
-    ' line',
-    ' line',
-    '+new',
-  ]);
+  const hunk = ['@@ -99998,3 +99998,4 @@', ' line', ' line', ' line', '+new'];
+  assert.equal(unifiedHunks(text, `${text}new\n`), hunk);
 });
 unified('texts that differ in too many lines are not compared', () => {
   const lines = (word: string) => Array.from({ length: 3000 }, (_, index) => `${word} ${index}\n`).join('');
@@ -187,15 +182,8 @@ errors('onFile keeps a SystemError, and the message of an error without a code',
 });
 
 errors('isAbsent', () => {
-  for (const [code, expected] of [
-    ['ENOENT', true],
-    ['ENOTDIR', true],
-    ['EACCES', false],
-    ['ELOOP', false],
-    ['', false],
-  ] as const) {
-    assert.is(isAbsent(new SystemError('x', code)), expected, code);
-  }
+  for (const code of ['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP', ''])
+    assert.is(isAbsent(new SystemError('x', code)), code === 'ENOENT' || code === 'ENOTDIR', code);
   assert.is(isAbsent('ENOENT'), false);
 });
 

@@ -36,10 +36,7 @@ const report: Report = {
   boot: { stage: 'late', version: evil, at, ageSeconds: 1, says: [], warnings: [evil], errors: [evil] },
   checks: sample.checks.map((each) => ({
     ...each,
-    subject: evil,
-    expected: evil,
-    observed: evil,
-    remedy: evil,
+    ...{ subject: evil, expected: evil, observed: evil, remedy: evil },
   })),
   forward: {
     ...{ target: evil, state: 'waiting', since: at, lastAckAt: null, lag: { entries: 0, seconds: 0 } },

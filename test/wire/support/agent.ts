@@ -23,14 +23,8 @@ export function startAgent(...args: string[]): Program {
 /** Starts the agent, which is killed when it has reached a point for the N-th time. */
 export function startAgentUntil(point: Point, times: number): Program {
   const killAt = `--import=${repository}/test/wire/support/kill-at.ts`;
-  return start('env', [
-    `IMMUTAFS_KILL_AT=${point} ${times}`,
-    process.execPath,
-    cached,
-    killAt,
-    main,
-    'forward',
-  ]);
+  const command = [process.execPath, cached, killAt, main, 'forward'];
+  return start('env', [`IMMUTAFS_KILL_AT=${point} ${times}`, ...command]);
 }
 
 /**

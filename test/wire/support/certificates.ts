@@ -46,14 +46,8 @@ export function makeCertificate(
 
 /** Returns the fingerprint of a certificate in the form required by FORWARD_PEER. */
 export function fingerprint(file: string): string {
-  const output = execFileSync('openssl', [
-    'x509',
-    '-noout',
-    '-fingerprint',
-    '-sha256',
-    '-in',
-    file,
-  ]).toString();
+  const options = ['x509', '-noout', '-fingerprint', '-sha256', '-in', file];
+  const output = execFileSync('openssl', options).toString();
   return `SHA256:${output.slice(output.indexOf('=') + 1).trim()}`;
 }
 
@@ -64,17 +58,8 @@ export const guestTls = {
 };
 
 function newKey(file: string): string[] {
-  return [
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:P-256',
-    '-nodes',
-    '-keyout',
-    `${file}.key`,
-    '-out',
-    `${file}.pem`,
-  ];
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  return [...key, '-keyout', `${file}.key`, '-out', `${file}.pem`];
 }
 
 function openssl(...args: string[]): void {

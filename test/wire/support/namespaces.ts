@@ -20,17 +20,9 @@ export async function enterNamespaces(
   { limitSeconds = 300, withReadJournal = true } = {},
 ): Promise<void> {
   if (process.env[mark] === undefined) {
-    const namespaces = [
-      '--mount',
-      '--propagation',
-      'private',
-      '--net',
-      '--uts',
-      '--pid',
-      '--fork',
-      '--mount-proc',
-    ];
-    const { status } = spawnSync('unshare', [...namespaces, '--kill-child', process.execPath, file], {
+    const namespaces = ['--mount', '--propagation', 'private', '--net', '--uts', '--pid', '--mount-proc'];
+    const command = ['--fork', '--kill-child', process.execPath, file];
+    const { status } = spawnSync('unshare', [...namespaces, ...command], {
       stdio: 'inherit',
       env: { ...process.env, [mark]: '1' },
     });

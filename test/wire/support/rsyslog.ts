@@ -68,16 +68,8 @@ export function parseMessage(line: string): StoredMessage {
   for (const [, key = '', value = ''] of elements.matchAll(/ ([a-zA-Z]+)="((?:\\.|[^\\"])*)"/g)) {
     data[key] = value.replace(/\\(.)/g, '$1');
   }
-  return {
-    priority: Number(priority),
-    time,
-    host,
-    app,
-    process,
-    id,
-    data,
-    text: rest.slice(elements.length + 1),
-  };
+  const text = rest.slice(elements.length + 1);
+  return { priority: Number(priority), time, host, app, process, id, data, text };
 }
 
 const terminator = 'b7d1f0c26c8e4b0c';

@@ -30,26 +30,13 @@ function encode(encoder: SyslogEncoder, fields: readonly string[], n = 0): strin
 
 syslog('encodes every field of a syslog message', () => {
   const fields = [
-    'SYSLOG_FACILITY=3',
-    'PRIORITY=4',
-    '_HOSTNAME=guest2',
-    'SYSLOG_IDENTIFIER=sshd',
-    '_PID=7',
-    '_COMM=x',
+    ...['SYSLOG_FACILITY=3', 'PRIORITY=4', '_HOSTNAME=guest2', 'SYSLOG_IDENTIFIER=sshd', '_PID=7', '_COMM=x'],
+    ...['MESSAGE=it said "no"', '_SOURCE_REALTIME_TIMESTAMP=1', '_SYSTEMD_UNIT=a"b.service', '_UID=0'],
   ];
-  assert.equal(
-    encode(createEncoder(), [
-      ...fields,
-      'MESSAGE=it said "no"',
-      '_SOURCE_REALTIME_TIMESTAMP=1',
-      '_SYSTEMD_UNIT=a"b.service',
-      '_UID=0',
-    ]),
-    [
-      '<28>1 2023-11-14T22:13:30.123456Z guest2 sshd 7 - ' +
-        `[journal@32473 cursor="s=${'a'.repeat(32)};i=0" boot="${bootId}" unit="a\\"b.service" uid="0"] it said "no"`,
-    ],
-  );
+  assert.equal(encode(createEncoder(), fields), [
+    '<28>1 2023-11-14T22:13:30.123456Z guest2 sshd 7 - ' +
+      `[journal@32473 cursor="s=${'a'.repeat(32)};i=0" boot="${bootId}" unit="a\\"b.service" uid="0"] it said "no"`,
+  ]);
 });
 
 for (const [what, fields, head, data, text] of [

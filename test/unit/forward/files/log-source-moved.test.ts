@@ -35,15 +35,8 @@ class NumberedLog {
 function source(log: NumberedLog, onOpen: (count: number) => void, more: Partial<LogSourceOptions> = {}) {
   let opened = 0;
   return new LogSource({
-    ...{
-      named: true,
-      path: log.file,
-      audit: false,
-      records: [],
-      trusted: true,
-      booted: 0,
-      firstOffset: () => 0,
-    },
+    ...{ named: true, path: log.file, audit: false, firstOffset: () => 0 },
+    ...{ records: [], trusted: true, booted: 0 },
     nextId: () => {
       onOpen(opened);
       return (opened += 1);

@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { expandPattern } from '../../../../agent/forward/files/patterns.ts';
 import { filePosition } from '../../../../agent/forward/stages.ts';
-import { chunksOf, linesOf, logFiles } from '../../../harness/log-sources.ts';
+import { chunksOf, forwardedLines, linesOf, logFiles } from '../../../harness/log-sources.ts';
 import { inDirectories, inTemporaryDirectory } from '../../../harness/temporary.ts';
 
 const sources = suite('the logs of FORWARD_FILES');
@@ -84,7 +84,7 @@ sourcesIn('many lines in one chunk are divided', (log) => {
 sourcesIn('of many rotated files, the newest ones are read', (log) => {
   fs.writeFileSync(log, 'one\n');
   const first = logFiles([log]);
-  for (const { id, text } of chunksOf(first)) first.acknowledge(`${id}:${text.length}`);
+  forwardedLines(first);
   for (let day = 0; day < 250; day += 1) {
     const old = `${log}-2025${String(1000 + day)}`;
     fs.writeFileSync(old, 'old\n');
@@ -102,11 +102,7 @@ sourcesIn(
   (log) => {
     fs.writeFileSync(log, 'a\n');
     const files = logFiles([log]);
-    const read = (now: number) => {
-      const chunks = chunksOf(files, now);
-      for (const { id, offset, text } of chunks) files.acknowledge(`${id}:${offset + text.length}`);
-      return linesOf(chunks);
-    };
+    const read = (now: number) => forwardedLines(files, now);
     assert.equal(read(0), ['a']);
     fs.renameSync(log, `${log}.1`);
     fs.writeFileSync(log, '');
@@ -147,12 +143,10 @@ sourcesIn(
 sourcesIn('logs that no longer exist make room for others', (_, directory) => {
   for (let number = 0; number < 200; number += 1) fs.writeFileSync(`${directory}/${number}.log`, 'x\n');
   const files = logFiles([`${directory}/*.log`]);
-  for (const { id, offset, text } of chunksOf(files)) files.acknowledge(`${id}:${offset + text.length}`);
+  forwardedLines(files);
   fs.rmSync(`${directory}/7.log`);
   fs.writeFileSync(`${directory}/new.log`, 'new\n');
-  const chunks = chunksOf(files, 20_000);
-  assert.equal(linesOf(chunks), ['new']);
-  for (const { id, offset, text } of chunks) files.acknowledge(`${id}:${offset + text.length}`);
+  assert.equal(forwardedLines(files, 20_000), ['new']);
   assert.is(files.state().find(({ path: name }) => name.endsWith('/new.log'))?.behindBytes, 0);
 });
 

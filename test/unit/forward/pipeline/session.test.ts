@@ -18,21 +18,13 @@ import { type LogEntry, item as itemAt } from '../../../../agent/lib/journal-exp
 const session = suite('session');
 
 class FakeReader implements Reader {
-  settled = true;
+  readonly settled = true;
   readonly problem = '';
   paused = false;
-  start(): void {
-    this.paused = false;
-  }
-  pause(): void {
-    this.paused = true;
-  }
-  resume(): void {
-    this.paused = false;
-  }
-  stop(): void {
-    this.paused = true;
-  }
+  readonly start = () => void (this.paused = false);
+  readonly resume = this.start;
+  readonly pause = () => void (this.paused = true);
+  readonly stop = this.pause;
 }
 
 /** Encodes an entry and a chunk as their text, and a notice in angle brackets. */
@@ -50,55 +42,42 @@ const contentOf = ({ text, run }: Pick<OutgoingMessage, 'text' | 'run'>) =>
 /** Starts a session whose server accepts everything. */
 function begin(quarantine = new Quarantine()) {
   const counters = zeroCounts();
-  let acknowledge: TransportEvents['acknowledged'] = () => undefined;
   const sent: OutgoingMessage[] = [];
   const [journal, files] = [new FakeReader(), new FakeReader()];
-  let take: JournalEvents['entries'] = () => undefined;
-  let restart: JournalEvents['started'] = () => undefined;
-  let events: FileEvents | undefined;
+  const events: { journal?: JournalEvents; files?: FileEvents; transport?: TransportEvents } = {};
   const transport: Transport = {
     capacity: () => 1000,
     send: (messages) => void sent.push(...messages),
-    listen: ({ acknowledged }) => {
-      acknowledge = acknowledged;
-    },
+    listen: (given) => void (events.transport = given),
     close: () => Promise.resolve(),
     destroy: () => undefined,
   };
   const it = new Session({
-    ...{ transport, encoder, counters, quarantine },
-    ...{ window: 1000, step: 1, sparse: false, queueBytes: 1000 },
+    ...{ transport, encoder, counters, quarantine, trouble: () => undefined, acknowledged: () => undefined },
+    ...{ window: 1000, sparse: false, queueBytes: 1000 },
     checkpoint: new Checkpoint('', { acknowledge: () => undefined, records: () => [] }, () => undefined),
-    createReader: (_, { entries, started }) => {
-      take = entries;
-      restart = started;
+    createReader: (_, given) => {
+      events.journal = given;
       return journal;
     },
     createFileReader: (given) => {
-      events = given;
+      events.files = given;
       return files;
     },
-    trouble: () => undefined,
-    acknowledged: () => undefined,
   });
   const run = it.run.bind(it);
   const ended = run();
   let offset = 0;
   const line = (text: string) => {
     assert.is(files.paused, false, 'a reader that is paused emits no lines');
-    events?.lines({ id: 257, path: '/a', inode: '1:1', offset, text, terminated: true, audit: false });
+    events.files?.lines({ id: 257, path: '/a', inode: '1:1', offset, text, terminated: true, audit: false });
     offset += text.length;
   };
   return {
-    it,
-    counters,
-    acknowledge: (count: number) => acknowledge(count),
-    take: (...items: LogEntry[]) => take(items),
-    restart: () => restart(),
-    ended,
-    line,
-    files,
-    texts: () => sent.map(contentOf),
+    ...{ it, counters, ended, line, files, texts: () => sent.map(contentOf) },
+    acknowledge: (count: number) => events.transport?.acknowledged(count),
+    take: (...items: LogEntry[]) => events.journal?.entries(items),
+    restart: () => events.journal?.started(),
   };
 }
 

@@ -120,14 +120,8 @@ relp('accepts a response to `close` without a status code', () => {
 relp('random input acknowledges no more than was sent, and errors are returned, not thrown', () => {
   const piece = fc.oneof(
     fc.nat(8).map((txnr) => `${txnr} rsp 6 200 OK\n`),
-    fc.constantFrom(
-      '3 rsp 3 200\n',
-      '4 rsp 6 500 no\n',
-      '0 serverclose 0\n',
-      '5 rsp 0\n',
-      '6 rs',
-      'p 6 200 OK\n',
-    ),
+    fc.constantFrom('3 rsp 3 200\n', '4 rsp 6 500 no\n', '0 serverclose 0\n'),
+    fc.constantFrom('5 rsp 0\n', '6 rs', 'p 6 200 OK\n'),
     fc.string({ maxLength: 5 }),
   );
   let [errors, acknowledgements] = [0, 0];

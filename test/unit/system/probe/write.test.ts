@@ -44,14 +44,8 @@ for (const [title, commands, expected] of [
       const { stdout, stderr } = spawnSync(
         'unshare',
         [
-          ...[
-            '--mount',
-            '--propagation',
-            'private',
-            'sh',
-            '-c',
-            `${commands}; exec "$2" --input-type=module -e "$3"`,
-          ],
+          ...['--mount', '--propagation', 'private'],
+          ...['sh', '-c', `${commands}; exec "$2" --input-type=module -e "$3"`],
           ...['sh', root, process.execPath, program],
         ],
         { encoding: 'utf8' },
