@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { SystemError, errorMessage } from '../lib/errors.ts';
 import { type Child, startChild } from './child.ts';
@@ -214,12 +213,8 @@ let buffers: boolean | undefined;
 
 /** Whether read-journal knows all features of the journal files. The answer may change when systemd is updated. */
 function knowsJournal(): boolean {
-  const { status, stdout } = spawnSync(journalctl, ['--version'], {
-    encoding: 'utf8',
-    timeout: 5000,
-    env: environment,
-  });
-  if (status !== 0) return false;
+  const { exit, stdout } = runSync(journalctl, ['--version'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  if (exit !== 0) return false;
   const version = /^systemd (\d+)/.exec(stdout)?.[1];
   return version !== undefined && Number(version) <= libsystemdVersion;
 }

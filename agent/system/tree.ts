@@ -51,19 +51,14 @@ export async function removeTree(
         kept(name);
         return undefined;
       }
-      if (isDirectory)
-        return () =>
-          unlessImmutable(
-            () => removeIfEmpty(at),
-            () => kept(name),
-          );
-      unlessImmutable(
-        () => {
-          const changed = unlink(at, stat);
-          if (changed !== undefined) renamed.set(stat.ino, { now: changed, before: state.changed });
-        },
-        () => kept(name),
-      );
+      const keepIfImmutable = (remove: () => void) => {
+        if (isImmutable(remove)) kept(name);
+      };
+      if (isDirectory) return () => keepIfImmutable(() => removeIfEmpty(at));
+      keepIfImmutable(() => {
+        const changed = unlink(at, stat);
+        if (changed !== undefined) renamed.set(stat.ino, { now: changed, before: state.changed });
+      });
       return undefined;
     },
     kept,
@@ -89,13 +84,14 @@ function changeOf(file: Buffer): number | undefined {
   }
 }
 
-/** Calls `otherwise` if `remove` fails with EPERM. The file or its directory then has attribute i or a (chattr(1)). */
-function unlessImmutable(remove: () => void, otherwise: () => void): void {
+/** Whether `remove` fails with EPERM. The file or its directory then has attribute i or a (chattr(1)). */
+function isImmutable(remove: () => void): boolean {
   try {
     remove();
+    return false;
   } catch (error) {
     if (errorCode(error) !== 'EPERM') throw error;
-    otherwise();
+    return true;
   }
 }
 

@@ -179,11 +179,11 @@ export class RelpDialogue {
   #take({ txnr, command, data }: RelpFrame, answer: RelpResult): void {
     if (command === 'serverclose' && this.#phase === 'closing') return;
     if (command === 'serverclose') throw new Error('the server closed the session');
-    if (command !== 'rsp') throw new RelpError(`unexpected command from the RELP server: ${command}`);
+    if (command !== 'rsp') throw new Error(`unexpected command from the RELP server: ${command}`);
     const good = /^200( |\n|$)/.test(data);
     if (this.#phase === 'opening') {
       if (txnr !== this.#first || !good)
-        throw new RelpError(`the server refused to open a session: ${quote(data)}`);
+        throw new Error(`the server refused to open a session: ${quote(data)}`);
       this.#phase = 'open';
       answer.opened = /^relp_software=(.*)$/m.exec(data)?.[1] ?? 'an unnamed server';
       return;
@@ -193,7 +193,7 @@ export class RelpDialogue {
       answer.closed = true;
       return;
     }
-    if (distance >= this.unacknowledged) throw new RelpError(`a response to an unknown transaction: ${txnr}`);
+    if (distance >= this.unacknowledged) throw new Error(`a response to an unknown transaction: ${txnr}`);
     if (!good) throw new RefusedError(`the server refused a message: ${quote(data)}`, distance, 1);
     this.#early.add(txnr);
     while (this.#early.delete(this.#oldest)) this.#advance();
@@ -220,11 +220,6 @@ interface RelpFrame {
   data: string;
 }
 
-/** Thrown if the bytes do not conform to the RELP protocol. */
-class RelpError extends Error {
-  override name = 'RelpError';
-}
-
 /** The limits for a frame. RELP servers send short responses, so a longer frame does not come from a RELP server. */
 const dataBytes = 65536;
 const headerBytes = 64;
@@ -235,7 +230,7 @@ class RelpResponses {
 
   /**
    * @param text one character per byte (latin1)
-   * @throws RelpError
+   * @throws Error for bytes that do not conform to the RELP protocol
    */
   push(text: string): RelpFrame[] {
     const bytes = this.#held + text;
@@ -265,14 +260,14 @@ function readFrame(bytes: string, at: number): { frame: RelpFrame; end: number }
   if (all === undefined) {
     const prefix = /^([0-9]{1,9}( ([A-Za-z]{1,32}( [0-9]{0,9})?)?)?)?$/;
     if (prefix.test(head)) return undefined;
-    throw new RelpError(`not a RELP frame: ${JSON.stringify(head.slice(0, 40))}`);
+    throw new Error(`not a RELP frame: ${JSON.stringify(head.slice(0, 40))}`);
   }
   const bytesOfData = Number(length);
-  if (bytesOfData > dataBytes) throw new RelpError(`a RELP frame of ${bytesOfData} bytes`);
+  if (bytesOfData > dataBytes) throw new Error(`a RELP frame of ${bytesOfData} bytes`);
   // Some servers write the space even if the data is empty.
   const start = at + all.length + (bytes[at + all.length] === ' ' ? 1 : 0);
   const end = start + bytesOfData;
   if (bytes.length <= end) return undefined;
-  if (bytes[end] !== '\n') throw new RelpError('no line feed at the end of a RELP frame');
+  if (bytes[end] !== '\n') throw new Error('no line feed at the end of a RELP frame');
   return { frame: { txnr: Number(txnr), command, data: bytes.slice(start, end) }, end: end + 1 };
 }
