@@ -62,6 +62,7 @@ for (const [what, content, problem] of [
   ['missing', undefined, undefined],
   ['of another boot', good.replace('BOOT=b', 'BOOT=c'), undefined],
   ['empty', '', 'is not a valid checkpoint'],
+  ['without a cursor in its place', `BOOT=${boot}\nCURSOR=garbage\n`, 'is not a valid checkpoint'],
   ['cut off', good.slice(0, -20), 'is not a valid checkpoint'],
   ['without its last line feed', good.slice(0, -1), 'is not a valid checkpoint'],
   ['all zeros, as after a crash of the file system', '\0'.repeat(good.length), 'is not a valid checkpoint'],
