@@ -47,11 +47,7 @@ export function wrap(text: string, columns: number): string[] {
   return lines;
 }
 
-/**
- * Joins the first texts of a list. Appends "and N more" if the list is longer.
- * @param between the separator
- * @param shown the number of texts to show
- */
+/** Joins the first texts of a list. Appends "and N more" if the list is longer. */
 export function shortList(texts: readonly string[], between = ' ', shown = 8): string {
   const first = texts.slice(0, shown).join(between);
   return texts.length > shown ? `${first} and ${texts.length - shown} more` : first;
@@ -99,10 +95,7 @@ export function unescapeOctal(field: string): string {
   return decodeBytes(unescapeBytes(field));
 }
 
-/**
- * Like unescapeOctal, but does not decode the bytes as UTF-8.
- * @returns one character per byte (latin1)
- */
+/** Like unescapeOctal, but does not decode the bytes as UTF-8. @returns one character per byte (latin1) */
 export function unescapeBytes(field: string): string {
   return field.replace(/\\(?!000)([0-3][0-7]{2})/g, (_, octal: string) =>
     String.fromCharCode(parseInt(octal, 8)),

@@ -27,7 +27,6 @@ let collect: ((options: { type: 'minor' }) => void) | undefined;
  * Must be called for each buffer from a pipe whose content is passed on as bytes. Collects the young generation from time
  * to time, because V8 considers only its own heap, which hardly grows then. Without this, the buffers that are no longer
  * used take 25 MiB.
- * @param bytes the size of the buffer
  */
 export function bufferReceived(bytes: number): void {
   receivedBytes += bytes;

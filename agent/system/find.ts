@@ -5,7 +5,6 @@ import type { Ended, SystemReader } from './reader.ts';
  * its parent.
  * @param args with no option newer than findutils 4.5.11 (RHEL 7); records end in NUL (-printf '…\0'), which no name
  *     contains
- * @param milliseconds the timeout
  * @param take receives each record as it is found, one character per byte (latin1)
  */
 export async function findRecords(

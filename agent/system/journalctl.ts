@@ -167,7 +167,6 @@ export async function lastCursor(boot?: string): Promise<string | undefined> {
 /**
  * Runs journalctl.
  * @param timeout in milliseconds
- * @param bytes how much of the output is kept
  * @returns the end of its output (latin1), and how it ended
  */
 async function endOfOutput(

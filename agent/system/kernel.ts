@@ -73,7 +73,6 @@ export const checkTablesProgram = '/usr/libexec/immutafs/check-tables';
 /**
  * Reads the tables of all device-mapper devices in a child process, because Node.js has no ioctl(2) and sysfs does not
  * show the tables.
- * @param program check-tables
  * @returns by "major:minor": the type of the first target with which the content of the device may differ from that of
  *     the devices below it; an empty string if there is none
  * @throws SystemError if the tables cannot be read: EACCES without root's privileges

@@ -48,8 +48,6 @@ const mostProcesses = 10_000;
 /**
  * Finds the executable mappings of processes in a child process, because a read of maps may hang
  * (processes.ts), and because Node.js needs several times as long for it.
- * @param directory the directory of procfs
- * @param program read-mappings
  * @returns undefined if the program cannot be run, has not examined every process within two seconds, has printed more
  *   than 16 MiB, or was killed. A part of the files of a process must not pass for all of them.
  */
@@ -67,10 +65,7 @@ export async function findMappedFiles(
   }
 }
 
-/**
- * Returns the addresses of a mapped file; an empty string if its device has another major number than 0.
- * @param addresses those of the process
- */
+/** Returns the addresses of a mapped file; an empty string if its device has another major number than 0. */
 export function addressesOf({ mapped }: ProgramFiles, addresses: string, file: MappedFile): string {
   const index = mapped.filter(({ device }) => device.startsWith('0:')).indexOf(file);
   return index < 0 ? '' : (addresses.split(' ')[index] ?? '');

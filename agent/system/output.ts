@@ -4,7 +4,6 @@ import { errorCode } from '../lib/errors.ts';
 /**
  * Writes to stdout or stderr, synchronously where possible. Node's process.stdout is avoided because it loads the
  * network stack in case stdout is a socket, which takes 6 ms, a quarter of the program's start.
- * @param fd 1 or 2
  */
 export function outputTo(fd: 1 | 2) {
   let stream: NodeJS.WriteStream | undefined;

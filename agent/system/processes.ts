@@ -101,7 +101,6 @@ const mostFiles = 10_000;
  * Not even the agent's own signal handlers would end such a read. Therefore, one child process reads the first bytes of
  * each file and prints its name; at the deadline, the child is abandoned, and a new one continues after the file that
  * blocked it.
- * @param directory the directory of procfs
  * @param list returns the processes that exist now
  * @returns the processes whose file must not be read, with the reason
  */

@@ -71,7 +71,6 @@ export function systemReader({ root = '/', self = [process.execPath] }: ReaderOp
     /**
      * Reads a file in a directory to which a less privileged user may write, one character per byte (latin1). Only a regular
      * file is opened (record.ts).
-     * @param owner the permitted owner of the file
      * @param limit the maximum size, in bytes
      * @returns undefined if the file does not exist
      */

@@ -265,7 +265,6 @@ class UnsetClockDetector {
   /**
    * Whether the clock was set when the entry was logged.
    * @param realtime the entry's __REALTIME_TIMESTAMP
-   * @param text the entry
    * @param boot the boot ID of the entry; in earlier boots, the clock is assumed to have been set
    */
   isSet(realtime: string, text: string, boot: string): boolean {

@@ -89,8 +89,6 @@ export function nulRunIn(bytes: Buffer): number {
 /**
  * Finds the end of a run of NUL bytes, but examines at most 16 MiB. A file of which more than 1 GiB cannot be anything but
  * holes, because it does not use that much space, is not examined any further: its data may all be at its end.
- * @param from the beginning of the run
- * @param bytes the size of the file
  * @param buffer is overwritten
  * @returns `end`, and `beyond`, the offset at which to go on, which is larger if a part of the file is not examined;
  *     `isOpen` if the run may continue after `end`

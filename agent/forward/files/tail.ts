@@ -90,10 +90,7 @@ export class Tail {
   /** The NUL bytes of the present run that were skipped. */
   #skipped = 0;
 
-  /**
-   * @param acknowledged the offset after the last acknowledged line
-   * @param offset where to begin
-   */
+  /** @param acknowledged the offset after the last acknowledged line */
   constructor(options: TailOptions, file: LogFile, acknowledged: number, offset = acknowledged) {
     const { inode, bytes, modified } = file.stat();
     this.#options = options;
@@ -132,10 +129,7 @@ export class Tail {
     return this.bytes > this.read && bytesAt(this.#file, this.read, 1).length === 0;
   }
 
-  /**
-   * Another file has taken the place of this one.
-   * @param isComplete whether nobody writes to the file any more
-   */
+  /** Another file has taken the place of this one. @param isComplete whether nobody writes to the file any more */
   retire(now: number | undefined, isComplete = this.#isComplete): void {
     this.retired = now;
     this.#isComplete = isComplete;
@@ -176,7 +170,6 @@ export class Tail {
    * Returns the next complete lines.
    * @param now milliseconds of a clock that never goes back
    * @param final whether to return an incomplete last line as well
-   * @returns `truncated` if the file was truncated or its content was replaced
    * @throws SystemError if the file cannot be read
    */
   next(now: number, final: boolean): Next {

@@ -25,7 +25,6 @@ export type FirstBoot = 'this' | 'oldest' | { id: string };
 /**
  * Returns a function that creates the reader of the journal.
  * @param fields the fields to read; undefined for all of them
- * @param bootId this boot
  */
 export function journalReaders(
   fields: readonly string[] | undefined,

@@ -295,7 +295,6 @@ const offsets = [0, 1, 10, 100, 1000, 10_000, 1_000_000, 10_000_000, 600_000_000
  * first attempt starts at the same entry, because a running journalctl does not notice a directory that was created after
  * journalctl was started.
  * @param attempts the number of attempts since an entry was read
- * @param last the last entry's cursor
  * @returns `skips`: whether this start may skip entries
  */
 function startAfterStall(attempts: number, last: string): { start: StartPosition; skips: boolean } {

@@ -28,10 +28,7 @@ export interface Start extends Acknowledged {
   trusted: boolean;
 }
 
-/**
- * Reads the checkpoint of this boot or, if there is none, that of an earlier boot in FORWARD_STATE.
- * @param directory the value of FORWARD_STATE
- */
+/** Reads the checkpoint of this boot or, if there is none, that of an earlier boot in FORWARD_STATE. */
 export function readStart(
   reader: SystemReader,
   directory: string,

@@ -39,7 +39,6 @@ export class PendingCounters {
    * Counts the changes for the entries up to `cursor`, and for the lines up to each of `positions`, which are
    * acknowledged.
    * @param positions positions in log files; other cursors are ignored
-   * @returns the changes that were counted
    */
   acknowledged(cursor: string, positions: readonly string[]): CounterChange[] {
     const counted = [...this.#takeEntries(cursor), ...this.#takeLines(positions)];

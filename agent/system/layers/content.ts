@@ -37,9 +37,7 @@ async function compareBytes(upper: OpenFile, lower: OpenFile, bytes: number): Pr
   }
 }
 
-/**
- * Reads a file in pieces of at most 1 MiB, up to the size that it had at first, so that a file that grows ends.
- */
+/** Reads a file in pieces of at most 1 MiB, up to the size that it had at first, so that a file that grows ends. */
 export async function* readInPieces(file: OpenFile, bytes: number): AsyncGenerator<Buffer, void> {
   for (let offset = 0; offset < bytes;) {
     const piece = Buffer.allocUnsafe(Math.min(pieceBytes, bytes - offset));
@@ -51,10 +49,7 @@ export async function* readInPieces(file: OpenFile, bytes: number): AsyncGenerat
   }
 }
 
-/**
- * Returns the SHA-256 of a file, in hexadecimal.
- * @throws SystemError EAGAIN if the file changed during each attempt
- */
+/** Returns the SHA-256 of a file, in hexadecimal. @throws SystemError EAGAIN if the file changed during each attempt */
 export async function sha256Of(file: OpenFile): Promise<string> {
   for (let attempt = 0; attempt < attempts; attempt++) {
     const before = file.stat();

@@ -52,10 +52,7 @@ export interface OpenFile {
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_NOATIME } = fs.constants;
 const batch = 256;
 
-/**
- * Opens a directory by its path, whose last component must not be a symbolic link.
- * @throws SystemError
- */
+/** Opens a directory by its path, whose last component must not be a symbolic link. @throws SystemError */
 export function openDirectory(path: string): Directory {
   return onFile(path, () => directoryAt(path, path, undefined));
 }
