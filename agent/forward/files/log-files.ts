@@ -52,11 +52,8 @@ export class LogFiles {
     return this.sources
       .filter(({ exists, error }) => exists || error !== '')
       .map(({ path: name, acknowledgedBytes, behindBytes, lostBytes, error }) => ({
-        path: name,
-        acknowledgedBytes,
-        behindBytes,
-        lostBytes,
-        error,
+        ...{ path: name, error },
+        ...{ acknowledgedBytes, behindBytes, lostBytes },
       }));
   }
 

@@ -121,16 +121,12 @@ export class Daemon {
     const { fields, createEncoder, window, sparse, queueBytes } = protocolOf(target);
     const [before, begin] = [this.counters.acknowledged, performance.now()];
     const session = new Session({
-      transport,
+      ...{ transport, checkpoint, window, sparse, queueBytes },
       createReader: journalReaders(fields, clock.bootId, firstBoot),
       createFileReader: (events) => new FileReader(files, events),
       encoder: createEncoder(clock, hostname),
-      checkpoint,
       quarantine: this.#quarantine,
       counters: this.counters,
-      window,
-      sparse,
-      queueBytes,
       trouble: (reason) => {
         log.log('trouble', reason);
         status.wake();
