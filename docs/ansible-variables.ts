@@ -31,7 +31,8 @@ export function withVariables(text: string): string {
 
 /** Returns the variables of a role: for `host`, those that an inventory must set; for `immutafs`, those with a default. */
 function optionsOf(role: 'host' | 'immutafs'): Record<string, Option> {
-  const specs = parse(fs.readFileSync(`ansible/roles/${role}/meta/argument_specs.yml`, 'utf8')) as {
+  const text = fs.readFileSync(`ansible/roles/${role}/meta/argument_specs.yml`, 'utf8');
+  const specs = parse(text, { merge: true }) as {
     argument_specs: { main: { options: Record<string, Option> } };
   };
   return specs.argument_specs.main.options;
