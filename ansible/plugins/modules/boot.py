@@ -3,10 +3,10 @@
 
 from xml.etree import ElementTree
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.module_utils.boot import boot_facts, corrected
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import find_disk, normalised
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
+from ansible_collections.immutafs.agent.plugins.module_utils.module import DISK, run
 
 DOCUMENTATION = r"""
 ---
@@ -45,31 +45,28 @@ changed:
   type: bool
 """
 
-ARGUMENTS = {
-    "domain": {"type": "str", "required": True},
-    "target": {"type": "str", "required": True},
-    "uri": {"type": "str", "default": "qemu:///system"},
-}
+ARGUMENTS = DISK
 
 
 def main():
     """Runs the module."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    run(ARGUMENTS, correct)
+
+
+def correct(module):
+    """Corrects the boot settings, and returns the result of the module."""
     domain = Domain(module)
-    try:
-        text = domain.xml(inactive=True)
-        before = ElementTree.fromstring(text)
-        if find_disk(before, domain.target) is None:
-            raise LibvirtError("%s has no disk %s" % (domain.name, domain.target))
-        wrong = boot_facts(before, domain.target)["wrong"]
-        after = corrected(before, domain.target)
-        changed = normalised(after) != normalised(before)
-        if changed and not module.check_mode:
-            domain.refuse_unless_off()
-            domain.define_exactly(text, after, "the boot order, the serials and on_reboot")
-    except LibvirtError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=changed, corrected=wrong)
+    text = domain.xml(inactive=True)
+    before = ElementTree.fromstring(text)
+    if find_disk(before, domain.target) is None:
+        raise LibvirtError("%s has no disk %s" % (domain.name, domain.target))
+    wrong = boot_facts(before, domain.target)["wrong"]
+    after = corrected(before, domain.target)
+    changed = normalised(after) != normalised(before)
+    if changed and not module.check_mode:
+        domain.refuse_unless_off()
+        domain.define_exactly(text, after, "the boot order, the serials and on_reboot")
+    return {"changed": changed, "corrected": wrong}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import stat
 import time
 from xml.etree import ElementTree
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.module_utils import builder, record, sbom
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import (
     describe_disk,
@@ -26,6 +25,7 @@ from ansible_collections.immutafs.agent.plugins.module_utils.image import (
 )
 from ansible_collections.immutafs.agent.plugins.module_utils.image_store import QEMU_IMG, store_of
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
+from ansible_collections.immutafs.agent.plugins.module_utils.module import DIRECTORY, DISK, run
 from ansible_collections.immutafs.agent.plugins.module_utils.receipt import parse_claims
 from ansible_collections.immutafs.agent.plugins.module_utils.storage import bytes_of
 
@@ -190,9 +190,7 @@ removed:
 """
 
 ARGUMENTS = {
-    "domain": {"type": "str", "required": True},
-    "target": {"type": "str", "required": True},
-    "uri": {"type": "str", "default": "qemu:///system"},
+    **DISK,
     "state": {"type": "str", "choices": ["begun", "published", "absent", "pruned"], "required": True},
     "name": {"type": "str", "required": True},
     "version": {"type": "str"},
@@ -202,7 +200,7 @@ ARGUMENTS = {
     "format": {"type": "str", "choices": ["qcow2", "raw"], "default": "qcow2"},
     "directory": {"type": "path"},
     "growth": {"type": "str", "default": "100%"},
-    "records": {"type": "path", "default": "/var/lib/immutafs"},
+    "records": DIRECTORY,
     "keep": {"type": "int", "default": 0},
     "disks": {"type": "list", "elements": "str", "default": []},
     "network": {"type": "str"},
@@ -228,14 +226,15 @@ def main():
         ("state", "pruned", ["template"]),
         ("state", "published", ["version", "before", "after"]),
     ]
-    module = AnsibleModule(argument_spec=ARGUMENTS, required_if=required, supports_check_mode=True)
+    run(ARGUMENTS, bring, required)
+
+
+def bring(module):
+    """Brings the image into the state, and returns the result of the module."""
     try:
-        result = getattr(Builder(module), module.params["state"])()
-    except LibvirtError as error:
-        module.fail_json(msg=str(error))
+        return getattr(Builder(module), module.params["state"])()
     except OSError as error:
-        module.fail_json(msg="%s cannot be used: %s" % (error.filename, error.strerror))
-    module.exit_json(**result)
+        raise LibvirtError("%s cannot be used: %s" % (error.filename, error.strerror)) from error
 
 
 class Builder:

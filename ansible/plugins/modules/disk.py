@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Makes one disk of a libvirt domain read-only or writable."""
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import describe_disk, without_readonly
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
+from ansible_collections.immutafs.agent.plugins.module_utils.module import DISK, run
 
 DOCUMENTATION = r"""
 ---
@@ -51,30 +51,28 @@ readonly:
 """
 
 ARGUMENTS = {
-    "domain": {"type": "str", "required": True},
-    "target": {"type": "str", "required": True},
+    **DISK,
     "readonly": {"type": "bool", "required": True},
-    "uri": {"type": "str", "default": "qemu:///system"},
     "virt_xml": {"type": "path", "default": "/usr/bin/virt-xml"},
 }
 
 
 def main():
     """Runs the module."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    domain = Domain(module)
-    wanted = module.params["readonly"]
-    try:
-        before = domain.xml(inactive=True)
-        if readonly(before, domain) == wanted:
-            module.exit_json(changed=False, readonly=wanted)
-        if not module.check_mode:
-            domain.refuse_unless_off()
-            change(domain, before, wanted)
-    except LibvirtError as error:
-        module.fail_json(msg=str(error))
+    run(ARGUMENTS, bring)
+
+
+def bring(module):
+    """Brings the disk into the wanted state, and returns the result of the module."""
+    domain, wanted = Domain(module), module.params["readonly"]
+    before = domain.xml(inactive=True)
+    if readonly(before, domain) == wanted:
+        return {"changed": False, "readonly": wanted}
+    if not module.check_mode:
+        domain.refuse_unless_off()
+        change(domain, before, wanted)
     diff = {"before": "readonly: %s\n" % (not wanted), "after": "readonly: %s\n" % wanted}
-    module.exit_json(changed=True, readonly=wanted, diff=diff)
+    return {"changed": True, "readonly": wanted, "diff": diff}
 
 
 def readonly(text, domain):

@@ -4,12 +4,12 @@
 import os
 from xml.etree import ElementTree
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.module_utils import record
 from ansible_collections.immutafs.agent.plugins.module_utils.boot import boot_facts
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import describe_disk
 from ansible_collections.immutafs.agent.plugins.module_utils.image import sharers, writers, written
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError, qemu_readonly
+from ansible_collections.immutafs.agent.plugins.module_utils.module import DIRECTORY, DISK, run
 
 DOCUMENTATION = r"""
 ---
@@ -186,31 +186,24 @@ sharers:
 """
 
 ARGUMENTS = {
-    "domain": {"type": "str", "required": True},
-    "target": {"type": "str", "required": True},
-    "uri": {"type": "str", "default": "qemu:///system"},
+    **DISK,
     "state": {"type": "str", "choices": ["running", "shut off"]},
     "ask": {"type": "bool", "default": True},
     "timeout": {"type": "int", "default": 300},
     "force": {"type": "bool", "default": False},
-    "directory": {"type": "path", "default": "/var/lib/immutafs"},
+    "directory": DIRECTORY,
     "others": {"type": "bool", "default": False},
 }
 
 
 def main():
     """Runs the module."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    domain = Domain(module)
-    try:
-        result = query(domain) if module.params["state"] is None else bring(domain, module.params)
-    except LibvirtError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    run(ARGUMENTS, lambda module: (query if module.params["state"] is None else bring)(Domain(module)))
 
 
-def bring(domain, params):
+def bring(domain):
     """Brings the domain into the wanted state. Returns whether it changed, and the waiting time in seconds."""
+    params = domain.module.params
     wanted, (state, _) = params["state"], domain.state()
     if state == wanted or domain.module.check_mode:
         return {"changed": state != wanted, "seconds": 0}

@@ -5,7 +5,6 @@ import os
 import stat
 from xml.etree import ElementTree
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import (
     disk_source,
     exchange_problem,
@@ -16,6 +15,7 @@ from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import (
 )
 from ansible_collections.immutafs.agent.plugins.module_utils.image import is_local, writers
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
+from ansible_collections.immutafs.agent.plugins.module_utils.module import DISK, run
 from ansible_collections.immutafs.agent.plugins.module_utils.storage import Qcow2
 
 DOCUMENTATION = r"""
@@ -104,9 +104,7 @@ is_rejected:
 """
 
 ARGUMENTS = {
-    "domain": {"type": "str", "required": True},
-    "target": {"type": "str", "required": True},
-    "uri": {"type": "str", "default": "qemu:///system"},
+    **DISK,
     "state": {"type": "str", "choices": ["query", "trial", "returned", "kept"], "default": "query"},
     "path": {"type": "path"},
     "format": {"type": "str", "choices": ["qcow2", "raw"], "default": "qcow2"},
@@ -120,14 +118,14 @@ SAID = 500
 def main():
     """Runs the module."""
     required = [("state", "trial", ["path", "reason"]), ("state", "returned", ["reason"])]
-    module = AnsibleModule(argument_spec=ARGUMENTS, required_if=required, supports_check_mode=True)
-    try:
-        image = Image(Domain(module))
-        changed = getattr(image, module.params["state"])()
-        result = dict(image.result(), changed=changed)
-    except LibvirtError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    run(ARGUMENTS, bring, required)
+
+
+def bring(module):
+    """Brings the image into the state, and returns the result of the module."""
+    image = Image(Domain(module))
+    changed = getattr(image, module.params["state"])()
+    return dict(image.result(), changed=changed)
 
 
 class Image:

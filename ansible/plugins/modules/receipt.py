@@ -9,7 +9,6 @@ import subprocess
 import threading
 import time
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.module_utils import record
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import describe_disk, disk_source
 from ansible_collections.immutafs.agent.plugins.module_utils.image import identity_of
@@ -19,6 +18,7 @@ from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import (
     LibvirtError,
     qemu_readonly,
 )
+from ansible_collections.immutafs.agent.plugins.module_utils.module import DIRECTORY, DISK, run
 from ansible_collections.immutafs.agent.plugins.module_utils.receipt import (
     CHUNK,
     VERSION,
@@ -137,9 +137,7 @@ differences:
 """
 
 ARGUMENTS = {
-    "domain": {"type": "str", "required": True},
-    "target": {"type": "str", "required": True},
-    "uri": {"type": "str", "default": "qemu:///system"},
+    **DISK,
     "state": {
         "type": "str",
         "choices": ["query", "recorded", "retired", "reinstated", "verified"],
@@ -150,7 +148,7 @@ ARGUMENTS = {
     "by": {"type": "str", "default": "unknown"},
     "key": {"type": "str", "no_log": False},
     "gnupg_home": {"type": "path"},
-    "directory": {"type": "path", "default": "/var/lib/immutafs"},
+    "directory": DIRECTORY,
 }
 
 # What the status lines of gpg say about a signature that is correct, but not valid; see doc/DETAILS of GnuPG.
@@ -165,16 +163,14 @@ SAID = 4096
 
 def main():
     """Runs the module."""
-    module = AnsibleModule(
-        argument_spec=ARGUMENTS, required_if=[("state", "recorded", ["claims"])], supports_check_mode=True
-    )
-    try:
-        receipt = Receipt(Domain(module))
-        result = getattr(receipt, module.params["state"])()
-        result.update(receipt=receipt.summary(), image=receipt.image)
-    except LibvirtError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    run(ARGUMENTS, bring, [("state", "recorded", ["claims"])])
+
+
+def bring(module):
+    """Brings the receipt into the state, and returns the result of the module."""
+    receipt = Receipt(Domain(module))
+    result = getattr(receipt, module.params["state"])()
+    return dict(result, receipt=receipt.summary(), image=receipt.image)
 
 
 def signature_states(lines, prints):

@@ -8,10 +8,10 @@ import shlex
 import tempfile
 from xml.etree import ElementTree
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.module_utils import record
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import disk_source, find_disk, normalised
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
+from ansible_collections.immutafs.agent.plugins.module_utils.module import DIRECTORY, DISK, run
 from ansible_collections.immutafs.agent.plugins.module_utils.scratch_mark import machine_of, mark_of
 from ansible_collections.immutafs.agent.plugins.module_utils.storage import bytes_of
 
@@ -112,26 +112,24 @@ BUSES = {"vd": "virtio", "sd": "scsi"}
 LINKS = {"vd": "/dev/disk/by-id/virtio-%s", "sd": "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_%s"}
 
 ARGUMENTS = {
-    "domain": {"type": "str", "required": True},
-    "target": {"type": "str", "required": True},
+    **DISK,
     "system": {"type": "str", "required": True},
-    "uri": {"type": "str", "default": "qemu:///system"},
     "size": {"type": "str", "default": ""},
     "format": {"type": "str", "choices": ["raw", "qcow2"], "default": "raw"},
     "serial": {"type": "str", "default": "scratch"},
     "image_directory": {"type": "path"},
-    "directory": {"type": "path", "default": "/var/lib/immutafs"},
+    "directory": DIRECTORY,
 }
 
 
 def main():
     """Runs the module."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        result = Scratch(module).provide() if module.params["size"] else {"changed": False, "left": left(module)}
-    except LibvirtError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    run(ARGUMENTS, provide)
+
+
+def provide(module):
+    """Makes the disk, or without a size reports an earlier one. Returns the result of the module."""
+    return Scratch(module).provide() if module.params["size"] else {"changed": False, "left": left(module)}
 
 
 def record_of(module):

@@ -4,10 +4,10 @@
 import os
 from xml.etree import ElementTree
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.module_utils import record, seed
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import disk_source, find_disk
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
+from ansible_collections.immutafs.agent.plugins.module_utils.module import DIRECTORY, DISK, run
 
 DOCUMENTATION = r"""
 ---
@@ -102,50 +102,49 @@ host_key:
 KEYGEN = "/usr/bin/ssh-keygen"
 
 ARGUMENTS = {
-    "domain": {"type": "str", "required": True},
-    "target": {"type": "str", "required": True},
+    **DISK,
     "bus": {"type": "str", "choices": ["sata", "scsi", "ide"], "default": "sata"},
-    "uri": {"type": "str", "default": "qemu:///system"},
     "hostname": {"type": "str"},
     "cloud_init": {"type": "bool", "default": True},
     "user_data": {"type": "dict", "default": {}, "no_log": True},
     "network_config": {"type": "dict", "default": {}, "no_log": True},
     "files": {"type": "dict", "default": {}, "no_log": True},
-    "directory": {"type": "path", "default": "/var/lib/immutafs"},
+    "directory": DIRECTORY,
     "image_directory": {"type": "path", "default": "/var/lib/libvirt/images"},
 }
 
 
 def main():
     """Runs the module."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    run(ARGUMENTS, lambda module: shown(module, make(module)))
+
+
+def make(module):
+    """Makes and attaches the seed, and returns the result of the module."""
     domain = Domain(module)
-    try:
-        folder = record.folder_of(module.params["directory"], domain.name)
-        path = os.path.join(module.params["image_directory"], "%s-seed.iso" % domain.name)
-        attach = is_missing(domain, path)
-        key = host_key(domain, folder)
-        if key is None:
-            succeed(module, changed=True, path=path)
-        found = seed.contents(module.params["hostname"] or domain.name, key, *contents_of(module.params))
-        made = seed.make_image(domain, found, path, dry=module.check_mode)
-        if attach and not module.check_mode:
-            options = ["--targetbus", module.params["bus"], "--type", "cdrom", "--mode", "readonly", "--config"]
-            domain.virsh("attach-disk", path, domain.target, *options)
-    except LibvirtError as error:
-        module.fail_json(msg=str(error))
-    succeed(module, changed=made or attach, path=path, checksum=seed.checksum(found), host_key=key[1].strip())
+    folder = record.folder_of(module.params["directory"], domain.name)
+    path = os.path.join(module.params["image_directory"], "%s-seed.iso" % domain.name)
+    attach = is_missing(domain, path)
+    key = host_key(domain, folder)
+    if key is None:
+        return {"changed": True, "path": path}
+    found = seed.contents(module.params["hostname"] or domain.name, key, *contents_of(module.params))
+    made = seed.make_image(domain, found, path, dry=module.check_mode)
+    if attach and not module.check_mode:
+        options = ["--targetbus", module.params["bus"], "--type", "cdrom", "--mode", "readonly", "--config"]
+        domain.virsh("attach-disk", path, domain.target, *options)
+    return {"changed": made or attach, "path": path, "checksum": seed.checksum(found), "host_key": key[1].strip()}
 
 
-def succeed(module, **result):
+def shown(module, result):
     """
-    Ends the module with a result that is not secret. Ansible masks every value in an option with no_log wherever it occurs
-    in a result: `uid: 1` would replace each 1 in the checksum. The result is therefore not masked, and the arguments that
-    Ansible adds to it are those without no_log. Errors are masked as usual.
+    Returns a result that is not secret. Ansible masks every value in an option with no_log wherever it occurs in a result:
+    `uid: 1` would replace each 1 in the checksum. The result is therefore not masked, and the arguments that Ansible adds to it
+    are those without no_log. Errors are masked as usual.
     """
-    shown = {name: value for name, value in module.params.items() if not ARGUMENTS[name].get("no_log")}
+    arguments = {name: value for name, value in module.params.items() if not ARGUMENTS[name].get("no_log")}
     module.no_log_values.clear()
-    module.exit_json(invocation={"module_args": shown}, **result)
+    return dict(result, invocation={"module_args": arguments})
 
 
 def contents_of(params):

@@ -5,10 +5,10 @@ import json
 import os
 import time
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.module_utils import record
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import describe_disk, disk_source
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
+from ansible_collections.immutafs.agent.plugins.module_utils.module import DIRECTORY, DISK, run
 from ansible_collections.immutafs.agent.plugins.module_utils.storage import bytes_of, storage_of
 
 DOCUMENTATION = r"""
@@ -106,26 +106,18 @@ removable_online:
 """
 
 ARGUMENTS = {
-    "domain": {"type": "str", "required": True},
-    "target": {"type": "str", "required": True},
-    "uri": {"type": "str", "default": "qemu:///system"},
+    **DISK,
     "state": {"type": "str", "choices": ["query", "present", "restored", "kept", "absent"], "default": "query"},
     "size": {"type": "str", "default": "100%"},
     "reason": {"type": "str"},
-    "directory": {"type": "path", "default": "/var/lib/immutafs"},
+    "directory": DIRECTORY,
 }
 
 
 def main():
     """Runs the module."""
-    module = AnsibleModule(
-        argument_spec=ARGUMENTS, required_if=[("state", "restored", ["reason"])], supports_check_mode=True
-    )
-    try:
-        result = Snapshot(Domain(module)).bring(module.params["state"])
-    except LibvirtError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    required = [("state", "restored", ["reason"])]
+    run(ARGUMENTS, lambda module: Snapshot(Domain(module)).bring(module.params["state"]), required)
 
 
 class Snapshot:

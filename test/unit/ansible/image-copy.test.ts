@@ -11,6 +11,7 @@ const test = suite('the mode of a copy');
  */
 const program = `import json, os, sys, tempfile
 from types import SimpleNamespace
+from ansible_collections.immutafs.agent.plugins.module_utils import module
 from ansible_collections.immutafs.agent.plugins.module_utils.image_store import Files
 from ansible_collections.immutafs.agent.plugins.modules import builder
 
@@ -48,7 +49,7 @@ class Copying:
 
 if given["whole"]:
     builder.Builder = Copying
-    builder.AnsibleModule = lambda **options: SimpleNamespace(params={"state": "begun"}, exit_json=lambda: None)
+    module.AnsibleModule = lambda **options: SimpleNamespace(params={"state": "begun"}, exit_json=lambda: None)
     builder.main()
 else:
     Copying(None).begun()
