@@ -5,6 +5,7 @@ import { build } from './build/build.ts';
 import { commitTime } from './build/commit-time.ts';
 import { packageVersion } from './build/package-version.ts';
 import { dist, inRoot, installedRuntime, root, scratch } from './build/paths.ts';
+import { programs } from './build/small-programs.ts';
 import { digest, once } from './build/stamp.ts';
 
 /**
@@ -18,14 +19,7 @@ export async function buildRpm(): Promise<string> {
   const out = path.join(dist, `immutafs-agent-${version}-1.x86_64.rpm`);
   const patterns = [
     'dist/immutafs-agent',
-    'dist/make-mounts',
-    'dist/scratch-mark',
-    'dist/set-readonly',
-    'dist/check-tables',
-    'dist/try-write',
-    'dist/read-xattrs',
-    'dist/read-mappings',
-    'dist/read-journal',
+    ...programs.map((name) => `dist/${name}`),
     'dist/immutafs.catalog',
     'dist/third-party.json',
     'dist/{lib,licences,man,completion}/**',

@@ -3,16 +3,7 @@ import { buildExecutable } from './executable.ts';
 import { buildLicences } from './licences.ts';
 import { executable, inRoot, thirdPartyList } from './paths.ts';
 import { buildRuntime } from './runtime.ts';
-import {
-  buildCheckTables,
-  buildMakeMounts,
-  buildReadJournal,
-  buildReadMappings,
-  buildReadXattrs,
-  buildScratchMark,
-  buildSetReadonly,
-  buildTryWrite,
-} from './small-programs.ts';
+import { buildProgram, programs } from './small-programs.ts';
 import { buildDocs } from '../docs/docs.ts';
 import { thirdParty } from '../sbom/third-party.ts';
 
@@ -34,14 +25,7 @@ export function agent(out: string): Parameters<typeof buildExecutable>[0] {
  */
 export async function build(): Promise<void> {
   await buildRuntime();
-  await buildMakeMounts();
-  await buildScratchMark();
-  await buildSetReadonly();
-  await buildCheckTables();
-  await buildTryWrite();
-  await buildReadXattrs();
-  await buildReadMappings();
-  await buildReadJournal();
+  for (const name of programs) await buildProgram(name);
   const inputs = await buildExecutable(agent(executable));
   await buildLicences(inputs);
   // Renamed when complete, because another process may be reading the list.

@@ -14,7 +14,7 @@ import {
 import path from 'node:path';
 import { buildCodeCache, warmUpGuest } from './code-cache.ts';
 import { installedRuntime, nodePackage, root, scratch } from './paths.ts';
-import { buildReadMappings } from './small-programs.ts';
+import { buildProgram } from './small-programs.ts';
 import { digest, once, recipe } from './stamp.ts';
 
 const launcher = path.join(import.meta.dirname, 'launch.cjs');
@@ -169,7 +169,7 @@ async function link({
   try {
     const linked = path.join(folder, 'linked');
     const node = strippedNode();
-    await buildReadMappings();
+    await buildProgram('read-mappings');
     buildCodeCache(folder, { node, flags: seaConfig.execArgv, code, args: warmUp });
     copyFileSync(launcher, path.join(folder, 'immutafs-agent.cjs'));
     for (const [name, text] of Object.entries(texts)) writeFileSync(path.join(folder, name), text);

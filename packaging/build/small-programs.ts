@@ -11,41 +11,6 @@ const options = [
   '-Wl,-z,noseparate-code,-z,noexecstack,--build-id=none',
 ];
 
-/** Compiles packaging/programs/set-readonly.c to dist/set-readonly, which goes into the initramfs. */
-export function buildSetReadonly(): Promise<void> {
-  return buildWithoutLibrary('set-readonly');
-}
-
-/** Compiles packaging/programs/make-mounts.c to dist/make-mounts, which goes into the initramfs. */
-export function buildMakeMounts(): Promise<void> {
-  return buildWithoutLibrary('make-mounts');
-}
-
-/** Compiles packaging/programs/check-tables.c to dist/check-tables, which goes into the initramfs; the agent runs it, too. */
-export function buildCheckTables(): Promise<void> {
-  return buildWithoutLibrary('check-tables');
-}
-
-/** Compiles packaging/programs/try-write.c to dist/try-write, which the agent runs. */
-export function buildTryWrite(): Promise<void> {
-  return buildWithoutLibrary('try-write');
-}
-
-/** Compiles packaging/programs/read-xattrs.c to dist/read-xattrs, which `immutafs-agent changes` runs. */
-export function buildReadXattrs(): Promise<void> {
-  return buildWithoutLibrary('read-xattrs');
-}
-
-/** Compiles packaging/programs/read-mappings.c to dist/read-mappings, which the check foreign-programs runs. */
-export function buildReadMappings(): Promise<void> {
-  return buildWithoutLibrary('read-mappings');
-}
-
-/** Compiles packaging/programs/scratch-mark.c to dist/scratch-mark, which late boot and the step scratch run. */
-export function buildScratchMark(): Promise<void> {
-  return buildWithoutLibrary('scratch-mark');
-}
-
 /** libsystemd, which knows the journal files of every version up to its own. */
 const libsystemd = path.join(debianLibraries, 'libsystemd.a');
 
@@ -57,26 +22,24 @@ const hosted = [
   `-Wl,--disable-new-dtags,-rpath,${installedRuntime}`,
 ];
 
-/** Compiles packaging/programs/read-journal.c to dist/read-journal, which the forwarder runs. */
-export async function buildReadJournal(): Promise<void> {
-  const source = inRoot('packaging/programs/read-journal.c');
-  const files = [source, libsystemd, ...recipe('small-programs.ts')];
-  await compile('read-journal', files, [...hosted, source, libsystemd, '-l:libcap.so.2', '-lm']);
-}
+/** The programs in C of the package. All but read-journal do without a library. */
+export const programs = [
+  ...['check-tables', 'make-mounts', 'read-journal', 'read-mappings', 'read-xattrs', 'scratch-mark'],
+  ...['set-readonly', 'try-write'],
+] as const;
 
-async function buildWithoutLibrary(name: string): Promise<void> {
+/** Compiles packaging/programs/NAME.c to dist/NAME. */
+export async function buildProgram(name: (typeof programs)[number]): Promise<void> {
   const source = inRoot(`packaging/programs/${name}.c`);
-  const headers = globSync(inRoot('packaging/programs/*.h')).sort();
-  await compile(name, [source, ...headers, ...recipe('small-programs.ts')], [...options, source]);
-}
-
-/** @param files what the result depends on */
-async function compile(name: string, files: string[], words: string[]): Promise<void> {
+  const needed = name === 'read-journal' ? [libsystemd] : globSync(inRoot('packaging/programs/*.h')).sort();
+  const words =
+    name === 'read-journal' ? [...hosted, source, libsystemd, '-l:libcap.so.2', '-lm'] : [...options, source];
   const out = path.join(dist, name);
   const make = () => {
     mkdirSync(dist, { recursive: true });
     execFileSync('gcc', ['-o', `${out}.new`, ...words], { stdio: ['ignore', 'inherit', 'inherit'] });
     renameSync(`${out}.new`, out);
   };
+  const files = [source, ...needed, ...recipe('small-programs.ts')];
   await once({ name, key: digest({ files }), outputs: [out], make });
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { dist } from '../../packaging/build/paths.ts';
-import { buildSetReadonly } from '../../packaging/build/small-programs.ts';
+import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { overlayrootGuest } from './overlayroot.ts';
 import { bootFilesWith } from './rivals.ts';
 import type { Result } from './run.ts';
@@ -63,7 +63,7 @@ async function withInitramfsTools(): Promise<Figure[]> {
 }
 
 async function onLvm(): Promise<Figure[]> {
-  await buildSetReadonly();
+  await buildProgram('set-readonly');
   const setro =
     'SUBSYSTEM=="block", KERNEL=="dm-*", ACTION=="change", ATTR{ro}=="0", RUN+="/usr/bin/set-readonly /dev/%k"\n';
   const bootFiles = await bootFilesWith('', {

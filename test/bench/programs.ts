@@ -4,14 +4,14 @@ import { buildExecutable } from '../../packaging/build/executable.ts';
 import { agent as agentAt } from '../../packaging/build/build.ts';
 import { inRoot, scratch } from '../../packaging/build/paths.ts';
 import { buildRuntime } from '../../packaging/build/runtime.ts';
-import { buildReadMappings, buildReadXattrs, buildTryWrite } from '../../packaging/build/small-programs.ts';
+import { buildProgram } from '../../packaging/build/small-programs.ts';
 
 /** Builds the agent as shipped and, in the same way, an empty program. @returns the paths of both programs */
 export async function buildPrograms(): Promise<{ agent: string; empty: string }> {
   await buildRuntime();
-  await buildTryWrite();
-  await buildReadXattrs();
-  await buildReadMappings();
+  await buildProgram('try-write');
+  await buildProgram('read-xattrs');
+  await buildProgram('read-mappings');
   const agent = path.join(scratch, 'bench/bench-agent');
   const empty = path.join(scratch, 'bench/bench-empty');
   await buildExecutable(agentAt(agent));

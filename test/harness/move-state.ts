@@ -1,9 +1,9 @@
 import path from 'node:path';
-import { buildMakeMounts } from '../../packaging/build/small-programs.ts';
+import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { dist } from '../../packaging/build/paths.ts';
 import { inSmallSystem } from './small-system.ts';
 
-await buildMakeMounts();
+await buildProgram('make-mounts');
 
 const inside = path.relative(path.join(import.meta.dirname, '../..'), dist);
 

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { buildMakeMounts } from '../../packaging/build/small-programs.ts';
+import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { dist } from '../../packaging/build/paths.ts';
 
 const program = path.join(dist, 'make-mounts');
@@ -33,7 +33,7 @@ function inNamespace(script: string, options = ''): string[] {
 }
 
 const mounts = suite('make-mounts');
-mounts.before(buildMakeMounts);
+mounts.before(() => buildProgram('make-mounts'));
 
 mounts('directory: an existing one, too, gets the mode and the owner', () => {
   const set = (mode: string) => `$make directory ${mode} 3:4 /mnt/a directory 2550 0:0 /mnt/a/new; echo $?`;

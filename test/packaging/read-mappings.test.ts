@@ -7,7 +7,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type MappedFiles, findMappedFiles, parseMappings } from '../../agent/system/mapped-files.ts';
 import { dist, inRoot } from '../../packaging/build/paths.ts';
-import { buildReadMappings } from '../../packaging/build/small-programs.ts';
+import { buildProgram } from '../../packaging/build/small-programs.ts';
 
 const program = path.join(dist, 'read-mappings');
 const deny = `/usr/bin/python3 ${inRoot('test/harness/deny-call.py')}`;
@@ -70,7 +70,7 @@ function foundAfter(script: string): MappedFiles {
 }
 
 const real = suite('read-mappings with real processes');
-real.before(buildReadMappings);
+real.before(() => buildProgram('read-mappings'));
 
 for (const [title, script, expected] of [
   [
@@ -174,7 +174,7 @@ for (const argument of ['', 'x', '-1', '1/2', '../1', '1234567890']) {
 real.run();
 
 const fixtures = suite('read-mappings with files');
-fixtures.before(buildReadMappings);
+fixtures.before(() => buildProgram('read-mappings'));
 
 /** Returns what read-mappings finds in this text. */
 async function foundIn(maps: string): Promise<MappedFiles | undefined> {

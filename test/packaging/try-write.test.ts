@@ -5,7 +5,7 @@ import { getSystemErrorName } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { dist } from '../../packaging/build/paths.ts';
-import { buildTryWrite } from '../../packaging/build/small-programs.ts';
+import { buildProgram } from '../../packaging/build/small-programs.ts';
 
 const program = path.join(dist, 'try-write');
 const probe = path.join(import.meta.dirname, '../../agent/system/probe/write.ts');
@@ -36,7 +36,7 @@ function results(
 }
 
 const trying = suite('try-write');
-trying.before(buildTryWrite);
+trying.before(() => buildProgram('try-write'));
 for (const [title, commands, folders, expected] of [
   [
     'a writable and a read-only mount',

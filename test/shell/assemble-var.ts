@@ -2,12 +2,12 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { type Mount, parseMountinfo } from '../../agent/facts/mounts/mountinfo.ts';
 import { version } from '../../agent/lib/version.ts';
-import { buildMakeMounts } from '../../packaging/build/small-programs.ts';
+import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { dist } from '../../packaging/build/paths.ts';
 import type { DiskFixture, StackFixture } from '../harness/sysfs.ts';
 import { runInSandbox } from './sandbox.ts';
 
-await buildMakeMounts();
+await buildProgram('make-mounts');
 
 export interface Boot {
   shell: readonly [string, ...string[]];

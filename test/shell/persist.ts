@@ -1,12 +1,12 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { buildMakeMounts } from '../../packaging/build/small-programs.ts';
+import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { dist } from '../../packaging/build/paths.ts';
 import { type Mount, parseMountinfo } from '../../agent/facts/mounts/mountinfo.ts';
 import { runInSandbox } from './sandbox.ts';
 
 const units = path.join(import.meta.dirname, '../../units');
-await buildMakeMounts();
+await buildProgram('make-mounts');
 export const persistScripts = [
   ...fs
     .readdirSync(units)

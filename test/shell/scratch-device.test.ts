@@ -1,13 +1,13 @@
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { buildScratchMark } from '../../packaging/build/small-programs.ts';
+import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { dist } from '../../packaging/build/paths.ts';
 import { type Sandbox, runInSandbox } from './sandbox.ts';
 import marks from '../fixtures/scratch-marks.json' with { type: 'json' };
 import { shells } from './shells.ts';
 
-await buildScratchMark();
+await buildProgram('scratch-mark');
 const units = path.join(import.meta.dirname, '../../units');
 const link = '/dev/disk/by-id/virtio-scratch';
 const uuid = '4C4C4544-0042-3510-8053-B7C04F4E5931';

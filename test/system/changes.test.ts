@@ -6,14 +6,14 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { dist } from '../../packaging/build/paths.ts';
-import { buildReadXattrs } from '../../packaging/build/small-programs.ts';
+import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { type Ran, inNamespace } from '../harness/namespace.ts';
 
 const program = path.join(dist, 'read-xattrs');
 const worker = path.join(import.meta.dirname, '../harness/changes-rounds.ts');
 
 const rounds = suite('random operations on an overlay');
-rounds.before(buildReadXattrs);
+rounds.before(() => buildProgram('read-xattrs'));
 for (const [title, prepare, count] of [
   ['a tmpfs as lower layer, of which overlayfs records no inode numbers', ':', 60],
   [
@@ -47,7 +47,7 @@ const etc = path.join(folder, 'etc.img');
 process.once('exit', () => rmSync(folder, { recursive: true }));
 
 async function build(): Promise<void> {
-  await buildReadXattrs();
+  await buildProgram('read-xattrs');
   if (existsSync(etc)) return;
   const copy = path.join(folder, 'etc');
   cpSync('/etc', copy, { recursive: true, verbatimSymlinks: true });

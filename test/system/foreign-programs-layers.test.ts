@@ -4,7 +4,7 @@
  */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { buildReadMappings } from '../../packaging/build/small-programs.ts';
+import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { found } from '../harness/search-namespace.ts';
 
 /**
@@ -35,7 +35,7 @@ mount -t overlay -o lowerdir=/mnt/lower,upperdir=/mnt/upper/forged,workdir=/mnt/
 `;
 
 const layers = suite('layers of an overlay');
-layers.before(buildReadMappings);
+layers.before(() => buildProgram('read-mappings'));
 
 for (const [title, script, expected] of [
   [

@@ -6,7 +6,7 @@ import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { buildReadMappings } from '../../packaging/build/small-programs.ts';
+import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { repository } from '../harness/repository.ts';
 import { found, searchIn, ways } from '../harness/search-namespace.ts';
 
@@ -22,7 +22,7 @@ const onDev = (program: string) =>
   );
 
 const memory = suite('anonymous memory');
-memory.before(buildReadMappings);
+memory.before(() => buildProgram('read-mappings'));
 
 for (const [title, script, expected] of [
   [

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ForeignPrograms } from '../../agent/facts/security/programs/foreign-programs.ts';
-import { buildReadMappings } from '../../packaging/build/small-programs.ts';
+import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { node, repository } from '../harness/repository.ts';
 import { found, search, searchAfter, searchIn, ways } from '../harness/search-namespace.ts';
 
@@ -12,7 +12,7 @@ const memfd = `perl -e 'my $n = "hidden"; my $fd = syscall(319, $n, 0); open(my 
   open(my $i, "<", "/usr/bin/sleep") or die; local $/; print {$o} <$i>; $o->flush; exec "/proc/self/fd/$fd", "60"'`;
 
 const programs = suite('foreign programs in a namespace');
-programs.before(buildReadMappings);
+programs.before(() => buildProgram('read-mappings'));
 
 for (const [title, script, expected] of [
   ['programs of this machine', 'sleep 60 & perl -e "sleep 60" &', []],

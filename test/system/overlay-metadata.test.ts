@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { dist } from '../../packaging/build/paths.ts';
-import { buildReadXattrs } from '../../packaging/build/small-programs.ts';
+import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 
@@ -38,7 +38,7 @@ echo; "$1" --input-type=module -e "$2"`;
 
 const overlay = 'mount -t overlay -o lowerdir=/mnt/var,upperdir=/mnt/up,workdir=/mnt/work x /mnt/merged';
 const marks = suite('overlayfs metadata in a real folder');
-marks.before(buildReadXattrs);
+marks.before(() => buildProgram('read-xattrs'));
 
 marks('a whiteout cannot be opened through the overlay, and is reported', () => {
   const { said, printed } = marksAfter(

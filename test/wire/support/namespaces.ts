@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { dist, installedRuntime, runtime } from '../../../packaging/build/paths.ts';
 import { buildRuntime } from '../../../packaging/build/runtime.ts';
-import { buildReadJournal } from '../../../packaging/build/small-programs.ts';
+import { buildProgram } from '../../../packaging/build/small-programs.ts';
 import { mountRepository } from '../../harness/repository.ts';
 
 const mark = 'IMMUTAFS_WIRE_NAMESPACES';
@@ -48,7 +48,7 @@ export async function enterNamespaces(
 /** Adds read-journal and the private runtime to the system, which is not changed outside the namespace. */
 async function installReadJournal(): Promise<void> {
   await buildRuntime();
-  await buildReadJournal();
+  await buildProgram('read-journal');
   for (const [directory, name] of [
     ['/usr/libexec', 'immutafs'],
     ['/usr/lib64', 'immutafs-agent'],
