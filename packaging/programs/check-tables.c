@@ -75,26 +75,6 @@ static int is_permitted(const char *type, const char *parameters)
 	return is_one_of(word, direct);
 }
 
-static void print_text(const char *text)
-{
-	long length = 0;
-
-	while (text[length] != '\0')
-		length++;
-	print(text, length);
-}
-
-static void print_number(unsigned long number)
-{
-	char text[24];
-	int start = sizeof(text);
-
-	do
-		text[--start] = '0' + number % 10;
-	while (number /= 10);
-	print(text + start, sizeof(text) - start);
-}
-
 /* Returns 0, or -errno. The table of a crypt target contains the key, so the kernel is told to wipe its buffer. */
 static long ask(long control, unsigned long command, unsigned long long device)
 {
@@ -123,9 +103,8 @@ static int check(long control, unsigned long long device)
 	unsigned long offset = 0;
 	long result;
 
-	print_number(device >> 8 & 0xfff);
-	print(":", 1);
-	print_number((device & 0xff) | (device >> 12 & 0xfff00));
+	print_number("", device >> 8 & 0xfff, 10);
+	print_number(":", (device & 0xff) | (device >> 12 & 0xfff00), 10);
 	result = ask(control, DM_TABLE_STATUS, device);
 	if (result < 0) {
 		print(" unreadable\n", 12);

@@ -25,23 +25,6 @@ static long known_files, known_bytes;
 /* The number of files, and the size of their names, before the process that is being examined. */
 static long earlier_files, earlier_bytes;
 
-/* Writes a number that ends before `end`. Returns its start. */
-static char *format(char *end, unsigned long number, int base)
-{
-	do
-		*--end = "0123456789abcdef"[number % base];
-	while (number /= base);
-	return end;
-}
-
-static void print_number(char before, unsigned long number, int base)
-{
-	char digits[24], *end = digits + sizeof(digits), *start = format(end, number, base);
-
-	*--start = before;
-	print(start, end - start);
-}
-
 /* Appends a string and returns the new end. */
 static char *append(char *end, const char *string, long size)
 {
@@ -86,10 +69,9 @@ static long number_of(unsigned int major, unsigned int minor, unsigned long inod
 	append(names + known_bytes, name, size);
 	known_bytes += size;
 	buckets[bucket] = ++known_files;
-	print("f", 1);
-	print_number(' ', major, 10);
-	print_number(':', minor, 10);
-	print_number(' ', inode, 10);
+	print_number("f ", major, 10);
+	print_number(":", minor, 10);
+	print_number(" ", inode, 10);
 	print(" ", 1);
 	print(file->name, size);
 	print("", 1);

@@ -129,15 +129,6 @@ static long open_directory(const char *path)
 	return result;
 }
 
-static long length_of(const char *text)
-{
-	long length = 0;
-
-	while (text[length])
-		length++;
-	return length;
-}
-
 static void set_culprit(const char *text)
 {
 	culprit = text;
@@ -579,6 +570,5 @@ __attribute__((used, noreturn)) static void run(long *stack)
 		while (open_count)
 			call(__NR_close, opened[--open_count], 0, 0);
 	}
-	for (;;)
-		call(__NR_exit, failed, 0, 0);
+	quit(failed);
 }

@@ -22,9 +22,8 @@ static void print_device(unsigned long address)
 		if (text[index] != '\n')
 			continue;
 		if (parse_line(text + start, text + index, &found, &is_executable) && found.start == address) {
-			print("m", 1);
-			print_number(' ', found.major, 10);
-			print_number(':', found.minor, 10);
+			print_number("m ", found.major, 10);
+			print_number(":", found.minor, 10);
 			print("", 1);
 		}
 		start = index + 1;

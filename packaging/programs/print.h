@@ -2,12 +2,6 @@
 static char output[65536];
 static long printed;
 
-__attribute__((noreturn)) static void quit(long code)
-{
-	for (;;)
-		call(__NR_exit, code, 0, 0);
-}
-
 static void flush(void)
 {
 	long done = 0;
@@ -30,4 +24,27 @@ static void print(const char *bytes, long size)
 			flush();
 		output[printed++] = bytes[index];
 	}
+}
+
+static inline void print_text(const char *text)
+{
+	print(text, length_of(text));
+}
+
+/* Writes a number that ends before `end`. Returns its start. */
+static inline char *format(char *end, unsigned long number, int base)
+{
+	do
+		*--end = "0123456789abcdef"[number % base];
+	while (number /= base);
+	return end;
+}
+
+/* Prints a number after a text. */
+static inline void print_number(const char *before, unsigned long number, int base)
+{
+	char digits[24], *end = digits + sizeof(digits), *start = format(end, number, base);
+
+	print_text(before);
+	print(start, end - start);
 }

@@ -31,21 +31,12 @@ static long mapped, attempt;
 /* Whether the kernel has no PROCMAP_QUERY. */
 static int is_old;
 
-static long length(const char *string)
-{
-	long result = 0;
-
-	while (string[result])
-		result++;
-	return result;
-}
-
 /* Sets `path` to a file of a process, and, if there is a mapping, to the one in a folder that its addresses name. */
 static void set_path(const char *pid, const char *name, const struct query *mapping)
 {
-	char digits[24], *last = digits + sizeof(digits), *first, *end = append(path, pid, length(pid));
+	char digits[24], *last = digits + sizeof(digits), *first, *end = append(path, pid, length_of(pid));
 
-	end = append(end, name, length(name));
+	end = append(end, name, length_of(name));
 	if (mapping) {
 		first = format(last, mapping->start, 16);
 		end = append(end, first, last - first);

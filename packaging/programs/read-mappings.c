@@ -75,11 +75,11 @@ static void print_addresses(const char *pid)
 			continue;
 		if (is_first) {
 			print("a ", 2);
-			print(pid, length(pid));
+			print_text(pid);
 		}
 		is_first = 0;
-		print_number(' ', mappings[index].start, 16);
-		print_number('-', mappings[index].end, 16);
+		print_number(" ", mappings[index].start, 16);
+		print_number("-", mappings[index].end, 16);
 	}
 	if (!is_first)
 		print("", 1);
@@ -126,14 +126,14 @@ static void print_group(const struct group *group, char **arguments)
 	for (long process = group->first; process; process = next[process]) {
 		if (process != group->first)
 			print(",", 1);
-		print(arguments[process], length(arguments[process]));
+		print_text(arguments[process]);
 	}
 	if (group->executable < 0)
 		print(" -", 2);
 	else
-		print_number(' ', group->executable, 10);
+		print_number(" ", group->executable, 10);
 	for (long index = 0; index < group->size; index++)
-		print_number(' ', group->numbers[index], 10);
+		print_number(" ", group->numbers[index], 10);
 	print("", 1);
 }
 
@@ -156,8 +156,8 @@ static void examine(const char *pid, long process)
 		print_addresses(pid);
 	} else {
 		print("u ", 2);
-		print(pid, length(pid));
-		print_number(' ', result > 0 ? result : 0, 10);
+		print_text(pid);
+		print_number(" ", result > 0 ? result : 0, 10);
 		print("", 1);
 	}
 }

@@ -23,40 +23,6 @@
 
 static char input[8192], names[LARGEST], value[LARGEST];
 
-static long call4(long number, long a, long b, long c, long d)
-{
-	long result;
-	register long fourth __asm__("r10") = d;
-
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth)
-			 : "rcx", "r11", "memory");
-	return result;
-}
-
-static void print_number(char before, long number)
-{
-	char text[24];
-	int start = sizeof(text) - 1;
-
-	text[start] = '\0';
-	do
-		text[--start] = '0' + number % 10;
-	while (number /= 10);
-	text[--start] = before;
-	print(text + start, sizeof(text) - start);
-}
-
-static long length(const char *text)
-{
-	long result = 0;
-
-	while (text[result])
-		result++;
-	return result;
-}
-
 /* Returns whether a path has an attribute whose name begins with the prefix, or the negative errno of a failure. */
 static long has_attribute(const char *path, const char *prefix)
 {
@@ -66,7 +32,7 @@ static long has_attribute(const char *path, const char *prefix)
 		return 0;
 	if (size < 0)
 		return size;
-	for (long at = 0; at < size; at += length(names + at) + 1) {
+	for (long at = 0; at < size; at += length_of(names + at) + 1) {
 		long same = 0;
 
 		while (prefix[same] && names[at + same] == prefix[same])
@@ -87,7 +53,7 @@ __attribute__((noreturn)) static void print_paths_with(const char *prefix, char 
 		if (found < 0)
 			failed = 1;
 		if (found > 0)
-			print(*paths, length(*paths) + 1);
+			print(*paths, length_of(*paths) + 1);
 	}
 	flush();
 	quit(failed);
@@ -102,8 +68,8 @@ static long print_attributes(const char *path)
 		return 0;
 	if (size < 0)
 		return size;
-	for (long at = 0; at < size; at += length(names + at) + 1) {
-		long count = call4(__NR_lgetxattr, (long)path, (long)(names + at), (long)value, sizeof(value));
+	for (long at = 0; at < size; at += length_of(names + at) + 1) {
+		long count = call5(__NR_lgetxattr, (long)path, (long)(names + at), (long)value, sizeof(value), 0);
 
 		if (count < 0) {
 			/* The attribute may have been removed meanwhile. */
@@ -112,8 +78,9 @@ static long print_attributes(const char *path)
 			continue;
 		}
 		print("=", 1);
-		print(names + at, length(names + at) + 1);
-		print_number(':', count);
+		print(names + at, length_of(names + at) + 1);
+		print_number(":", count, 10);
+		print("", 1);
 		print(value, count);
 	}
 	return failed;
@@ -139,7 +106,8 @@ __attribute__((used, noreturn)) static void run(long *stack)
 		for (long index = 0; index < filled; index++) {
 			if (input[index])
 				continue;
-			print_number('.', -print_attributes(input + start));
+			print_number(".", -print_attributes(input + start), 10);
+			print("", 1);
 			start = index + 1;
 		}
 		for (long index = start; index < filled; index++)

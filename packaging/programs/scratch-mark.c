@@ -43,31 +43,6 @@
 static char buffer[MIB], mark[4096];
 static long mark_length, device, bytes;
 
-static long length_of(const char *text)
-{
-	long length = 0;
-
-	while (text[length])
-		length++;
-	return length;
-}
-
-static void print_text(const char *text)
-{
-	print(text, length_of(text));
-}
-
-static void print_number(long number)
-{
-	char digits[24];
-	int start = sizeof(digits);
-
-	do
-		digits[--start] = '0' + number % 10;
-	while (number /= 10);
-	print(digits + start, sizeof(digits) - start);
-}
-
 __attribute__((noreturn)) static void fail(const char *reason)
 {
 	print_text(reason);
@@ -78,11 +53,8 @@ __attribute__((noreturn)) static void fail(const char *reason)
 
 __attribute__((noreturn)) static void fail_with(const char *reason, long number)
 {
-	print_text(reason);
-	print_number(number);
-	print("\n", 1);
-	flush();
-	quit(1);
+	print_number(reason, number, 10);
+	fail("");
 }
 
 static void open_device(const char *path, int writable)
@@ -106,8 +78,7 @@ static void open_device(const char *path, int writable)
 	if (call(__NR_ioctl, device, BLKGETSIZE64, (long)&bytes) < 0)
 		fail("does not report its size");
 	if (bytes < SMALLEST) {
-		print_text("is too small: it has ");
-		print_number(bytes / MIB);
+		print_number("is too small: it has ", bytes / MIB, 10);
 		fail(" MiB, and 64 MiB are needed");
 	}
 }
@@ -231,9 +202,7 @@ static void require_line(long *position, const char *key, const char *wanted, co
 	if (!equal || *wanted || *position == start) {
 		print_text(reason);
 		print(buffer + start, *position - start);
-		print("\n", 1);
-		flush();
-		quit(1);
+		fail("");
 	}
 	(*position)++;
 }
@@ -296,20 +265,16 @@ static void print_table(void)
 	}
 	if (call(__NR_fstat, device, (long)&found, 0) < 0)
 		fail("cannot be read");
-	print_text("0 ");
-	print_number((bytes - 2 * MIB) / SECTOR);
+	print_number("0 ", (bytes - 2 * MIB) / SECTOR, 10);
 	print_text(" crypt aes-xts-plain64 ");
 	for (long index = 0; index < KEY_BYTES; index++) {
 		print(digits + key[index] / 16, 1);
 		print(digits + key[index] % 16, 1);
 	}
-	print_text(" 0 ");
 	/* new_encode_dev() in the kernel */
-	print_number(found.st_rdev >> 8 & 0xfff);
-	print_text(":");
-	print_number((found.st_rdev & 0xff) | (found.st_rdev >> 12 & 0xfff00));
-	print_text(" ");
-	print_number(MIB / SECTOR);
+	print_number(" 0 ", found.st_rdev >> 8 & 0xfff, 10);
+	print_number(":", (found.st_rdev & 0xff) | (found.st_rdev >> 12 & 0xfff00), 10);
+	print_number(" ", MIB / SECTOR, 10);
 	print_text(" 1 allow_discards\n");
 	flush();
 }

@@ -12,6 +12,7 @@
 #include <linux/fcntl.h>
 
 #include "without-library.h"
+#include "print.h"
 
 /* O_TMPFILE | O_DIRECTORY, and W_OK. Not every C library's headers define them. */
 #define UNNAMED (020000000 | 00200000)
@@ -30,22 +31,12 @@ static long try_write(long folder)
 	return result < 0 ? result : 0;
 }
 
-static void print_number(long number)
-{
-	char text[24];
-	int start = sizeof(text) - 1;
-
-	text[start] = '\n';
-	do
-		text[--start] = '0' + number % 10;
-	while (number /= 10);
-	call(__NR_write, 1, (long)(text + start), sizeof(text) - start);
-}
-
 __attribute__((used, noreturn)) static void run(long *stack)
 {
-	for (long index = 1; index < stack[0]; index++)
-		print_number(-try_write(stack[index + 1]));
-	for (;;)
-		call(__NR_exit, 0, 0, 0);
+	for (long index = 1; index < stack[0]; index++) {
+		print_number("", -try_write(stack[index + 1]), 10);
+		print("\n", 1);
+		flush();
+	}
+	quit(0);
 }
