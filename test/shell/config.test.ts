@@ -11,21 +11,23 @@ const names = fs
   .readdirSync(folder)
   .filter((file) => file.endsWith('.conf'))
   .map((file) => file.slice(0, -'.conf'.length));
+const defaults = fs.readFileSync(path.join(folder, 'empty.expected'), 'utf8').trimEnd().split('\n');
 const fixtures = names.map((name) => ({
   text: fs.readFileSync(path.join(folder, `${name}.conf`), 'latin1'),
   expected: readExpected(fs.readFileSync(path.join(folder, `${name}.expected`), 'utf8')),
 }));
 
 /**
- * Reads the expected outcome of a fixture: KEY=value lines, `warning` lines for both parsers, `agent` lines for the
- * agent only.
+ * Reads the expected outcome of a fixture: a line KEY=value for each value other than the default, `warning` lines for both
+ * parsers, `agent` lines for the agent only. empty.expected has the defaults.
  */
 function readExpected(text: string): ReturnType<typeof byAgent> {
   const lines = text.trimEnd().split('\n');
+  const keyOf = (line: string) => line.slice(0, line.indexOf('=') + 1);
   const after = (mark: string) =>
     lines.filter((line) => line.startsWith(mark)).map((line) => line.slice(mark.length));
   return {
-    values: lines.filter((line) => /^[A-Z_]+=/.test(line)),
+    values: defaults.map((value) => lines.find((line) => line.startsWith(keyOf(value))) ?? value),
     warnings: after('warning '),
     agentOnly: after('agent '),
   };
