@@ -5,22 +5,19 @@
 import { staleCoverage } from './coverage/coverage.ts';
 import { ansibleLint } from './lint/collection.ts';
 import { bootDirectives } from './lint/directives.ts';
-import { documentCommands } from './lint/document-commands.ts';
-import { documentPaths } from './lint/document-paths.ts';
-import { forbiddenWords } from './lint/forbidden-words.ts';
+import { documentCommands, documentPaths, forbiddenWords, versions } from './lint/documents.ts';
 import { layers } from './lint/layers.ts';
 import { programOptions } from './lint/options.ts';
-import { oxfmt, oxlint, rpmlint, tsc, yamllint } from './lint/programs.ts';
+import { oxfmt, oxlint, rpmlint, tsc } from './lint/programs.ts';
 import { bash, busybox, dash, shellcheck, specialBuiltins } from './lint/shell.ts';
 import { exposure, systemdAnalyze } from './lint/units.ts';
-import { versions } from './lint/versions.ts';
 
 /** @returns the problems; empty if there is none */
 type Linter = () => Promise<string> | string;
 
 const linters: Record<string, Linter> = {
   oxlint,
-  tsc,
+  tsc: () => tsc('--incremental', '--tsBuildInfoFile', 'build/types.json'),
   oxfmt,
   shellcheck,
   'dash -n': dash,
@@ -32,8 +29,7 @@ const linters: Record<string, Linter> = {
   'directives of systemd 219': bootDirectives,
   'options of RHEL 7': programOptions,
   rpmlint,
-  yamllint,
-  'ansible-lint': ansibleLint,
+  'ansible-lint, yamllint': ansibleLint,
   versions,
   layers,
   'paths in documents': documentPaths,

@@ -7,15 +7,12 @@ import * as assert from 'uvu/assert';
 import { ansibleLint } from './collection.ts';
 import { bootDirectives } from './directives.ts';
 import { scripts } from './files.ts';
-import { forbiddenWords } from './forbidden-words.ts';
-import { documentCommands } from './document-commands.ts';
-import { documentPaths } from './document-paths.ts';
+import { documentCommands, documentPaths, forbiddenWords, versions } from './documents.ts';
 import { layers } from './layers.ts';
 import { programOptions } from './options.ts';
 import { oxfmt, oxlint, tsc } from './programs.ts';
 import { busybox, dash, shellcheck, specialBuiltins } from './shell.ts';
 import { exposure, systemdAnalyze } from './units.ts';
-import { versions } from './versions.ts';
 
 const lint = suite('the linters of this project');
 const home = process.cwd();

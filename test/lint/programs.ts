@@ -24,8 +24,6 @@ export async function complaints(program: string, ...args: string[]): Promise<st
 export const tsc = (...args: string[]) => complaints('tsc', '--noEmit', '--pretty', 'false', ...args);
 export const oxlint = () => complaints('oxlint', '--deny-warnings', '--format', 'unix');
 export const oxfmt = () => complaints('oxfmt', '--check');
-export const yamllint = () =>
-  complaints('yamllint', '--strict', '--config-file', 'ansible/.yamllint', 'ansible');
 
 /** Runs rpmlint with the project's exceptions. Warnings count as failures. */
 export async function rpmlint(): Promise<string> {
