@@ -1,4 +1,4 @@
-import { cpSync, globSync, mkdirSync } from 'node:fs';
+import { globSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { runProgram } from './programs.ts';
 
@@ -40,7 +40,7 @@ export function unpackSource(archive: string, folder: string, { modules = '' } =
     const options = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
     runProgram('npm', ['ci', ...options], { cwd: folder });
   } else {
-    cpSync(modules, path.join(folder, 'node_modules'), { recursive: true, verbatimSymlinks: true });
+    runProgram('cp', ['-a', modules, path.join(folder, 'node_modules')]);
   }
   // `git archive` gives all files the time of the commit.
   const seconds = runProgram('stat', ['-c', '%Y', path.join(folder, 'package.json')]).trim();

@@ -18,7 +18,7 @@ export class DnfRoot {
 
   constructor() {
     this.#work = mkdtempSync(path.join(scratch, 'dnf-'));
-    for (const folder of ['repos', 'base']) mkdirSync(this.#path(folder));
+    mkdirSync(this.#path('repos'));
     writeFileSync(this.#path('.rpmmacros'), '%__transaction_unshare %{nil}\n');
     writeFileSync(
       this.#path('dnf.conf'),
@@ -34,7 +34,11 @@ logdir=${this.#path('log')}
 varsdir=${this.#path('vars')}
 `,
     );
-    this.#addRequiredPackages();
+    base ??= makeBase();
+    writeFileSync(
+      this.#path('repos/base.repo'),
+      `[base]\nname=base\nbaseurl=file://${base}\nenabled=1\ngpgcheck=0\nrepo_gpgcheck=0\n`,
+    );
   }
 
   /**
@@ -69,35 +73,29 @@ varsdir=${this.#path('vars')}
     rmSync(this.#work, { recursive: true });
   }
 
-  /** Adds a repository, trusted without a signature, whose only package stands in for the required packages. */
-  #addRequiredPackages(): void {
-    const spec = this.#path('base.spec');
-    const provides = required.map((name) => `Provides: ${name}\n`).join('');
-    writeFileSync(
-      spec,
-      `Name: base\nVersion: 1\nRelease: 1\nSummary: -\nLicense: -\nBuildArch: noarch\n${provides}%description\n%files\n`,
-    );
-    const macros = [
-      '--define',
-      `_topdir ${this.#path('rpmbuild')}`,
-      '--define',
-      `_rpmdir ${this.#path('base')}`,
-    ];
-    const commands: [string, string[]][] = [
-      ['rpmbuild', ['-bb', ...macros, spec]],
-      ['createrepo_c', ['--quiet', this.#path('base')]],
-    ];
-    for (const [command, args] of commands) {
-      const { code, stderr } = run(command, args);
-      if (code !== 0) throw new Error(`${command}: ${stderr}`);
-    }
-    writeFileSync(
-      this.#path('repos/base.repo'),
-      `[base]\nname=base\nbaseurl=file://${this.#path('base')}\nenabled=1\ngpgcheck=0\nrepo_gpgcheck=0\n`,
-    );
-  }
-
   #path(inside: string): string {
     return path.join(this.#work, inside);
   }
+}
+
+let base: string | undefined;
+
+/** Makes a repository, trusted without a signature, whose only package stands in for the required packages. */
+function makeBase(): string {
+  const folder = mkdtempSync(path.join(scratch, 'base-'));
+  process.once('exit', () => rmSync(folder, { recursive: true }));
+  const spec = path.join(folder, 'base.spec');
+  const provides = required.map((name) => `Provides: ${name}\n`).join('');
+  writeFileSync(
+    spec,
+    `Name: base\nVersion: 1\nRelease: 1\nSummary: -\nLicense: -\nBuildArch: noarch\n${provides}%description\n%files\n`,
+  );
+  for (const [command = '', ...args] of [
+    ['rpmbuild', '-bb', '--define', `_topdir ${folder}/rpmbuild`, '--define', `_rpmdir ${folder}`, spec],
+    ['createrepo_c', '--quiet', folder],
+  ]) {
+    const { code, stderr } = run(command, args);
+    if (code !== 0) throw new Error(`${command}: ${stderr}`);
+  }
+  return folder;
 }

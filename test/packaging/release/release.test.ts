@@ -34,9 +34,9 @@ const keyring = new Keyring('release@example.org');
 const stranger = new Keyring('stranger@example.org');
 const source = new SourceRepository(path.join(folder, 'repository'));
 
-const publish = () =>
+const publish = (to = out) =>
   release({
-    ...{ repository: source.folder, out, url: `file://${out}`, modules },
+    ...{ repository: source.folder, out: to, url: `file://${out}`, modules },
     key: signingKey(keyring.env),
   });
 
@@ -72,18 +72,14 @@ test('publishes the package, its source, SBOM and notes, the repository, the key
 });
 
 test('refuses a version that is already published, and a source that is not committed', () => {
-  assert.throws(publish, /version .* is already published .*: raise the version in package\.json/);
+  assert.throws(() => publish(), /version .* is already published .*: raise the version in package\.json/);
   const before = readFileSync(path.join(out, 'SHA256SUMS.asc'));
   const added = path.join(source.folder, 'agent/added.ts');
   writeFileSync(added, '');
-  const elsewhere = {
-    repository: source.folder,
-    out: path.join(folder, 'elsewhere'),
-    url: 'file:///x',
-    modules,
-  };
-  const publishElsewhere = () => release({ ...elsewhere, key: signingKey(keyring.env) });
-  assert.throws(publishElsewhere, /changes that are not committed; .*\n\?\? agent\/added\.ts/);
+  assert.throws(
+    () => publish(path.join(folder, 'elsewhere')),
+    /changes that are not committed; .*\n\?\? agent\/added\.ts/,
+  );
   rmSync(added);
   assert.equal(readFileSync(path.join(out, 'SHA256SUMS.asc')), before);
   assert.equal(readdirSync(folder).sort(), ['out', 'repository']);
@@ -107,28 +103,17 @@ test('a build in another folder, later, with another umask, locale and time zone
   }
 });
 
-test('dnf installs, upgrades, downgrades, reinstalls and erases with every signature check', () => {
+test('dnf installs, upgrades, downgrades, reinstalls and erases with every signature check, also of a package file', () => {
   inRootWith(path.join(out, 'immutafs-agent.repo'), (guest) => {
-    assertSucceeds(guest.dnf('install', `immutafs-agent-${earlier}`));
-    assert.is(guest.version(), earlier);
-    assertSucceeds(guest.dnf('upgrade', 'immutafs-agent'));
-    assert.is(guest.version(), version);
+    const succeeds = (command: string, name: string, expected: string) => {
+      assertSucceeds(guest.dnf(command, name));
+      assert.is(guest.version(), expected, command);
+    };
+    succeeds('install', `immutafs-agent-${earlier}`, earlier);
+    succeeds('upgrade', 'immutafs-agent', version);
     assert.equal(guest.root.rpm(['--verify', 'immutafs-agent']).stdout, '');
-    assertSucceeds(guest.dnf('downgrade', 'immutafs-agent'));
-    assert.is(guest.version(), earlier);
-    assertSucceeds(guest.dnf('upgrade', 'immutafs-agent'));
-    assertSucceeds(guest.dnf('reinstall', 'immutafs-agent'));
-    assert.is(guest.version(), version);
-    assertSucceeds(guest.dnf('remove', 'immutafs-agent'));
-    assert.is(guest.version(), '');
-    for (const left of ['usr/bin/immutafs-agent', 'usr/lib64/immutafs-agent', 'usr/share/immutafs-agent'])
-      assert.not.ok(guest.root.has(left), left);
-  });
-});
+    succeeds('downgrade', 'immutafs-agent', earlier);
 
-test('dnf refuses a package file without a signature or with the signature of another key', () => {
-  inRootWith(path.join(out, 'immutafs-agent.repo'), (guest) => {
-    assertSucceeds(guest.dnf('install', `immutafs-agent-${earlier}`));
     const file = path.join(folder, path.basename(packageFile));
     copyFileSync(packageFile, file);
     run('rpmsign', ['--delsign', file]);
@@ -137,8 +122,12 @@ test('dnf refuses a package file without a signature or with the signature of an
     assertFails(guest.dnf('install', file), /key|signature/i);
     assert.is(guest.version(), earlier);
     copyFileSync(packageFile, file);
-    assertSucceeds(guest.dnf('install', file));
-    assert.is(guest.version(), version);
+    succeeds('install', file, version);
+
+    succeeds('reinstall', 'immutafs-agent', version);
+    succeeds('remove', 'immutafs-agent', '');
+    for (const left of ['usr/bin/immutafs-agent', 'usr/lib64/immutafs-agent', 'usr/share/immutafs-agent'])
+      assert.not.ok(guest.root.has(left), left);
   });
 });
 
@@ -154,22 +143,13 @@ test('dnf refuses a repository whose packages or metadata were replaced', () => 
   const replaced = path.join(copy, 'x86_64', path.basename(packageFile));
   signPackage(signingKey(stranger.env), replaced);
 
-  inRootWith(configuration, (guest) => {
-    // The signed metadata has another checksum.
-    assertFails(guest.dnf('install', 'immutafs-agent'), /checksum|size/i);
-    assert.is(guest.version(), '');
-  });
+  // The signed metadata has another checksum.
+  refused(configuration, /checksum|size/i);
   run('createrepo_c', ['--quiet', path.join(copy, 'x86_64')]);
   signFile(signingKey(stranger.env), path.join(copy, 'x86_64/repodata/repomd.xml'));
-  inRootWith(configuration, (guest) => {
-    assertFails(guest.dnf('install', 'immutafs-agent'), /signature|GPG/i);
-    assert.is(guest.version(), '');
-  });
+  refused(configuration, /signature|GPG/i);
   writeFileSync(configuration, original.replace('repo_gpgcheck=1', 'repo_gpgcheck=0'));
-  inRootWith(configuration, (guest) => {
-    assertFails(guest.dnf('install', 'immutafs-agent'), /key|signature|GPG/i);
-    assert.is(guest.version(), '');
-  });
+  refused(configuration, /key|signature|GPG/i);
 });
 
 test('dnf refuses a repository in which everything, also the key, is that of another one', () => {
@@ -180,10 +160,7 @@ test('dnf refuses a repository in which everything, also the key, is that of ano
     signPackage(key, path.join(copy, 'x86_64', file));
   writePublicKey(key, path.join(copy, publicKeyName));
   writeRepository(copy, { url: `file://${copy}`, seconds: '1700000000', key });
-  inRootWith(path.join(copy, 'immutafs-agent.repo'), (guest) => {
-    assertFails(guest.dnf('install', 'immutafs-agent'), /signature|GPG/i);
-    assert.is(guest.version(), '');
-  });
+  refused(path.join(copy, 'immutafs-agent.repo'), /signature|GPG/i);
 });
 
 /** Returns the digests of the header and of the payload, which together are the package without its signature. */
@@ -199,6 +176,13 @@ function inRootWith(configuration: string, use: (guest: DnfRoot) => void): void 
   } finally {
     guest.remove();
   }
+}
+
+function refused(configuration: string, reason: RegExp): void {
+  inRootWith(configuration, (guest) => {
+    assertFails(guest.dnf('install', 'immutafs-agent'), reason);
+    assert.is(guest.version(), '');
+  });
 }
 
 function assertSucceeds({ code, stdout, stderr }: Outcome): void {
