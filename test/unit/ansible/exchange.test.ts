@@ -11,15 +11,13 @@ const domain = (content: string, attributes = "type='file' device='disk'", more 
   `<domain><name>a</name><uuid>1</uuid><memory>1</memory><devices>${more}<disk ${attributes}>${content}</disk></devices></domain>`;
 const whole = `<driver name='qemu' type='raw'/>${source}${target}<readonly/>`;
 
-const problemOf = (xml: string) => callPlugin('module_utils.domain_xml', 'exchange_problem', { xml }, 'vda');
-
+const noDisk = 'vda is not a disk in a file or on a block device';
+const hasElement = (name: string) => `vda has <${name}>, with which an image cannot be exchanged`;
+const cd = "type='file' device='cdrom'";
+const encrypted = "<source file='/old'><encryption format='luks'/></source>";
 for (const [title, xml, problem] of [
   ['a sealed disk', domain(whole), null],
-  [
-    'a sealed disk that libvirt has started',
-    domain(`${whole}<serial>s</serial><boot order='1'/><backingStore/>`),
-    null,
-  ],
+  ['a disk that runs', domain(`${whole}<serial>s</serial><boot order='1'/><backingStore/>`), null],
   ['a block device', domain(`<source dev='/dev/vg/a'/>${target}<readonly/>`, "type='block'"), null],
   [
     'a writable disk',
@@ -27,69 +25,43 @@ for (const [title, xml, problem] of [
     'vda is writable: seal the guest first (immutafs.agent.seal)',
   ],
   ['no such disk', domain(`${source}<target dev='vdb'/>`), 'the domain has no disk vda'],
+  ['a volume', domain(`<source pool='p' volume='v'/>${target}<readonly/>`, "type='volume'"), noDisk],
+  ['a CD', domain(whole, cd), noDisk],
   [
-    'a storage volume',
-    domain(`<source pool='p' volume='v'/>${target}<readonly/>`, "type='volume'"),
-    'vda is not a disk in a file or on a block device',
+    'a backing file',
+    domain(`${whole}<backingStore type='file'><x/></backingStore>`),
+    hasElement('backingStore'),
   ],
-  ['a CD', domain(whole, "type='file' device='cdrom'"), 'vda is not a disk in a file or on a block device'],
-  [
-    'a backing file in the XML',
-    domain(`${whole}<backingStore type='file'><format type='raw'/></backingStore>`),
-    'vda has <backingStore>, with which an image cannot be exchanged',
-  ],
-  [
-    'an encrypted image',
-    domain(`<source file='/old'><encryption format='luks'/></source>${target}<readonly/>`),
-    'vda has <source/encryption>, with which an image cannot be exchanged',
-  ],
-  [
-    'an element that is not known',
-    domain(`${whole}<transient/>`),
-    'vda has <transient>, with which an image cannot be exchanged',
-  ],
+  ['an encrypted image', domain(`${encrypted}${target}<readonly/>`), hasElement('source/encryption')],
+  ['an element that is not known', domain(`${whole}<transient/>`), hasElement('transient')],
 ] as const) {
-  test(title, () => {
-    assert.is(problemOf(xml), problem);
-  });
+  test(title, () =>
+    assert.is(callPlugin('module_utils.domain_xml', 'exchange_problem', { xml }, 'vda'), problem),
+  );
 }
 
+const xmlOf = (name: string, xml: string, ...args: unknown[]) =>
+  (callPlugin('module_utils.domain_xml', name, { xml }, ...args) as { xml: string }).xml;
 const changed = (xml: string, type: string, path: string, format: string) =>
-  (
-    callPlugin('module_utils.domain_xml', 'with_image', { xml }, 'vda', { type, path, format }) as {
-      xml: string;
-    }
-  ).xml;
-
-const other = "<disk type='file'><source file='/old'/><target dev='vdb'/></disk>";
+  xmlOf('with_image', xml, 'vda', { type, path, format });
+const asWritten = (xml: string) => xml.replaceAll("'", '"').replaceAll('/>', ' />');
 
 test('only the source and the format of this disk change', () => {
-  assert.is(
-    changed(domain(whole, "type='file' device='disk'", other), 'file', '/new', 'qcow2'),
-    domain(
-      `<driver name="qemu" type="qcow2"/><source file="/new"/>${target}<readonly/>`,
-      "type='file' device='disk'",
-      other,
-    )
-      .replaceAll("'", '"')
-      .replaceAll('/>', ' />'),
-  );
+  const other = "<disk type='file'><source file='/old'/><target dev='vdb'/></disk>";
+  const disk = "type='file' device='disk'";
+  const after = `<driver name="qemu" type="qcow2"/><source file="/new"/>${target}<readonly/>`;
+  const made = changed(domain(whole, disk, other), 'file', '/new', 'qcow2');
+  assert.is(made, asWritten(domain(after, disk, other)));
 });
 
 test('a file takes the place of a block device; a disk without <driver> gets one', () => {
-  const before = domain(
-    `<source dev='/dev/vg/a' index='1'/>${target}<readonly/><backingStore/>`,
-    "type='block'",
-  );
-  const after = domain(
-    `<source file='/new'/>${target}<readonly/><driver name='qemu' type='raw'/>`,
-    "type='file'",
-  );
-  assert.is(changed(before, 'file', '/new', 'raw'), after.replaceAll("'", '"').replaceAll('/>', ' />'));
+  const before = `<source dev='/dev/vg/a' index='1'/>${target}<readonly/><backingStore/>`;
+  const after = `<source file='/new'/>${target}<readonly/><driver name='qemu' type='raw'/>`;
+  const made = changed(domain(before, "type='block'"), 'file', '/new', 'raw');
+  assert.is(made, asWritten(domain(after, "type='file'")));
 });
 
-const recorded = (xml: string, record: Record<string, string>) =>
-  (callPlugin('module_utils.domain_xml', 'with_record', { xml }, record) as { xml: string }).xml;
+const recorded = (xml: string, record: Record<string, string>) => xmlOf('with_record', xml, record);
 
 test('the record is where libvirt writes metadata, beside that of other programs, and is replaced', () => {
   const foreign = "<metadata><x:other xmlns:x='urn:x'/></metadata><memory>";

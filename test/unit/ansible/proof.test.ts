@@ -39,154 +39,103 @@ const read = (vda: number, vdb: number) => ({
   ...sealed,
   read: { vda: mebibytes(vda), vdb: mebibytes(vdb) },
 });
+const [claimsSealed, claimsOpen] = [status('sealed', true), status('maintenance', false)];
 const order = "the firmware may boot from a disk other than vda: the domain has <boot dev='hd'/>";
-for (const [title, guest, host, wrong] of [
-  ['sealed', status('sealed', true), sealed, []],
-  ['maintenance', status('maintenance', false), open, []],
+const says = (guest: string, host: string) =>
+  `the guest reports vda as ${guest} on the host, the host reports it as ${host}`;
+const readOnly = (own: number) =>
+  `the guest reports that / is on vda, but since its start QEMU has read only ${own} MiB from vda, no more than a boot loader needs, and 42 MiB from vdb`;
+const edited = 'the disk is read-only now, but writable from the next start';
+const badBoot = { ...wellBooted, wrong: [order] };
+
+for (const [title, guest, host, ...wrong] of [
+  ['sealed', claimsSealed, sealed],
+  ['maintenance', claimsOpen, open],
   [
     'the guest claims to be sealed',
-    status('sealed', true),
-    open,
-    [
-      'the guest reports vda as read-only on the host, the host reports it as writable',
-      'the guest is in mode sealed, but its disk is writable',
-    ],
+    ...([claimsSealed, open, says('read-only', 'writable')] as const),
+    'the guest is in mode sealed, but its disk is writable',
   ],
   [
     'the guest does not know that it is sealed',
-    status('maintenance', false),
-    sealed,
-    [
-      'the guest reports vda as writable on the host, the host reports it as read-only',
-      'the guest is in mode maintenance, but its disk is read-only',
-    ],
+    ...([claimsOpen, sealed, says('writable', 'read-only')] as const),
+    'the guest is in mode maintenance, but its disk is read-only',
   ],
-  [
-    'a guest that does not know its state',
-    status('sealed', null),
-    sealed,
-    ['the guest reports vda as unknown on the host, the host reports it as read-only'],
-  ],
+  ['a guest that does not know its state', status('sealed', null), sealed, says('unknown', 'read-only')],
   [
     'QEMU and libvirt differ',
-    status('maintenance', false),
-    seen(true, true, false),
-    ['libvirt reports the disk as read-only, QEMU as writable'],
+    ...([claimsOpen, seen(true, true, false)] as const),
+    'libvirt reports the disk as read-only, QEMU as writable',
   ],
   [
     'another domain can write the image',
-    status('sealed', true),
-    { ...sealed, writers: ['builder vda', 'stub vdb'] },
-    ['the image of vda can also be written by builder vda, stub vdb'],
+    ...([claimsSealed, { ...sealed, writers: ['builder vda', 'stub vdb'] }] as const),
+    'the image of vda can also be written by builder vda, stub vdb',
   ],
-  [
-    'an administrator has edited the domain',
-    status('sealed', true),
-    seen(false, true, true),
-    ['the disk is read-only now, but writable from the next start'],
-  ],
-  [
-    'a guest without disks',
-    { ...status('sealed', true), disks: [] },
-    sealed,
-    ['the guest reports no disk under /'],
-  ],
+  ['an administrator has edited the domain', claimsSealed, seen(false, true, true), edited],
+  ['a guest without disks', { ...claimsSealed, disks: [] }, sealed, 'the guest reports no disk under /'],
   [
     'an answer in place of a guest that is off',
-    status('sealed', true),
-    seen(true, null, null),
-    ['the domain is not running, but a machine answers at the address of the guest'],
+    ...([claimsSealed, seen(true, null, null)] as const),
+    'the domain is not running, but a machine answers at the address of the guest',
   ],
   [
     'only boot loader, kernel and initramfs came from the sealed disk',
-    status('sealed', true),
+    claimsSealed,
     read(55, 42),
-    [
-      'the guest reports that / is on vda, but since its start QEMU has read only 55 MiB from vda, no more than a boot ' +
-        'loader needs, and 42 MiB from vdb',
-    ],
+    readOnly(55),
   ],
-  [
-    'a guest that has migrated, whose counters have begun again',
-    status('sealed', true),
-    { ...read(55, 42), reason: 'migrated' },
-    [],
-  ],
-  [
-    'a guest that has booted on this host',
-    status('sealed', true),
-    { ...read(0, 42), reason: 'booted' },
-    [
-      'the guest reports that / is on vda, but since its start QEMU has read only 0 MiB from vda, no more than a boot ' +
-        'loader needs, and 42 MiB from vdb',
-    ],
-  ],
-  ['a guest that has just started', status('sealed', true), read(55, 2), []],
-  ['a busy /home', status('sealed', true), read(300, 5000), []],
-  ['a guest with one disk', status('sealed', true), { ...sealed, read: { vda: 0 } }, []],
-  [
-    'a guest in maintenance may run from any disk',
-    status('maintenance', false),
-    { ...open, read: { vda: 1, vdb: 9 } },
-    [],
-  ],
+  ['migrated, so that the counters have begun again', claimsSealed, { ...read(55, 42), reason: 'migrated' }],
+  ['booted on this host', claimsSealed, { ...read(0, 42), reason: 'booted' }, readOnly(0)],
+  ['a guest that has just started', claimsSealed, read(55, 2)],
+  ['a busy /home', claimsSealed, read(300, 5000)],
+  ['a guest with one disk', claimsSealed, { ...sealed, read: { vda: 0 } }],
+  ['in maintenance, a guest may run from any disk', claimsOpen, { ...open, read: { vda: 1, vdb: 9 } }],
   [
     'the root on another bus',
-    { ...status('sealed', true), disks: [{ name: 'sda', bus: 'usb', hostReadOnly: true, holds: ['/'] }] },
-    sealed,
-    ['the guest reports that / is on sda (usb), but on the host the system disk is vda on virtio'],
+    { ...claimsSealed, disks: [{ name: 'sda', bus: 'usb', hostReadOnly: true, holds: ['/'] }] },
+    ...([
+      sealed,
+      'the guest reports that / is on sda (usb), but on the host the system disk is vda on virtio',
+    ] as const),
   ],
   [
     'a boot that the guest can change, now and from the next start on',
-    status('sealed', true),
+    claimsSealed,
     {
       ...sealed,
-      boot: { ...wellBooted, wrong: [order], blockers: ['no reset'] },
+      boot: { ...badBoot, blockers: ['no reset'] },
       boot_now: { ...wellBooted, wrong: [order, 'on_reboot is restart'] },
     },
-    [order, 'on_reboot is restart', 'no reset'],
+    ...[order, 'on_reboot is restart', 'no reset'],
   ],
-  [
-    'the same in maintenance, where the guest may change its boot',
-    status('maintenance', false),
-    { ...open, boot: { ...wellBooted, wrong: [order] }, boot_now: { ...wellBooted, wrong: [order] } },
-    [],
-  ],
+  ['the same in maintenance, where the guest may', claimsOpen, { ...open, boot: badBoot, boot_now: badBoot }],
 ] as const) {
   proof(`differences: ${title}`, () => assert.equal(call('differences', guest, host), wrong));
 }
 
 for (const [name, host, guest] of [
-  ['sealed', sealed, status('sealed', true)],
-  ['maintenance', open, status('maintenance', false)],
+  ['sealed', sealed, claimsSealed],
+  ['maintenance', open, claimsOpen],
   ['sealed, failed: tmp-options', sealed, status('sealed', true, ['tmp-options'])],
-  [
-    'open, failed: tmp-options, home-options',
-    open,
-    status('maintenance', false, ['tmp-options', 'home-options']),
-  ],
+  ['open, failed: a, b', open, status('maintenance', false, ['a', 'b'])],
   ['running, sealed, does not answer', sealed, null],
   ['running, open, does not answer', seen(true, true, false), null],
   ['shut off, sealed', seen(true, null, null), null],
   ['shut off, open', seen(false, null, null), null],
   ['paused, sealed', seen(true, true, true, 'paused'), null],
-  [
-    'sealed; BUT the disk is read-only now, but writable from the next start',
-    seen(false, true, true),
-    status('sealed', true),
-  ],
+  [`sealed; BUT ${edited}`, seen(false, true, true), claimsSealed],
 ] as const) {
   proof(`state: ${name}`, () => assert.is(call('state_name', host, guest), name));
 }
 
 proof('is_sealed: read-only now and after the next start, nothing to correct', () => {
-  const wrong = { ...wellBooted, wrong: [order] };
   for (const [host, expected] of [
     [sealed, true],
     [seen(false, true, true), false],
     [seen(true, true, false), false],
-    [{ ...sealed, boot: wrong }, false],
-    [{ ...sealed, boot_now: wrong }, false],
+    [{ ...sealed, boot: badBoot }, false],
+    [{ ...sealed, boot_now: badBoot }, false],
   ] as const) {
     assert.is(call('is_sealed', host), expected);
   }
@@ -194,7 +143,7 @@ proof('is_sealed: read-only now and after the next start, nothing to correct', (
 
 proof('differences: an administrator may accept boot settings that the host does not decide', () => {
   const host = { ...sealed, boot: { ...wellBooted, blockers: ['no reset'] } };
-  assert.equal(call('differences', status('sealed', true), host, false), []);
+  assert.equal(call('differences', claimsSealed, host, false), []);
 });
 
 proof.run();

@@ -20,86 +20,39 @@ const everyDay = { from: '01:00', to: '02:00' };
 // In 2026, summer time in Berlin begins on Sunday, 29 March, 01:00 UTC, and ends on Sunday, 25 October, 01:00 UTC.
 const early = { days: ['sun'], from: '01:00', to: '04:00', ...berlin };
 
+const opens = (at: string) => `the next window opens at ${at}`;
+const outside = (at: string) => `outside of every window; ${opens(at)}`;
+const closes = (left: number, takes: number, then: string) =>
+  `the window closes in ${left} min, but an update may take ${takes} min; ${then}`;
+
 for (const [title, windows, now, minutes, reason] of [
   ['at the first second', [evening], '2026-11-26T20:00:00Z', 120, ''],
-  [
-    'one second before the window',
-    [evening],
-    '2026-11-26T19:59:59Z',
-    30,
-    'outside of every window; the next window opens at 2026-11-26T20:00Z',
-  ],
+  ['one second before the window', [evening], '2026-11-26T19:59:59Z', 30, outside('2026-11-26T20:00Z')],
   ['exactly enough time', [evening], '2026-11-26T21:30:00Z', 30, ''],
-  [
-    'one second too little',
-    [evening],
-    '2026-11-26T21:30:01Z',
-    30,
-    'the window closes in 29 min, but an update may take 30 min; the next window opens at 2026-12-03T20:00Z',
-  ],
-  [
-    'the window has closed',
-    [evening],
-    '2026-11-26T22:00:00Z',
-    30,
-    'outside of every window; the next window opens at 2026-12-03T20:00Z',
-  ],
-  [
-    'the same time on another day',
-    [evening],
-    '2026-11-27T20:30:00Z',
-    30,
-    'outside of every window; the next window opens at 2026-12-03T20:00Z',
-  ],
-  [
-    'a window that is always too short',
-    [everyDay],
-    '2026-11-26T01:00:00Z',
-    61,
-    'the window closes in 60 min, but an update may take 61 min; no window is long enough',
-  ],
+  ['a second too little', [evening], '2026-11-26T21:30:01Z', 30, closes(29, 30, opens('2026-12-03T20:00Z'))],
+  ['the window has closed', [evening], '2026-11-26T22:00:00Z', 30, outside('2026-12-03T20:00Z')],
+  ['the same time on another day', [evening], '2026-11-27T20:30:00Z', 30, outside('2026-12-03T20:00Z')],
+  ['always too short', [everyDay], '2026-11-26T01:00:00Z', 61, closes(60, 61, 'no window is long enough')],
   ['across midnight: before it', [night], '2026-11-28T21:00:00Z', 60, ''],
   ['across midnight: after it, on Sunday', [night], '2026-11-29T02:00:00Z', 60, ''],
-  [
-    'across midnight: the night before, whose window would open on Friday',
-    [night],
-    '2026-11-28T02:00:00Z',
-    60,
-    'outside of every window; the next window opens at 2026-11-28T21:00Z',
-  ],
+  // The night before, whose window would open on Friday.
+  ['across midnight: the night before', [night], '2026-11-28T02:00:00Z', 60, outside('2026-11-28T21:00Z')],
   ['across midnight: the update itself', [night], '2026-11-28T22:30:00Z', 120, ''],
   ['a whole day, every day', [{ from: '00:00', to: '00:00' }], '2026-11-26T13:00:00Z', 600, ''],
   ['the second of two windows', [evening, everyDay], '2026-11-26T01:10:00Z', 50, ''],
-  [
-    'between two windows: the earlier of the next ones',
-    [evening, everyDay],
-    '2026-11-26T02:00:00Z',
-    50,
-    'outside of every window; the next window opens at 2026-11-26T20:00Z',
-  ],
+  ['between two: the next', [evening, everyDay], '2026-11-26T02:00:00Z', 50, outside('2026-11-26T20:00Z')],
   // Without the change of the clock, the window from 01:00 to 04:00 has 180 minutes.
   ['the clock is set forward: the window has 120 minutes', [early], '2026-03-29T00:00:00Z', 120, ''],
-  [
-    'the clock is set forward: 121 minutes do not fit',
-    [early],
-    '2026-03-29T00:00:00Z',
-    121,
-    'the window closes in 120 min, but an update may take 121 min; the next window opens at 2026-04-04T23:00Z',
-  ],
+  ['121 do not fit', [early], '2026-03-29T00:00:00Z', 121, closes(120, 121, opens('2026-04-04T23:00Z'))],
   ['the clock is set back: the window has 240 minutes', [early], '2026-10-24T23:00:00Z', 240, ''],
   [
     'a time that does not exist: the window from 02:30 opens at 03:30 summer time',
-    [{ ...early, from: '02:30' }],
-    '2026-03-29T01:29:00Z',
-    30,
-    'outside of every window; the next window opens at 2026-03-29T01:30Z',
+    ...([[{ ...early, from: '02:30' }], '2026-03-29T01:29:00Z', 30, outside('2026-03-29T01:30Z')] as const),
   ],
   [
     'a time that exists twice: the window until 02:30 closes at the first one',
     [{ ...early, to: '02:30' }],
-    '2026-10-25T00:00:00Z',
-    31,
-    'the window closes in 30 min, but an update may take 31 min; the next window opens at 2026-11-01T00:00Z',
+    ...(['2026-10-25T00:00:00Z', 31, closes(30, 31, opens('2026-11-01T00:00Z'))] as const),
   ],
   ['summer time: 22:00 in Berlin is 20:00 UTC', [night], '2026-07-04T20:00:00Z', 60, ''],
 ] as const) {
