@@ -22,10 +22,7 @@ interface Expectation {
 }
 
 /** Runs promtool. It reads YAML, of which JSON is a subset. @returns its output; '' if every expectation is met */
-function promtool(
-  { alert, at = '30m', interval = '1m' }: AlertCase,
-  ...expectations: readonly Expectation[]
-): string {
+function promtool({ alert, at, interval }: AlertCase, ...expectations: readonly Expectation[]): string {
   const expr = `ALERTS{alertname="${alert}",alertstate="firing"}`;
   const tests = expectations.map(({ series, samples }) => ({
     interval,

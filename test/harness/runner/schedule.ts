@@ -41,7 +41,7 @@ export const warmFile = 'test/vm/warm.ts';
 export const durationsFile = 'test/harness/runner/durations.json';
 
 /** Files that take less than this number of seconds are not in the table. */
-const shortest = 10;
+const shortest = 30;
 
 /**
  * The duration of a file that is not listed. Packaging tests come last, because they wait until the package has been
