@@ -4,12 +4,21 @@ import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { whileTemporaryDirectory } from '../temporary.ts';
+import { scratch } from '../../../packaging/build/paths.ts';
+import { writeProject } from './projects.ts';
 import { type Extras, runAll } from './run-all.ts';
 import { runFile } from './run-file.ts';
 
-const projects = path.join(import.meta.dirname, '../../fixtures/runner');
-const project = (name: string) => path.join(projects, name);
+const folder = fs.mkdtempSync(path.join(scratch, 'runner-'));
+process.once('exit', () => fs.rmSync(folder, { recursive: true }));
+
+/** Returns the folder of a project, which it makes again. */
+function project(name: string): string {
+  const made = path.join(folder, name);
+  fs.rmSync(made, { recursive: true, force: true });
+  writeProject(made, name);
+  return made;
+}
 
 const judged = suite('runFile');
 for (const [file, passed, failed, problem] of [
@@ -111,10 +120,7 @@ for (const repeat of [true, false]) {
   whole(
     `a file that fails only the first time: ${repeat ? 'repeated, and unstable' : 'failed'}`,
     async () => {
-      const { good, lines } = await whileTemporaryDirectory((directory) => {
-        process.env.UNSTABLE_MARK = path.join(directory, 'mark');
-        return runWith({ repeat }, 'unstable', 'unit/unstable');
-      });
+      const { good, lines } = await runWith({ repeat }, 'unstable', 'unit/unstable');
       const file = 'test/unit/unstable.test.ts';
       assert.is(good, repeat);
       assert.match(lines[0] ?? '', /^failed {2}test\/unit\/unstable/);
