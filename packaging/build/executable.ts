@@ -2,15 +2,7 @@ import pkgLog from '@yao-pkg/pkg/lib-es5/log.js';
 import pkgSea from '@yao-pkg/pkg/lib-es5/sea.js';
 import { build as esbuild, type Plugin } from 'esbuild';
 import { execFileSync } from 'node:child_process';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import fs from 'node:fs';
 import path from 'node:path';
 import { buildCodeCache, warmUpGuest } from './code-cache.ts';
 import { installedRuntime, nodePackage, root, scratch } from './paths.ts';
@@ -59,7 +51,7 @@ export async function buildExecutable({
 }): Promise<string[]> {
   const { code, inputs } = await bundle(entry);
   const name = path.basename(out);
-  const nodeVersion = readFileSync(path.join(nodePackage, 'package.json'), 'utf8');
+  const nodeVersion = fs.readFileSync(path.join(nodePackage, 'package.json'), 'utf8');
   const files = [
     ...recipe('executable.ts'),
     ...recipe('code-cache.ts'),
@@ -165,23 +157,23 @@ async function link({
   out: string;
 }): Promise<void> {
   const folder = path.join(scratch, `link-${process.pid}-${path.basename(out)}`);
-  mkdirSync(folder, { recursive: true });
+  fs.mkdirSync(folder, { recursive: true });
   try {
     const linked = path.join(folder, 'linked');
     const node = strippedNode();
     await buildProgram('read-mappings');
     buildCodeCache(folder, { node, flags: seaConfig.execArgv, code, args: warmUp });
-    copyFileSync(launcher, path.join(folder, 'immutafs-agent.cjs'));
-    for (const [name, text] of Object.entries(texts)) writeFileSync(path.join(folder, name), text);
+    fs.copyFileSync(launcher, path.join(folder, 'immutafs-agent.cjs'));
+    for (const [name, text] of Object.entries(texts)) fs.writeFileSync(path.join(folder, name), text);
     await inject({ folder, base: node, output: linked, assets: Object.keys(texts) });
     // Use two calls, in this order, because patchelf 0.18 otherwise writes an executable that segfaults. Use DT_RPATH
     // and not DT_RUNPATH, because DT_RPATH also applies to the dependencies of the libraries.
     execFileSync('patchelf', ['--force-rpath', '--set-rpath', installedRuntime, linked]);
     execFileSync('patchelf', ['--set-interpreter', loader, linked]);
-    mkdirSync(path.dirname(out), { recursive: true });
-    renameSync(linked, out);
+    fs.mkdirSync(path.dirname(out), { recursive: true });
+    fs.renameSync(linked, out);
   } finally {
-    rmSync(folder, { recursive: true });
+    fs.rmSync(folder, { recursive: true });
   }
 }
 
@@ -233,11 +225,11 @@ function strippedNode(): string {
     scratch,
     `node-${digest({ files: [path.join(nodePackage, 'package.json')] }).slice(0, 16)}`,
   );
-  if (!existsSync(stripped)) {
+  if (!fs.existsSync(stripped)) {
     const partial = `${stripped}.${process.pid}`;
-    copyFileSync(nodeBinary, partial);
+    fs.copyFileSync(nodeBinary, partial);
     execFileSync('strip', [partial]);
-    renameSync(partial, stripped);
+    fs.renameSync(partial, stripped);
   }
   return stripped;
 }

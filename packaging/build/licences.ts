@@ -1,16 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import {
-  copyFileSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import fs from 'node:fs';
 import path from 'node:path';
 import { dist, inRoot, nodePackage, scratch } from './paths.ts';
 import { libraries } from './runtime.ts';
@@ -35,16 +24,16 @@ export async function buildLicences(inputs: readonly string[]): Promise<void> {
 
 function collect(packages: readonly string[]): void {
   const folder = path.join(scratch, `licences-${process.pid}`);
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
+  fs.rmSync(folder, { recursive: true, force: true });
+  fs.mkdirSync(folder, { recursive: true });
   try {
     const list = [...npmLicences(packages, folder), nodeLicence(folder), ...debianLicences(folder)];
-    writeFileSync(path.join(folder, 'README'), `${heading}${list.map((line) => `${line}\n`).join('')}`);
-    rmSync(delivered, { recursive: true, force: true });
-    mkdirSync(dist, { recursive: true });
-    renameSync(folder, delivered);
+    fs.writeFileSync(path.join(folder, 'README'), `${heading}${list.map((line) => `${line}\n`).join('')}`);
+    fs.rmSync(delivered, { recursive: true, force: true });
+    fs.mkdirSync(dist, { recursive: true });
+    fs.renameSync(folder, delivered);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    fs.rmSync(folder, { recursive: true, force: true });
   }
 }
 
@@ -68,22 +57,24 @@ export function bundledPackages(inputs: readonly string[]): string[] {
 function npmLicences(packages: readonly string[], folder: string): string[] {
   return packages.map((from) => {
     const { name, version, license } = describe(inRoot(from));
-    const files = readdirSync(inRoot(from)).filter((file) => licenceFile.test(file));
+    const files = fs.readdirSync(inRoot(from)).filter((file) => licenceFile.test(file));
     if (files.length === 0) throw new Error(`npm package ${name} ${version} has no licence file`);
     const to = path.join(folder, `npm-${name.replace('/', '-')}-${version}`);
-    for (const file of files) cpSync(path.join(inRoot(from), file), path.join(to, file));
+    for (const file of files) fs.cpSync(path.join(inRoot(from), file), path.join(to, file));
     return `npm     ${name} ${version} (${license ?? 'see its licence'})`;
   });
 }
 
 function nodeLicence(folder: string): string {
   const { version } = describe(nodePackage);
-  copyFileSync(path.join(nodePackage, 'LICENSE'), path.join(folder, 'node'));
+  fs.copyFileSync(path.join(nodePackage, 'LICENSE'), path.join(folder, 'node'));
   return `nodejs  node ${version}, with the libraries that its licence names`;
 }
 
 function describe(folder: string): { name: string; version: string; license?: string } {
-  return JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')) as ReturnType<typeof describe>;
+  return JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')) as ReturnType<
+    typeof describe
+  >;
 }
 
 /**
@@ -94,11 +85,12 @@ function debianLicences(folder: string): string[] {
   const packages = debianPackages();
   const common = new Set<string>();
   for (const { name, source } of packages) {
-    const text = readFileSync(`/usr/share/doc/${name}/copyright`, 'utf8');
-    writeFileSync(path.join(folder, `debian-${source}`), text);
-    for (const [file] of text.matchAll(commonLicence)) if (existsSync(file)) common.add(realpathSync(file));
+    const text = fs.readFileSync(`/usr/share/doc/${name}/copyright`, 'utf8');
+    fs.writeFileSync(path.join(folder, `debian-${source}`), text);
+    for (const [file] of text.matchAll(commonLicence))
+      if (fs.existsSync(file)) common.add(fs.realpathSync(file));
   }
-  for (const file of common) copyFileSync(file, path.join(folder, `common-${path.basename(file)}`));
+  for (const file of common) fs.copyFileSync(file, path.join(folder, `common-${path.basename(file)}`));
   return packages.map(
     ({ name, version, source, sourceVersion }) =>
       `debian  ${name} ${version} (source ${source} ${sourceVersion})`,

@@ -2,17 +2,7 @@
  * release.ts --url URL [--out DIRECTORY]: builds the last commit and publishes it in a folder, by default dist/release; see
  * docs/release.md. The folder is replaced only when everything in it is signed and verified.
  */
-import {
-  copyFileSync,
-  existsSync,
-  globSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -46,17 +36,17 @@ export function release({ repository, out, url, key, modules = '' }: Release): s
   if (!/^(?:https|file):\/\/\S+$/.test(url)) {
     throw new Error(`the address of the repository is '${url}': it must begin with https:// or file://`);
   }
-  const work = mkdtempSync(path.join(tmpdir(), 'release-'));
+  const work = fs.mkdtempSync(path.join(tmpdir(), 'release-'));
   const next = `${path.resolve(out)}.${process.pid}`;
   try {
     // The folder is replaced as a whole, so it must contain nothing else.
     copyEarlier(out, next, key);
-    const { version } = JSON.parse(readFileSync(path.join(repository, 'package.json'), 'utf8')) as {
+    const { version } = JSON.parse(fs.readFileSync(path.join(repository, 'package.json'), 'utf8')) as {
       version: string;
     };
-    const notes = releaseNotes(readFileSync(path.join(repository, 'CHANGELOG.md'), 'utf8'), version);
+    const notes = releaseNotes(fs.readFileSync(path.join(repository, 'CHANGELOG.md'), 'utf8'), version);
     const name = `immutafs-agent-${version}`;
-    if (existsSync(path.join(out, `${name}.tar.gz`))) {
+    if (fs.existsSync(path.join(out, `${name}.tar.gz`))) {
       throw new Error(`version ${version} is already published in ${out}: raise the version in package.json`);
     }
     const archive = path.join(next, `${name}.tar.gz`);
@@ -64,15 +54,15 @@ export function release({ repository, out, url, key, modules = '' }: Release): s
     const source = unpackSource(archive, path.join(work, 'source'), { modules });
     const built = buildPackage(source);
     addPackage(built, next, key);
-    copyFileSync(path.join(source.folder, 'dist/sbom.cdx.json'), path.join(next, `${name}.cdx.json`));
-    writeFileSync(path.join(next, `${name}.md`), notes);
+    fs.copyFileSync(path.join(source.folder, 'dist/sbom.cdx.json'), path.join(next, `${name}.cdx.json`));
+    fs.writeFileSync(path.join(next, `${name}.md`), notes);
     writeRepository(next, { url, seconds: source.seconds, key });
     writeChecksums(next, key);
     replace(out, next);
     return filesBelow(out);
   } finally {
-    rmSync(work, { recursive: true });
-    rmSync(next, { recursive: true, force: true });
+    fs.rmSync(work, { recursive: true });
+    fs.rmSync(next, { recursive: true, force: true });
   }
 }
 
@@ -80,34 +70,34 @@ export function release({ repository, out, url, key, modules = '' }: Release): s
 function addPackage(built: string, next: string, key: SigningKey): void {
   const packages = path.join(next, packagesName);
   const added = path.join(packages, path.basename(built));
-  mkdirSync(packages, { recursive: true });
-  copyFileSync(built, added);
+  fs.mkdirSync(packages, { recursive: true });
+  fs.copyFileSync(built, added);
   signPackage(key, added);
   const publicKey = path.join(next, publicKeyName);
   writePublicKey(key, publicKey);
-  verifyPackages(globSync(path.join(packages, '*.rpm')).sort(), publicKey);
+  verifyPackages(fs.globSync(path.join(packages, '*.rpm')).sort(), publicKey);
 }
 
 /** Writes SHA256SUMS, in the format of sha256sum(1), and its signature. */
 function writeChecksums(folder: string, key: SigningKey): void {
   const lines = filesBelow(folder).map((file) => `${sha256(path.join(folder, file))}  ${file}\n`);
   const file = path.join(folder, checksumsName);
-  writeFileSync(file, lines.join(''));
+  fs.writeFileSync(file, lines.join(''));
   signFile(key, file);
 }
 
 /** Replaces `out`, if it exists, by `next`. @throws Error if that is impossible; `out` is then unchanged */
 export function replace(out: string, next: string): void {
   const old = `${next}.old`;
-  const isPresent = existsSync(out);
-  if (isPresent) renameSync(out, old);
+  const isPresent = fs.existsSync(out);
+  if (isPresent) fs.renameSync(out, old);
   try {
-    renameSync(next, out);
+    fs.renameSync(next, out);
   } catch (error) {
-    if (isPresent) renameSync(old, out);
+    if (isPresent) fs.renameSync(old, out);
     throw error;
   }
-  rmSync(old, { recursive: true, force: true });
+  fs.rmSync(old, { recursive: true, force: true });
 }
 
 function main(): void {

@@ -56,16 +56,8 @@ ${script}
 sleep 0.5
 ${commands.map((command) => `${command} '${allowed}'; echo`).join('\n')}`;
   const args = [
-    '--mount',
-    '--propagation',
-    'private',
-    '--pid',
-    '--fork',
-    '--mount-proc',
-    '--kill-child',
-    'sh',
-    '-c',
-    lines,
+    ...['--mount', '--propagation', 'private', '--pid', '--fork', '--mount-proc', '--kill-child'],
+    ...['sh', '-c', lines],
   ];
   const { stdout, stderr, status } = spawnSync('unshare', args, { encoding: 'utf8', timeout: 60_000 });
   assert.is(status, 0, stderr);

@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { type Ran } from './namespace.ts';
+import { repository } from './repository.ts';
 
-const repository = path.join(import.meta.dirname, '../..');
 const setUp = path.join(import.meta.dirname, 'small-system.sh');
 
 /**

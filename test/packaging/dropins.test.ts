@@ -1,14 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { scratch } from '../../packaging/build/paths.ts';
 import { buildRpm } from '../../packaging/rpm.ts';
-import { ScratchRoot, versionOf } from './scratch-root.ts';
-import { run, type Outcome } from './support.ts';
+import { rootSuite, type ScratchRoot, versionOf } from './scratch-root.ts';
+import { assertQuiet, run, type Outcome } from './support.ts';
 
 /** The drop-ins of our units after rpm has installed, changed or erased the package or systemd. */
-const test = suite<{ root: ScratchRoot }>('drop-ins by the version of systemd');
+const test = rootSuite('drop-ins by the version of systemd', (root) => root.remove('bin/systemctl'));
 const source = 'usr/lib/immutafs-agent/dropins/immutafs-forward.service.d';
 const target = 'usr/lib/systemd/system/immutafs-forward.service.d';
 const [since239, since252] = ['hardening-since-239.conf', 'hardening-since-252.conf'];
@@ -21,23 +20,11 @@ const selected = new Map<number, string[]>([
 const versions = [...selected.keys()];
 const reload = 'systemctl daemon-reload';
 const script = '/usr/libexec/immutafs/select-dropins';
-let folder = '';
-let rpm = '';
+const rpm = await buildRpm();
+const folder = mkdtempSync(path.join(scratch, 'systemd-'));
 
-test.before(async () => {
-  rpm = await buildRpm();
-  folder = mkdtempSync(path.join(scratch, 'systemd-'));
-  versions.forEach(buildSystemd);
-});
-
+test.before(() => versions.forEach(buildSystemd));
 test.after(() => rmSync(folder, { recursive: true }));
-
-test.before.each((context) => {
-  context.root = new ScratchRoot();
-  context.root.remove('bin/systemctl');
-});
-
-test.after.each(({ root }) => root.remove(''));
 
 test('systemd is installed after the package, upgraded and downgraded, and reloaded if a drop-in changed', ({
   root,
@@ -137,10 +124,6 @@ function assertSelected(root: ScratchRoot, version: number): void {
   for (const file of files) {
     assert.is(root.read(path.join(target, file)), root.read(path.join(source, file)));
   }
-}
-
-function assertQuiet(outcome: Outcome): void {
-  assert.equal(outcome, { code: 0, stdout: '', stderr: '' });
 }
 
 test.run();

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { build, buildExecutable } from '../../packaging/build/build.ts';
+import { packageVersion } from '../../packaging/build/package-version.ts';
 import {
   dist,
   executable,
@@ -17,7 +18,7 @@ import { run, runDist } from './support.ts';
 
 const node = path.join(nodePackage, 'bin/node');
 const probe = path.join(scratch, 'probe');
-const { version } = JSON.parse(readFileSync(inRoot('package.json'), 'utf8')) as { version: string };
+const version = packageVersion();
 
 test.before(async () => {
   await build();

@@ -7,11 +7,8 @@ import { DnfRoot } from './release/dnf-root.ts';
 import { type Outcome, run } from './support.ts';
 
 const images = suite<{ dnf: DnfRoot }>('the package in an image');
-let rpm = '';
+const rpm = await buildRpm();
 
-images.before(async () => {
-  rpm = await buildRpm();
-});
 images.before.each((context) => {
   context.dnf = new DnfRoot();
 });

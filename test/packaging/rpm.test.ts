@@ -1,35 +1,20 @@
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { checks } from '../../agent/checks/index.ts';
+import { packageVersion } from '../../packaging/build/package-version.ts';
 import { installedRuntime, inRoot, runtime, scratch } from '../../packaging/build/paths.ts';
 import { buildRpm } from '../../packaging/rpm.ts';
 import { run } from './support.ts';
 
-const { version } = JSON.parse(readFileSync(inRoot('package.json'), 'utf8')) as { version: string };
-let rpm = '';
-
-test.before(async () => {
-  rpm = await buildRpm();
-});
+const version = packageVersion();
+const rpm = await buildRpm();
 
 test('requires packages that RHEL 7 to 10 have, and no library of the build machine', () => {
   const wanted = [
-    ...[
-      '/bin/sh',
-      'coreutils',
-      'dracut',
-      'e2fsprogs',
-      'findutils',
-      'grep',
-      'kmod',
-      'parted',
-      'rsync',
-      'shadow-utils',
-      'systemd',
-    ],
-    ...['util-linux', 'xfsprogs'],
+    ...['/bin/sh', 'coreutils', 'dracut', 'e2fsprogs', 'findutils', 'grep', 'kmod', 'parted', 'rsync'],
+    ...['shadow-utils', 'systemd', 'util-linux', 'xfsprogs'],
   ];
   const required = unique(query('[%{REQUIRENAME}\n]')).filter((name) => !name.startsWith('rpmlib('));
   assert.equal(required, wanted);

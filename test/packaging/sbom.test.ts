@@ -27,15 +27,9 @@ interface Document {
 }
 
 const installed = '/usr/share/immutafs-agent/sbom.cdx.json';
-let rpm = '';
-let text = '';
-let document: Document;
-
-test.before(async () => {
-  rpm = await buildRpm();
-  text = readFileSync(path.join(dist, 'sbom.cdx.json'), 'utf8');
-  document = JSON.parse(text) as Document;
-});
+const rpm = await buildRpm();
+const text = readFileSync(path.join(dist, 'sbom.cdx.json'), 'utf8');
+const document = JSON.parse(text) as Document;
 
 test('is valid against the official schema of CycloneDX 1.5, and the schema is strict', async () => {
   const validator = new Validation.JsonStrictValidator(Spec.Version.v1dot5);

@@ -1,15 +1,6 @@
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import fs from 'node:fs';
 import path from 'node:path';
+import { suite } from 'uvu';
 import { scratch } from '../../packaging/build/paths.ts';
 import { run, type Outcome } from './support.ts';
 
@@ -22,10 +13,10 @@ export class ScratchRoot {
   readonly folder: string;
 
   constructor() {
-    mkdirSync(scratch, { recursive: true });
-    this.folder = mkdtempSync(path.join(scratch, 'root-'));
+    fs.mkdirSync(scratch, { recursive: true });
+    this.folder = fs.mkdtempSync(path.join(scratch, 'root-'));
     for (const folder of ['bin', 'boot', 'dev', 'usr', 'lib/modules/6.1.0']) this.makeDirectory(folder);
-    copyFileSync('/bin/busybox', this.path('bin/busybox'));
+    fs.copyFileSync('/bin/busybox', this.path('bin/busybox'));
     run('chroot', [this.folder, '/bin/busybox', '--install', '-s', '/bin']);
     run('mknod', [this.path('dev/null'), 'c', '1', '3']);
     this.write('lib/modules/6.1.0/modules.dep', '');
@@ -39,27 +30,28 @@ export class ScratchRoot {
   }
 
   has(inside: string): boolean {
-    return existsSync(this.path(inside));
+    return fs.existsSync(this.path(inside));
   }
 
   makeDirectory(inside: string): void {
-    mkdirSync(this.path(inside), { recursive: true });
+    fs.mkdirSync(this.path(inside), { recursive: true });
   }
 
   write(inside: string, text: string): void {
-    writeFileSync(this.path(inside), text);
+    this.makeDirectory(path.dirname(inside));
+    fs.writeFileSync(this.path(inside), text);
   }
 
   read(inside: string): string {
-    return readFileSync(this.path(inside), 'utf8');
+    return fs.readFileSync(this.path(inside), 'utf8');
   }
 
   list(inside: string): string[] {
-    return readdirSync(this.path(inside)).sort();
+    return fs.readdirSync(this.path(inside)).sort();
   }
 
   remove(inside: string): void {
-    rmSync(this.path(inside), { recursive: true });
+    fs.rmSync(this.path(inside), { recursive: true });
   }
 
   /**
@@ -67,11 +59,10 @@ export class ScratchRoot {
    * must be called by its path, because the sh of busybox does not search PATH for its applets.
    */
   stub(name: string, then = '', folder = 'bin'): void {
-    this.makeDirectory(folder);
-    const file = this.path(path.join(folder, name));
-    rmSync(file, { force: true });
-    writeFileSync(file, `#!/bin/sh\necho "${name} $*" >>/calls\n${then}\n`);
-    chmodSync(file, 0o755);
+    const file = path.join(folder, name);
+    fs.rmSync(this.path(file), { force: true });
+    this.write(file, `#!/bin/sh\necho "${name} $*" >>/calls\n${then}\n`);
+    fs.chmodSync(this.path(file), 0o755);
   }
 
   /** Returns the calls of the stubs since the last call of this method, without the queries of the version. */
@@ -86,4 +77,15 @@ export class ScratchRoot {
   rpm(args: readonly string[]): Outcome {
     return run('rpm', ['--root', this.folder, '--define', '__transaction_unshare %{nil}', ...args]);
   }
+}
+
+/** Returns a suite in which each test has a new root. @param prepare changes the root before the test */
+export function rootSuite(title: string, prepare: (root: ScratchRoot) => void = () => undefined) {
+  const tests = suite<{ root: ScratchRoot }>(title);
+  tests.before.each((context) => {
+    context.root = new ScratchRoot();
+    prepare(context.root);
+  });
+  tests.after.each(({ root }) => root.remove(''));
+  return tests;
 }

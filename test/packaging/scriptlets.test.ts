@@ -1,26 +1,12 @@
 import { symlinkSync } from 'node:fs';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { buildRpm } from '../../packaging/rpm.ts';
-import { ScratchRoot } from './scratch-root.ts';
-import { run, type Outcome } from './support.ts';
+import { rootSuite, type ScratchRoot } from './scratch-root.ts';
+import { assertQuiet, run, type Outcome } from './support.ts';
 
 /** Installs, upgrades and erases the package, so that rpm runs the scriptlets in the real order. */
-const test = suite<{ root: ScratchRoot }>('scriptlets');
-let rpm = '';
-
-test.before(async () => {
-  rpm = await buildRpm();
-});
-
-test.before.each((context) => {
-  context.root = new ScratchRoot();
-});
-
-test.after.each(({ root }) => {
-  root.remove('');
-});
-
+const test = rootSuite('scriptlets');
+const rpm = await buildRpm();
 const units = 'immutafs-check.service immutafs-check.timer immutafs-forward.service immutafs-var.service';
 const regenerate = 'dracut -f /boot/.initramfs-6.1.0.img.immutafs 6.1.0';
 
@@ -61,7 +47,6 @@ test('the list of accepted changes is kept in an upgrade and erased with the pac
 });
 
 test('erase: fails while fstab mounts / read-only, because / would stay read-only', ({ root }) => {
-  root.makeDirectory('etc');
   root.write('etc/fstab', '# / xfs\nUUID=2 /boot xfs defaults 0 0\nUUID=1 / xfs noatime,ro');
   assertQuiet(install(root));
   assertQuiet(upgrade(root));
@@ -164,7 +149,6 @@ test('several kernels: a failure for one does not affect the others, and dracut 
   }
   root.makeDirectory('lib/modules/6.1.4');
   root.write('boot/initrd.img-6.1.1', 'old\n');
-  root.makeDirectory('boot/0123/6.1.2');
   root.write('boot/0123/6.1.2/initrd', 'old\n');
   root.write('boot/initramfs-0-rescue-0123.img', 'old\n');
   root.stub('dracut', '[ "$3" != 6.1.0 ] || exit 1; [ "$2" = --kver ] || echo new >"$2"');
@@ -239,10 +223,6 @@ function upgrade(root: ScratchRoot): Outcome {
 
 function erase(root: ScratchRoot): Outcome {
   return root.rpm(['-e', 'immutafs-agent']);
-}
-
-function assertQuiet(outcome: Outcome): void {
-  assert.equal(outcome, { code: 0, stdout: '', stderr: '' });
 }
 
 test.run();

@@ -1,31 +1,18 @@
 import { readFileSync } from 'node:fs';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { inRoot } from '../../packaging/build/paths.ts';
 import { buildRpm } from '../../packaging/rpm.ts';
-import { ScratchRoot } from './scratch-root.ts';
-import { run, type Outcome } from './support.ts';
+import { rootSuite, type ScratchRoot } from './scratch-root.ts';
+import { assertQuiet, run, type Outcome } from './support.ts';
 
-const scriptlets = suite<{ root: ScratchRoot }>('scriptlets: the SELinux module');
+const scriptlets = rootSuite('scriptlets: the SELinux module', (root) => {
+  for (const program of ['semodule', 'restorecon', 'load_policy']) root.stub(program);
+});
 const cil = '/usr/share/immutafs-agent/immutafs.cil';
-let rpm = '';
-
-scriptlets.before(async () => {
-  rpm = await buildRpm();
-});
-
-scriptlets.before.each((context) => {
-  context.root = new ScratchRoot();
-  for (const program of ['semodule', 'restorecon', 'load_policy']) context.root.stub(program);
-});
-
-scriptlets.after.each(({ root }) => {
-  root.remove('');
-});
+const rpm = await buildRpm();
 
 /** Makes a policy with its module store, which RHEL 7 keeps below /etc/selinux. */
 function addPolicy(root: ScratchRoot, type = 'targeted', store = `var/lib/selinux/${type}`): void {
-  root.makeDirectory('etc/selinux');
   root.write('etc/selinux/config', `# SELINUXTYPE= can be one of\nSELINUX=enforcing\nSELINUXTYPE=${type}\n`);
   root.makeDirectory(`${store}/active/modules`);
 }
@@ -120,7 +107,6 @@ for (const [exit, program, reason] of [
 ] as const)
   scriptlets(`${program} does not end in time: one line with the limit`, ({ root }) => {
     addPolicy(root);
-    root.makeDirectory('sys/fs/selinux');
     root.write('sys/fs/selinux/enforce', '1');
     // timeout(1) exits with these codes at its limit.
     root.stub(program, `echo Compiling; exit ${exit}`);
@@ -134,7 +120,6 @@ for (const [exit, program, reason] of [
 
 scriptlets('load_policy fails: one line, and nothing is relabelled', ({ root }) => {
   addPolicy(root);
-  root.makeDirectory('sys/fs/selinux');
   root.write('sys/fs/selinux/enforce', '1');
   root.stub('load_policy', 'echo "no memory" >&2; exit 2');
   const { code, stderr } = post(root);
@@ -221,10 +206,6 @@ function postun(root: ScratchRoot): Outcome {
 function scriptlet(root: ScratchRoot, tag: string, argument: string): Outcome {
   const text = run('rpm', ['-qp', '--qf', `%{${tag}}`, rpm]).stdout;
   return run('chroot', [root.folder, '/bin/sh', '-c', text, 'scriptlet', argument]);
-}
-
-function assertQuiet(outcome: Outcome): void {
-  assert.equal(outcome, { code: 0, stdout: '', stderr: '' });
 }
 
 scriptlets.run();

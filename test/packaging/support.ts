@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import * as assert from 'uvu/assert';
 import { inRoot } from '../../packaging/build/paths.ts';
 
 export interface Outcome {
@@ -23,4 +24,9 @@ export function run(command: string, args: readonly string[], env: Record<string
 export function runDist(args: readonly string[], { env = {}, libraries = '' } = {}): Outcome {
   const chosen = libraries === '' ? [] : ['-l', libraries];
   return run('sh', [inRoot('packaging/build/run-dist.sh'), ...chosen, ...args], env);
+}
+
+/** Asserts that a command succeeded and printed nothing. */
+export function assertQuiet(outcome: Outcome): void {
+  assert.equal(outcome, { code: 0, stdout: '', stderr: '' });
 }

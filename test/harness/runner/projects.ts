@@ -63,6 +63,9 @@ import * as assert from 'uvu/assert';
 /** Writes a project to an empty folder, from which Node.js must find uvu. */
 export function writeProject(folder: string, name: string): void {
   const { lint = '', unit = {} } = projects[name] ?? {};
-  const tests = Object.entries(unit).map(([file, text]) => [`test/unit/${file}.test.ts`, imports + text]);
+  const tests = Object.entries(unit).map(([file, text]): [string, string] => [
+    `test/unit/${file}.test.ts`,
+    imports + text,
+  ]);
   writeFiles(folder, { ...(lint === '' ? {} : { 'test/lint.ts': lint }), ...Object.fromEntries(tests) });
 }

@@ -93,7 +93,7 @@ function judge(ended: Ended, counts: Counts | undefined, seconds: number): strin
 
 /** Reports a suite whose `.run()` is missing, because uvu does not report it. */
 function unrun(source: string): string {
-  const suites = source.match(/\b(?:s|wireS)uite(<[^>]*>)?\(/g)?.length ?? 0;
+  const suites = source.match(/\b(?:s|\w+S)uite(<[^>]*>)?\(/g)?.length ?? 0;
   const test = /import\s*\{[^}]*\btest\b[^}]*\}\s*from\s*'uvu'/.test(source) ? 1 : 0;
   const runs = source.match(/\.run\(\)/g)?.length ?? 0;
   return runs === suites + test ? '' : `${suites + test} suites, ${runs} of them run`;

@@ -1,13 +1,4 @@
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -26,12 +17,12 @@ let good: Keyring;
 const others: Keyring[] = [];
 
 test.before(() => {
-  folder = mkdtempSync(path.join(scratch, 'key-'));
+  folder = fs.mkdtempSync(path.join(scratch, 'key-'));
   good = new Keyring('release@example.org');
 });
 test.after(() => {
   for (const keyring of [good, ...others]) keyring.remove();
-  rmSync(folder, { recursive: true });
+  fs.rmSync(folder, { recursive: true });
 });
 
 test('finds an RSA key of 4096 bits by its address and by its fingerprint', () => {
@@ -67,22 +58,22 @@ test('the release command ends with exit code 1 and one message if it has no key
   const { code, stderr } = run(process.execPath, args, { SIGNING_KEY: '', SIGNING_HOME: folder });
   assert.is(code, 1);
   assert.match(stderr, /^release: a release must be signed.*\n$/);
-  assert.not.ok(existsSync(path.join(folder, 'never')));
+  assert.not.ok(fs.existsSync(path.join(folder, 'never')));
 });
 
 test('refuses an address without protection', () => {
   const options = { repository: inRoot(''), out: path.join(folder, 'never'), key: signingKey(good.env) };
   assert.throws(() => release({ ...options, url: 'http://example.org/' }), /must begin with https:\/\//);
-  assert.not.ok(existsSync(options.out));
+  assert.not.ok(fs.existsSync(options.out));
 });
 
 test('refuses to replace a folder that contains anything but a release', () => {
   const out = path.join(folder, 'home');
-  mkdirSync(out);
-  writeFileSync(path.join(out, 'file'), '');
+  fs.mkdirSync(out);
+  fs.writeFileSync(path.join(out, 'file'), '');
   const options = { repository: inRoot(''), out, url: 'https://example.org/', key: signingKey(good.env) };
   assert.throws(() => release(options), /home contains files that are not a release/);
-  assert.equal(readdirSync(out), ['file']);
+  assert.equal(fs.readdirSync(out), ['file']);
 });
 
 /** Creates the folder of an earlier release, signed by a key, and changes it. @returns the folder */
@@ -98,11 +89,11 @@ function earlierRelease(
     'immutafs-agent.repo',
   ];
   for (const file of files) {
-    mkdirSync(path.dirname(path.join(out, file)), { recursive: true });
-    writeFileSync(path.join(out, file), file);
+    fs.mkdirSync(path.dirname(path.join(out, file)), { recursive: true });
+    fs.writeFileSync(path.join(out, file), file);
   }
   const { stdout } = run('sh', ['-c', 'cd "$1" && shift && sha256sum "$@"', 'sh', out, ...files]);
-  writeFileSync(path.join(out, 'SHA256SUMS'), stdout);
+  fs.writeFileSync(path.join(out, 'SHA256SUMS'), stdout);
   signFile(signingKey(key.env), path.join(out, 'SHA256SUMS'));
   change(out);
   return out;
@@ -134,7 +125,7 @@ for (const [title, file, content, reason] of [
   ['another file', '.htaccess', 'x', /\.htaccess is not part of the earlier release/],
 ] as const) {
   test(`refuses an earlier release with ${title}, and leaves it unchanged`, () => {
-    const out = earlierRelease(title, { change: (each) => writeFileSync(path.join(each, file), content) });
+    const out = earlierRelease(title, { change: (each) => fs.writeFileSync(path.join(each, file), content) });
     const before = filesBelow(out);
     const options = { repository: inRoot(''), out, url: 'https://example.org/', key: signingKey(good.env) };
     assert.throws(() => release(options), reason);
@@ -185,7 +176,7 @@ test('verifies that a package is signed, by this key, and was not changed', () =
   const publicKey = path.join(folder, 'public');
   const key = signingKey(good.env);
   writePublicKey(key, publicKey);
-  copyFileSync(smallPackage(), file);
+  fs.copyFileSync(smallPackage(), file);
   assert.throws(() => verifyPackages([file], publicKey), /small\.rpm is not signed by the key/);
 
   signPackage(key, file);
@@ -193,15 +184,15 @@ test('verifies that a package is signed, by this key, and was not changed', () =
   const tags = run('rpm', ['-qp', '--qf', '%{RSAHEADER:pgpsig}|%{SIGPGP:pgpsig}', file]).stdout;
   assert.match(tags, /^RSA\/SHA256.*\|RSA\/SHA256/);
 
-  const changed = readFileSync(file);
+  const changed = fs.readFileSync(file);
   const place = changed.length - 20;
   changed.writeUInt8(changed.readUInt8(place) ^ 1, place);
-  writeFileSync(file, changed);
+  fs.writeFileSync(file, changed);
   assert.throws(() => verifyPackages([file], publicKey), /is not signed by the key/);
 
   const stranger = new Keyring('stranger@example.org');
   others.push(stranger);
-  copyFileSync(smallPackage(), file);
+  fs.copyFileSync(smallPackage(), file);
   signPackage(signingKey(stranger.env), file);
   assert.throws(() => verifyPackages([file], publicKey), /is not signed by the key/);
 });
@@ -209,20 +200,20 @@ test('verifies that a package is signed, by this key, and was not changed', () =
 test('a signature of a file is verified by the public key only', () => {
   const key = signingKey(good.env);
   const file = path.join(folder, 'sums');
-  writeFileSync(file, 'x\n');
+  fs.writeFileSync(file, 'x\n');
   signFile(key, file);
   const keyring = path.join(folder, 'keyring.gpg');
   good.gpg('--output', keyring, '--export', key.fingerprint);
   const verify = () => run('gpgv', ['--keyring', keyring, `${file}.asc`, file]).code;
   assert.is(verify(), 0);
-  writeFileSync(file, 'y\n');
+  fs.writeFileSync(file, 'y\n');
   assert.is(verify(), 1);
 });
 
 /** Builds a package without files. */
 function smallPackage(): string {
   const spec = path.join(folder, 'small.spec');
-  writeFileSync(
+  fs.writeFileSync(
     spec,
     'Name: small\nVersion: 1\nRelease: 1\nSummary: -\nLicense: -\nBuildArch: noarch\n%description\n%files\n',
   );

@@ -1,18 +1,9 @@
-import {
-  copyFileSync,
-  cpSync,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  realpathSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { packageVersion } from '../../../packaging/build/package-version.ts';
 import { inRoot } from '../../../packaging/build/paths.ts';
 import { signFile, signingKey, signPackage, writePublicKey } from '../../../packaging/release/key.ts';
 import { release } from '../../../packaging/release/release.ts';
@@ -24,10 +15,10 @@ import { Keyring } from './signing.ts';
 import { SourceRepository } from './source-repository.ts';
 
 /** Releases two versions for real, and installs them with dnf as an administrator does. */
-const { version } = JSON.parse(readFileSync(inRoot('package.json'), 'utf8')) as { version: string };
+const version = packageVersion();
 const earlier = '0.0.1';
-const modules = realpathSync(inRoot('node_modules'));
-const folder = mkdtempSync(path.join(tmpdir(), 'released-'));
+const modules = fs.realpathSync(inRoot('node_modules'));
+const folder = fs.mkdtempSync(path.join(tmpdir(), 'released-'));
 const out = path.join(folder, 'out');
 const packageFile = path.join(out, `x86_64/immutafs-agent-${version}-1.x86_64.rpm`);
 const keyring = new Keyring('release@example.org');
@@ -48,7 +39,7 @@ test.before(() => {
 });
 test.after(() => {
   for (const each of [keyring, stranger]) each.remove();
-  rmSync(folder, { recursive: true });
+  fs.rmSync(folder, { recursive: true });
 });
 
 test('publishes the package, its source, SBOM and notes, the repository, the key and the checksums', () => {
@@ -59,9 +50,9 @@ test('publishes the package, its source, SBOM and notes, the repository, the key
     ...['x86_64/repodata/repomd.xml', 'x86_64/repodata/repomd.xml.asc'],
     `x86_64/immutafs-agent-${earlier}-1.x86_64.rpm`,
   ])
-    assert.ok(existsSync(path.join(out, file)), file);
+    assert.ok(fs.existsSync(path.join(out, file)), file);
   assert.is(run('sh', ['-c', 'cd "$1" && sha256sum --check --strict --quiet SHA256SUMS', 'sh', out]).code, 0);
-  const sums = readFileSync(path.join(out, 'SHA256SUMS'), 'utf8');
+  const sums = fs.readFileSync(path.join(out, 'SHA256SUMS'), 'utf8');
   assert.match(sums, `  x86_64/${path.basename(packageFile)}\n`);
   const installed = '/usr/share/immutafs-agent/sbom.cdx.json';
   const [, digest] =
@@ -73,16 +64,16 @@ test('publishes the package, its source, SBOM and notes, the repository, the key
 
 test('refuses a version that is already published, and a source that is not committed', () => {
   assert.throws(() => publish(), /version .* is already published .*: raise the version in package\.json/);
-  const before = readFileSync(path.join(out, 'SHA256SUMS.asc'));
+  const before = fs.readFileSync(path.join(out, 'SHA256SUMS.asc'));
   const added = path.join(source.folder, 'agent/added.ts');
-  writeFileSync(added, '');
+  fs.writeFileSync(added, '');
   assert.throws(
     () => publish(path.join(folder, 'elsewhere')),
     /changes that are not committed; .*\n\?\? agent\/added\.ts/,
   );
-  rmSync(added);
-  assert.equal(readFileSync(path.join(out, 'SHA256SUMS.asc')), before);
-  assert.equal(readdirSync(folder).sort(), ['out', 'repository']);
+  fs.rmSync(added);
+  assert.equal(fs.readFileSync(path.join(out, 'SHA256SUMS.asc')), before);
+  assert.equal(fs.readdirSync(folder).sort(), ['out', 'repository']);
 });
 
 test('a build in another folder, later, with another umask, locale and time zone gives the same package', () => {
@@ -99,7 +90,7 @@ test('a build in another folder, later, with another umask, locale and time zone
     );
   } finally {
     process.umask(umask);
-    rmSync(path.join(folder, 'another'), { recursive: true, force: true });
+    fs.rmSync(path.join(folder, 'another'), { recursive: true, force: true });
   }
 });
 
@@ -115,13 +106,13 @@ test('dnf installs, upgrades, downgrades, reinstalls and erases with every signa
     succeeds('downgrade', 'immutafs-agent', earlier);
 
     const file = path.join(folder, path.basename(packageFile));
-    copyFileSync(packageFile, file);
+    fs.copyFileSync(packageFile, file);
     run('rpmsign', ['--delsign', file]);
     assertFails(guest.dnf('install', file), /not signed|is not signed/i);
     signPackage(signingKey(stranger.env), file);
     assertFails(guest.dnf('install', file), /key|signature/i);
     assert.is(guest.version(), earlier);
-    copyFileSync(packageFile, file);
+    fs.copyFileSync(packageFile, file);
     succeeds('install', file, version);
 
     succeeds('reinstall', 'immutafs-agent', version);
@@ -133,13 +124,12 @@ test('dnf installs, upgrades, downgrades, reinstalls and erases with every signa
 
 test('dnf refuses a repository whose packages or metadata were replaced', () => {
   const copy = path.join(folder, 'mirror');
-  cpSync(out, copy, { recursive: true });
+  fs.cpSync(out, copy, { recursive: true });
   const configuration = path.join(copy, 'immutafs-agent.repo');
-  const original = readFileSync(configuration, 'utf8').replaceAll(
-    `file://${out}/x86_64`,
-    `file://${copy}/x86_64`,
-  );
-  writeFileSync(configuration, original);
+  const original = fs
+    .readFileSync(configuration, 'utf8')
+    .replaceAll(`file://${out}/x86_64`, `file://${copy}/x86_64`);
+  fs.writeFileSync(configuration, original);
   const replaced = path.join(copy, 'x86_64', path.basename(packageFile));
   signPackage(signingKey(stranger.env), replaced);
 
@@ -148,15 +138,15 @@ test('dnf refuses a repository whose packages or metadata were replaced', () => 
   run('createrepo_c', ['--quiet', path.join(copy, 'x86_64')]);
   signFile(signingKey(stranger.env), path.join(copy, 'x86_64/repodata/repomd.xml'));
   refused(configuration, /signature|GPG/i);
-  writeFileSync(configuration, original.replace('repo_gpgcheck=1', 'repo_gpgcheck=0'));
+  fs.writeFileSync(configuration, original.replace('repo_gpgcheck=1', 'repo_gpgcheck=0'));
   refused(configuration, /key|signature|GPG/i);
 });
 
 test('dnf refuses a repository in which everything, also the key, is that of another one', () => {
   const copy = path.join(folder, 'forged');
   const key = signingKey(stranger.env);
-  cpSync(path.join(out, 'x86_64'), path.join(copy, 'x86_64'), { recursive: true });
-  for (const file of readdirSync(path.join(copy, 'x86_64')).filter((name) => name.endsWith('.rpm')))
+  fs.cpSync(path.join(out, 'x86_64'), path.join(copy, 'x86_64'), { recursive: true });
+  for (const file of fs.readdirSync(path.join(copy, 'x86_64')).filter((name) => name.endsWith('.rpm')))
     signPackage(key, path.join(copy, 'x86_64', file));
   writePublicKey(key, path.join(copy, publicKeyName));
   writeRepository(copy, { url: `file://${copy}`, seconds: '1700000000', key });
