@@ -66,8 +66,6 @@ def give_name(part, target, reserved):
 
 
 class ActionModule(GuestAction):
-    """The action plugin."""
-
     def run(self, tmp=None, task_vars=None):
         """Fetches the evidence and returns file, sha256, size, complete, problems, boot_id, ended, changes, notable."""
         result = super(GuestAction, self).run(tmp, task_vars)

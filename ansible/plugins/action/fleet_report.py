@@ -19,8 +19,6 @@ FORMATS = {"html": page.render, "json": as_json, "csv": table.render}
 
 
 class ActionModule(ActionBase):
-    """The action plugin."""
-
     TRANSFERS_FILES = False
     _supports_check_mode = True
     _VALID_ARGS = frozenset(("path", "format", "guests", "mode"))

@@ -48,8 +48,6 @@ def parsed(said):
 
 
 class ActionModule(ActionBase):
-    """The action plugin."""
-
     # The plugin needs no temporary directory in the guest.
     TRANSFERS_FILES = False
     _supports_check_mode = True

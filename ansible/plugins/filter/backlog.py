@@ -72,8 +72,5 @@ def present_again(output, before, expected=()):
 
 
 class FilterModule:
-    """The filters of this file."""
-
     def filters(self):
-        """Maps the name of each filter to its function."""
         return {"backlog": backlog, "present_again": present_again}

@@ -66,8 +66,5 @@ def described(loss):
 
 
 class FilterModule:
-    """The filters of this file."""
-
     def filters(self):
-        """Maps the name of each filter to its function."""
         return {"losses": losses}

@@ -115,8 +115,5 @@ def state_name(seen, status=None):
 
 
 class FilterModule:
-    """The filters of this file."""
-
     def filters(self):
-        """Maps the name of each filter to its function."""
         return {"differences": differences, "is_sealed": is_sealed, "state_name": state_name}

@@ -103,8 +103,5 @@ def utc(seconds):
 
 
 class FilterModule:
-    """The filters of this file."""
-
     def filters(self):
-        """Maps the name of each filter to its function."""
         return {"window_fit": window_fit}

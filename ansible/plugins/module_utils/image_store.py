@@ -139,7 +139,6 @@ class Volumes(Files):
         return os.path.join(self.place, volume)
 
     def unfinished(self, name):
-        """See `Files`."""
         return os.path.join(self.place, "%s.building" % name)
 
     def volumes(self):
@@ -160,7 +159,6 @@ class Volumes(Files):
         return not os.path.exists(path) or self.volumes()[os.path.basename(path)][1]
 
     def free(self, copied):
-        """See `Files`."""
         left = self.size("lv_size", copied) if self.exists(copied) else 0
         return left + self.size("vg_free", self.group)
 
@@ -170,7 +168,6 @@ class Volumes(Files):
         return int(self.run(program, "--noheadings", "--units", "b", "--nosuffix", "-o", field, of).strip())
 
     def needed(self, allocated, size, growth):
-        """See `Files`."""
         del allocated, growth
         extent = self.size("vg_extent_size", self.group)
         return -(-size // extent) * extent

@@ -105,11 +105,9 @@ class Qcow2:
         self.remove()
 
     def remove(self):
-        """Deletes the snapshot."""
         self.snapshot("-d")
 
     def snapshot(self, action):
-        """Runs qemu-img snapshot."""
         options = "driver=qcow2,file.driver=file,file.filename=" + self.path.replace(",", ",,")
         self.run("/usr/bin/qemu-img", "snapshot", action, TAG, "--image-opts", options)
 
@@ -138,7 +136,6 @@ class Volume:
         return [line.strip().split("|") for line in self.run("/usr/sbin/lvs", *form, *what).splitlines() if line.strip()]
 
     def query(self):
-        """See `Qcow2.query`."""
         snapshot = self.find()
         merging = snapshot is not None and snapshot["merging"]
         usable = snapshot if snapshot is not None and not merging else {"taken": None, "valid": None}
@@ -214,5 +211,4 @@ class Volume:
             time.sleep(INTERVAL)
 
     def remove(self):
-        """Deletes the snapshot."""
         self.run("/usr/sbin/lvremove", "--yes", "--quiet", self.copy)

@@ -49,7 +49,6 @@ ARGUMENTS = DISK
 
 
 def main():
-    """Runs the module."""
     run(ARGUMENTS, correct)
 
 

@@ -218,7 +218,6 @@ PART = 4 * 2**20
 
 
 def main():
-    """Runs the module."""
     # A copy of a system disk contains /etc/shadow and private keys, from the first byte that qemu-img writes.
     os.umask(0o077)
     required = [

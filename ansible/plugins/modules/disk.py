@@ -58,7 +58,6 @@ ARGUMENTS = {
 
 
 def main():
-    """Runs the module."""
     run(ARGUMENTS, bring)
 
 

@@ -197,7 +197,6 @@ ARGUMENTS = {
 
 
 def main():
-    """Runs the module."""
     run(ARGUMENTS, lambda module: (query if module.params["state"] is None else bring)(Domain(module)))
 
 

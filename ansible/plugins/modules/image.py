@@ -116,7 +116,6 @@ SAID = 500
 
 
 def main():
-    """Runs the module."""
     required = [("state", "trial", ["path", "reason"]), ("state", "returned", ["reason"])]
     run(ARGUMENTS, bring, required)
 

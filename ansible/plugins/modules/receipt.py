@@ -162,7 +162,6 @@ SAID = 4096
 
 
 def main():
-    """Runs the module."""
     run(ARGUMENTS, bring, [("state", "recorded", ["claims"])])
 
 

@@ -123,7 +123,6 @@ ARGUMENTS = {
 
 
 def main():
-    """Runs the module."""
     run(ARGUMENTS, provide)
 
 
@@ -322,7 +321,6 @@ class Scratch:
         return True
 
     def attach_device(self, option):
-        """Runs virsh attach-device."""
         with tempfile.NamedTemporaryFile("w", suffix=".xml") as file:
             file.write(self.xml())
             file.flush()

@@ -115,7 +115,6 @@ ARGUMENTS = {
 
 
 def main():
-    """Runs the module."""
     run(ARGUMENTS, lambda module: shown(module, make(module)))
 
 

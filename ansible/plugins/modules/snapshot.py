@@ -115,7 +115,6 @@ ARGUMENTS = {
 
 
 def main():
-    """Runs the module."""
     required = [("state", "restored", ["reason"])]
     run(ARGUMENTS, lambda module: Snapshot(Domain(module)).bring(module.params["state"]), required)
 
