@@ -1,10 +1,9 @@
 import fs from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { packageVersion } from '../../../packaging/build/package-version.ts';
-import { inRoot } from '../../../packaging/build/paths.ts';
+import { inRoot, scratch } from '../../../packaging/build/paths.ts';
 import { signFile, signingKey, signPackage, writePublicKey } from '../../../packaging/release/key.ts';
 import { release } from '../../../packaging/release/release.ts';
 import { publicKeyName, writeRepository } from '../../../packaging/release/repository.ts';
@@ -18,7 +17,7 @@ import { SourceRepository } from './source-repository.ts';
 const version = packageVersion();
 const earlier = '0.0.1';
 const modules = fs.realpathSync(inRoot('node_modules'));
-const folder = fs.mkdtempSync(path.join(tmpdir(), 'released-'));
+const folder = fs.mkdtempSync(path.join(scratch, 'released-'));
 const out = path.join(folder, 'out');
 const packageFile = path.join(out, `x86_64/immutafs-agent-${version}-1.x86_64.rpm`);
 const keyring = new Keyring('release@example.org');
@@ -32,6 +31,8 @@ const publish = (to = out) =>
   });
 
 test.before(() => {
+  // A release is built on the file system of node_modules.
+  process.env['TMPDIR'] = folder;
   source.commitVersion(earlier);
   publish();
   source.commitVersion(version);
