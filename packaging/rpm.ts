@@ -2,8 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { globSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { build } from './build/build.ts';
-import { commitTime } from './build/commit-time.ts';
-import { packageVersion } from './build/package-version.ts';
+import { commitTime, packageVersion } from './build/version.ts';
 import { dist, inRoot, installedRuntime, root, scratch } from './build/paths.ts';
 import { programs } from './build/small-programs.ts';
 import { digest, once } from './build/stamp.ts';
@@ -25,7 +24,7 @@ export async function buildRpm(): Promise<string> {
     'dist/{lib,licences,man,completion}/**',
     '{boot,dracut,units}/**',
     'packaging/*',
-    'packaging/build/{run-dist.sh,commit-time.ts,package-version.ts,paths.ts}',
+    'packaging/build/{run-dist.sh,version.ts,paths.ts}',
     'packaging/{sbom,selinux}/*',
     'LICENSE',
   ];

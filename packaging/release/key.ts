@@ -1,4 +1,6 @@
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { runProgram } from './programs.ts';
 
 /** Minimum size of the key. rpm 4.11 (RHEL 7) verifies only RSA of the algorithms that are still considered secure. */
@@ -102,4 +104,26 @@ export function signPackage(key: SigningKey, file: string): void {
   };
   const defines = Object.entries(macros).flatMap(([name, value]) => ['--define', `${name} ${value}`]);
   runProgram('rpmsign', ['--addsign', '--rpmv3', ...defines, file]);
+}
+
+/**
+ * Verifies that every package is signed by the key in `publicKey`, and by no other, with rpm's own verification.
+ * @throws Error that names the first package that is not
+ */
+export function verifyPackages(files: readonly string[], publicKey: string): void {
+  const folder = mkdtempSync(path.join(tmpdir(), 'release-rpmdb-'));
+  try {
+    const database = ['--dbpath', folder];
+    runProgram('rpmkeys', [...database, '--import', publicKey]);
+    for (const file of files) {
+      try {
+        // Without this level, rpm accepts a package that has no signature.
+        runProgram('rpmkeys', [...database, '--define', '_pkgverify_level all', '--checksig', file]);
+      } catch (error) {
+        throw new Error(`${path.basename(file)} is not signed by the key of this release`, { cause: error });
+      }
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }

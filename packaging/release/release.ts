@@ -8,11 +8,9 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { dist, root } from '../build/paths.ts';
 import { checksumsName, copyEarlier, filesBelow, sha256 } from './earlier.ts';
-import { signFile, signingKey, signPackage, type SigningKey, writePublicKey } from './key.ts';
-import { releaseNotes } from './notes.ts';
+import { signFile, signingKey, signPackage, type SigningKey, verifyPackages, writePublicKey } from './key.ts';
 import { packagesName, publicKeyName, writeRepository } from './repository.ts';
 import { archiveSource, buildPackage, unpackSource } from './source.ts';
-import { verifyPackages } from './verify.ts';
 
 export interface Release {
   /** The git repository whose last commit is released. */
@@ -64,6 +62,23 @@ export function release({ repository, out, url, key, modules = '' }: Release): s
     fs.rmSync(work, { recursive: true });
     fs.rmSync(next, { recursive: true, force: true });
   }
+}
+
+/**
+ * Returns the release notes of a version: the section of CHANGELOG.md with the heading "## VERSION" or
+ * "## VERSION (DATE)".
+ * @throws Error if the section does not exist or is empty
+ */
+export function releaseNotes(changelog: string, version: string): string {
+  const sections = changelog.split(/^## /m).slice(1);
+  const isWanted = (section: string) => /^\S+/.exec(section)?.[0] === version;
+  const section = sections.find(isWanted);
+  if (section === undefined) {
+    throw new Error(`CHANGELOG.md has no section '## ${version}': rename '## Unreleased' to '## ${version}'`);
+  }
+  const text = section.slice(section.indexOf('\n')).trim();
+  if (text === '') throw new Error(`the section '## ${version}' of CHANGELOG.md is empty`);
+  return `# immutafs-agent ${version}\n\n${text}\n`;
 }
 
 /** Signs a package, adds it to those of the earlier releases, and verifies all of them. */

@@ -5,8 +5,7 @@
 import { createHash } from 'node:crypto';
 import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { commitTime } from '../build/commit-time.ts';
-import { packageVersion } from '../build/package-version.ts';
+import { commitTime, packageVersion } from '../build/version.ts';
 import { thirdPartyList } from '../build/paths.ts';
 import { type PackageFile, sbom } from './sbom.ts';
 import type { ThirdParty } from './third-party.ts';

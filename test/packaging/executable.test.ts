@@ -3,7 +3,7 @@ import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { build, buildExecutable } from '../../packaging/build/build.ts';
-import { packageVersion } from '../../packaging/build/package-version.ts';
+import { packageVersion } from '../../packaging/build/version.ts';
 import {
   dist,
   executable,

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { checks } from '../../agent/checks/index.ts';
-import { packageVersion } from '../../packaging/build/package-version.ts';
+import { packageVersion } from '../../packaging/build/version.ts';
 import { installedRuntime, inRoot, runtime, scratch } from '../../packaging/build/paths.ts';
 import { buildRpm } from '../../packaging/rpm.ts';
 import { run } from './support.ts';

@@ -3,12 +3,16 @@ import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { inRoot, scratch } from '../../../packaging/build/paths.ts';
-import { signFile, signingKey, signPackage, writePublicKey } from '../../../packaging/release/key.ts';
-import { releaseNotes } from '../../../packaging/release/notes.ts';
+import {
+  signFile,
+  signingKey,
+  signPackage,
+  verifyPackages,
+  writePublicKey,
+} from '../../../packaging/release/key.ts';
 import { copyEarlier, filesBelow } from '../../../packaging/release/earlier.ts';
-import { release, replace } from '../../../packaging/release/release.ts';
+import { release, releaseNotes, replace } from '../../../packaging/release/release.ts';
 import { configuration } from '../../../packaging/release/repository.ts';
-import { verifyPackages } from '../../../packaging/release/verify.ts';
 import { run } from '../support.ts';
 import { Keyring } from './signing.ts';
 

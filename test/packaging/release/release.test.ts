@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { packageVersion } from '../../../packaging/build/package-version.ts';
+import { packageVersion } from '../../../packaging/build/version.ts';
 import { inRoot, scratch } from '../../../packaging/build/paths.ts';
 import { signFile, signingKey, signPackage, writePublicKey } from '../../../packaging/release/key.ts';
 import { release } from '../../../packaging/release/release.ts';

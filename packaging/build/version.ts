@@ -1,5 +1,15 @@
 import { execFileSync } from 'node:child_process';
-import { root } from './paths.ts';
+import { readFileSync } from 'node:fs';
+import { inRoot, root } from './paths.ts';
+
+/**
+ * Returns the version of package.json, the one place that has it, as rpm writes it: "1.0.0-rc.1" is "1.0.0~rc.1", because
+ * in rpm "-" separates the release and "~" sorts before the end of the version.
+ */
+export function packageVersion(): string {
+  const { version } = JSON.parse(readFileSync(inRoot('package.json'), 'utf8')) as { version: string };
+  return version.replaceAll('-', '~');
+}
 
 /**
  * Returns the time that the package states as the time of its build, in seconds since 1970: SOURCE_DATE_EPOCH
