@@ -5,11 +5,7 @@ import type { DiskFixture } from './sysfs.ts';
 /** A change of a guest's fixture. */
 export type Change = (guest: Guest) => void;
 
-export const config =
-  (text: string): Change =>
-  ({ files }) => {
-    files['etc/immutafs/immutafs.conf'] = text;
-  };
+export const config = (text: string): Change => file('etc/immutafs/immutafs.conf', text);
 export const edit =
   (mount: string, from: string | RegExp, to: string): Change =>
   ({ mounts }) => {
@@ -22,11 +18,8 @@ export const without =
   ({ mounts }) => {
     for (const name of names) delete mounts[name];
   };
-export const handoff =
-  (changes: Record<string, string | undefined>): Change =>
-  ({ files }) => {
-    files['run/immutafs/boot.env'] = bootEnv(changes);
-  };
+export const handoff = (changes: Record<string, string | undefined>): Change =>
+  file('run/immutafs/boot.env', bootEnv(changes));
 export const disk =
   (changes: Partial<DiskFixture>): Change =>
   ({ devices }) => {
@@ -138,10 +131,10 @@ export const selinux = (enforcing: '0' | '1', contexts: string): Change =>
 /** The line of file_contexts by which the policy has the module of this package. */
 export const moduleContexts = '/usr/bin/immutafs-agent -- a:b:immutafs_exec_t:s0\n';
 /** Sets SELinux to enforcing mode, with the module of this package, and files labelled as in the policy. */
-export const enforcingGuest: Change = (guest) => {
-  selinux('1', `/var -d a:b:var_t:s0\n/tmp -d a:b:tmp_t:s0\n${moduleContexts}`)(guest);
-  labels('var_t', 'tmp_t')(guest);
-};
+export const enforcingGuest = all(
+  selinux('1', `/var -d a:b:var_t:s0\n/tmp -d a:b:tmp_t:s0\n${moduleContexts}`),
+  labels('var_t', 'tmp_t'),
+);
 
 /** SCRATCH names /srv/build, whose overlay has its upper layer, with a file of 16 KiB, in a directory. */
 export const scratchOverlay = (layer: '/run/var/below/srv+build' | '/run/immutafs/scratch-disk/srv=build') =>

@@ -5,7 +5,7 @@ import { evaluateGuest } from '../../agent/evaluate.ts';
 import type { SystemReader } from '../../agent/system/reader.ts';
 import type { Report, Verdict } from '../../agent/report/report.ts';
 import { type Change, all } from './changes.ts';
-import { type Guest, goodGuest, withGuest } from './guest.ts';
+import { type Guest, evaluateFixture, goodGuest, withGuest } from './guest.ts';
 
 interface FindingOptions {
   /** Wraps the reader, to replace the results of calls that do not read files of the fixture. */
@@ -103,7 +103,7 @@ export function testChanges(
       const before = await reportOfGood();
       const guest = goodGuest();
       all(...(parts as Change[]))(guest);
-      const report = await withGuest(guest, (reader) => evaluateGuest(reader));
+      const report = await evaluateFixture(guest);
       for (const finding of report.checks) {
         const { id, status } = finding;
         const text = expected[id];
@@ -126,6 +126,6 @@ let good: Promise<Report> | undefined;
 
 /** Returns the report of the unchanged guest, which is made only once. */
 function reportOfGood(): Promise<Report> {
-  good ??= withGuest(goodGuest(), (reader) => evaluateGuest(reader));
+  good ??= evaluateFixture(goodGuest());
   return good;
 }
