@@ -32,12 +32,12 @@ export function prune(directories: readonly string[]): string[] {
   return ['-type', 'd', '(', ...paths.slice(1), ')', '-prune', '-o'];
 }
 
-/** Returns a function that takes the output in parts and calls `take` for each record that ends in NUL. */
-function recordsOf(take: (record: string) => void): (part: string) => void {
+/** Returns a function that takes output in parts and calls `take` for each record that ends in the terminator. */
+export function recordsOf(take: (record: string) => void, terminator = '\0'): (part: string) => void {
   let rest = '';
   return (part) => {
     let from = 0;
-    for (let end = part.indexOf('\0'); end !== -1; end = part.indexOf('\0', from)) {
+    for (let end = part.indexOf(terminator); end !== -1; end = part.indexOf(terminator, from)) {
       take(rest === '' ? part.slice(from, end) : rest + part.slice(from, end));
       rest = '';
       from = end + 1;

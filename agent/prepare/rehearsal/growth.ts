@@ -64,10 +64,10 @@ export function measureGrowth(first: Sample | undefined, last: Sample | undefine
     usedBytes: last.usage.usedBytes,
     sizeBytes: last.usage.sizeBytes,
     largest: largest.filter((each) => each.bytes >= leastShown || each.inodes >= 100).slice(0, shown),
-    forecast: soonest([
+    forecast: soonest(
       predict(seconds, bytes - Math.max(0, ofJournal), last.usage.sizeBytes - last.usage.usedBytes),
       predict(seconds, inodes, last.usage.inodes - last.usage.inodesUsed),
-    ]),
+    ),
   };
 }
 
@@ -89,8 +89,7 @@ function predict(seconds: number, growth: number, free: number): Forecast {
   return left <= horizon ? { full: 'in', seconds: left } : { full: 'not within', seconds: horizon };
 }
 
-function soonest(forecasts: readonly [Forecast, Forecast]): Forecast {
-  const [bytes, inodes] = forecasts;
-  if (bytes.full !== 'in' || inodes.full !== 'in') return inodes.full === 'in' ? inodes : bytes;
-  return inodes.seconds < bytes.seconds ? inodes : bytes;
+function soonest(bytes: Forecast, inodes: Forecast): Forecast {
+  const full = [bytes, inodes].filter((each) => each.full === 'in');
+  return full.toSorted((one, other) => one.seconds - other.seconds)[0] ?? bytes;
 }

@@ -54,12 +54,11 @@ export async function planInitramfs({ reader, mounts }: Snapshot): Promise<Plann
  */
 function installedScripts(reader: SystemReader): ReadonlyMap<string, string> {
   const named = (reader.readIfPresent(moduleSetup) ?? '').split(/[^\w.-]+/);
-  const scripts = namesIfThere(reader, scriptFolder)
-    .filter((name) => named.includes(name))
-    .map((name): [string, string] => [
-      `${scriptFolder.slice(1)}/${name}`,
-      reader.read(`${scriptFolder}/${name}`),
-    ]);
+  const names = namesIfThere(reader, scriptFolder).filter((name) => named.includes(name));
+  const scripts = names.map((name) => {
+    const file = `${scriptFolder}/${name}`;
+    return [file.slice(1), reader.read(file)] as const;
+  });
   return new Map(scripts.filter(([, text]) => !text.startsWith('\x7fELF')));
 }
 
@@ -82,11 +81,11 @@ async function faultOf(
     return `cannot be read: ${errorMessage(error)}`;
   }
   if (reader.image !== undefined && isHostOnly(files)) return 'was made for the machine that built it';
+  const hasHook = files.some(({ name }) => /hooks\/pre-pivot\/\d+-immutafs-pre-pivot\.sh$/.test(name));
   const missing = [
-    ...(files.some(({ name }) => /hooks\/pre-pivot\/\d+-immutafs-pre-pivot\.sh$/.test(name))
-      ? missingScripts(files, scripts)
-      : ['the hook of this package']),
-    ...(hasOverlay(reader, version, files) ? [] : ['the overlay driver']),
+    ...when(!hasHook, 'the hook of this package'),
+    ...when(hasHook && !hasScripts(files, scripts), 'the scripts of this version'),
+    ...when(!hasOverlay(reader, version, files), 'the overlay driver'),
   ];
   return missing.length === 0 ? undefined : `lacks ${missing.join(' and ')}`;
 }
@@ -106,16 +105,14 @@ function isHostOnly(files: readonly CpioFile[]): boolean {
 }
 
 /**
- * Returns a phrase if a script is missing or differs. An empty file is accepted, because an archive contains the
- * content of a file with hard links only once.
+ * Whether all scripts are there, unchanged. An empty file is accepted, because an archive contains the content of a file
+ * with hard links only once.
  */
-function missingScripts(files: readonly CpioFile[], scripts: ReadonlyMap<string, string>): string[] {
+function hasScripts(files: readonly CpioFile[], scripts: ReadonlyMap<string, string>): boolean {
   const inside = new Map(files.map(({ name, text }) => [name, text]));
-  const isGood = ([name, text]: [string, string]) => {
-    const there = inside.get(name);
-    return inside.has(name) && (there === undefined || there === '' || there === text);
-  };
-  return [...scripts].every(isGood) ? [] : ['the scripts of this version'];
+  return [...scripts].every(
+    ([name, text]) => inside.has(name) && [undefined, '', text].includes(inside.get(name)),
+  );
 }
 
 function hasOverlay(reader: SystemReader, version: string, files: readonly CpioFile[]): boolean {

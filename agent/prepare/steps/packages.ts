@@ -1,3 +1,4 @@
+import { recordsOf } from '../../system/find.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
 const rpm = '/usr/bin/rpm';
@@ -92,7 +93,6 @@ export function packageParser(
   const ownerOf = new Map<string, Package>();
   const ends = new Map<number, number>();
   let current: Package | undefined;
-  let rest = '';
   const own = (path: string) => {
     if (current === undefined || !paths.has(path)) return;
     const other = ownerOf.get(path);
@@ -113,15 +113,7 @@ export function packageParser(
     ends.set(from, Math.max(ends.get(from) ?? 0, to));
   };
   return {
-    take: (part) => {
-      const text = rest + part;
-      let from = 0;
-      for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', from)) {
-        line(text.slice(from, end));
-        from = end + 1;
-      }
-      rest = text.slice(from);
-    },
+    take: recordsOf(line, '\n'),
     done: () => ({
       ownerOf,
       transactions: [...ends].map(([from, to]) => ({ from, to: to + posttransSeconds })),

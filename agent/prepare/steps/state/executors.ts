@@ -87,7 +87,7 @@ export const switchState: Executor<ActionOf<'switch-state'>> = {
   complete: (context, action) => {
     context.checkAborted();
     const before = context.reader.readIfPresent(action.file, 65536) ?? null;
-    return Promise.resolve({ ...action, before, after: withItem(context.reader, action.item) });
+    return Promise.resolve({ ...action, before, after: withItem(context.reader, before ?? '', action.item) });
   },
   execute: async (context, action) => {
     const moving = await context.shared(openMoving);
@@ -171,8 +171,7 @@ async function unmount({ runAlways }: Context, path: string): Promise<void> {
 }
 
 /** Returns the configuration file with an item in PERSIST. @throws SystemError if it must be changed manually */
-function withItem(reader: SystemReader, item: string): string | null {
-  const text = reader.readIfPresent('/etc/immutafs/immutafs.conf', 65536) ?? '';
+function withItem(reader: SystemReader, text: string, item: string): string | null {
   const items = words(parseConfig(text).config.PERSIST);
   if (items.some((each) => pathOf(each) === pathOf(item))) return text;
   return changed(reader, [...items, item]);
