@@ -49,7 +49,8 @@ function outcomeOf(reader: SystemReader): Outcome | null {
   const boot = readBootEnv(reader);
   if (boot?.rehearsal !== undefined && boot.mode === 'sealed') {
     const endsInSeconds = Math.max(0, Math.round(boot.rehearsal.limitSeconds - uptime));
-    return { state: 'running', endsInSeconds, report: currentReport(reader, bootId) };
+    const report = readReport(reader, currentReportFile);
+    return { state: 'running', endsInSeconds, report: report?.bootId === bootId ? report : null };
   }
   const request = readRequest(reader);
   if (reader.stat(markerFile) !== undefined) return pending(request, bootId, boot);
@@ -64,11 +65,6 @@ function pending(request: Request | undefined, bootId: string, boot: BootEnv | u
   if (request?.bootId === bootId) return { state: 'requested', limitSeconds: request.limitSeconds };
   const reasons = (boot?.warnings ?? []).filter((warning) => warning.startsWith('a rehearsal was requested'));
   return { state: 'not carried out', reasons };
-}
-
-function currentReport(reader: SystemReader, bootId: string): RehearsalReport | null {
-  const report = readReport(reader, currentReportFile);
-  return report?.bootId === bootId ? report : null;
 }
 
 const columns = 100;

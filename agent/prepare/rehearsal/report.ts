@@ -30,8 +30,11 @@ export function buildReport(
   const { config } = context;
   const writable = [config.OVERLAY, config.SCRATCH].flatMap(words).map(pathOf);
   const found = compare(seen, { ...context, baseline: request.baseline, writable });
-  const folders = proposedFolders(found.observations);
-  const why = reasons(state, found.observations.filter(({ blocking }) => blocking).length);
+  const blocking = found.observations.filter((each) => each.blocking);
+  const folders = topmost(blocking.flatMap(({ folder }) => folder ?? []));
+  // An overlay would lose the state of a known service at every reboot.
+  const resettable = folders.filter((folder) => stateRuleOf(folder)?.kind !== 'state');
+  const why = reasons(state, blocking.length);
   return {
     ...{ schema: 1, id: request.id, limitSeconds: request.limitSeconds },
     ...state,
@@ -43,15 +46,10 @@ export function buildReport(
     omitted: found.omitted + state.omitted,
     growth: seen.growth,
     add: {
-      overlay: line('OVERLAY', config.OVERLAY, folders.filter(isResettable)),
+      overlay: line('OVERLAY', config.OVERLAY, resettable),
       persistInstead: line('PERSIST', config.PERSIST, folders, persistItem),
     },
   };
-}
-
-/** Whether an overlay may be proposed for a folder. It would lose the state of a known service at every reboot. */
-function isResettable(folder: string): boolean {
-  return stateRuleOf(folder)?.kind !== 'state';
 }
 
 /** Returns the complete line with the folders added; empty if there are none to add. */
@@ -85,7 +83,7 @@ export interface Seen {
 }
 
 /** What the comparison needs to know about the guest. */
-export interface Context {
+interface Context {
   baseline: Baseline;
   config: Pick<Config, 'OVERLAY' | 'PERSIST' | 'SCRATCH'>;
   /** The paths of OVERLAY and SCRATCH. */
@@ -104,7 +102,7 @@ const shownPaths = 5;
 const soon = 24 * 3600;
 
 /** Compares what was seen in the rehearsal with the baseline. @returns the blocking observations first */
-export function compare(seen: Seen, context: Context): { observations: Observation[]; omitted: number } {
+function compare(seen: Seen, context: Context): { observations: Observation[]; omitted: number } {
   const refused = refusedWrites(seen.refusals, context);
   const all = [
     ...failedUnits(seen.units, refused, context),
@@ -115,13 +113,6 @@ export function compare(seen: Seen, context: Context): { observations: Observati
     ...skippedUnits(seen.units, context),
   ].toSorted((a, b) => Number(b.blocking) - Number(a.blocking));
   return { observations: all.slice(0, most), omitted: Math.max(0, all.length - most) };
-}
-
-/** Returns the folders that the observations propose, without those below another one. */
-function proposedFolders(observations: readonly Observation[]): string[] {
-  return topmost(
-    observations.flatMap(({ folder, blocking }) => (folder !== null && blocking ? [folder] : [])),
-  );
 }
 
 function failedUnits(

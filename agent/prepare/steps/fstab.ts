@@ -30,7 +30,11 @@ export function planFstab(look: Snapshot): Planned {
     edits.set(entry.line, change.edit);
     why.push(`Line ${entry.line}, ${entry.target}: ${change.what}.`);
   }
-  const added = newShmLines(look);
+  const options = shmOptions(look);
+  const added = when(
+    options.length > 0 && !lines.some(({ target }) => target === shm),
+    `tmpfs ${shm} tmpfs defaults,${options.join(',')} 0 0`,
+  );
   if (added.length > 0) why.push(`/etc/fstab has no ${shm}: a line with its mount options will be added.`);
   if (edits.size > 0 || added.length > 0) {
     if (text !== null && look.reader.stat('/etc/fstab')?.kind !== 'file')
@@ -82,12 +86,6 @@ function shmChange(look: Snapshot, { options }: FstabEntry): Change | undefined 
     what: `with ${lacking.join(',')}, as in MOUNT_OPTIONS`,
     edit: (pieces) => withOptions(pieces, mergeOptions(optionsOf(pieces), lacking)),
   };
-}
-
-function newShmLines(look: Snapshot): string[] {
-  const options = shmOptions(look);
-  if (options.length === 0 || look.fstab.lines.some(({ target }) => target === shm)) return [];
-  return [`tmpfs ${shm} tmpfs defaults,${options.join(',')} 0 0`];
 }
 
 function mountChange({ target, options, pass }: FstabEntry): Change | undefined {

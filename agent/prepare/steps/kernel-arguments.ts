@@ -44,7 +44,9 @@ export function planKernelArguments({ reader, mounts }: Snapshot, running: reado
   );
   if (actions.length === 0) return { manual };
 
-  const wrong = lines.filter(({ words }) => !hasCorrectArguments(words, wanted)).map(({ name }) => name);
+  const isWrong = (words: readonly string[]) =>
+    resumeWords(words).length > 0 || correctArguments(words.join(' '), wanted) !== words.join(' ');
+  const wrong = lines.filter(({ words }) => isWrong(words)).map(({ name }) => name);
   const where =
     wrong.length === 0 ? 'future kernels' : `${[...new Set(wrong)].join(', ')} and of future kernels`;
   const inBoot = actions.some((action) => 'file' in action && action.file.startsWith('/boot/'));
@@ -133,11 +135,6 @@ export function correctArguments(text: string, wanted: readonly RequiredArgument
   return [...(trimmed === '' && kept === '' ? [] : [trimmed]), ...missing].join(' ');
 }
 
-/** Whether the arguments need no change by `correctArguments`. */
-function hasCorrectArguments(words: readonly string[], wanted: readonly RequiredArgument[]): boolean {
-  return resumeWords(words).length === 0 && correctArguments(words.join(' '), wanted) === words.join(' ');
-}
-
 /**
  * Corrects the arguments of every kernel in a file of GRUB.
  * @param inVariable whether a file sets the variable kernelopts, so that lines that use the variable get no arguments
@@ -156,8 +153,12 @@ export function correctLoaderFile(
   const change = (words: string) =>
     correctArguments(words, inVariable && /\$\{?kernelopts\}?/.test(words) ? [] : wanted);
   switch (kind) {
-    case 'environment':
-      return environmentBlock(file, after);
+    case 'environment': {
+      // An environment block is always 1024 bytes, padded with "#" (grub-editenv(1)).
+      const lines = after.replace(/#*$/, '');
+      if (lines.length > 1024) throw new Error(`${file} has no space for more arguments`);
+      return lines.padEnd(1024, '#');
+    }
     case 'grub':
       return after.replace(
         linuxLine,
@@ -166,15 +167,6 @@ export function correctLoaderFile(
     case 'entry':
       return after.replace(optionsLine, (_, before: string, words: string) => before + change(words));
   }
-}
-
-/** An environment block is always 1024 bytes, padded with "#" (grub-editenv(1)). */
-const blockBytes = 1024;
-
-function environmentBlock(file: string, text: string): string {
-  const lines = text.replace(/#*$/, '');
-  if (lines.length > blockBytes) throw new Error(`${file} has no space for more arguments`);
-  return lines.padEnd(blockBytes, '#');
 }
 
 /**

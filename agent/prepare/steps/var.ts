@@ -60,7 +60,8 @@ function estimate(look: Snapshot, overlaid: readonly string[]) {
   );
   const cost = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const share = Math.ceil((cost / layer) * 100);
-  const shown = files.length === 0 ? '' : `; ${largest(files)}`;
+  const texts = files.map(({ path, bytes, who }) => `${path} ${formatBytes(bytes)} by ${who.join(', ')}`);
+  const shown = files.length === 0 ? '' : `; ${shortList(texts, ', ', 5)}`;
   return {
     files,
     costs: [
@@ -72,11 +73,6 @@ function estimate(look: Snapshot, overlaid: readonly string[]) {
       `VAR_SIZE=${config.VAR_SIZE} is more than three quarters of the guest's memory (${formatBytes(memory)}): lower it, or give the guest more.`,
     ),
   };
-}
-
-function largest(files: readonly { path: string; bytes: number; who: string[] }[]): string {
-  const texts = files.map(({ path, bytes, who }) => `${path} ${formatBytes(bytes)} by ${who.join(', ')}`);
-  return shortList(texts, ', ', 5);
 }
 
 /** Returns commands that rotate and shrink journals and logs. systemd 219 has no `journalctl --rotate`. */

@@ -70,11 +70,6 @@ export function findMountTargets(look: Snapshot): MountTarget[] {
 
 const allOptions: readonly MountOption[] = ['noexec', 'nosuid', 'nodev'];
 
-/** Whether MOUNT_OPTIONS can name a target, which must consist of certain characters. */
-function canBeNamed(target: string): boolean {
-  return parseConfig(`MOUNT_OPTIONS=${target}:noexec\n`).problems.length === 0;
-}
-
 /** Returns the target that contains a path: the one with the longest path. */
 export function mountTargetOf(targets: readonly MountTarget[], path: string): MountTarget | undefined {
   return targets
@@ -109,7 +104,10 @@ function forbiddenOptions(
 /** Returns the strictest value of MOUNT_OPTIONS that breaks nothing. */
 export function proposeOptions(targets: readonly MountTarget[], found: readonly Conflict[]): string {
   const forbidden = forbiddenOptions(targets, found);
-  const named = targets.filter(({ target }) => canBeNamed(target));
+  // In MOUNT_OPTIONS, a target must consist of certain characters.
+  const named = targets.filter(
+    ({ target }) => parseConfig(`MOUNT_OPTIONS=${target}:noexec\n`).problems.length === 0,
+  );
   const items = (some: readonly MountTarget[]) =>
     some.flatMap(({ target, options }) => {
       const left = options.filter((option) => forbidden.get(target)?.has(option) !== true);

@@ -156,7 +156,10 @@ export function findNamedFiles(reader: SystemReader, isWanted: (file: string) =>
     ...units.flatMap((file) => pathsIn(reader, file, commandsOf)),
     ...others.flatMap((file) => pathsIn(reader, file, (text) => text.replace(/^\s*#.*$/gm, ''))),
   ];
-  return found.filter(({ file }) => isWanted(file) && isExecutable(reader, file));
+  return found.filter(({ file }) => {
+    const stat = isWanted(file) ? unlessSystemError(() => reader.stat(file)) : undefined;
+    return stat?.kind === 'file' && (stat.mode & 0o111) !== 0;
+  });
 }
 
 /** Returns the commands of a unit. A line that ends in a backslash continues on the next line (systemd.syntax(7)). */
@@ -182,9 +185,4 @@ function filesIn(reader: SystemReader, folder: string, depth: number): string[] 
     const isFolder = depth > 0 && unlessSystemError(() => reader.stat(file))?.kind === 'directory';
     return isFolder ? filesIn(reader, file, depth - 1) : [file];
   });
-}
-
-function isExecutable(reader: SystemReader, file: string): boolean {
-  const stat = unlessSystemError(() => reader.stat(file));
-  return stat?.kind === 'file' && (stat.mode & 0o111) !== 0;
 }

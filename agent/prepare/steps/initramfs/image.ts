@@ -177,7 +177,8 @@ export class CpioReader {
   private step(data: Buffer): number {
     if (!this.inside && data[0] === 0) return zeros(data);
     if (data.length < 6) return 0;
-    if (!isMagic(data)) {
+    // The magic number of the format newc, without or with checksums.
+    if (!['070701', '070702'].includes(data.toString('latin1', 0, 6))) {
       if (this.inside) throw new Error(`no cpio header at byte ${this.place}`);
       this.rest = data;
       return 0;
@@ -207,12 +208,6 @@ function zeros(data: Buffer): number {
   let count = 0;
   while (data[count] === 0) count += 1;
   return count;
-}
-
-/** Whether data begins with the magic number of the format newc, without (070701) or with checksums (070702). */
-function isMagic(data: Buffer): boolean {
-  const magic = data.toString('latin1', 0, 6);
-  return magic === '070701' || magic === '070702';
 }
 
 /** Parses a number of eight hexadecimal digits. */

@@ -52,7 +52,10 @@ function finding(reader: SystemReader, group: StateGroup, evidence: Evidence): S
   const directories = [...group.directories].toSorted();
   const owned = (path: string) => directories.some((directory) => isBelow(path, directory));
   const open = evidence.openFiles.filter(({ path }) => owned(path));
-  const written = group.candidates.filter((candidate) => isWritten(candidate, packages));
+  // What is not as a package installed it. The ctime does not tell, because a copy of a disk has new ones.
+  const written = group.candidates.filter(
+    ({ path, modified }) => modified > (packages.ownerOf.get(path)?.installing.to ?? -Infinity),
+  );
   const isLarge = files > group.candidates.length;
   if (open.length === 0 && written.length === 0 && !isLarge) return [];
   // A unit that names a path above may mean the directory of one service, or /var/lib.
@@ -64,6 +67,8 @@ function finding(reader: SystemReader, group: StateGroup, evidence: Evidence): S
   const patterns = (service?.units ?? []).map(globPattern);
   const first = (texts: Iterable<string>) =>
     [...new Set(texts)].filter((text) => text !== '').slice(0, listed);
+  const unitOfProcess = (pid: number) =>
+    unlessSystemError(() => unitOf(reader.processes.read(pid, 'cgroup', 65536) ?? '')) ?? '';
   const kindOf = (path: string) => reader.stat(decodeBytes(path))?.kind;
   // PERSIST cannot name a path with blanks and some other characters.
   const isKeepable = directories.every(
@@ -76,7 +81,7 @@ function finding(reader: SystemReader, group: StateGroup, evidence: Evidence): S
       name: service?.name ?? directories[0] ?? '',
       directories,
       units: first([
-        ...open.flatMap(({ pids }) => pids.map((pid) => unitOfProcess(reader, pid))),
+        ...open.flatMap(({ pids }) => pids.map(unitOfProcess)),
         ...declared.map(({ unit }) => unit),
         ...evidence.units.filter((unit) => patterns.some((pattern) => pattern.test(unit))),
       ]),
@@ -94,16 +99,6 @@ function finding(reader: SystemReader, group: StateGroup, evidence: Evidence): S
       persist: !isKeepable ? [] : kept.map((each) => persistItemWith(each, rule?.options ?? '')),
     },
   ];
-}
-
-/** Whether a file is not as a package installed it. The ctime does not tell, because a copy of a disk has new ones. */
-function isWritten({ path, modified }: Candidate, { ownerOf }: Packages): boolean {
-  const owner = ownerOf.get(path);
-  return owner === undefined || modified > owner.installing.to;
-}
-
-function unitOfProcess({ processes }: SystemReader, pid: number): string {
-  return unlessSystemError(() => unitOf(processes.read(pid, 'cgroup', 65536) ?? '')) ?? '';
 }
 
 /** The files of one service, or of one directory if the service is unknown. Paths have one character per byte (latin1). */
