@@ -1,17 +1,26 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseBootEnv } from '../../agent/facts/boot/boot-env.ts';
-import { assembled, boot, config, env, machineMounts, overlay, small } from './assemble-var.ts';
-import { shells } from './shells.ts';
+import {
+  assembled,
+  bootIn,
+  config,
+  env,
+  machineMounts,
+  nothingLeft,
+  overlay,
+  small,
+} from './assemble-var.ts';
+import { noModules, noOverlay as noOverlayFound } from './late-boot.ts';
+import { inTemporaryDirectory, writeFiles } from '../harness/temporary.ts';
+import { inShells, useShims, withLibrary } from './shells.ts';
 
 const mountsBefore = machineMounts();
 
-for (const [name, shell] of Object.entries(shells)) {
-  const sealed = suite(`${name}: sealed`);
-
-  sealed('the layers, boot.env and the message on the console', () => {
+inShells('sealed', (test, shell) => {
+  const boot = bootIn(shell);
+  test('the layers, boot.env and the message on the console', () => {
     const booted = boot({
-      shell,
       files: config(small),
       after: `
         echo new >/sysroot/var/lib/x && cat /sysroot/var/lib/x /run/immutafs/lower/lib/x /run/var/upper/lib/x
@@ -32,9 +41,8 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.ok(parsed.uptime > 0);
   });
 
-  sealed('the overlay has the mode and owner of the /var on the disk', () => {
+  test('the overlay has the mode and owner of the /var on the disk', () => {
     const { made, after } = boot({
-      shell,
       files: config(small),
       before: 'chmod 1775 /sysroot/var; chown 12:34 /sysroot/var',
       after: `stat -c '%a %u:%g' /sysroot/var /run/var/upper`,
@@ -47,17 +55,16 @@ for (const [name, shell] of Object.entries(shells)) {
     ['VAR_OPTIONS=\n', overlay('rw')],
     ['VAR_OPTIONS=nosuid,nodev,noexec\n', overlay('rw,nosuid,nodev,noexec')],
   ] as const) {
-    sealed(text.trim(), () => assert.is(boot({ shell, files: config(text) }).made[2], expected));
+    test(text.trim(), () => assert.is(boot({ files: config(text) }).made[2], expected));
   }
 
-  sealed('the upper layer has a limit without a configuration', () => {
-    const { made } = boot({ shell });
+  test('the upper layer has a limit without a configuration', () => {
+    const { made } = boot({});
     assert.match(made[1] ?? '', /^\/run\/var tmpfs \S+ size=\d+k,nr_inodes=204800,mode=700$/);
   });
 
-  sealed('the limit of inodes is enforced', () => {
+  test('the limit of inodes is enforced', () => {
     const { after } = boot({
-      shell,
       files: config('VAR_SIZE=8m\nVAR_INODES=1000\n'),
       after: 'i=0; while [ $i -lt 1100 ] && : >/sysroot/var/$i; do i=$((i + 1)); done; echo; echo $i',
     });
@@ -65,18 +72,16 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.ok(created > 900 && created < 1000, String(created));
   });
 
-  sealed('the device of the file system of the initramfs is recorded', () => {
+  test('the device of the file system of the initramfs is recorded', () => {
     const { after } = boot({
-      shell,
       after: 'sed -n s/^INITRAMFS=//p /run/immutafs/boot.env; mountpoint -d /',
     });
     const [recorded, device] = after.trim().split('\n');
     assert.is(recorded, device);
   });
 
-  sealed('warnings are recorded in boot.env', () => {
+  test('warnings are recorded in boot.env', () => {
     const { bootEnv, stderr } = boot({
-      shell,
       files: { ...config('MODE=seal\nNONE=1\n'), 'proc/cmdline': 'immutafs=on\n' },
     });
     const warnings = [
@@ -88,106 +93,204 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.is(stderr.split('\n').filter((line) => line.startsWith('immutafs: warning: ')).length, 3);
   });
 
-  sealed(
-    'with shared mounts, as systemd makes them, the overlay does not propagate to its own lower layer',
-    () => {
-      const { made, after } = boot({
-        shell,
-        files: config(small),
-        before: 'mount --make-rshared /sysroot; mount --make-rshared /',
-        after: 'echo new >/sysroot/var/lib/x; cat /run/immutafs/lower/lib/x',
-      });
-      assert.equal(made, assembled);
-      assert.is(after, 'disk\n');
-    },
-  );
-
-  sealed('a second run changes nothing', () => {
-    const command = 'sh /usr/libexec/immutafs/assemble-var initramfs /sysroot';
-    const { made, bootEnv, code } = boot({
-      shell,
+  test('with shared mounts, as systemd makes them, the overlay does not propagate to its own lower layer', () => {
+    const { made, after } = boot({
       files: config(small),
-      script: `${command} && ${command}/`,
+      before: 'mount --make-rshared /sysroot; mount --make-rshared /',
+      after: 'echo new >/sysroot/var/lib/x; cat /run/immutafs/lower/lib/x',
     });
+    assert.equal(made, assembled);
+    assert.is(after, 'disk\n');
+  });
+
+  test('a second run changes nothing', () => {
+    const command = 'sh /usr/libexec/immutafs/assemble-var initramfs /sysroot';
+    const { made, bootEnv, code } = boot({ files: config(small), script: `${command} && ${command}/` });
     assert.equal(made, assembled);
     assert.equal(bootEnv, env({}));
     assert.is(code, 0);
   });
-  sealed.run();
 
-  const modes = suite(`${name}: modes`);
-  for (const [title, { disk = 'sealed', conf = '', cmdline = 'ro\n', ...expected }] of Object.entries<{
-    disk?: 'sealed' | 'writable' | 'none' | 'unknown';
-    conf?: string;
-    cmdline?: string;
-    MODE: string;
-    REASON: string;
-    DISKS: string;
-    VAR: string;
-  }>({
-    'a writable disk': {
-      disk: 'writable',
-      MODE: 'maintenance',
-      REASON: 'disk vda is writable',
-      DISKS: 'vda:0:none',
-      VAR: 'disk',
-    },
-    'a writable disk, MODE=sealed': {
-      disk: 'writable',
-      conf: 'MODE=sealed\n',
-      MODE: 'sealed',
-      REASON: 'MODE=sealed',
-      DISKS: 'vda:0:none',
-      VAR: 'overlay',
-    },
-    'a sealed disk, MODE=off': {
-      conf: 'MODE=off\n',
-      MODE: 'off',
-      REASON: 'MODE=off',
-      DISKS: 'vda:1:virtio-feature',
-      VAR: 'disk',
-    },
-    'the kernel argument overrides MODE': {
-      conf: 'MODE=sealed\n',
-      cmdline: 'ro immutafs=off\n',
-      MODE: 'off',
-      REASON: 'kernel argument immutafs=off',
-      DISKS: 'vda:1:virtio-feature',
-      VAR: 'disk',
-    },
-    'the kernel argument auto: the disk decides': {
-      conf: 'MODE=off\n',
-      cmdline: 'immutafs=auto',
-      MODE: 'sealed',
-      REASON: 'disk vda is read-only (virtio-feature)',
-      DISKS: 'vda:1:virtio-feature',
-      VAR: 'overlay',
-    },
-    'no disk': {
-      disk: 'none',
-      MODE: 'maintenance',
-      REASON: 'no disk under / is known (device 0:N, tmpfs)',
-      DISKS: '',
-      VAR: 'disk',
-    },
-    'a device that is not in sysfs': {
-      disk: 'unknown',
-      MODE: 'maintenance',
-      REASON: 'no disk under / is known (device 7:N, ext4)',
-      DISKS: '',
-      VAR: 'disk',
-    },
-  })) {
-    modes(title, () => {
-      const booted = boot({ shell, disk, files: { ...config(conf), 'proc/cmdline': cmdline } });
+  const [sealedDisk, writableDisk] = ['vda:1:virtio-feature', 'vda:0:none'];
+  const unknown = (device: string) => `no disk under / is known (device ${device})`;
+  for (const [title, disk, conf, cmdline, MODE, REASON, DISKS] of [
+    ['writable', 'writable', '', 'ro\n', 'maintenance', 'disk vda is writable', writableDisk],
+    ['writable, MODE=sealed', 'writable', 'MODE=sealed\n', 'ro\n', 'sealed', 'MODE=sealed', writableDisk],
+    ['sealed, MODE=off', 'sealed', 'MODE=off\n', 'ro\n', 'off', 'MODE=off', sealedDisk],
+    [
+      'the kernel argument overrides MODE',
+      ...(['sealed', 'MODE=sealed\n', 'ro immutafs=off\n'] as const),
+      ...(['off', 'kernel argument immutafs=off', sealedDisk] as const),
+    ],
+    [
+      'the kernel argument auto: the disk decides',
+      ...(['sealed', 'MODE=off\n', 'immutafs=auto'] as const),
+      ...(['sealed', 'disk vda is read-only (virtio-feature)', sealedDisk] as const),
+    ],
+    ['no disk', 'none', '', 'ro\n', 'maintenance', unknown('0:N, tmpfs'), ''],
+    ['a device that is not in sysfs', 'unknown', '', 'ro\n', 'maintenance', unknown('7:N, ext4'), ''],
+  ] as const) {
+    test(`the mode: ${title}`, () => {
+      const booted = boot({ disk, files: { ...config(conf), 'proc/cmdline': cmdline } });
       const numbered = booted.bootEnv.map((line) => line.replace(/(device \d+):\d+/, '$1:N'));
-      assert.equal(numbered, env(expected));
-      assert.is(booted.made.length, expected.VAR === 'overlay' ? 3 : 0);
-      assert.is(booted.code, 0);
+      const isSealed = MODE === 'sealed';
+      assert.equal(numbered, env({ MODE, REASON, DISKS, VAR: isSealed ? 'overlay' : 'disk' }));
+      assert.equal([booted.made.length, booted.code], [isSealed ? 3 : 0, 0]);
     });
   }
-  modes.run();
-}
+});
+
+const unit = 'etc/systemd/system/var.mount';
+const line = '/dev/mapper/rhel-var /var xfs defaults 0 0\n';
+
+inShells('a separate /var is left to late boot', (test, shell) => {
+  for (const [title, files, mountedBy] of [
+    ['by device', { 'etc/fstab': line }, 'device'],
+    [
+      'by UUID, among others',
+      { 'etc/fstab': '# x\nUUID=1 / xfs ro 0 0\n\nUUID=2\t/var\txfs\tx 0 0\n' },
+      'device',
+    ],
+    ['without a newline', { 'etc/fstab': 'UUID=1 / xfs ro 0 0\nUUID=2 /var xfs defaults 0 0' }, 'device'],
+    ['with a slash at the end', { 'etc/fstab': 'LABEL=var /var/ ext4 defaults 0 0\n' }, 'device'],
+    ['with two slashes', { 'etc/fstab': '/dev/vdb1 //var xfs defaults 0 0\n' }, 'device'],
+    ['over the network', { 'etc/fstab': 'server:/x /var nfs defaults 0 0\n' }, '/etc/fstab'],
+    ['/variable only', { 'etc/fstab': '/dev/vdb1 /variable xfs defaults 0 0\n' }, 'own'],
+    ['/var/log only', { 'etc/fstab': '/dev/vdb1 /var/log xfs defaults 0 0\n' }, 'own'],
+    ['a comment', { 'etc/fstab': `#${line}` }, 'own'],
+    ['no fstab', {}, 'own'],
+    ['a mount unit', { [unit]: '[Mount]\n' }, `/${unit}`],
+    [
+      'a mount unit that is a link',
+      { [unit]: { linkTo: '/usr/lib/systemd/system/other.mount' } },
+      `/${unit}`,
+    ],
+    ['a mount unit that is masked', { 'etc/fstab': line, [unit]: { linkTo: '/dev/null' } }, 'own'],
+    ['a mount unit that is masked by being empty', { 'etc/fstab': line, [unit]: '' }, 'own'],
+  ] as const) {
+    test(title, () => {
+      const found = inTemporaryDirectory((root) => {
+        writeFiles(root, files);
+        return withLibrary(shell, 'find_var "$1"; printf %s "$var_mounted_by"', root);
+      });
+      assert.is(found, mountedBy);
+    });
+  }
+
+  const boot = bootIn(shell);
+  for (const [title, files, own] of [
+    ['a line of fstab', { 'sysroot/etc/fstab': line }, false],
+    ['a mount unit', { [`sysroot/${unit}`]: '[Mount]\n' }, false],
+    ['neither', { 'sysroot/etc/fstab': '' }, true],
+  ] as const) {
+    test(`the boot with ${title}`, () => {
+      const { made, bootEnv } = boot({ files: { ...config(small), ...files } });
+      assert.equal(made, own ? assembled : []);
+      assert.equal(bootEnv, env({ VAR: own ? 'overlay' : 'deferred' }));
+    });
+  }
+});
+
+inShells('failures', (test, shell, name) => {
+  const boot = bootIn(shell);
+  const noOverlay = { 'proc/filesystems': 'nodev\ttmpfs\n\text4\nnodev\toverlayfs\n' };
+  for (const [policy, code] of [
+    ['degraded', 1],
+    ['emergency', 3],
+    ['poweroff', 4],
+  ] as const) {
+    test(`no overlay in the kernel, ON_FAILURE=${policy}`, () => {
+      const booted = boot({
+        before: noModules,
+        files: { ...config(`ON_FAILURE=${policy}\n`), ...noOverlay },
+      });
+      assert.is(booted.code, code);
+      assert.equal(booted.made, []);
+      assert.equal(booted.run, nothingLeft);
+      assert.equal(booted.bootEnv.slice(0, -1), env({ VAR: 'failed', ON_FAILURE: policy }));
+      const error = booted.bootEnv.at(-1) ?? '';
+      assert.match(error, noOverlayFound);
+      assert.match(booted.stderr, `/var failed: ${error.replace('ERROR=', '')}\n`);
+    });
+  }
+
+  test('ON_FAILURE=poweroff has no effect in maintenance', () => {
+    const { code } = boot({ disk: 'writable', files: { ...config('ON_FAILURE=poweroff\n'), ...noOverlay } });
+    assert.is(code, 0);
+  });
+
+  for (const [title, lines] of [
+    ['no /var on the disk', 'rm -r /sysroot/var'],
+    ['/var is a file', 'rm -r /sysroot/var; : >/sysroot/var'],
+  ] as const) {
+    test(title, () => {
+      const booted = boot({ before: lines });
+      assert.is(booted.code, 1);
+      assert.equal(booted.made, []);
+      assert.equal(booted.run, nothingLeft);
+      assert.equal(booted.bootEnv.slice(0, -1), env({ VAR: 'failed' }));
+      const error = booted.bootEnv.at(-1) ?? '';
+      assert.match(error, /^ERROR=\/sysroot\/var on the disk is not a readable directory: stat failed: /);
+      assert.match(error, /No such file|Not a directory/);
+    });
+  }
+
+  for (const [title, damage, error] of [
+    [
+      'its inode',
+      'clri /var',
+      /^ERROR=\/sysroot\/var on the disk is not a readable directory: stat failed: /,
+    ],
+    [
+      'its only block',
+      'zap_block -f /var 0',
+      /^ERROR=\/run\/immutafs\/lower has subdirectories, but its entries cannot be read$/,
+    ],
+  ] as const) {
+    test(`/var on the disk is damaged: ${title}`, () => {
+      const booted = boot({ damage: `debugfs -w -R '${damage}' /image 2>/dev/null` });
+      assert.is(booted.code, 1);
+      assert.equal(booted.made, []);
+      assert.equal(booted.run, nothingLeft);
+      assert.equal(booted.bootEnv.slice(0, -1), env({ VAR: 'failed' }));
+      assert.match(booted.bootEnv.at(-1) ?? '', error);
+    });
+  }
+
+  for (const [title, before] of [
+    ['empty', 'rm -r /sysroot/var/*'],
+    ['a single directory whose name begins with a dot', 'mv /sysroot/var/lib /sysroot/var/.lib'],
+    ['a dangling link and a directory', 'ln -s /nowhere /sysroot/var/a'],
+  ] as const) {
+    test(`/var on the disk is ${title}`, () => {
+      assert.equal(boot({ files: config(small), before }).made, assembled);
+    });
+  }
+
+  test('/run/var cannot be created', () => {
+    const booted = boot({ before: ': >/run/var' });
+    assert.is(booted.code, 1);
+    assert.equal(booted.made, []);
+    assert.match(booted.bootEnv.at(-1) ?? '', /^ERROR=mkdir failed: .*\/run\/var.*File exists/);
+  });
+
+  // busybox runs its built-in mount, not the program in PATH.
+  const failingMounts = name.startsWith('busybox')
+    ? []
+    : (['--bind', 'remount', 'tmpfs', 'overlay'] as const);
+  for (const part of failingMounts) {
+    test(`mount fails: ${part}`, () => {
+      const shim = `#!/bin/bash\ncase " $* " in *${part}*) printf 'mount: two\\nlines\\n' >&2; exit 32 ;; esac\nexec /usr/bin/mount "$@"\n`;
+      const booted = boot({ files: { 'shims/mount': shim }, before: useShims });
+      assert.is(booted.code, 1);
+      assert.equal(booted.made, []);
+      assert.equal(booted.run, nothingLeft);
+      const error = booted.bootEnv.at(-1) ?? '';
+      assert.match(error, /^ERROR=mount failed: mount: two lines \(mount /);
+      assert.match(error, part);
+    });
+  }
+});
 
 const leaks = suite('no mount remains on this machine');
 leaks('mounts', () => assert.equal(machineMounts(), mountsBefore));

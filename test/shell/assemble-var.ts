@@ -6,11 +6,11 @@ import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { dist } from '../../packaging/build/paths.ts';
 import type { DiskFixture, StackFixture } from '../harness/sysfs.ts';
 import { runInSandbox } from './sandbox.ts';
+import type { Shell } from './shells.ts';
 
 await buildProgram('make-mounts');
 
 export interface Boot {
-  shell: readonly [string, ...string[]];
   /** Files by path below /; the root is at /sysroot. */
   files?: Record<string, string | { linkTo: string }>;
   /**
@@ -66,35 +66,36 @@ case $disk in
 esac
 `;
 
-/** Runs assemble-var in the initramfs, with real mounts. */
-export function boot({
-  shell,
-  files = {},
-  disk = 'sealed',
-  damage = '',
-  devices = [],
-  before = '',
-  script,
-  after = '',
-}: Boot): Booted {
-  const command = script ?? 'sh /usr/libexec/immutafs/assemble-var initramfs /sysroot';
-  const vda = {
-    name: 'vda',
-    device: '252:0',
-    bus: 'virtio-blk',
-    offered: disk === 'sealed',
-    partitions: { vda1: '252:1', vda2: '252:2' },
-  } as const;
-  const outcome = runInSandbox({
-    shell,
-    scripts: [path.join(dist, 'make-mounts')],
-    devices: [vda, { name: 'dm-0', device: '253:0', on: ['vda2'] }, ...devices],
-    files: {
-      'sysroot/etc/fstab': '/dev/mapper/rhel-root / xfs ro 0 0\n',
-      'sysroot/var/lib/x': 'disk\n',
-      ...files,
-    },
-    run: `
+/** Returns a function that runs assemble-var in the initramfs, with real mounts. */
+export const bootIn =
+  (shell: Shell) =>
+  ({
+    files = {},
+    disk = 'sealed',
+    damage = '',
+    devices = [],
+    before = '',
+    script,
+    after = '',
+  }: Boot = {}): Booted => {
+    const command = script ?? 'sh /usr/libexec/immutafs/assemble-var initramfs /sysroot';
+    const vda = {
+      name: 'vda',
+      device: '252:0',
+      bus: 'virtio-blk',
+      offered: disk === 'sealed',
+      partitions: { vda1: '252:1', vda2: '252:2' },
+    } as const;
+    const outcome = runInSandbox({
+      shell,
+      scripts: [path.join(dist, 'make-mounts')],
+      devices: [vda, { name: 'dm-0', device: '253:0', on: ['vda2'] }, ...devices],
+      files: {
+        'sysroot/etc/fstab': '/dev/mapper/rhel-root / xfs ro 0 0\n',
+        'sysroot/var/lib/x': 'disk\n',
+        ...files,
+      },
+      run: `
 set -e
 disk=${disk}
 ${root(damage)}
@@ -113,19 +114,20 @@ cp /run/immutafs/boot.env /out/boot.env 2>/dev/null
 ${after}
 } >/out/after 2>&1
 `,
-  });
-  const { out } = outcome;
-  if (out['mounts'] === undefined) throw new Error(`the sandbox failed: ${outcome.stderr}${outcome.stdout}`);
-  return {
-    code: Number(out['code']),
-    stderr: out['stderr'] ?? '',
-    bootEnv: lines(out['boot.env']).filter((line) => !/^(UPTIME|INITRAMFS)=/.test(line)),
-    made: mountsMade(out['mounts-before'] ?? '', out['mounts']),
-    // /run/mount belongs to mount(8).
-    run: lines(out['run']).filter((file) => !/^\.\/mount(\/|$)/.test(file)),
-    after: out['after'] ?? '',
+    });
+    const { out } = outcome;
+    if (out['mounts'] === undefined)
+      throw new Error(`the sandbox failed: ${outcome.stderr}${outcome.stdout}`);
+    return {
+      code: Number(out['code']),
+      stderr: out['stderr'] ?? '',
+      bootEnv: lines(out['boot.env']).filter((line) => !/^(UPTIME|INITRAMFS)=/.test(line)),
+      made: mountsMade(out['mounts-before'] ?? '', out['mounts']),
+      // /run/mount belongs to mount(8).
+      run: lines(out['run']).filter((file) => !/^\.\/mount(\/|$)/.test(file)),
+      after: out['after'] ?? '',
+    };
   };
-}
 
 function mountsMade(before: string, after: string): string[] {
   const existing = new Set(parseMountinfo(before).map(({ id, target }) => `${id} ${target}`));

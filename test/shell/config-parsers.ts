@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { type ConfigProblem, formatProblem, parseConfig } from '../../agent/config/config.ts';
-import { withLibrary } from './shells.ts';
+import { type Shell, withLibrary } from './shells.ts';
 
 /** The result of a parser: the values of the keys that the boot uses, and the warnings. */
 export interface Parsed {
@@ -47,7 +47,7 @@ done 2>/dev/null
 `;
 
 /** Parses all texts in one run of the shell, because starting a shell takes longer than parsing a text. */
-export function byShell(shell: readonly [string, ...string[]], texts: readonly string[]): Parsed[] {
+export function byShell(shell: Shell, texts: readonly string[]): Parsed[] {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-config-'));
   try {
     const names = texts.map((_, index) => String(100000 + index));

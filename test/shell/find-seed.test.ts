@@ -1,12 +1,11 @@
 /** find-seed, with programs in place of mount(8), because this machine may have no iso9660. */
 import path from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cdromInfo, drives } from '../harness/disk-scenarios.ts';
 import type { DiskFixture } from '../harness/sysfs.ts';
 import { bootEnv } from './late-boot.ts';
 import { runInSandbox } from './sandbox.ts';
-import { shim, shimmed, useShims } from './shims.ts';
+import { shim, useShims, withoutBusybox } from './shells.ts';
 
 const scripts = ['find-seed', 'seed-files.sh'].map((each) =>
   path.join(import.meta.dirname, '../../units', each),
@@ -42,9 +41,7 @@ interface Options {
   chcon?: string;
 }
 
-for (const [name, shell] of shimmed) {
-  const seed = suite(`${name}: find-seed`);
-
+withoutBusybox('find-seed', (test, shell) => {
   function find({
     seeds,
     label = 'cidata',
@@ -113,7 +110,7 @@ for (const [name, shell] of shimmed) {
     'a disk that the host made read-only': [sealedDisk, 'vdc:1:virtio-feature'],
   };
   for (const [title, [device, disks]] of Object.entries(accepted)) {
-    seed(`${title}: cloud-init gets only the copy, and its earlier state is removed`, () => {
+    test(`${title}: cloud-init gets only the copy, and its earlier state is removed`, () => {
       const { records, isReady, hasSettled, mounts, out, ...found } = find({
         seeds: [device, writableDisk],
         content: { ...files, 'vendor-data': '', other: 'x' },
@@ -138,7 +135,7 @@ for (const [name, shell] of shimmed) {
   }
 
   for (const [title, { drive, info, accepted: isAccepted }] of Object.entries(drives)) {
-    seed(`drive: ${title}`, () => {
+    test(`drive: ${title}`, () => {
       assert.is(find({ seeds: [drive], info }).isReady, isAccepted);
     });
   }
@@ -152,7 +149,7 @@ for (const [name, shell] of shimmed) {
     'immutafs/ifcfg-eth0': 'DEVICE=eth0\n',
     'immutafs/10-eth0.network': '[Match]\n',
   };
-  seed('without cloud-init: the plain files are in /etc, and the keys of the image are not', () => {
+  test('without cloud-init: the plain files are in /etc, and the keys of the image are not', () => {
     const { records, isReady, out, ...found } = find({
       seeds: [cdrom],
       cloudInit: false,
@@ -230,7 +227,7 @@ for (const [name, shell] of shimmed) {
     ],
   };
   for (const [title, [options, expected]] of Object.entries(refused)) {
-    seed(title, () => {
+    test(title, () => {
       const { records, isReady, mounts, seconds } = find(options);
       assert.match(records.at(-1) ?? '', new RegExp(expected.source.replace('^', '^SEED=')));
       assert.is(isReady, false);
@@ -239,7 +236,7 @@ for (const [name, shell] of shimmed) {
       if (isMissing) assert.is(mounts, '');
     });
   }
-  seed('a device that the kernel finds after udev has settled, beside a forged seed', () => {
+  test('a device that the kernel finds after udev has settled, beside a forged seed', () => {
     const { records, seconds, isReady } = find({
       seeds: [writableDisk, cdrom],
       label: 'none',
@@ -249,7 +246,7 @@ for (const [name, shell] of shimmed) {
     assert.equal([isReady, seconds], [true, 3]);
     assert.equal(records.slice(0, 2), [begun, 'SEED_IGNORED=vdb vdb:0:none']);
   });
-  seed('with SELinux, the seed is mounted on a directory with a type for mount points', () => {
+  test('with SELinux, the seed is mounted on a directory with a type for mount points', () => {
     const { isReady, mounts } = find({ seeds: [cdrom], chcon: '' });
     assert.is(isReady, true);
     assert.match(mounts, /^chcon --reference=\/run \/run\/immutafs\/seed\/mount\n-t iso9660 /);
@@ -257,7 +254,7 @@ for (const [name, shell] of shimmed) {
     assert.match(records.at(-1) ?? '', /^SEED=refused chcon failed: denied /);
     assert.not.match(none, 'iso9660');
   });
-  seed('upper case, and vfat', () => {
+  test('upper case, and vfat', () => {
     assert.is(find({ seeds: [cdrom], label: 'CIDATA', type: 'vfat' }).isReady, true);
   });
 
@@ -265,11 +262,10 @@ for (const [name, shell] of shimmed) {
     ['maintenance', bootEnv('maintenance'), []],
     ['a soft reboot', `${bootEnv('sealed')}SEED=none\n`, ['SEED=none']],
   ] as const) {
-    seed(`${title}: does nothing`, () => {
+    test(`${title}: does nothing`, () => {
       const { records, isReady } = find({ seeds: [cdrom], record });
       assert.equal([...records], [...expected]);
       assert.is(isReady, false);
     });
   }
-  seed.run();
-}
+});

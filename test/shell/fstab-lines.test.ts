@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type FstabLineCase, fstabLines } from '../harness/fstab-lines.ts';
 import { inTemporaryDirectory } from '../harness/temporary.ts';
-import { shells, withLibrary } from './shells.ts';
+import { inShells, withLibrary } from './shells.ts';
 
 const libmount = suite('libmount');
 for (const { line, reading, fields } of fstabLines) {
@@ -44,13 +44,12 @@ const read = `while read_fstab_line; do
   printf '%s\\0' "$source" "$target" "$type" "$unescaped"
 done <"$1"`;
 
-for (const [name, shell] of Object.entries(shells)) {
-  const boot = suite(`${name}: read_fstab_line`);
+inShells('read_fstab_line', (test, shell) => {
   for (const [end, text] of [
     ['each line ends in a newline', '\n'],
     ['the last line has no newline', ''],
   ] as const) {
-    boot(end, () => {
+    test(end, () => {
       // systemd reads fstab with getmntent(3), which does not reject these lines.
       const lines = fstabLines.filter(({ reading }) => reading !== 'rejected');
       const output = inTemporaryDirectory((folder) => {
@@ -64,5 +63,4 @@ for (const [name, shell] of Object.entries(shells)) {
       );
     });
   }
-  boot.run();
-}
+});

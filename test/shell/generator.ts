@@ -3,6 +3,7 @@ import path from 'node:path';
 import * as assert from 'uvu/assert';
 import { lineProblems } from '../lint/directives.ts';
 import { type Sandbox, runInSandbox } from './sandbox.ts';
+import type { Shell } from './shells.ts';
 
 const units = path.join(import.meta.dirname, '../../units');
 
@@ -14,37 +15,49 @@ export const generatorScripts = fs
 
 const configFile = 'etc/immutafs/immutafs.conf';
 
-/** Adds keys to a configuration without them, because the generator writes units and drop-ins for their defaults. */
-function withoutDefaults(config: string | { linkTo: string } = ''): string | { linkTo: string } {
-  if (typeof config !== 'string') return config;
-  const missing = ['MOUNT_OPTIONS=', 'FORWARD=relp://log'].filter(
-    (line) => !new RegExp(`^${line.replace(/=.*/, '=')}`, 'm').test(config),
-  );
-  return [config, ...missing, ''].join('\n');
+interface Boot {
+  /** The mode that the initramfs recorded; null: there is no record. */
+  mode?: string | null;
+  /** Further lines of the record. */
+  record?: string;
+  config?: string;
+  fstab?: string;
+  files?: NonNullable<Sandbox['files']>;
+  /** Lines of bash that run first. */
+  before?: string;
+  devices?: Sandbox['devices'];
 }
 
 /**
- * Runs immutafs-generator.
- * @param before lines of bash that run first
- * @returns its exit code, and its unit files as "path: line;line" and links as "path -> target", sorted
+ * Returns a function that runs immutafs-generator, by default in a sealed boot with a tmpfs at /var, and returns its unit files
+ * as "path: line;line" and links as "path -> target", sorted.
  */
-export function generate(
-  shell: readonly [string, ...string[]],
-  files: Record<string, string | { linkTo: string }>,
-  before = '',
-  devices: Sandbox['devices'] = [],
-): { code: number | null; written: string[] } {
-  const { code, stderr, out } = runInSandbox({
-    shell,
-    devices,
-    files: {
-      'etc/fstab': '',
-      // Hides the unit of this machine.
-      'usr/lib/systemd/system/blk-availability.service': '',
-      ...files,
-      [configFile]: withoutDefaults(files[configFile]),
-    },
-    run: `mkdir /generated
+export const generatorIn =
+  (shell: Shell) =>
+  ({
+    mode = 'sealed',
+    record = '',
+    config = '',
+    fstab = '',
+    before = tmpfsAtVar,
+    ...more
+  }: Boot = {}): string[] => {
+    // The generator writes units and drop-ins for the defaults of these keys.
+    const missing = ['MOUNT_OPTIONS=', 'FORWARD=relp://log'].filter(
+      (line) => !new RegExp(`^${line.replace(/=.*/, '=')}`, 'm').test(config),
+    );
+    const { code, stderr, out } = runInSandbox({
+      shell,
+      devices: more.devices ?? [],
+      files: {
+        'etc/fstab': fstab,
+        // Hides the unit of this machine.
+        'usr/lib/systemd/system/blk-availability.service': '',
+        ...(mode === null ? {} : { 'run/immutafs/boot.env': bootEnv(mode) + record }),
+        [configFile]: [config, ...missing, ''].join('\n'),
+        ...more.files,
+      },
+      run: `mkdir /generated
       ${before}
       sh /usr/libexec/immutafs/immutafs-generator /generated /generated /generated
       code=$?
@@ -56,14 +69,13 @@ export function generate(
         echo
       done >/out/files
       exit $code`,
-    scripts: generatorScripts,
-  });
-  if (out['files'] === undefined) throw new Error(stderr);
-  assert.is(stderr, '');
-  const written = ((out['links'] ?? '') + out['files']).split('\n').filter((line) => line !== '');
-  for (const line of written) assert.equal(lineProblems(line.replace(/^[^[]*: /, '').split(';')), []);
-  return { code, written: written.sort() };
-}
+      scripts: generatorScripts,
+    });
+    assert.equal([code, stderr], [0, '']);
+    const written = `${out['links']}${out['files']}`.split('\n').filter((line) => line !== '');
+    for (const line of written) assert.equal(lineProblems(line.replace(/^[^[]*: /, '').split(';')), []);
+    return written.sort();
+  };
 
 export const bootEnv = (mode: string) => `MODE=${mode}\nREASON=x\nDISKS=\nVAR=overlay\n`;
 

@@ -1,10 +1,8 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runInSandbox } from './sandbox.ts';
-import { shim, shimmed, useShims } from './shims.ts';
+import { shim, useShims, withoutBusybox } from './shells.ts';
 
-for (const [name, shell] of shimmed) {
-  const hook = suite(`${name}: immutafs-pre-pivot.sh is sourced`);
+withoutBusybox('immutafs-pre-pivot.sh is sourced', (test, shell) => {
   const source = (code: number, files: Record<string, string> = {}) =>
     runInSandbox({
       shell,
@@ -17,7 +15,7 @@ for (const [name, shell] of shimmed) {
         'hook.sh': `emergency_shell() { echo emergency "$@"; }\nNEWROOT=/sysroot\n. /usr/libexec/immutafs/95immutafs/immutafs-pre-pivot.sh\necho after\n`,
       },
       run: `${useShims}
-        cp /assemble-var /usr/libexec/immutafs/assemble-var; chmod +x /usr/libexec/immutafs/assemble-var
+        cp /assemble-var /usr/libexec/immutafs/assemble-var
         sh /hook.sh`,
     }).stdout;
   for (const [code, expected] of [
@@ -31,13 +29,12 @@ for (const [name, shell] of shimmed) {
     ],
     [6, 'systemctl --force --force poweroff\nagain\n'],
   ] as const) {
-    hook(`assemble-var exits with ${code}`, () => assert.is(source(code), expected));
+    test(`assemble-var exits with ${code}`, () => assert.is(source(code), expected));
   }
-  hook('in the kernel of kdump nothing is assembled', () => {
+  test('in the kernel of kdump nothing is assembled', () => {
     // With a directory in the fixture, the fixture replaces all of /proc.
     const proc = { 'proc/self/mountinfo': '' };
     assert.is(source(4, { ...proc, 'proc/vmcore': '' }), 'after\n');
     assert.is(source(4, proc), 'systemctl --force --force poweroff\nafter\n');
   });
-  hook.run();
-}
+});

@@ -1,8 +1,7 @@
 import path from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Sandbox, runInSandbox } from './sandbox.ts';
-import { shells } from './shells.ts';
+import { withoutBusybox } from './shells.ts';
 
 const script = path.join(import.meta.dirname, '../../units/label-state');
 const state = 'system_u:object_r:immutafs_forward_state_t:s0';
@@ -17,8 +16,7 @@ esac
 `;
 
 // Runs only in the real root, which has no busybox; busybox would run its own stat and chcon.
-for (const [name, shell] of Object.entries(shells).filter(([each]) => !each.startsWith('busybox'))) {
-  const labels = suite(`${name}: label-state`);
+withoutBusybox('label-state', (test, shell) => {
   for (const [title, folder, reference, owner, expected] of [
     ['a data disk', '/data/forward', state, 'immutafs-forward', `chcon -R -h ${state} /data/forward\n`],
     ['the default folder', '', state, 'immutafs-forward', ''],
@@ -27,10 +25,10 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => !each.star
     ['the folder does not exist', '/data/other', state, 'immutafs-forward', ''],
     ['a symbolic link', '/data/link', state, 'immutafs-forward', ''],
   ] as const)
-    labels(title, () => {
+    test(title, () => {
       assert.equal(label(shell, folder, reference, owner), [0, expected, '']);
     });
-  labels('a folder of another user is not relabelled, and a warning is logged', () => {
+  test('a folder of another user is not relabelled, and a warning is logged', () => {
     const [code, stdout, stderr] = label(shell, '/data/forward', state, 'root');
     assert.equal([code, stdout], [0, '']);
     assert.match(
@@ -38,8 +36,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => !each.star
       /^<4>label-state: \/data\/forward does not belong to immutafs-forward, .*\n$/,
     );
   });
-  labels.run();
-}
+});
 
 function label(
   shell: Sandbox['shell'],
@@ -57,7 +54,7 @@ function label(
       reference: `${reference}\n`,
       owner: `${owner}\n`,
     },
-    run: `chmod +x /usr/bin/stat /usr/bin/chcon; mkdir -p /data/forward /run/state /run/immutafs/forward
+    run: `mkdir -p /data/forward /run/state /run/immutafs/forward
       ln -s forward /data/link; PATH=/usr/bin:$PATH sh /usr/libexec/immutafs/label-state`,
   });
   return [code, stdout, stderr];

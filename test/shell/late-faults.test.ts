@@ -1,8 +1,7 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Booted, boot } from './assemble-var.ts';
+import { type Booted, bootIn } from './assemble-var.ts';
 import { bootEnv, late, volume } from './late-boot.ts';
-import { shells } from './shells.ts';
+import { inShells, useShims } from './shells.ts';
 
 const config = (more = '') => ({ 'etc/immutafs/immutafs.conf': `VAR_SIZE=8m\nVAR_INODES=5000\n${more}` });
 const sealed = { 'run/immutafs/boot.env': bootEnv('sealed') };
@@ -19,10 +18,9 @@ const error = ({ bootEnv: lines }: Booted) => lines.filter((line) => line.starts
  */
 const shim = (lines: string) =>
   `#!/bin/bash\nread -r n 2>/dev/null </n; n=$((n + 1)); echo $n >/n\n${lines}\nexec /usr/bin/mount "$@"\n`;
-const withShim = 'chmod +x /shims/mount; PATH=/shims:$PATH; export PATH';
 
-for (const [name, shell] of Object.entries(shells)) {
-  const unreadable = suite(`${name}: late, the file system cannot be read`);
+inShells('late, the file system cannot be read', (test, shell, name) => {
+  const boot = bootIn(shell);
   const placeholder = '/var tmpfs ro,nosuid,nodev,noexec mode=755';
   for (const [title, damage, reason] of [
     [
@@ -36,9 +34,9 @@ for (const [name, shell] of Object.entries(shells)) {
       /lower has subdirectories, but its entries cannot be read/,
     ],
   ] as const) {
-    unreadable(`${title}: a placeholder, so that the boot continues`, () => {
+    test(`${title}: a placeholder, so that the boot continues`, () => {
       const booted = boot({
-        ...{ shell, disk: 'none', files: { ...config(), ...sealed } },
+        ...{ disk: 'none', files: { ...config(), ...sealed } },
         before: `${volume('vda', '/var', damage)}\necho 'UUID=1 /var/log/audit xfs defaults 0 0' >>/etc/fstab`,
         script: late('/var'),
         after: 'cd /var; find . | sort; readlink run lock; stat -c %a empty/sshd; touch x',
@@ -52,9 +50,9 @@ for (const [name, shell] of Object.entries(shells)) {
       assert.match(booted.after, /Read-only file system/);
     });
   }
-  unreadable('a file system below /var', () => {
+  test('a file system below /var', () => {
     const booted = boot({
-      ...{ shell, disk: 'none', files: { ...config(), ...sealed } },
+      ...{ disk: 'none', files: { ...config(), ...sealed } },
       before: volume('vda', '/var/log', 'truncate -s 0 /volume; truncate -s 8m /volume'),
       script: late('/var/log'),
     });
@@ -62,9 +60,7 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.equal(booted.made, ['/var/log tmpfs ro,nosuid,nodev,noexec mode=755']);
     assert.equal(booted.bootEnv.slice(-3, -1), ['LAYER=/var/log begun', 'LAYER=/var/log failed']);
   });
-  unreadable.run();
 
-  const elsewhere = suite(`${name}: late, a /var that cannot get an overlay`);
   const unit = 'etc/systemd/system/var.mount';
   const device = '/dev/loop0 /var xfs defaults 0 0\n';
   for (const [title, files, reason] of [
@@ -85,9 +81,9 @@ for (const [name, shell] of Object.entries(shells)) {
     ],
   ] as const) {
     // The other values of ON_FAILURE are tested in late.test.ts.
-    elsewhere(title, () => {
+    test(title, () => {
       const booted = boot({
-        ...{ shell, disk: 'none', script: late('/var') },
+        ...{ disk: 'none', script: late('/var') },
         files: { ...config('ON_FAILURE=emergency\n'), ...sealed, ...files },
       });
       assert.is(booted.code, 3);
@@ -96,23 +92,21 @@ for (const [name, shell] of Object.entries(shells)) {
       assert.is(booted.bootEnv.at(-1), 'VAR=failed');
     });
   }
-  elsewhere('a masked unit overrides fstab: /var is part of the root', () => {
+  test('a masked unit overrides fstab: /var is part of the root', () => {
     const files = { ...ownVar, [unit]: { linkTo: '/dev/null' }, 'etc/fstab': device };
-    assert.equal(boot({ shell, disk: 'none', files, script: late('/var') }).made, assembled);
+    assert.equal(boot({ disk: 'none', files, script: late('/var') }).made, assembled);
   });
-  elsewhere.run();
 
   // busybox runs its built-in mount, not the program in PATH.
-  if (name.startsWith('busybox')) continue;
-  const several = suite(`${name}: late, several instances`);
-  several('two instances at the same time share the tmpfs', () => {
+  if (name.startsWith('busybox')) return;
+  test('two instances at the same time share the tmpfs', () => {
     const files = {
       ...{ ...config(), ...sealed, 'etc/fstab': '', 'var/log/x': '', 'var/spool/x': '' },
       // Gives the other instance enough time to read the mounts.
       'shims/mount': shim('case $* in *tmpfs*) sleep 0.5 ;; esac'),
     };
     const both = `{ ${late('/var/log')} & ${late('/var/spool')} & wait; }`;
-    const booted = boot({ shell, disk: 'none', files, before: withShim, script: both });
+    const booted = boot({ disk: 'none', files, before: useShims, script: both });
     const targets = booted.made.map((mount) => mount.split(' ')[0]);
     const below = ['log', 'spool'].flatMap((folder) => [
       `/run/immutafs/below/var+${folder}`,
@@ -125,28 +119,28 @@ for (const [name, shell] of Object.entries(shells)) {
 
   // The five calls of mount(8): bind, private, read-only, tmpfs, overlay.
   for (const nth of [1, 2, 3, 4, 5]) {
-    several(`killed before mount ${nth}: the next instance completes the overlay`, () => {
+    test(`killed before mount ${nth}: the next instance completes the overlay`, () => {
       const files = {
         ...ownVar,
         'shims/mount': shim(`[ $n -ne ${nth} ] || { kill -KILL $(cat /pid); sleep 0.1; exit 1; }`),
       };
       const script = `sh -c 'echo $$ >/pid; exec ${late('/var')}'; cp /run/immutafs/boot.env /out/killed; ${late('/var')}`;
-      const booted = boot({ shell, disk: 'none', files, before: withShim, script, after: 'cat /out/killed' });
+      const booted = boot({ disk: 'none', files, before: useShims, script, after: 'cat /out/killed' });
       assert.match(booted.after, /LAYER=\/var begun\n$/);
       assert.equal(booted.made.toSorted(), assembled.toSorted());
       assert.is(booted.bootEnv.at(-1), 'ASSEMBLED=late');
       assert.is(booted.code, 0);
     });
   }
-  several('a log that cannot be replayed: mounted without replay, and a warning', () => {
+  test('a log that cannot be replayed: mounted without replay, and a warning', () => {
     const booted = boot({
-      ...{ shell, disk: 'none', script: late('/var'), after: 'cat /var/lib/y' },
+      ...{ disk: 'none', script: late('/var'), after: 'cat /var/lib/y' },
       files: {
         ...config(),
         ...sealed,
         'shims/mount': shim('case $* in *norecovery*) ;; *ext4*) exit 32 ;; esac'),
       },
-      before: `${volume('vda', '/var')}\n${withShim}`,
+      before: `${volume('vda', '/var')}\n${useShims}`,
     });
     const warning =
       'WARNING=/var: mounted with norecovery, it was not unmounted cleanly before it was sealed';
@@ -156,5 +150,4 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.match(booted.made[0] ?? '', /^\/run\/immutafs\/lower ext4 ro,nosuid,nodev,noexec,noatime/);
     assert.equal([booted.made.length, booted.code, booted.after], [3, 0, 'volume\n']);
   });
-  several.run();
-}
+});

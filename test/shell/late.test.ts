@@ -1,23 +1,22 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Boot, boot } from './assemble-var.ts';
+import { type Boot, bootIn } from './assemble-var.ts';
 import { bootEnv, late, noModules, noOverlay, volume } from './late-boot.ts';
-import { shells } from './shells.ts';
+import { inShells } from './shells.ts';
 
 /** The configuration of the root, which is at / in late boot. */
 const config = { 'etc/immutafs/immutafs.conf': 'VAR_SIZE=8m\nVAR_INODES=5000\n' };
 const vdb = { name: 'vdb', device: '252:16', bus: 'virtio-blk' } as const;
 
-for (const [name, shell] of Object.entries(shells)) {
-  const own = suite(`${name}: late`);
+inShells('late', (test, shell) => {
+  const boot = bootIn(shell);
   /** Runs late boot for a target. @param record the record of the initramfs */
   const bootLate = (target: string, options: Omit<Boot, 'shell'>, record = bootEnv('sealed')) =>
     boot({
-      ...{ shell, disk: 'none', script: late(target), ...options },
+      ...{ disk: 'none', script: late(target), ...options },
       files: { ...config, 'run/immutafs/boot.env': record, ...options.files },
     });
 
-  own('a separate /var on the sealed disk', () => {
+  test('a separate /var on the sealed disk', () => {
     const booted = bootLate('/var', {
       before: volume('vda', '/var'),
       after: `cat /var/lib/y; echo new >/var/lib/y; cat /var/lib/y /run/immutafs/lower/lib/y; stat -c '%a %u:%g' /var`,
@@ -32,7 +31,7 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.is(booted.code, 0);
   });
 
-  own('/var/log shares the upper layer of /var', () => {
+  test('/var/log shares the upper layer of /var', () => {
     const booted = bootLate('/var/log', {
       before: `${volume('vda', '/var/log')}
         mkdir -p /run/var/upper; mount -t tmpfs -o size=4m x /run/var`,
@@ -47,17 +46,14 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.is(booted.after, 'volume\n');
   });
 
-  own('a data disk that the host left writable gets no overlay', () => {
-    const booted = bootLate('/var/log', {
-      devices: [vdb],
-      before: volume('vdb', '/var/log'),
-    });
+  test('a data disk that the host left writable gets no overlay', () => {
+    const booted = bootLate('/var/log', { devices: [vdb], before: volume('vdb', '/var/log') });
     assert.equal(booted.made, []);
     assert.is(booted.bootEnv.at(-1), 'LAYER=/var/log disk');
     assert.is(booted.code, 0);
   });
 
-  own('MODE=sealed also seals a writable disk of the root', () => {
+  test('MODE=sealed also seals a writable disk of the root', () => {
     const booted = bootLate(
       '/var/log',
       {
@@ -75,7 +71,7 @@ for (const [name, shell] of Object.entries(shells)) {
     ['LABEL=my\\040logs', 'my\\x20logs'],
   ] as const) {
     for (const target of ['/var', '/var/log']) {
-      own(`${target} is ${label} in fstab`, () => {
+      test(`${target} is ${label} in fstab`, () => {
         const booted = bootLate(target, {
           before: `${volume('vda', target)}
             mkdir -p /dev/disk; mount -t tmpfs udev /dev/disk; mkdir /dev/disk/by-label
@@ -92,7 +88,7 @@ for (const [name, shell] of Object.entries(shells)) {
   }
 
   for (const mode of ['maintenance', 'off']) {
-    own(`nothing is done in ${mode}`, () => {
+    test(`nothing is done in ${mode}`, () => {
       const booted = bootLate(
         '/var',
         {
@@ -106,9 +102,8 @@ for (const [name, shell] of Object.entries(shells)) {
     });
   }
 
-  own("without boot.env of the hook: the root's own /var", () => {
+  test("without boot.env of the hook: the root's own /var", () => {
     const booted = boot({
-      shell,
       disk: 'none',
       files: { ...config, 'proc/cmdline': 'immutafs=sealed\n', 'etc/fstab': '', 'var/lib/x': 'disk\n' },
       script: late('/var'),
@@ -135,9 +130,8 @@ for (const [name, shell] of Object.entries(shells)) {
     ['emergency', 3],
     ['poweroff', 4],
   ] as const) {
-    own(`a failure, ON_FAILURE=${policy}`, () => {
+    test(`a failure, ON_FAILURE=${policy}`, () => {
       const booted = boot({
-        shell,
         disk: 'none',
         files: {
           'etc/immutafs/immutafs.conf': `ON_FAILURE=${policy}\nMOUNT_OPTIONS=\n`,
@@ -156,12 +150,8 @@ for (const [name, shell] of Object.entries(shells)) {
     });
   }
 
-  own('no labels without SELinux', () => {
-    const { code, stderr } = boot({
-      shell,
-      disk: 'none',
-      script: 'sh /usr/libexec/immutafs/assemble-var label',
-    });
+  test('no labels without SELinux', () => {
+    const { code, stderr } = boot({ disk: 'none', script: 'sh /usr/libexec/immutafs/assemble-var label' });
     assert.equal([code, stderr], [0, '']);
   });
 
@@ -169,27 +159,21 @@ for (const [name, shell] of Object.entries(shells)) {
     ['overlay', '-F /var\n'],
     ['tmpfs', ''],
   ] as const) {
-    own(
-      `with SELinux and ${type} at /var: ${restored ? 'its label is restored, not recursively' : 'nothing'}`,
-      () => {
-        const { code, after } = boot({
-          shell,
-          disk: 'none',
-          files: {
-            'sys/fs/selinux/enforce': '1',
-            'shims/restorecon': '#!/bin/bash\necho "$@" >>/out/restored\n',
-            'shims/chcon': '#!/bin/bash\necho "$@" >>/out/changed\n',
-          },
-          before: `chmod +x /shims/*; cp /shims/restorecon /usr/sbin/restorecon; cp /shims/chcon /usr/bin/chcon
-          mkdir -p /layers /var; mount -t tmpfs x /layers; mkdir /layers/lower /layers/upper /layers/work
+    test(`with SELinux and ${type} at /var: ${restored ? 'its label is restored, not recursively' : 'nothing'}`, () => {
+      const { code, after } = boot({
+        disk: 'none',
+        files: {
+          'sys/fs/selinux/enforce': '1',
+          'usr/sbin/restorecon': '#!/bin/bash\necho "$@" >>/out/restored\n',
+          'usr/bin/chcon': '#!/bin/bash\necho "$@" >>/out/changed\n',
+        },
+        before: `          mkdir -p /layers /var; mount -t tmpfs x /layers; mkdir /layers/lower /layers/upper /layers/work
           mount -t ${type} ${type === 'overlay' ? '-o lowerdir=/layers/lower,upperdir=/layers/upper,workdir=/layers/work' : ''} x /var
           : >/out/restored`,
-          script: 'sh /usr/libexec/immutafs/assemble-var label',
-          after: 'cat /out/restored /out/changed',
-        });
-        assert.equal([code, after], [0, `${restored}--reference=/run /run/immutafs\n`]);
-      },
-    );
+        script: 'sh /usr/libexec/immutafs/assemble-var label',
+        after: 'cat /out/restored /out/changed',
+      });
+      assert.equal([code, after], [0, `${restored}--reference=/run /run/immutafs\n`]);
+    });
   }
-  own.run();
-}
+});

@@ -6,12 +6,11 @@ import { makeSysfs } from '../harness/sysfs.ts';
 import { inTemporaryDirectory, writeFiles } from '../harness/temporary.ts';
 import { kernelArguments, splitArguments } from '../harness/kernel-arguments.ts';
 import { fstabSources } from '../harness/fstab-sources.ts';
-import { shells, withLibrary } from './shells.ts';
+import { inShells, withLibrary } from './shells.ts';
 
-for (const [name, shell] of Object.entries(shells)) {
-  const argument = suite(`${name}: read_kernel_argument`);
+inShells('read_kernel_argument', (test, shell) => {
   for (const [cmdline, { mode, problems }] of Object.entries(kernelArguments)) {
-    argument(cmdline, () => {
+    test(cmdline, () => {
       const output = withLibrary(
         shell,
         'read_kernel_argument "$1"; printf "%s\\n" "$arg_MODE$warnings"',
@@ -20,7 +19,7 @@ for (const [name, shell] of Object.entries(shells)) {
       assert.equal(output.trimEnd().split('\n'), [`${mode ?? ''}${problems[0] ?? ''}`, ...problems.slice(1)]);
     });
   }
-  argument('patterns do not match file names in the current directory', () => {
+  test('patterns do not match file names in the current directory', () => {
     const lines = 'cd "$1" && read_kernel_argument "immutafs=*"; printf "%s|%s" "$arg_MODE" "$warnings"';
     const output = inTemporaryDirectory((folder) => {
       writeFiles(folder, { 'immutafs=off': '' });
@@ -29,32 +28,28 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.is(output, '|kernel argument immutafs=*: must be auto, sealed or off, ignoring it\n');
   });
   for (const [cmdline, words] of Object.entries(splitArguments)) {
-    argument(`the arguments of ${cmdline}`, () => {
+    test(`the arguments of ${cmdline}`, () => {
       const lines = 'arguments=$1; while next_argument; do printf "%s\\n" "$argument"; done';
       assert.is(withLibrary(shell, lines, cmdline), words.map((word) => `${word}\n`).join(''));
     });
   }
-  argument.run();
 
-  const sources = suite(`${name}: source_node`);
   const sourceNode = 'source_node "$1"; printf %s "$node"';
   for (const [source, node] of fstabSources) {
-    sources(source, () => {
+    test(source, () => {
       const output = withLibrary(shell, sourceNode, Buffer.from(source, 'latin1').toString('utf8'));
       assert.is(Buffer.from(output, 'latin1').toString('utf8'), node);
     });
   }
-  sources('ordinary sources need no process', () => {
+  test('ordinary sources need no process', () => {
     // These functions run only if a subshell is needed.
     const lines = `encode() { exit 9; }; printf() { exit 9; }; source_node "$1"; command printf "%s\\n" "$node"`;
     assert.is(withLibrary(shell, lines, 'LABEL="a-b.c"'), '/dev/disk/by-label/a-b.c\n');
     assert.is(withLibrary(shell, lines, '/dev/my\\040\\011\\134disk'), '/dev/my \t\\disk\n');
   });
-  sources.run();
 
-  const disks = suite(`${name}: find_disks`);
   for (const [scenario, { devices, device, disks: expected }] of Object.entries(diskScenarios)) {
-    disks(scenario, () => {
+    test(scenario, () => {
       const lines = `check_table() { :; }
         disks=""; find_disks "$1"; printf "%s" "$disks"; ! all_sealed || printf "~sealed "`;
       const output = inTemporaryDirectory((root) => {
@@ -77,7 +72,7 @@ for (const [name, shell] of Object.entries(shells)) {
     });
   }
   for (const [scenario, { devices, sealed }] of Object.entries(stackScenarios)) {
-    disks(scenario, () => {
+    test(scenario, () => {
       const lines = `root=$1; check_table() { "$root/usr/libexec/immutafs/check-tables" "$1" >/dev/null; }
         disks=""; find_disks "$1/sys/dev/block/253:0"; all_sealed; echo $?; all_read_only; echo $?`;
       const output = inTemporaryDirectory((root) => {
@@ -88,12 +83,11 @@ for (const [name, shell] of Object.entries(shells)) {
       assert.is(output, sealed ? '0\n0\n' : '1\n0\n');
     });
   }
-  disks('a device that does not exist counts as writable', () => {
+  test('a device that does not exist counts as writable', () => {
     const lines = 'disks=""; find_disks /nowhere/sys/dev/block/1:2; printf %s "$disks"';
     assert.is(withLibrary(shell, lines), ':0:none ');
   });
-  disks.run();
-}
+});
 
 const same = suite('the agent parses the kernel argument in the same way');
 for (const [cmdline, expected] of Object.entries(kernelArguments)) {

@@ -1,8 +1,7 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { DiskFixture } from '../harness/sysfs.ts';
 import { runInSandbox } from './sandbox.ts';
-import { shells } from './shells.ts';
+import { type Shell, inShells, useShims } from './shells.ts';
 
 /** Makes a udev link to a block device of this machine. The stub for lvm does not access the device. */
 const device = (name: string, index: number) => `ln -s "/dev/loop${index}" "/dev/block/immutafs/${name}"`;
@@ -36,7 +35,7 @@ interface Volumes {
  * Runs lvm-readonly twice. Returns the files that it wrote: the configuration of the initramfs and of the real root,
  * and the impostors.
  */
-function runLvmReadonly(shell: readonly [string, ...string[]], volumes: Volumes) {
+function runLvmReadonly(shell: Shell, volumes: Volumes) {
   const { sealed, others, lvm, uuid = 'other', own, devicesFile, filter = '', late = false } = volumes;
   const { readOnly: unsealed = [] } = volumes;
   const outputs = Object.entries(lvm).map(
@@ -62,8 +61,7 @@ function runLvmReadonly(shell: readonly [string, ...string[]], volumes: Volumes)
       ${sealed.map((name, index) => device(`lvm/${name}`, index)).join('\n')}
       ${others.map((name, index) => device(`unsealed-lvm/${name}`, index + 4)).join('\n')}
       ${late ? '' : linkSealed}
-      chmod +x /shims/*; PATH=/shims:$PATH; export PATH
-      sh /usr/libexec/immutafs/lvm-readonly && sh /usr/libexec/immutafs/lvm-readonly; code=$?
+      ${useShims}      sh /usr/libexec/immutafs/lvm-readonly && sh /usr/libexec/immutafs/lvm-readonly; code=$?
       cp /etc/lvm/lvmlocal.conf /out/etc 2>/dev/null; cp /run/immutafs/lvmlocal.conf /out/run 2>/dev/null
       cp /run/immutafs/impostors /out/impostors 2>/dev/null; exit $code`,
   });
@@ -78,9 +76,7 @@ const readOnly =
 const group = { vda2: 'sealed group rhel' };
 const both = { sealed: ['vda2'], others: ['vdb2'] };
 
-for (const [name, shell] of Object.entries(shells)) {
-  const impostors = suite(`${name}: lvm-readonly`);
-
+inShells('lvm-readonly', (test, shell) => {
   for (const [title, volumes, etc, noted] of [
     [
       'a copy',
@@ -132,7 +128,7 @@ for (const [name, shell] of Object.entries(shells)) {
       'VG=rhel',
     ],
   ] as [string, Volumes, string | undefined, string | undefined][]) {
-    impostors(title, () => {
+    test(title, () => {
       const out = runLvmReadonly(shell, volumes);
       assert.is(out['etc'], etc);
       assert.is(out['run'], undefined, 'assemble-var writes that of the real root');
@@ -146,7 +142,7 @@ for (const [name, shell] of Object.entries(shells)) {
     ['the groups on a read-only SCSI disk', undefined],
     ['an existing configuration is kept', 'devices {\n}\n'],
   ] as const) {
-    impostors(title, () => {
+    test(title, () => {
       const out = runLvmReadonly(shell, {
         sealed: ['sda2'],
         others: [],
@@ -157,14 +153,14 @@ for (const [name, shell] of Object.entries(shells)) {
       assert.is(out['run'], (own ?? '') + readOnly);
     });
   }
-  impostors('the groups on a read-only SCSI disk that is not sealed', () => {
+  test('the groups on a read-only SCSI disk that is not sealed', () => {
     const out = runLvmReadonly(shell, {
       ...{ sealed: [], others: [], readOnly: ['sda2'] },
       lvm: { sda2: 'other theirs rhel' },
     });
     assert.is(out['etc'], readOnly);
   });
-  impostors('a copy of a SCSI disk', () => {
+  test('a copy of a SCSI disk', () => {
     const out = runLvmReadonly(shell, {
       sealed: ['sda2'],
       others: ['vdb2'],
@@ -173,13 +169,11 @@ for (const [name, shell] of Object.entries(shells)) {
     });
     assert.is(out['run'], readOnly + rejected());
   });
-  impostors('nothing is sealed: lvm does not run', () => {
+  test('nothing is sealed: lvm does not run', () => {
     const out = runLvmReadonly(shell, { sealed: [], others: ['vdb2'], lvm: {} });
     assert.equal([out['etc'], out['calls']], [undefined, undefined]);
   });
-  impostors.run();
 
-  const hook = suite(`${name}: immutafs-lvm.sh is sourced`);
   for (const [title, links, times] of [
     ['a sealed volume alone', ['lvm/vda2'], 0],
     ['an unsealed volume alone', ['unsealed-lvm/vdb2'], 0],
@@ -188,12 +182,12 @@ for (const [name, shell] of Object.entries(shells)) {
     ['a read-only volume on SCSI that is not sealed', ['read-only-lvm/sda2'], 1],
     ['none', [], 0],
   ] as const) {
-    hook(title, () => {
+    test(title, () => {
       const { out } = runInSandbox({
         shell,
         files: { job: '#!/bin/bash\necho x >>/out/jobs\n' },
         run: `mkdir -p /dev/block/immutafs; mount -t tmpfs x /dev/block/immutafs; mkdir /dev/block/immutafs/{lvm,read-only-lvm,unsealed-lvm}
-          cp /job /usr/libexec/immutafs/lvm-readonly; chmod +x /usr/libexec/immutafs/lvm-readonly
+          cp /job /usr/libexec/immutafs/lvm-readonly
           ${links.map((link, index) => device(link, index)).join('\n')}
           echo '. /usr/libexec/immutafs/95immutafs/immutafs-lvm.sh
             . /usr/libexec/immutafs/95immutafs/immutafs-lvm.sh' >/twice; sh /twice`,
@@ -201,5 +195,4 @@ for (const [name, shell] of Object.entries(shells)) {
       assert.is(out['jobs'], times === 0 ? undefined : 'x\n');
     });
   }
-  hook.run();
-}
+});

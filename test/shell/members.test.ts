@@ -1,9 +1,8 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { boot, small } from './assemble-var.ts';
+import { bootIn, small } from './assemble-var.ts';
 import { runInSandbox } from './sandbox.ts';
 import { cmdline, links, vdb, vdc } from './sealed-disk.ts';
-import { shells } from './shells.ts';
+import { inShells } from './shells.ts';
 
 /** Returns the data that udev has of a member of an array. vdb is sealed; vdc, with the partition 252:34, is writable. */
 const member = (device: string, type: string, uuid: string) => ({
@@ -24,8 +23,8 @@ const btrfs = (devices: 1 | 2) => `
   ln -s /one /dev/vdb2`;
 const uuid = '1f5a0000-0000-4000-8000-000000000001';
 
-for (const [name, shell] of Object.entries(shells)) {
-  const foreign = suite(`${name}: is-foreign-member`);
+inShells('is-foreign-member', (test, shell) => {
+  const boot = bootIn(shell);
   const exitCode = (
     device: string,
     [type, id]: readonly [string, string],
@@ -37,7 +36,7 @@ for (const [name, shell] of Object.entries(shells)) {
       shell,
       devices: [vdb, vdc],
       files,
-      run: `chmod +x /usr/sbin/mdadm 2>/dev/null; set -e; ${before}\n${links(...names)}
+      run: `set -e; ${before}\n${links(...names)}
         sh /usr/libexec/immutafs/is-foreign-member ${device} ${type} ${id}`,
     });
     assert.is(stderr, '');
@@ -57,28 +56,26 @@ for (const [name, shell] of Object.entries(shells)) {
     ['a member of an array that is not on a sealed disk', 'vdc2', [], 1, 1],
     ['a member, if the number of members is unknown', 'vdc2', ['member/ab:cd/vdb2'], 0, 0],
   ] as const) {
-    foreign(title, () => {
+    test(title, () => {
       assert.is(exitCode(device, ['linux_raid_member', 'ab:cd'], [...names], mdadm(count)), expected);
     });
   }
-  foreign('a member of another array than the sealed one', () => {
+  test('a member of another array than the sealed one', () => {
     assert.is(exitCode('vdc2', ['linux_raid_member', 'ab:cd'], ['member/other/vdb2'], mdadm(1)), 1);
   });
   for (const [title, devices, expected] of [
     ['a copy of a Btrfs with one device', 1, 0],
     ['the other device of a Btrfs that spans both disks', 2, 1],
   ] as const) {
-    foreign(title, () => {
+    test(title, () => {
       assert.is(exitCode('vdc2', ['btrfs', uuid], [`member/${uuid}/vdb2`], {}, btrfs(devices)), expected);
     });
   }
-  foreign.run();
 
-  const arrays = suite(`${name}: arrays that the initramfs has assembled`);
   const array = { name: 'md127', device: '9:127', on: ['vdc2'] };
   const run = (count: number, before = '') => {
     const { code, after, bootEnv, stderr } = boot({
-      ...{ shell, devices: [vdb, vdc, array] },
+      ...{ devices: [vdb, vdc, array] },
       files: {
         ...cmdline('root=/dev/mapper/rhel-root'),
         'sysroot/etc/immutafs/immutafs.conf': small,
@@ -86,18 +83,18 @@ for (const [name, shell] of Object.entries(shells)) {
         ...member('252:34', 'linux_raid_member', 'ab:cd'),
         ...mdadm(count),
       },
-      before: `chmod +x /usr/sbin/mdadm\n${links('member/ab:cd/vdb2')}\n${before}`,
+      before: `${links('member/ab:cd/vdb2')}\n${before}`,
       after: 'cat /out/stopped 2>/dev/null',
     });
     return { code, stopped: after, bootEnv, stderr };
   };
-  arrays('an array with a copy of a sealed member is stopped, and the copy is recorded', () => {
+  test('an array with a copy of a sealed member is stopped, and the copy is recorded', () => {
     const { code, stopped, bootEnv, stderr } = run(1);
     assert.equal([code, stopped], [0, '/dev/md127\n']);
     assert.match(stderr, '/dev/vdc2 has the same UUID=ab:cd as the sealed device /dev/vdb2 and is not used');
     assert.ok(bootEnv.includes('IMPOSTOR=/dev/vdc2 /dev/vdb2 UUID=ab:cd'), bootEnv.join('\n'));
   });
-  arrays('an array with a copy that is in use: a warning', () => {
+  test('an array with a copy that is in use: a warning', () => {
     const { code, bootEnv, stderr } = run(1, 'touch /busy');
     assert.is(code, 0);
     const said =
@@ -106,14 +103,12 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.ok(bootEnv.includes('IMPOSTOR=/dev/vdc2 /dev/vdb2 UUID=ab:cd'), bootEnv.join('\n'));
     assert.not.match(stderr, 'is not used');
   });
-  arrays('an array that spans both disks is not stopped', () => {
+  test('an array that spans both disks is not stopped', () => {
     const { code, stopped, bootEnv } = run(2);
     assert.equal([code, stopped], [0, '']);
     assert.not.match(bootEnv.join('\n'), 'IMPOSTOR');
   });
-  arrays.run();
 
-  const released = suite(`${name}: before the root is mounted, the kernel forgets copies of sealed members`);
   const mountRoot = (files: Record<string, string>, count: number, words = '', before = '') =>
     runInSandbox({
       shell,
@@ -126,8 +121,7 @@ for (const [name, shell] of Object.entries(shells)) {
         'usr/bin/udevadm': '#!/bin/bash\necho "$@" >>/out/udevadm\n',
         'sys/class/block/md127/md/array_state': 'clean\n',
       },
-      run: `chmod +x /usr/sbin/mdadm /usr/bin/btrfs /usr/bin/udevadm
-        ${before}
+      run: `${before}
         sh /usr/libexec/immutafs/mount-readonly
         cat /sys/class/block/vdb2/uevent >/out/uevent; cp /run/immutafs/impostors /out/ 2>/dev/null`,
     }).out;
@@ -135,7 +129,7 @@ for (const [name, shell] of Object.entries(shells)) {
   const raidLinks = links('member/ab:cd/vdb2', 'md/vdb2');
   const impostor = (id: string) => `IMPOSTOR=/dev/vdc2 /dev/vdb2 UUID=${id}\n`;
 
-  released('an array with a copy is stopped, and udev adds the sealed member', () => {
+  test('an array with a copy is stopped, and udev adds the sealed member', () => {
     const out = mountRoot(raid, 1, '', raidLinks);
     assert.equal(
       [out['stopped'], out['uevent'], out['udevadm'], out['impostors']],
@@ -143,11 +137,11 @@ for (const [name, shell] of Object.entries(shells)) {
       ['/dev/md127\n'.repeat(2), 'add\n', 'settle --timeout=25\n'.repeat(2), impostor('ab:cd')],
     );
   });
-  released('an array that spans both disks is not stopped', () => {
+  test('an array that spans both disks is not stopped', () => {
     const { stopped, udevadm } = mountRoot(raid, 2, '', raidLinks);
     assert.equal([stopped, udevadm], [undefined, undefined]);
   });
-  released('a copy of a Btrfs is forgotten, and udev adds the sealed device', () => {
+  test('a copy of a Btrfs is forgotten, and udev adds the sealed device', () => {
     const files = { ...member('252:34', 'btrfs', uuid) };
     const out = mountRoot(files, 0, '', `${links(`member/${uuid}/vdb2`)}\n${btrfs(1)}`);
     assert.equal(
@@ -156,11 +150,10 @@ for (const [name, shell] of Object.entries(shells)) {
     );
     assert.is(mountRoot(files, 0, '', `${links(`member/${uuid}/vdb2`)}\n${btrfs(2)}`)['btrfs'], undefined);
   });
-  released('nothing happens with immutafs=off, or without sealed members', () => {
+  test('nothing happens with immutafs=off, or without sealed members', () => {
     const { stopped, udevadm } = mountRoot(raid, 1, 'immutafs=off', raidLinks);
     assert.equal([stopped, udevadm], [undefined, undefined]);
     const without = mountRoot(raid, 1, '', links());
     assert.equal([without['stopped'], without['udevadm']], [undefined, undefined]);
   });
-  released.run();
-}
+});

@@ -1,9 +1,8 @@
 import os from 'node:os';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { boot, config, small } from './assemble-var.ts';
-import { bootEnv, generate, kept, runVar, same } from './generator.ts';
-import { shells } from './shells.ts';
+import { type Boot, bootIn, config, small } from './assemble-var.ts';
+import { generatorIn, kept, runVar, same } from './generator.ts';
+import { inShells } from './shells.ts';
 
 const restricted = 'noexec,nosuid,nodev';
 const defaults = '/dev/shm /var/tmp /var/log'
@@ -26,31 +25,21 @@ done | tr -s ' '`;
 const logindCapabilities =
   'CAP_MAC_ADMIN CAP_AUDIT_CONTROL CAP_CHOWN CAP_KILL CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE CAP_FOWNER CAP_SYS_TTY_CONFIG';
 
-for (const [name, shell] of Object.entries(shells)) {
-  const initramfs = suite(`${name}: initramfs`);
-  const tryBoot = (
-    files: NonNullable<Parameters<typeof boot>[0]['files']>,
-    more: { before?: string; disk?: 'writable' } = {},
-  ) => {
-    const {
-      after,
-      bootEnv: written,
-      stderr,
-    } = boot({
-      shell,
-      ...(more.disk === undefined ? {} : { disk: more.disk }),
+inShells('initramfs', (test, shell) => {
+  const boot = bootIn(shell);
+  const tryBoot = (files: Boot['files'], { before = '', ...more }: Partial<Boot> = {}) => {
+    const booted = boot({
+      ...{ before: `${apiMounts}\n${before}`, after: afterBoot, ...more },
       files: { ...folders, ...files },
-      before: `${apiMounts}\n${more.before ?? ''}`,
-      after: afterBoot,
     });
+    const mounts = booted.after.trimEnd().split('\n');
     return {
-      mounts: after.trimEnd().split('\n'),
-      warnings: written.filter((line) => line.startsWith('WARNING=')),
-      stderr,
+      ...{ mounts, targets: mounts.map((line) => line.split(' ')[0]), stderr: booted.stderr },
+      warnings: booted.bootEnv.filter((line) => line.startsWith('WARNING=')),
     };
   };
 
-  initramfs('the defaults', () => {
+  test('the defaults', () => {
     const { mounts, warnings } = tryBoot(config(small));
     assert.equal(mounts, [
       '/dev/shm rw,nosuid,nodev,noexec,relatime',
@@ -60,16 +49,16 @@ for (const [name, shell] of Object.entries(shells)) {
     ]);
     assert.equal(warnings, []);
   });
-  initramfs('no options', () => {
+  test('no options', () => {
     assert.equal(tryBoot(config(`${small}MOUNT_OPTIONS=\n`)).mounts, [
       '/dev/shm rw,nosuid,nodev,relatime',
       '/sysroot/var rw,nosuid,nodev,relatime',
     ]);
   });
-  initramfs('maintenance', () => {
+  test('maintenance', () => {
     assert.equal(tryBoot(config(small), { disk: 'writable' }).mounts, ['/dev/shm rw,nosuid,nodev,relatime']);
   });
-  initramfs('strict, and one more path', () => {
+  test('strict, and one more path', () => {
     const { mounts } = tryBoot(config(`${small}MOUNT_OPTIONS=/var/log/audit:nodev strict\n`));
     assert.equal(
       mounts,
@@ -78,63 +67,48 @@ for (const [name, shell] of Object.entries(shells)) {
       ),
     );
   });
-  initramfs('a path that fstab mounts is left to late boot', () => {
+  test('a path that fstab mounts is left to late boot', () => {
     const fstab = '/dev/mapper/rhel-root / xfs ro 0 0\n/dev/vda9 /var/log xfs defaults 0 0\n';
-    const { mounts } = tryBoot({
+    const { targets } = tryBoot({
       ...config(`${small}MOUNT_OPTIONS=${defaults} /var/log/audit:noexec\n`),
       'sysroot/etc/fstab': fstab,
     });
-    assert.equal(
-      mounts.map((line) => line.split(' ')[0]),
-      ['/dev/shm', '/sysroot/var', '/sysroot/var/tmp'],
-    );
+    assert.equal(targets, ['/dev/shm', '/sysroot/var', '/sysroot/var/tmp']);
   });
-  initramfs('a symbolic link is not followed to a directory of the initramfs', () => {
-    const { mounts, warnings, stderr } = tryBoot(config(small), {
+  test('a symbolic link is not followed to a directory of the initramfs', () => {
+    const { targets, warnings, stderr } = tryBoot(config(small), {
       before: 'rm -r /sysroot/var/tmp; mkdir -p /tmp; ln -s /tmp /sysroot/var/tmp',
     });
-    assert.equal(
-      mounts.map((line) => line.split(' ')[0]),
-      ['/dev/shm', '/sysroot/var', '/sysroot/var/log'],
-    );
+    assert.equal(targets, ['/dev/shm', '/sysroot/var', '/sysroot/var/log']);
     assert.equal(warnings, [warning]);
     assert.match(stderr, 'make-mounts: /sysroot/var/tmp is a symbolic link\n');
   });
-  initramfs('a failure is recorded, and the other paths are set', () => {
-    const { mounts, warnings } = tryBoot(config(small), {
+  test('a failure is recorded, and the other paths are set', () => {
+    const { targets, warnings } = tryBoot(config(small), {
       before: 'rm -r /sysroot/var/tmp; : >/sysroot/var/tmp',
     });
-    assert.equal(
-      mounts.map((line) => line.split(' ')[0]),
-      ['/dev/shm', '/sysroot/var', '/sysroot/var/log'],
-    );
+    assert.equal(targets, ['/dev/shm', '/sysroot/var', '/sysroot/var/log']);
     assert.equal(warnings, [warning]);
   });
-  initramfs.run();
 
-  const late = suite(`${name}: late boot`);
   const units = (value: string, before = '', fstab = '') =>
-    generate(
-      shell,
-      {
-        'run/immutafs/boot.env': bootEnv('sealed'),
-        'etc/immutafs/immutafs.conf': `MOUNT_OPTIONS=${value}\n`,
-        'etc/fstab': fstab,
-      },
-      `mkdir -p /var/log /run/var; mount -t tmpfs -o nosuid,nodev x /var
+    generatorIn(shell)({
+      config: `MOUNT_OPTIONS=${value}\n`,
+      fstab,
+      before: `mkdir -p /var/log /run/var; mount -t tmpfs -o nosuid,nodev x /var
        mkdir /var/log; mount --bind /var/log /var/log
        ${before}`,
-    ).written;
+    });
   const command = (options: string, target: string) =>
     `[Service];ExecStart=;ExecStart=/usr/libexec/immutafs/make-mounts options ${options} ${target}`;
 
-  late('mounts with the options need no unit, except at shutdown', () => {
+  test('mounts with the options need no unit, except at shutdown', () => {
     same(
       units(`/var/log:${restricted}`, 'mount -o remount,bind,noexec,nosuid,nodev /var/log'),
       kept(['/var/log', '/run/var']),
     );
   });
-  late('a mount without an option, and a path that is mounted later', () => {
+  test('a mount without an option, and a path that is mounted later', () => {
     const [homeUnit, logUnit] = ['home', 'var-log'].map((each) => `immutafs-mount-options@${each}.service`);
     same(units('/home:noexec /var/log:noexec', '', '/dev/vdz /home btrfs nofail 0 0\n'), [
       `${homeUnit}.d/immutafs.conf: [Unit];RequiresMountsFor=/home;${command('noexec', '/home')}`,
@@ -142,14 +116,14 @@ for (const [name, shell] of Object.entries(shells)) {
       ...kept(['/run/var'], `Wants=${homeUnit};Wants=${logUnit};`),
     ]);
   });
-  late('programs run from /run at shutdown', () => {
+  test('programs run from /run at shutdown', () => {
     const service = 'immutafs-mount-options@run.service';
     same(units('/run:noexec,nosuid', 'mount --bind /run /run; mount -o remount,bind,nosuid,noexec /run'), [
       `${service}.d/immutafs.conf: ${command('noexec,nosuid', '/run')};[Service];ExecStop=/usr/libexec/immutafs/make-mounts options exec /run`,
       ...kept(['/run/var'], `Wants=${service};`),
     ]);
   });
-  late('the directories of users', () => {
+  test('the directories of users', () => {
     const service = 'immutafs-user-runtime@';
     same(units('/run/user/*:noexec'), [
       ...runVar,
@@ -157,7 +131,7 @@ for (const [name, shell] of Object.entries(shells)) {
       `${service}.service.d/immutafs.conf: ${command('noexec', '/run/user/%i')}`,
     ]);
   });
-  late('the directories of users on RHEL 7: one tmpfs, in which logind cannot mount another', () => {
+  test('the directories of users on RHEL 7: one tmpfs, in which logind cannot mount another', () => {
     const el7 = 'rm /usr/lib/systemd/system/user-runtime-dir@.service';
     const logind = `systemd-logind.service.d/immutafs.conf: [Unit];After=run-user.mount;[Service];CapabilityBoundingSet=;CapabilityBoundingSet=${logindCapabilities}`;
     const tmpfs = (options: string) =>
@@ -179,7 +153,7 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.ok(!own.some((line) => line.startsWith('run-user.mount')), own.join('\n'));
     assert.ok(own.includes(logind), own.join('\n'));
   });
-  late('two items for a path', () => {
+  test('two items for a path', () => {
     const [first, ...more] = units('/srv:noexec /srv:nodev').filter((line) =>
       line.startsWith('immutafs-mount-options@srv'),
     );
@@ -189,5 +163,4 @@ for (const [name, shell] of Object.entries(shells)) {
       /ExecStart=;ExecStart=\S+ options noexec \/srv;.*;\[Service\];ExecStart=\S+ options nodev \/srv$/,
     );
   });
-  late.run();
-}
+});

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { persist } from './persist.ts';
-import { shells } from './shells.ts';
+import { withoutBusybox } from './shells.ts';
 
 const kept = 'STATE=kept\nREASON=\nREMEDY=\n';
 const restart = (name: string) => `restart immutafs-persist@${name}.service\n`;
@@ -15,11 +15,9 @@ const made = (...further: string[]) => [
 /** Unmounts the paths and forgets the results, as a reboot does. */
 const reboot = 'umount -R /var/lib/x /var/lib/y; rm -r /run/immutafs/persisted\n';
 
-for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== 'busybox sh')) {
-  const together = suite(`${name}: mount-persisted`);
-
+withoutBusybox('mount-persisted', (test, shell) => {
   for (const mode of ['sealed', 'maintenance'] as const) {
-    together(`${mode}: at the first use, by the service of each path; then without these services`, () => {
+    test(`${mode}: at the first use, by the service of each path; then without these services`, () => {
       const { stdout, stderr, records, ...found } = persist({
         shell,
         mode,
@@ -38,7 +36,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     });
   }
 
-  together('a path that is mounted already is left alone, and the others are mounted', () => {
+  test('a path that is mounted already is left alone, and the others are mounted', () => {
     const { stderr, records, ...found } = persist({
       shell,
       persist: paths,
@@ -73,7 +71,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     ],
     ['is no longer in the store', 'rm -r /data/store/var=lib=x', /^STATE=kept\nREASON=\n/],
   ] as const) {
-    together(`a path that ${title} is left to its service, and the other is mounted`, () => {
+    test(`a path that ${title} is left to its service, and the other is mounted`, () => {
       const { stderr, records } = persist({
         shell,
         persist: paths,
@@ -88,7 +86,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     });
   }
 
-  together('a path below another one is left to its service, after the outer one', () => {
+  test('a path below another one is left to its service, after the outer one', () => {
     const { stderr, ...found } = persist({
       shell,
       persist: `/var/lib/x/in/deep /var/lib/x/in:exec ${paths}`,
@@ -112,14 +110,12 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
       ),
     );
   });
-  together.run();
-}
+});
 
 const failures = suite('mount-persisted: failures');
 
 failures('a store that cannot be used: the service of each path reports it', () => {
   const { stdout, stderr, records, ...found } = persist({
-    shell: ['dash'],
     persist: paths,
     disk,
     data: null,
@@ -147,7 +143,6 @@ for (const [title, lines] of [
 ] as const) {
   failures(`make-mounts fails ${title} of a boot: each path is mounted once`, () => {
     const { records, ...found } = persist({
-      shell: ['dash'],
       persist: paths,
       disk,
       run: `keep; ${reboot} ${lines}; keep; mv $program.real $program; keep`,
@@ -158,7 +153,6 @@ for (const [title, lines] of [
 }
 failures('make-mounts cannot run: no path is kept, with a reason', () => {
   const { records, ...found } = persist({
-    shell: ['dash'],
     persist: paths,
     disk,
     run: 'rm /usr/libexec/immutafs/make-mounts; keep',
@@ -196,7 +190,6 @@ for (const exit of [124, 137]) {
     `one limit for all paths (${exit}): the first one is stopped, the others are not begun, and the next boot keeps all`,
     () => {
       const { stdout, stderr, records, ...found } = persist({
-        shell: ['dash'],
         persist: `${paths} /var/lib/z`,
         disk: `${disk}; mkdir /var/lib/z`,
         run: `${slow(exit)}; (PATH=/run/slow:$PATH; keep; echo $?); umount /proc/uptime; echo again >&2
@@ -227,7 +220,6 @@ for (const exit of [124, 137]) {
 
 failures('processes: four in a boot in which the paths are only mounted', () => {
   const { stdout } = persist({
-    shell: ['dash'],
     persist: paths,
     disk,
     run: `keep; ${reboot} first=$(sh -c 'echo $$'); keep; last=$(sh -c 'echo $$'); echo $((last - first - 1))`,

@@ -1,9 +1,8 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { DiskFixture } from '../harness/sysfs.ts';
 import { runInSandbox } from './sandbox.ts';
 import { cmdline, links, vdb, vdc } from './sealed-disk.ts';
-import { shim, shimmed, useShims } from './shims.ts';
+import { shim, useShims, withoutBusybox } from './shells.ts';
 
 const vda = (offered: boolean): DiskFixture => ({
   name: 'vda',
@@ -13,8 +12,7 @@ const vda = (offered: boolean): DiskFixture => ({
   partitions: { vda1: '252:1', vda2: '252:2' },
 });
 
-for (const [name, shell] of shimmed) {
-  const root = suite(`${name}: mount-readonly`);
+withoutBusybox('mount-readonly', (test, shell) => {
   const mountRoot = (cmdline: string, offered: boolean, mount: string) =>
     runInSandbox({
       shell,
@@ -59,13 +57,13 @@ for (const [name, shell] of shimmed) {
     ['a root from the network', 'root=nfs:server:/x', true, 'exit 0', undefined],
     ['a disk that does not exist', 'root=UUID=0', true, 'exit 0', undefined],
   ] as const) {
-    root(title, () => {
+    test(title, () => {
       const { code, out } = mountRoot(cmdline, offered, mount);
       assert.is(out['calls'], expected);
       assert.is(code, 0);
     });
   }
-  root('without log replay: the warning names /', () => {
+  test('without log replay: the warning names /', () => {
     const { stderr } = mountRoot(
       'root=/dev/loop7',
       true,
@@ -73,9 +71,7 @@ for (const [name, shell] of shimmed) {
     );
     assert.match(stderr, 'immutafs: warning: / is mounted with norecovery');
   });
-  root.run();
 
-  const choose = suite(`${name}: mount-readonly chooses the sealed disk`);
   const mounted = (before: string, files: Record<string, string> = {}, arguments_ = 'root=UUID=u') =>
     runInSandbox({
       shell,
@@ -91,18 +87,17 @@ for (const [name, shell] of shimmed) {
       run: `${links('by-uuid/else')}
         ln -s "$(readlink /sys/class/block/vda2)" /sys/class/block/loop5
         mkdir -p /dev/disk; mount -t tmpfs x /dev/disk; mkdir /dev/disk/by-uuid; ln -s /dev/loop5 /dev/disk/by-uuid/u
-        chmod +x /shims/*; PATH=/shims:$PATH; export PATH
-        ${before}
+        ${useShims}        ${before}
         sh /usr/libexec/immutafs/mount-readonly; cp /run/immutafs/impostors /out/ 2>/dev/null`,
     }).out;
   const sealed = 'ln -s /dev/loop7 /dev/block/immutafs/by-uuid/u';
   const noted = 'IMPOSTOR=/dev/loop5 /dev/loop7 UUID=u\n';
 
-  choose('the link to the sealed disk exists immediately', () => {
+  test('the link to the sealed disk exists immediately', () => {
     const { mounts, udevadm } = mounted(sealed);
     assert.equal([mounts, udevadm], ['-o ro /dev/loop7 /sysroot\n', undefined]);
   });
-  choose('udev finds the sealed disk later; the copy is recorded', () => {
+  test('udev finds the sealed disk later; the copy is recorded', () => {
     const wait = {
       'run/udev/queue': '',
       'shims/udevadm': `#!/bin/bash\necho "$@" >>/out/udevadm\n${sealed}\n`,
@@ -113,14 +108,14 @@ for (const [name, shell] of shimmed) {
       ['-o ro /dev/loop7 /sysroot\n', 'settle --timeout=25\n', noted],
     );
   });
-  choose('the sealed disk is in a volume group that is not active', () => {
+  test('the sealed disk is in a volume group that is not active', () => {
     const out = mounted(
       'mkdir /dev/block/immutafs/lvm; ln -s /dev/loop6 /dev/block/immutafs/lvm/vdb1; chmod +x /usr/libexec/immutafs/lvm-readonly',
     );
     assert.equal([out['mounts'], out['impostors']], ['-o ro /dev/loop7 /sysroot\n', noted]);
     assert.match(out['lvm'] ?? '', /^vgchange -ay --sysinit rhel$/m);
   });
-  choose('immutafs=off: left to systemd', () => {
+  test('immutafs=off: left to systemd', () => {
     const out = mounted(
       'mkdir /dev/block/immutafs/lvm; ln -s /dev/loop6 /dev/block/immutafs/lvm/vdb1',
       {},
@@ -128,9 +123,8 @@ for (const [name, shell] of shimmed) {
     );
     assert.equal([out['mounts'], out['lvm']], [undefined, undefined]);
   });
-  choose('no disk is sealed: left to systemd', () => {
+  test('no disk is sealed: left to systemd', () => {
     const out = mounted('');
     assert.equal([out['mounts'], out['impostors']], [undefined, undefined]);
   });
-  choose.run();
-}
+});

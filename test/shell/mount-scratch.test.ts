@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Guest, persist } from './persist.ts';
-import { shells } from './shells.ts';
+import { withoutBusybox } from './shells.ts';
 
 const ready = 'STATE=ready\nREASON=\nREMEDY=\n';
 const failed = 'STATE=failed\nREASON=/dev/vdb has no mark\nREMEDY=Mark it.\n';
@@ -33,34 +33,29 @@ const empty = (name: string, state = 'disk') => `${name}\nSTATE=${state}\nREASON
 const onData = 'mkdir -p /srv/cache; echo disk >/srv/cache/file; chown 3:4 /srv/cache; chmod 2750 /srv/cache';
 const overlay = 'findmnt -n -o FSTYPE,OPTIONS --mountpoint';
 
-for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== 'busybox sh')) {
-  const mounting = suite(`${name}: mount-scratch`);
-
-  mounting(
-    'an overlay below /var, and one outside of it: the content of the disk is visible, writes go to the device',
-    () => {
-      const { stdout, stderr, records } = scratch({
-        shell,
-        items: '/var/lib/x /srv/cache:exec',
-        disk: onData,
-        run: `scratch; echo $?; cat /var/lib/x/file /srv/cache/file; stat -c '%a %u:%g' /srv/cache
+withoutBusybox('mount-scratch', (test, shell) => {
+  test('an overlay below /var, and one outside of it: the content of the disk is visible, writes go to the device', () => {
+    const { stdout, stderr, records } = scratch({
+      shell,
+      items: '/var/lib/x /srv/cache:exec',
+      disk: onData,
+      run: `scratch; echo $?; cat /var/lib/x/file /srv/cache/file; stat -c '%a %u:%g' /srv/cache
         echo new >/var/lib/x/new; echo new >/srv/cache/new; cat /data/var=lib=x/upper/new /data/srv=cache/upper/new
         ls /run/immutafs/below/srv+cache; touch /run/immutafs/below/srv+cache/new
         ${overlay} /var/lib/x; ${overlay} /srv/cache; stat -c %a /run/immutafs/scratch-disk`,
-      });
-      const [code, ...lines] = stdout.trimEnd().split('\n');
-      assert.is(code, '0');
-      assert.equal(lines.slice(0, 5), ['disk', 'disk', '2750 3:4', 'new', 'new']);
-      assert.is(lines[5], 'file', 'the lower layer');
-      assert.match(stderr, /srv\+cache\/new.*Read-only file system/);
-      assert.match(lines[6] ?? '', /^overlay +rw,nosuid,nodev,noexec/);
-      assert.match(lines[7] ?? '', /^overlay +rw,nosuid,nodev,relatime/);
-      assert.is(lines[8], '700', 'the content can be reached by the paths only');
-      assert.equal(records, [empty('srv=cache'), empty('var=lib=x')]);
-    },
-  );
+    });
+    const [code, ...lines] = stdout.trimEnd().split('\n');
+    assert.is(code, '0');
+    assert.equal(lines.slice(0, 5), ['disk', 'disk', '2750 3:4', 'new', 'new']);
+    assert.is(lines[5], 'file', 'the lower layer');
+    assert.match(stderr, /srv\+cache\/new.*Read-only file system/);
+    assert.match(lines[6] ?? '', /^overlay +rw,nosuid,nodev,noexec/);
+    assert.match(lines[7] ?? '', /^overlay +rw,nosuid,nodev,relatime/);
+    assert.is(lines[8], '700', 'the content can be reached by the paths only');
+    assert.equal(records, [empty('srv=cache'), empty('var=lib=x')]);
+  });
 
-  mounting('empty and copy: no overlay, with the owner and mode of the directory on the disk', () => {
+  test('empty and copy: no overlay, with the owner and mode of the directory on the disk', () => {
     const { stdout, records } = scratch({
       shell,
       items: '/var/lib/x:copy /srv/cache:empty',
@@ -72,7 +67,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     assert.equal(records, [empty('srv=cache'), empty('var=lib=x')]);
   });
 
-  mounting('the twin: without the device, the paths are in memory; with required, read-only', () => {
+  test('the twin: without the device, the paths are in memory; with required, read-only', () => {
     const { stdout, stderr, records } = scratch({
       shell,
       items: '/var/lib/x /srv/cache /srv/strict:required',
@@ -96,7 +91,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
   const onDisk = `${onData}; for each in copied empty; do mkdir /srv/$each; echo disk >/srv/$each/file; done`;
   const show = `for each in ${four.replaceAll(/:\w+/g, '')}; do cat $each/file; done`;
 
-  mounting('a soft reboot, which unmounts the paths and runs it again, keeps their content', () => {
+  test('a soft reboot, which unmounts the paths and runs it again, keeps their content', () => {
     const { stdout, stderr, records } = scratch({
       shell,
       items: four,
@@ -111,20 +106,17 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     );
   });
 
-  mounting(
-    'a new file system, which the repeated set-up of a boot makes, gets the content of the disk',
-    () => {
-      const { stdout } = scratch({
-        shell,
-        items: '/srv/copied:copy',
-        disk: onDisk,
-        run: `scratch; echo new >/srv/copied/file; umount /srv/copied; rm -r /data/srv=copied; scratch; cat /srv/copied/file`,
-      });
-      assert.is(stdout, 'disk\n');
-    },
-  );
+  test('a new file system, which the repeated set-up of a boot makes, gets the content of the disk', () => {
+    const { stdout } = scratch({
+      shell,
+      items: '/srv/copied:copy',
+      disk: onDisk,
+      run: `scratch; echo new >/srv/copied/file; umount /srv/copied; rm -r /data/srv=copied; scratch; cat /srv/copied/file`,
+    });
+    assert.is(stdout, 'disk\n');
+  });
 
-  mounting('a soft reboot: what was in memory stays there, though the device is ready now', () => {
+  test('a soft reboot: what was in memory stays there, though the device is ready now', () => {
     const { stdout, records } = scratch({
       shell,
       items: '/var/lib/x:copy /srv/cache',
@@ -142,7 +134,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     );
   });
 
-  mounting('a soft reboot: a path that a process still uses stays mounted', () => {
+  test('a soft reboot: a path that a process still uses stays mounted', () => {
     const { stdout, stderr, records } = scratch({
       shell,
       items: '/srv/cache:empty',
@@ -153,7 +145,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     assert.equal(records, [empty('srv=cache')]);
   });
 
-  mounting('the twin: another mount at the path, in the first run', () => {
+  test('the twin: another mount at the path, in the first run', () => {
     const { records } = scratch({
       shell,
       items: '/srv/cache:empty',
@@ -163,7 +155,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     assert.match(records[0] ?? '', /^srv=cache\nSTATE=failed\nREASON=\/srv\/cache is a mount point already/);
   });
 
-  mounting('a path that cannot be mounted from the device is in memory, and the others are on it', () => {
+  test('a path that cannot be mounted from the device is in memory, and the others are on it', () => {
     const { stdout, records } = scratch({
       shell,
       items: '/var/lib/x /srv/cache /srv/strict:required,empty /srv/copied:copy',
@@ -186,7 +178,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     ]);
   });
 
-  mounting('each path has its own reason, also if one ends like the other', () => {
+  test('each path has its own reason, also if one ends like the other', () => {
     const { records } = scratch({
       shell,
       items: '/srv/srv/cache:empty /srv/cache:empty',
@@ -200,7 +192,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     );
   });
 
-  mounting('without make-mounts, no path is on the device or in memory', () => {
+  test('without make-mounts, no path is on the device or in memory', () => {
     const { stdout, records } = scratch({
       shell,
       items: '/var/lib/x /srv/cache:required',
@@ -213,13 +205,12 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     assert.match(records[1] ?? '', /^var=lib=x\nSTATE=memory\n/, 'in /var, which is in memory');
   });
 
-  mounting('maintenance: nothing is mounted', () => {
+  test('maintenance: nothing is mounted', () => {
     const { made, records } = scratch({ shell, mode: 'maintenance', items: '/var/lib/x', run: 'scratch' });
     assert.equal(made, []);
     assert.equal(records, []);
   });
-  mounting.run();
-}
+});
 
 const refused = suite('mount-scratch: refused');
 for (const [title, items, disk, config, reason] of [
@@ -245,7 +236,6 @@ for (const [title, items, disk, config, reason] of [
 ] as const) {
   refused(title, () => {
     const { stdout, records, stderr } = scratch({
-      shell: ['dash'],
       items,
       disk,
       config,

@@ -1,15 +1,14 @@
 /** Tests that the boot scripts read mountinfo, and find the mount that serves a path, as the agent does. */
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseMountinfo } from '../../agent/facts/mounts/mountinfo.ts';
 import { unescapeOctal } from '../../agent/lib/format.ts';
 import { mountLines, mountTables, mountinfoFixture } from '../harness/mountinfo.ts';
 import { persistScripts } from './persist.ts';
 import { runInSandbox } from './sandbox.ts';
-import { shells, withLibrary } from './shells.ts';
+import { type Shell, inShells, withLibrary } from './shells.ts';
 
 /** Returns what the lines print after read_mounts has read the text. */
-function withMounts(shell: readonly [string, ...string[]], text: string, lines: string, before = ''): string {
+function withMounts(shell: Shell, text: string, lines: string, before = ''): string {
   const script = `${before}
 . /usr/libexec/immutafs/library.sh
 . /usr/libexec/immutafs/persist-rules.sh
@@ -33,7 +32,7 @@ set +f
 IFS=$blank`;
 
 /** Checks that the fields of all lines are those that the agent reads. @returns what the lines print afterwards */
-function assertSameFields(shell: readonly [string, ...string[]], text: string, lines = ''): string {
+function assertSameFields(shell: Shell, text: string, lines = ''): string {
   const fields = parseMountinfo(text).flatMap((mount) => [
     ...[String(mount.id), String(mount.parent), mount.device, mount.root, mount.target],
     ...[mount.options.join(','), mount.type, mount.source, mount.superOptions.join(',')],
@@ -44,8 +43,7 @@ function assertSameFields(shell: readonly [string, ...string[]], text: string, l
   return rest;
 }
 
-for (const [name, shell] of Object.entries(shells)) {
-  const mounts = suite(`${name}: mounts`);
+inShells('mounts', (test, shell) => {
   const find = (target: string, before = '', after = '') =>
     withLibrary(
       shell,
@@ -61,18 +59,18 @@ for (const [name, shell] of Object.entries(shells)) {
         .join('') + '\n',
       target,
     );
-  mounts('the topmost of two mounts; a mount point that is the beginning of another; no mount', () => {
+  test('the topmost of two mounts; a mount point that is the beginning of another; no mount', () => {
     assert.is(find('/a'), '1:4|overlay|rw,nosuid');
     assert.is(find('/'), '1:1|xfs|ro');
     assert.is(find('/*'), '1:5|xfs|rw');
     for (const target of ['/b', '/a/', 'a', '']) assert.is(find(target), '||', target);
   });
-  mounts('IFS and noglob stay as they are', () => {
+  test('IFS and noglob stay as they are', () => {
     const state = 'printf "|%s|" "$IFS"; case $- in *f*) echo noglob ;; esac';
     assert.is(find('/a', 'IFS=:; set -f; ', state), '1:4|overlay|rw,nosuid|:|noglob\n');
     assert.is(find('/a', 'IFS=:; ', state), '1:4|overlay|rw,nosuid|:|');
   });
-  mounts('the time is linear: it was minutes for this table', () => {
+  test('the time is linear: it was minutes for this table', () => {
     const lines = `i=0; mounts='\n'
       while [ $i -lt 2000 ]; do mounts="\${mounts}/mnt/of/a/rather/long/path/$i $i 0 1:$i / rw xfs s rw\n"; i=$((i + 1)); done
       for i in 1 2 3; do find_mount /mnt/of/a/rather/long/path/1000; done; printf %s "$mount_dev"`;
@@ -82,11 +80,11 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.ok(seconds < 15, `${seconds} s`);
   });
 
-  mounts('the fields of unusual lines', () => {
+  test('the fields of unusual lines', () => {
     assertSameFields(shell, mountLines.map(([, text]) => text).join(''));
   });
 
-  mounts('the fields without cat(1)', () => {
+  test('the fields without cat(1)', () => {
     const text = mountinfoFixture('rhel-8');
     const fields = withMounts(shell, text, printFields);
     assert.is(withMounts(shell, text, printFields, 'cat() { return 1; }'), fields);
@@ -94,7 +92,7 @@ for (const [name, shell] of Object.entries(shells)) {
   });
 
   for (const [file, , served] of mountTables) {
-    mounts(`the fields of ${file}, and the mounts that serve paths`, () => {
+    test(`the fields of ${file}, and the mounts that serve paths`, () => {
       const text = mountinfoFixture(file);
       const paths = Object.keys(served).join(' ');
       const lines = `for path in ${paths}; do find_serving "$path"; echo "$path $mount_id"; done`;
@@ -102,5 +100,4 @@ for (const [name, shell] of Object.entries(shells)) {
       assert.equal(Object.fromEntries(found.map((each) => each.split(' '))), served);
     });
   }
-  mounts.run();
-}
+});

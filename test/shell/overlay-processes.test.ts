@@ -1,18 +1,16 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { boot, config, small } from './assemble-var.ts';
+import { bootIn, config, small } from './assemble-var.ts';
 import { bootEnv, generatorScripts } from './generator.ts';
 import { runInSandbox } from './sandbox.ts';
-import { shells } from './shells.ts';
 
 /** The sandbox has a PID namespace of its own, so the difference of two PIDs is the number of processes between. */
 const counting = (command: string, file: string) =>
   `sh -c 'echo $$' >/out/first; ${command}; sh -c 'echo $$' >/out/last; echo $(($(cat /out/last) - $(cat /out/first) - 2)) >${file}`;
 
 /** Counts the processes that assemble-var starts in the initramfs. */
-function inInitramfs(shell: readonly [string, ...string[]], overlay: string): number {
-  const { after, bootEnv: record } = boot({
-    shell,
+function inInitramfs(overlay: string): number {
+  const { after, bootEnv: record } = bootIn(['dash'])({
     files: {
       ...config(`${small}${overlay}`),
       ...Object.fromEntries(['root', 'opt', 'opt/agent', 'srv'].map((each) => [`sysroot/${each}/x`, ''])),
@@ -26,9 +24,9 @@ function inInitramfs(shell: readonly [string, ...string[]], overlay: string): nu
   return Number(after);
 }
 
-function inGenerator(shell: readonly [string, ...string[]], overlay: string): number {
+function inGenerator(overlay: string): number {
   const { out, stderr } = runInSandbox({
-    shell,
+    shell: ['dash'],
     files: {
       'etc/fstab': '',
       'run/immutafs/boot.env': `${bootEnv('sealed')}OVERLAY=/root overlay\nOVERLAY=/opt/agent deferred\n`,
@@ -42,10 +40,8 @@ function inGenerator(shell: readonly [string, ...string[]], overlay: string): nu
   return Number(out['count']);
 }
 
-const processes = suite('processes that OVERLAY costs');
 // Dash does not run mount(8) and the others as built-ins, as busybox does.
-const { dash } = shells;
-if (dash === undefined) throw new Error('dash is missing');
+const processes = suite('processes that OVERLAY costs');
 
 /**
  * One stat(1) for the configuration; cat(1) for mountinfo; check-tables for the volume of the root; for /var two mkdir(1), one
@@ -54,19 +50,19 @@ if (dash === undefined) throw new Error('dash is missing');
 const processesWithoutOverlay = 12;
 
 processes('none in the initramfs if it is empty', () => {
-  assert.is(inInitramfs(dash, ''), processesWithoutOverlay);
-  assert.is(inInitramfs(dash, 'OVERLAY=\n'), processesWithoutOverlay);
+  assert.is(inInitramfs(''), processesWithoutOverlay);
+  assert.is(inInitramfs('OVERLAY=\n'), processesWithoutOverlay);
 });
 
 processes('one stat and make-mounts, for any number of paths and modes', () => {
-  assert.is(inInitramfs(dash, 'OVERLAY=/opt\n') - processesWithoutOverlay, 1 + 1);
-  assert.is(inInitramfs(dash, 'OVERLAY=/opt /opt/agent /srv\n') - processesWithoutOverlay, 1 + 1);
-  assert.is(inInitramfs(dash, 'OVERLAY=/opt /root /srv\n') - processesWithoutOverlay, 1 + 1);
+  assert.is(inInitramfs('OVERLAY=/opt\n') - processesWithoutOverlay, 1 + 1);
+  assert.is(inInitramfs('OVERLAY=/opt /opt/agent /srv\n') - processesWithoutOverlay, 1 + 1);
+  assert.is(inInitramfs('OVERLAY=/opt /root /srv\n') - processesWithoutOverlay, 1 + 1);
 });
 
 processes('none in the generator', () => {
-  const without = inGenerator(dash, '');
-  assert.is(inGenerator(dash, 'OVERLAY=/root /opt/agent\n'), without);
+  const without = inGenerator('');
+  assert.is(inGenerator('OVERLAY=/root /opt/agent\n'), without);
 });
 
 processes.run();

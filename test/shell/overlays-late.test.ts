@@ -1,8 +1,7 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Booted, boot } from './assemble-var.ts';
+import { type Booted, bootIn } from './assemble-var.ts';
 import { bootEnv, late, volume } from './late-boot.ts';
-import { shells } from './shells.ts';
+import { inShells } from './shells.ts';
 
 const vdb = { name: 'vdb', device: '252:16', bus: 'virtio-blk' } as const;
 const tmpfs = '/run/var tmpfs rw,nosuid,nodev,noexec size=8192k,nr_inodes=5000,mode=700';
@@ -15,8 +14,8 @@ const mountIt = (on: 'vda' | 'vdb', target: string) => `
   mkdir -p ${target}; mount -o ro "$loop" ${target}
   ln -s "$(readlink /sys/dev/block/${on === 'vda' ? '252:0' : '252:16'})" "/sys/dev/block/$(mountpoint -d ${target})"`;
 
-for (const [name, shell] of Object.entries(shells)) {
-  const suiteLate = suite(`${name}: OVERLAY in late boot`);
+inShells('OVERLAY in late boot', (test, shell) => {
+  const boot = bootIn(shell);
   const run = (
     overlay: string,
     lines: string,
@@ -24,7 +23,6 @@ for (const [name, shell] of Object.entries(shells)) {
     more: Partial<Parameters<typeof boot>[0]> = {},
   ): Booted =>
     boot({
-      shell,
       disk: 'none',
       before: lines,
       script,
@@ -36,7 +34,7 @@ for (const [name, shell] of Object.entries(shells)) {
       },
     });
 
-  suiteLate('a file system of the sealed disk becomes the lower layer', () => {
+  test('a file system of the sealed disk becomes the lower layer', () => {
     const {
       made,
       bootEnv: record,
@@ -54,7 +52,7 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.equal([code, after], [0, 'new\nvolume\n755 5:6\n']);
   });
 
-  suiteLate('a directory below it, whose file system systemd mounted', () => {
+  test('a directory below it, whose file system systemd mounted', () => {
     const {
       made,
       bootEnv: record,
@@ -68,7 +66,7 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.is(after.replace(/touch: .*\n/, ''), 'new\nvolume\nfailed\n');
   });
 
-  suiteLate('both: the lower layer of the directory below is on the disk, not in the upper overlay', () => {
+  test('both: the lower layer of the directory below is on the disk, not in the upper overlay', () => {
     const { made, after } = run(
       '/opt/lib /opt',
       `${volume('vda', '/opt')} mkdir /opt`,
@@ -83,7 +81,7 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.is(after, 'volume\n');
   });
 
-  suiteLate('without the hook: a directory of the root', () => {
+  test('without the hook: a directory of the root', () => {
     const { made, bootEnv: record } = run('/srv/x', 'rm /run/immutafs/boot.env', late('/srv/x'), {
       files: { 'srv/x/file': '', 'proc/cmdline': 'immutafs=sealed\n', 'etc/fstab': '' },
     });
@@ -94,7 +92,7 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.is(record.at(-1), 'OVERLAY=/srv/x overlay');
   });
 
-  suiteLate('the tmpfs of /var is shared', () => {
+  test('the tmpfs of /var is shared', () => {
     const { made } = run(
       '/opt',
       `${volume('vda', '/opt')} mkdir -p /opt /run/var; mount -t tmpfs -o size=4m x /run/var`,
@@ -103,75 +101,56 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.equal(made.length, 2);
   });
 
-  for (const [title, { target = '/opt', lines, state, code, devices = [] }] of Object.entries<{
-    target?: string;
-    lines: string;
-    state: RegExp;
-    code: number;
-    devices?: readonly (typeof vdb)[];
-  }>({
-    'a file system on a writable disk': {
-      lines: volume('vdb', '/opt'),
-      devices: [vdb],
-      state: /^unneeded it is on a disk that the host left writable \(\/dev\/loop\d+\)$/,
-      code: 0,
-    },
-    'a directory below it': {
-      target: '/opt/lib',
-      lines: `${volume('vdb', '/opt')} ${mountIt('vdb', '/opt')}`,
-      devices: [vdb],
-      state: /^unneeded \/opt is on a disk that the host left writable \(vdb\)$/,
-      code: 0,
-    },
-    'a directory in RAM': {
-      target: '/opt/lib',
-      lines: 'mkdir /opt; mount -t tmpfs x /opt; mkdir /opt/lib',
-      state: /^unneeded \/opt is tmpfs, which is not on the system disk$/,
-      code: 0,
-    },
-    'the device does not exist': {
-      lines: 'mkdir /opt; echo "/dev/none /opt xfs ro 0 0" >/etc/fstab',
-      state: /^failed \/dev\/none does not exist$/,
-      code: 1,
-    },
-    'not a file system': {
-      lines: `${volume('vda', '/opt')} dd if=/dev/zero of=/volume bs=1M count=2 conv=notrunc 2>/dev/null; mkdir /opt`,
-      state: /^failed mount failed: /,
-      code: 1,
-    },
-    'mounted already': {
-      lines: `${volume('vda', '/opt')} ${mountIt('vda', '/opt')}`,
-      state: /^failed it is mounted already \(ext4\): remove x-initrd\.mount /,
-      code: 1,
-    },
-    'the directory does not exist': {
-      target: '/opt/none',
-      lines: `${volume('vda', '/opt')} ${mountIt('vda', '/opt')}`,
-      state: /^missing it does not exist$/,
-      code: 1,
-    },
-    'a link on the volume': {
-      target: '/opt/lib',
-      lines: `mkdir -p /opt; mount -t tmpfs x /opt; ln -s /usr/lib /opt/lib`,
-      state: /^failed \/opt\/lib is a symbolic link/,
-      code: 1,
-    },
-    'an overlay of another program above it': {
-      target: '/opt/lib',
-      lines: `mkdir -p /opt /layers; mount -t tmpfs x /layers; mkdir -p /layers/{lower/lib,upper,work}
+  const onVda = `${volume('vda', '/opt')} ${mountIt('vda', '/opt')}`;
+  for (const [title, target, lines, state, code] of [
+    [
+      'a file system on a writable disk',
+      ...(['/opt', volume('vdb', '/opt')] as const),
+      ...([/^unneeded it is on a disk that the host left writable \(\/dev\/loop\d+\)$/, 0] as const),
+    ],
+    [
+      'a directory below it',
+      ...(['/opt/lib', `${volume('vdb', '/opt')} ${mountIt('vdb', '/opt')}`] as const),
+      ...([/^unneeded \/opt is on a disk that the host left writable \(vdb\)$/, 0] as const),
+    ],
+    [
+      'a directory in RAM',
+      ...(['/opt/lib', 'mkdir /opt; mount -t tmpfs x /opt; mkdir /opt/lib'] as const),
+      ...([/^unneeded \/opt is tmpfs, which is not on the system disk$/, 0] as const),
+    ],
+    [
+      'the device does not exist',
+      ...(['/opt', 'mkdir /opt; echo "/dev/none /opt xfs ro 0 0" >/etc/fstab'] as const),
+      ...([/^failed \/dev\/none does not exist$/, 1] as const),
+    ],
+    [
+      'not a file system',
+      '/opt',
+      `${volume('vda', '/opt')} dd if=/dev/zero of=/volume bs=1M count=2 conv=notrunc 2>/dev/null; mkdir /opt`,
+      ...([/^failed mount failed: /, 1] as const),
+    ],
+    ['mounted', '/opt', onVda, /^failed it is mounted already \(ext4\): remove x-initrd\.mount /, 1],
+    ['the directory does not exist', '/opt/none', onVda, /^missing it does not exist$/, 1],
+    [
+      'a link on the volume',
+      ...(['/opt/lib', 'mkdir -p /opt; mount -t tmpfs x /opt; ln -s /usr/lib /opt/lib'] as const),
+      ...([/^failed \/opt\/lib is a symbolic link/, 1] as const),
+    ],
+    [
+      'an overlay of another program above it',
+      '/opt/lib',
+      `mkdir -p /opt /layers; mount -t tmpfs x /layers; mkdir -p /layers/{lower/lib,upper,work}
         mount -t overlay -o lowerdir=/layers/lower,upperdir=/layers/upper,workdir=/layers/work x /opt`,
-      state: /^failed \/opt is an overlay of another program$/,
-      code: 1,
-    },
-    refused: { target: '/boot', lines: '', state: /^refused the next boot starts from it/, code: 1 },
-  })) {
-    suiteLate(`${title}: recorded, nothing is mounted, ON_FAILURE does not apply`, () => {
-      const booted = run(target, lines, late(target), { devices });
-      assert.equal(booted.made, []);
+      ...([/^failed \/opt is an overlay of another program$/, 1] as const),
+    ],
+    ['refused', '/boot', '', /^refused the next boot starts from it/, 1],
+  ] as const) {
+    test(`${title}: recorded, nothing is mounted, ON_FAILURE does not apply`, () => {
+      const booted = run(target, lines, late(target), { devices: [vdb] });
+      assert.equal([booted.made, booted.code], [[], code]);
       const record = booted.bootEnv.at(-1) ?? '';
       assert.ok(record.startsWith(`OVERLAY=${target} `), record);
       assert.match(record.slice(`OVERLAY=${target} `.length), state);
-      assert.is(booted.code, code);
       assert.match(booted.stderr, new RegExp(`immutafs: OVERLAY: ${target}: `));
     });
   }
@@ -180,7 +159,7 @@ for (const [name, shell] of Object.entries(shells)) {
     ['maintenance', 'maintenance', '/opt'],
     ['a path that OVERLAY does not have', 'sealed', '/opt2 /op'],
   ] as const) {
-    suiteLate(`${title}: nothing is done`, () => {
+    test(`${title}: nothing is done`, () => {
       const {
         made,
         bootEnv: record,
@@ -192,16 +171,15 @@ for (const [name, shell] of Object.entries(shells)) {
     });
   }
 
-  suiteLate('labels: the overlays that the initramfs mounted get the labels of the disk', () => {
+  test('labels: the overlays that the initramfs mounted get the labels of the disk', () => {
     const { after } = run('/opt /srv /home', '', 'sh /usr/libexec/immutafs/assemble-var label', {
       files: {
         'run/immutafs/boot.env': `${bootEnv('sealed')}OVERLAY=/opt overlay\nOVERLAY=/srv deferred\nOVERLAY=/srv overlay\nOVERLAY=/home overlay\n`,
         'sys/fs/selinux/enforce': '1',
-        'shims/restorecon': '#!/bin/bash\necho restorecon "$@" >>/out/labelled\n',
-        'shims/chcon': '#!/bin/bash\necho "$@" >>/out/labelled\n',
+        'usr/sbin/restorecon': '#!/bin/bash\necho restorecon "$@" >>/out/labelled\n',
+        'usr/bin/chcon': '#!/bin/bash\necho "$@" >>/out/labelled\n',
       },
-      before: `chmod +x /shims/*; cp /shims/restorecon /usr/sbin/restorecon; cp /shims/chcon /usr/bin/chcon
-        for d in var opt srv; do mkdir -p /$d /layers/$d; mount -t tmpfs x /layers/$d; mkdir /layers/$d/{lower,upper,work}
+      before: `for d in var opt srv; do mkdir -p /$d /layers/$d; mount -t tmpfs x /layers/$d; mkdir /layers/$d/{lower,upper,work}
         mount -t overlay -o lowerdir=/layers/$d/lower,upperdir=/layers/$d/upper,workdir=/layers/$d/work x /$d; done`,
       after: 'cat /out/labelled',
     });
@@ -211,13 +189,12 @@ for (const [name, shell] of Object.entries(shells)) {
     );
   });
 
-  suiteLate('labels: the overlay that late boot mounts', () => {
+  test('labels: the overlay that late boot mounts', () => {
     const { after } = run('/opt', `${volume('vda', '/opt')} mkdir /opt`, late('/opt'), {
-      files: { 'sys/fs/selinux/enforce': '1', 'shims/chcon': '#!/bin/bash\necho "$@" >>/out/labelled\n' },
-      before: `${volume('vda', '/opt')} mkdir /opt; chmod +x /shims/*; cp /shims/chcon /usr/bin/chcon`,
+      files: { 'sys/fs/selinux/enforce': '1', 'usr/bin/chcon': '#!/bin/bash\necho "$@" >>/out/labelled\n' },
+      before: `${volume('vda', '/opt')} mkdir /opt`,
       after: 'cat /out/labelled',
     });
     assert.is(after, '--reference=/run/immutafs/below/opt /opt\n');
   });
-  suiteLate.run();
-}
+});

@@ -1,13 +1,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { assembled, boot, config, env, machineMounts, small } from './assemble-var.ts';
+import { assembled, bootIn, config, env, small } from './assemble-var.ts';
 import { noModules } from './late-boot.ts';
-import { obstacles } from './overlay-obstacles.ts';
-import { shells } from './shells.ts';
-
-const mountsBefore = machineMounts();
+import { inShells } from './shells.ts';
 
 const view = '/run/immutafs/root ext4 ro';
 const overlayOn = (target: string, options = 'nosuid,nodev', name = target.slice(1).replaceAll('/', '+')) =>
@@ -21,52 +17,102 @@ const refused = JSON.parse(
   fs.readFileSync(path.join(import.meta.dirname, '../fixtures/config/refused-overlays.json'), 'utf8'),
 ) as Record<string, string>;
 
-for (const [name, shell] of Object.entries(shells)) {
-  const mounted = suite(`${name}: OVERLAY in the initramfs`);
+const units = '/sysroot/etc/systemd/system';
+const layers = 'lowerdir=/layers/lower,upperdir=/layers/upper,workdir=/layers/work';
+const link = (name: string) => `failed ${name} is a symbolic link: name the directory that it points to`;
+const missing = 'missing it does not exist';
+/** Paths that get no overlay in the initramfs, with the record in boot.env, and lines of bash or of fstab for the obstacle. */
+const obstacles: readonly (readonly [string, string, string?, string?])[] = [
+  ['/missing', missing],
+  ['/link', link('/link'), 'ln -s opt /sysroot/link'],
+  ['/above/agent', link('/above'), 'ln -s /opt /sysroot/above'],
+  ['/dangling', link('/dangling'), 'ln -s /nowhere /sysroot/dangling'],
+  ['/file', 'failed it is not a directory', ': >/sysroot/file'],
+  [
+    '/covering',
+    'failed a file system is mounted below it, which an overlay would hide',
+    'mkdir -p /sysroot/covering/x; mount -t tmpfs x /sysroot/covering/x',
+  ],
+  [
+    '/other',
+    'failed another program has mounted an overlay there',
+    `mkdir -p /sysroot/other /layers; mount -t tmpfs x /layers; mkdir /layers/{lower,upper,work}
+      mount -t overlay -o ${layers} x /sysroot/other`,
+  ],
+  ['/disk', 'deferred', '', 'UUID=1 //disk/ xfs ro'],
+  ['/disk2/a/b', 'deferred', '', 'UUID=1 /disk2/a xfs ro'],
+  ['/disk3', missing, '', 'UUID=1 /disk34 xfs ro'],
+  ['/early/x', 'deferred', 'mkdir -p /sysroot/early; mount -t tmpfs x /sysroot/early'],
+  ['/auto', 'deferred', '', 'UUID=1 /auto xfs noauto,x-systemd.automount'],
+  ['/noauto', 'failed /etc/fstab does not mount /noauto at boot (noauto)', '', 'UUID=1 /noauto xfs noauto'],
+  ['/ram', 'unneeded /ram is in RAM (tmpfs)', '', 'tmpfs /ram tmpfs size=1m'],
+  [
+    '/net/x',
+    'unneeded /net is nfs4 (server:/x), which is not on the system disk',
+    '',
+    'server:/x /net nfs4 defaults',
+  ],
+  ['/iscsi', 'unneeded /iscsi is on a disk of the network (UUID=1)', '', 'UUID=1 /iscsi xfs _netdev'],
+  [
+    '/bind',
+    'failed /bind is a bind mount in /etc/fstab: name the directory /data',
+    '',
+    '/data /bind none bind',
+  ],
+  [
+    '/a-b/c/d',
+    'failed a\\x2db-c.mount mounts a file system on /a-b/c: write the mount as a line in /etc/fstab',
+    `mkdir -p ${units}; echo "[Mount]" >"${units}/a\\x2db-c.mount"`,
+  ],
+  ['/masked', missing, `ln -s /dev/null ${units}/masked.mount`],
+  [
+    '/tmp',
+    'unneeded tmp.mount mounts a tmpfs on /tmp, which is in RAM',
+    `mkdir -p /sysroot/tmp /sysroot/usr/lib/systemd/system/local-fs.target.wants
+      ln -s ../tmp.mount /sysroot/usr/lib/systemd/system/local-fs.target.wants/tmp.mount`,
+  ],
+];
 
-  mounted(
-    'each directory has its own layers, parents are mounted first, modes and owners are those of the disk',
-    () => {
-      const booted = boot({
-        shell,
-        files: { ...overlays('/opt/agent:noexec,noatime /root /opt:suid,dev'), ...tree },
-        before: 'chmod 2550 /sysroot/root; chown 3:4 /sysroot/opt/agent',
-        after: `
+inShells('OVERLAY in the initramfs', (test, shell, name) => {
+  const boot = bootIn(shell);
+  test('each directory has its own layers, parents are mounted first, modes and owners are those of the disk', () => {
+    const booted = boot({
+      files: { ...overlays('/opt/agent:noexec,noatime /root /opt:suid,dev'), ...tree },
+      before: 'chmod 2550 /sysroot/root; chown 3:4 /sysroot/opt/agent',
+      after: `
         for d in root opt opt/agent; do
           echo new >/sysroot/$d/x && cat /sysroot/$d/x /run/immutafs/root/$d/x
           stat -c '%a %u:%g' /sysroot/$d
         done
         touch /run/immutafs/root/opt/y || echo failed`,
-      });
-      assert.equal(booted.made, [
-        ...assembled,
-        view,
-        overlayOn('/opt', ''),
-        overlayOn('/opt/agent', 'nosuid,nodev,noexec,noatime'),
-        overlayOn('/root'),
-      ]);
-      assert.equal(booted.bootEnv, [
-        ...env({}),
-        ...['/opt', '/opt/agent', '/root'].map((each) => `OVERLAY=${each} overlay`),
-      ]);
-      assert.is(booted.code, 0);
-      assert.is(
-        booted.after.replace(/touch: .*\n/, ''),
-        'new\ndisk\n2550 0:0\nnew\ndisk\n755 0:0\nnew\ndisk\n755 3:4\nfailed\n',
-      );
-    },
-  );
+    });
+    assert.equal(booted.made, [
+      ...assembled,
+      view,
+      overlayOn('/opt', ''),
+      overlayOn('/opt/agent', 'nosuid,nodev,noexec,noatime'),
+      overlayOn('/root'),
+    ]);
+    assert.equal(booted.bootEnv, [
+      ...env({}),
+      ...['/opt', '/opt/agent', '/root'].map((each) => `OVERLAY=${each} overlay`),
+    ]);
+    assert.is(booted.code, 0);
+    assert.is(
+      booted.after.replace(/touch: .*\n/, ''),
+      'new\ndisk\n2550 0:0\nnew\ndisk\n755 0:0\nnew\ndisk\n755 3:4\nfailed\n',
+    );
+  });
 
-  mounted('names in which "+" and "/" could be confused have layers of their own', () => {
+  test('names in which "+" and "/" could be confused have layers of their own', () => {
     const { made } = boot({
-      shell,
       files: { ...overlays('/opt/a+b /opt/a/b'), 'sysroot/opt/a+b/x': '', 'sysroot/opt/a/b/x': '' },
     });
     assert.equal(made.slice(4), [overlayOn('/opt/a+b', undefined, 'opt+a%2bb'), overlayOn('/opt/a/b')]);
   });
 
-  mounted('of a path that is given twice, the first item counts', () => {
-    const { made, bootEnv } = boot({ shell, files: { ...overlays('/opt:noexec /opt'), ...tree } });
+  test('of a path that is given twice, the first item counts', () => {
+    const { made, bootEnv } = boot({ files: { ...overlays('/opt:noexec /opt'), ...tree } });
     assert.equal(made.slice(4), [overlayOn('/opt', 'nosuid,nodev,noexec')]);
     assert.ok(
       bootEnv.includes('WARNING=OVERLAY: /opt is given twice, the first item counts'),
@@ -74,9 +120,8 @@ for (const [name, shell] of Object.entries(shells)) {
     );
   });
 
-  mounted('the overlays do not propagate to the lower layers', () => {
+  test('the overlays do not propagate to the lower layers', () => {
     const { after } = boot({
-      shell,
       files: { ...overlays('/opt'), ...tree },
       before: 'mount --make-rshared /sysroot; mount --make-rshared /',
       after: 'echo new >/sysroot/opt/x; cat /run/immutafs/root/opt/x',
@@ -84,10 +129,9 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.is(after, 'disk\n');
   });
 
-  mounted('a second run changes nothing', () => {
+  test('a second run changes nothing', () => {
     const command = 'sh /usr/libexec/immutafs/assemble-var initramfs /sysroot';
     const { made, bootEnv } = boot({
-      shell,
       files: { ...overlays('/opt /opt/agent'), ...tree },
       script: `${command} && ${command}`,
     });
@@ -97,16 +141,15 @@ for (const [name, shell] of Object.entries(shells)) {
 
   for (const disk of ['writable', 'sealed'] as const) {
     const expected = disk === 'sealed';
-    mounted(`the disk is ${disk}: ${expected ? 'an overlay' : 'nothing is mounted or recorded'}`, () => {
-      const { made, bootEnv } = boot({ shell, disk, files: { ...overlays('/opt /usr'), ...tree } });
+    test(`the disk is ${disk}: ${expected ? 'an overlay' : 'nothing is mounted or recorded'}`, () => {
+      const { made, bootEnv } = boot({ disk, files: { ...overlays('/opt /usr'), ...tree } });
       assert.is(made.includes(overlayOn('/opt')), expected);
       assert.is(records(bootEnv).length, expected ? 2 : 0);
     });
   }
 
-  mounted('/etc: the LVM configuration of this boot is mounted over the overlay', () => {
+  test('/etc: the LVM configuration of this boot is mounted over the overlay', () => {
     const { made } = boot({
-      shell,
       files: {
         ...overlays('/etc'),
         'sysroot/etc/lvm/lvmlocal.conf': '#\n',
@@ -118,39 +161,32 @@ for (const [name, shell] of Object.entries(shells)) {
       ['/sysroot/etc overlay', '/sysroot/etc/lvm/lvmlocal.conf tmpfs'],
     );
   });
-  mounted.run();
 
-  const without = suite(`${name}: paths of OVERLAY that get no overlay in the initramfs`);
-  without(
-    'each path that can never get one is refused with its reason; the next path is not affected',
-    () => {
-      const paths = Object.keys(refused);
-      const { made, bootEnv, code, stderr } = boot({
-        shell,
-        files: { ...overlays(`${paths.map((each) => `${each}:noexec`).join(' ')} /opt`), ...tree },
-      });
-      const expected = [
-        ...Object.entries(refused).map(([target, reason]) => `${target} refused ${reason}`),
-        '/opt overlay',
-      ];
-      assert.equal(records(bootEnv).toSorted(), expected.map((record) => `OVERLAY=${record}`).toSorted());
-      assert.equal(made, [...assembled, view, overlayOn('/opt')]);
-      assert.is(code, 0);
-      assert.ok(stderr.includes(`immutafs: OVERLAY: /usr: ${refused['/usr'] ?? ''}\n`), stderr);
-    },
-  );
-
-  without('each obstacle is recorded; the next path is not affected; the exit code is that of /var', () => {
-    const { made, bootEnv, code } = boot({
-      shell,
-      files: {
-        ...overlays(`${obstacles.map(({ target }) => target).join(' ')} /opt`),
-        ...tree,
-        'sysroot/etc/fstab': `UUID=r / xfs ro 0 0\n${obstacles.map(({ fstab = '' }) => `${fstab}\n`).join('')}`,
-      },
-      before: obstacles.map(({ lines = '' }) => lines).join('\n'),
+  test('each path that can never get one is refused with its reason; the next path is not affected', () => {
+    const paths = Object.keys(refused);
+    const { made, bootEnv, code, stderr } = boot({
+      files: { ...overlays(`${paths.map((each) => `${each}:noexec`).join(' ')} /opt`), ...tree },
     });
-    const expected = [...obstacles.map(({ target, record }) => `${target} ${record}`), '/opt overlay'];
+    const expected = [
+      ...Object.entries(refused).map(([target, reason]) => `${target} refused ${reason}`),
+      '/opt overlay',
+    ];
+    assert.equal(records(bootEnv).toSorted(), expected.map((record) => `OVERLAY=${record}`).toSorted());
+    assert.equal(made, [...assembled, view, overlayOn('/opt')]);
+    assert.is(code, 0);
+    assert.ok(stderr.includes(`immutafs: OVERLAY: /usr: ${refused['/usr'] ?? ''}\n`), stderr);
+  });
+
+  test('each obstacle is recorded; the next path is not affected; the exit code is that of /var', () => {
+    const { made, bootEnv, code } = boot({
+      files: {
+        ...overlays(`${obstacles.map(([target]) => target).join(' ')} /opt`),
+        ...tree,
+        'sysroot/etc/fstab': `UUID=r / xfs ro 0 0\n${obstacles.map(([, , , line]) => (line === undefined ? '' : `${line} 0 0\n`)).join('')}`,
+      },
+      before: obstacles.map(([, , lines = '']) => lines).join('\n'),
+    });
+    const expected = [...obstacles.map(([target, record]) => `${target} ${record}`), '/opt overlay'];
     assert.equal(records(bootEnv).toSorted(), expected.map((record) => `OVERLAY=${record}`).toSorted());
     assert.equal(made, [...assembled, view, overlayOn('/opt')]);
     assert.is(code, 0);
@@ -164,9 +200,8 @@ for (const [name, shell] of Object.entries(shells)) {
       /^OVERLAY=\/opt failed the directory has subdirectories, but its entries cannot be read$/,
     ],
   ] as const) {
-    without(`a damaged directory, ${title}: /var and /root are not affected`, () => {
+    test(`a damaged directory, ${title}: /var and /root are not affected`, () => {
       const { made, bootEnv, code } = boot({
-        shell,
         files: { ...overlays('/opt /root'), ...tree },
         damage: `debugfs -w -R '${damage}' /image 2>/dev/null`,
       });
@@ -176,28 +211,23 @@ for (const [name, shell] of Object.entries(shells)) {
     });
   }
 
-  without(
-    '/var fails: the overlays are mounted, with a tmpfs of their own; ON_FAILURE is that of /var',
-    () => {
-      const { made, bootEnv, code } = boot({
-        shell,
-        files: { ...config(`${small}OVERLAY=/opt\nON_FAILURE=poweroff\n`), ...tree },
-        before: 'rm -r /sysroot/var',
-      });
-      assert.equal(made, [assembled[1] ?? '', view, overlayOn('/opt')]);
-      assert.ok(bootEnv.includes('VAR=failed'));
-      assert.match(
-        bootEnv.find((line) => line.startsWith('ERROR=')) ?? '',
-        /^ERROR=\/sysroot\/var on the disk/,
-      );
-      assert.equal(records(bootEnv), ['OVERLAY=/opt overlay']);
-      assert.is(code, 4);
-    },
-  );
+  test('/var fails: the overlays are mounted, with a tmpfs of their own; ON_FAILURE is that of /var', () => {
+    const { made, bootEnv, code } = boot({
+      files: { ...config(`${small}OVERLAY=/opt\nON_FAILURE=poweroff\n`), ...tree },
+      before: 'rm -r /sysroot/var',
+    });
+    assert.equal(made, [assembled[1] ?? '', view, overlayOn('/opt')]);
+    assert.ok(bootEnv.includes('VAR=failed'));
+    assert.match(
+      bootEnv.find((line) => line.startsWith('ERROR=')) ?? '',
+      /^ERROR=\/sysroot\/var on the disk/,
+    );
+    assert.equal(records(bootEnv), ['OVERLAY=/opt overlay']);
+    assert.is(code, 4);
+  });
 
-  without('no overlay in the kernel: recorded for each path, and nothing remains', () => {
+  test('no overlay in the kernel: recorded for each path, and nothing remains', () => {
     const { made, run, bootEnv } = boot({
-      shell,
       files: { ...overlays('/opt /root'), ...tree, 'proc/filesystems': 'nodev\ttmpfs\n' },
       before: noModules,
     });
@@ -229,9 +259,8 @@ for (const [name, shell] of Object.entries(shells)) {
       undefined,
     ],
   ] as const) {
-    without(`make-mounts ${title}`, () => {
+    test(`make-mounts ${title}`, () => {
       const { made, bootEnv, code, stderr } = boot({
-        shell,
         files: { ...overlays('/opt /root /opt/agent'), ...tree },
         before: lines,
       });
@@ -253,16 +282,15 @@ for (const [name, shell] of Object.entries(shells)) {
     });
   }
 
-  without('a file system of OVERLAY is not mounted early', () => {
+  test('a file system of OVERLAY is not mounted early', () => {
     const lines = (conf: string) =>
       boot({
-        shell,
         files: {
           ...config(conf),
           'sysroot/etc/fstab': '/dev/loop7 /opt ext4 ro 0 0\n',
           'shims/mount': mountLog,
         },
-        before: `chmod +x /shims/mount; mkdir -p /sysroot/opt; cp /shims/mount /usr/bin/mount
+        before: `mkdir -p /sysroot/opt; cp /shims/mount /usr/bin/mount
           ln -s "$(readlink /sys/class/block/vda)" /sys/class/block/loop7`,
         after: 'cat /out/mounted',
       }).after;
@@ -272,9 +300,4 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.ok(lines('').includes(early));
     assert.not(lines('OVERLAY=/root /opt:noexec\n').includes(early));
   });
-  without.run();
-}
-
-const leaks = suite('no mount remains on this machine');
-leaks('mounts', () => assert.equal(machineMounts(), mountsBefore));
-leaks.run();
+});

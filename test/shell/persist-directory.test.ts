@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { persist } from './persist.ts';
-import { shells } from './shells.ts';
+import { withoutBusybox } from './shells.ts';
 
 const kept = { 'var=lib=x': 'STATE=kept\nREASON=\nREMEDY=\n' };
 /** Prints everything about a directory that a copy must preserve. Run it in the directory. */
@@ -9,11 +9,9 @@ const picture = `find . -printf '%p %y %m %U:%G %s %n %T@ %l\\n' | sort
   find . -type f | sort | xargs md5sum; find . | sort | xargs getfattr -hdm -; find . ! -type l | sort | xargs getfacl -pn; find . -type f | sort | xargs stat -c '%n %b'`;
 
 // In a busybox with its own cp and mount, which is in an initramfs only, the script could not work.
-for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== 'busybox sh')) {
-  const keep = suite(`${name}: persist-directory`);
-
+withoutBusybox('persist-directory', (test, shell) => {
   for (const mode of ['sealed', 'maintenance'] as const) {
-    keep(`${mode}: the disk's content is copied once, and the mount is of the store from then on`, () => {
+    test(`${mode}: the disk's content is copied once, and the mount is of the store from then on`, () => {
       const { stdout, stderr, records, made } = persist({
         shell,
         mode,
@@ -29,7 +27,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     });
   }
 
-  keep('a path that PERSIST does not name is checked with given options', () => {
+  test('a path that PERSIST does not name is checked with given options', () => {
     const { stdout } = persist({
       shell,
       persist: '/var/lib/x',
@@ -42,7 +40,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     );
   });
 
-  keep('a directory whose content was moved to the store is not copied into a store without it', () => {
+  test('a directory whose content was moved to the store is not copied into a store without it', () => {
     for (const [disk, isKept] of [
       ['mkdir /var/lib/x/moved-by-immutafs-agent', false],
       ['mkdir /var/lib/x/moved', true],
@@ -56,7 +54,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     }
   });
 
-  keep('a path at or below a directory that MOUNT_OPTIONS has bound to itself', () => {
+  test('a path at or below a directory that MOUNT_OPTIONS has bound to itself', () => {
     const bind = 'make-mounts options noexec,nosuid,nodev /var/log';
     for (const [path, mode] of [
       ['/var/log/app', 'sealed'],
@@ -78,7 +76,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     }
   });
 
-  keep('the twin: another mount at the path, and a bind mount of another directory', () => {
+  test('the twin: another mount at the path, and a bind mount of another directory', () => {
     for (const mount of [
       'mount -t tmpfs x /var/lib/x',
       'mkdir /var/lib/z; mount --bind /var/lib/z /var/lib/x',
@@ -91,7 +89,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     }
   });
 
-  keep('the options of a path loosen its mount', () => {
+  test('the options of a path loosen its mount', () => {
     const found = persist({
       shell,
       persist: '/var/lib/x:exec /var/lib/y:suid,dev,exec /var/lib/x',
@@ -104,35 +102,32 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     ]);
   });
 
-  keep(
-    'a path with autostart is not mounted while the system disk is writable, whoever starts its service',
-    () => {
-      for (const [env, options, isMounted] of [
-        ['MODE=maintenance', 'autostart', false],
-        ['MODE=sealed\nREHEARSAL=900', 'autostart', false],
-        ['MODE=sealed', 'autostart', true],
-        ['MODE=maintenance', 'autostart,maintenance', true],
-      ] as const) {
-        const found = persist({
-          shell,
-          mode: 'maintenance',
-          persist: `/etc/x:${options}`,
-          disk: 'mkdir /etc/x',
-          run: `mkdir -p /run/immutafs; printf '${env}\n' >/run/immutafs/boot.env; check /etc/x; keep /etc/x; ls /data`,
-        });
-        assert.is(found.made.length, isMounted ? 1 : 0, `${env} ${options}: ${found.stderr}`);
-        const record = found.records['etc=x'] ?? '';
-        assert.match(
-          record,
-          isMounted ? 'STATE=kept\n' : /^STATE=failed\n.* the system disk is writable in this boot\n/,
-        );
-        // It would be kept in a sealed boot, so that nothing prevents the guest from being sealed.
-        assert.not.match(found.stdout, 'REASON');
-      }
-    },
-  );
+  test('a path with autostart is not mounted while the system disk is writable, whoever starts its service', () => {
+    for (const [env, options, isMounted] of [
+      ['MODE=maintenance', 'autostart', false],
+      ['MODE=sealed\nREHEARSAL=900', 'autostart', false],
+      ['MODE=sealed', 'autostart', true],
+      ['MODE=maintenance', 'autostart,maintenance', true],
+    ] as const) {
+      const found = persist({
+        shell,
+        mode: 'maintenance',
+        persist: `/etc/x:${options}`,
+        disk: 'mkdir /etc/x',
+        run: `mkdir -p /run/immutafs; printf '${env}\n' >/run/immutafs/boot.env; check /etc/x; keep /etc/x; ls /data`,
+      });
+      assert.is(found.made.length, isMounted ? 1 : 0, `${env} ${options}: ${found.stderr}`);
+      const record = found.records['etc=x'] ?? '';
+      assert.match(
+        record,
+        isMounted ? 'STATE=kept\n' : /^STATE=failed\n.* the system disk is writable in this boot\n/,
+      );
+      // It would be kept in a sealed boot, so that nothing prevents the guest from being sealed.
+      assert.not.match(found.stdout, 'REASON');
+    }
+  });
 
-  keep('free space that cannot be determined: not kept, with a reason', () => {
+  test('free space that cannot be determined: not kept, with a reason', () => {
     const { stdout, records } = persist({
       shell,
       run: `mkdir /run/shim; printf '#!/bin/sh\\n[ "$1" != -f ] || exit 1; exec /usr/bin/stat "$@"\\n' >/run/shim/stat
@@ -145,7 +140,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     );
   });
 
-  keep('a directory below another one, in any order of PERSIST', () => {
+  test('a directory below another one, in any order of PERSIST', () => {
     for (const mode of ['sealed', 'maintenance'] as const) {
       const found = persist({
         shell,
@@ -166,14 +161,12 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
       ]);
     }
   });
-  keep.run();
-}
+});
 
 const copy = suite('persist-directory: the copy');
 
 copy('labels, ACLs, capabilities, hard links, holes, links, FIFOs and times are those of the disk', () => {
   const { stdout, stderr } = persist({
-    shell: ['dash'],
     disk: `cd /var/lib/x; chown 12:34 .; chmod 2750 .; mkdir sub; ln file sub/hard; ln -s /etc/passwd link; mkfifo fifo
       truncate -s 1m sparse; printf x | dd of=sparse bs=1 seek=500000 conv=notrunc status=none
       cp /usr/bin/true program; setcap cap_net_raw+ep program; chmod 4755 file
@@ -212,7 +205,6 @@ for (const [program, when, call, left] of [
 ] as const) {
   copy(`stopped ${when} ${program} ${call}: nothing or all is left, and the next boot keeps the path`, () => {
     const { stdout, records } = persist({
-      shell: ['dash'],
       run: `${cut(program, when, call)} 2>/dev/null; ls /data/store; cat /run/immutafs/persisted/*; findmnt /var/lib/x
         keep /var/lib/x; echo $?; ls /data/store /var/lib/x; cat /var/lib/x/file`,
     });
@@ -227,7 +219,6 @@ for (const [program, when, call, left] of [
 copy('a copy that fails is removed, with the reason of the program', () => {
   const failing = (program: string, text: string) =>
     persist({
-      shell: ['dash'],
       run: `mkdir /run/shim; printf '#!/bin/sh\\n%s\\n' '${text}' >/run/shim/${program}; chmod +x /run/shim/*
         PATH=/run/shim:$PATH sh /usr/libexec/immutafs/persist-directory mount /var/lib/x 2>/dev/null; echo $?
         ls /data/store; findmnt /var/lib/x; ls /var/lib/x`,
@@ -244,7 +235,6 @@ copy('a copy that fails is removed, with the reason of the program', () => {
 
 copy('a copy that takes too long is stopped and removed', () => {
   const { stdout, records } = persist({
-    shell: ['dash'],
     run: `sed -i 's/^copy_seconds=300/copy_seconds=1/' /usr/libexec/immutafs/persist-directory
       mkdir /run/shim; printf '#!/bin/sh\\n/usr/bin/cp "$@"; exec sleep 30\\n' >/run/shim/cp; chmod +x /run/shim/cp
       PATH=/run/shim:$PATH sh /usr/libexec/immutafs/persist-directory mount /var/lib/x 2>/dev/null; echo $?; ls /data/store`,
@@ -255,7 +245,6 @@ copy('a copy that takes too long is stopped and removed', () => {
 
 copy('space and inodes are checked before the copy', () => {
   const { stdout, records } = persist({
-    shell: ['dash'],
     persist: '/var/lib/x /var/lib/many /var/lib/big',
     dataMiB: 8,
     disk: `mkdir /var/lib/many /var/lib/big; head -c 7m /dev/urandom >/var/lib/big/file

@@ -1,7 +1,6 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { persist } from './persist.ts';
-import { shells } from './shells.ts';
+import { inShells } from './shells.ts';
 
 /** An item of PERSIST, and the reason for which it is refused before any mount is considered; undefined: accepted. */
 const items: readonly [string, string?][] = [
@@ -67,9 +66,8 @@ const items: readonly [string, string?][] = [
   ['/var/lib/x'],
 ];
 
-for (const [name, shell] of Object.entries(shells)) {
-  const rules = suite(`${name}: paths of PERSIST`);
-  rules('each path is accepted, or refused with its reason and with what to do', () => {
+inShells('paths of PERSIST', (test, shell) => {
+  test('each path is accepted, or refused with its reason and with what to do', () => {
     const { stdout } = persist({
       shell,
       mode: 'maintenance',
@@ -110,9 +108,20 @@ done`,
       items.map(([item]) => item),
     );
   });
-  rules('a path with autostart below a kept path that is mounted in maintenance', () => {
+  /** Returns what `check` prints for a path with each configuration and fstab. */
+  const checked = (path: string, boots: readonly (readonly [config: string, fstab?: string])[]) => {
+    const lines = boots.map(
+      ([config, fstab]) => `printf '${config}' >/etc/immutafs/immutafs.conf
+        ${fstab === undefined ? '' : `printf '${fstab}' >/etc/fstab`}
+        echo "=$(check ${path})"`,
+    );
+    const disk = 'mkdir -p /srv/a/b /srv/ab';
+    const { stdout } = persist({ shell, mode: 'maintenance', disk, run: lines.join('\n') });
+    return stdout.split(/^=/m).slice(1);
+  };
+  test('a path with autostart below a kept path that is mounted in maintenance', () => {
     const outer = 'REASON=in maintenance, /srv/a would show what an earlier boot wrote to /srv/a/b\n';
-    for (const [paths, reason] of [
+    const rows = [
       ['/srv/a /srv/a/b:autostart', outer],
       ['/srv/a/b:exec,autostart /srv/a:exec', outer],
       ['/srv/a:autostart,maintenance /srv/a/b:autostart', outer],
@@ -120,32 +129,28 @@ done`,
       ['/srv/a /srv/a/b:autostart,maintenance', ''],
       ['/srv/a /srv/a/b', ''],
       ['/srv/ab /srv/a/b:autostart', ''],
-    ] as const) {
-      const { stdout } = persist({
-        shell,
-        mode: 'maintenance',
-        persist: paths,
-        disk: 'mkdir -p /srv/a/b /srv/ab',
-        run: 'check /srv/a/b',
-      });
-      assert.ok(reason === '' ? stdout === '' : stdout.startsWith(reason), `${paths}: ${stdout}`);
-    }
+    ] as const;
+    const found = checked(
+      '/srv/a/b',
+      rows.map(([paths]) => [`PERSIST=${paths}\\nPERSIST_STORE=/data/store\\n`]),
+    );
+    rows.forEach(([paths, reason], index) => {
+      const [text = ''] = found.slice(index);
+      assert.ok(reason === '' ? text === '\n' : text.startsWith(reason), `${paths}: ${text}`);
+    });
   });
-  rules('PERSIST_STORE is empty, or on the network', () => {
-    const refused = (config: string, fstab: string) =>
-      persist({ shell, mode: 'maintenance', config, fstab, run: 'check /var/lib/x' }).stdout.split('\n')[0] ??
-      '';
-    assert.is(refused('', ''), 'REASON=PERSIST_STORE is empty');
-    for (const line of ['server:/x /data nfs defaults', '/dev/sda /data xfs _netdev'])
-      assert.match(
-        refused('PERSIST_STORE=/data/store\n', `${line} 0 0\n`),
-        'REASON=/data is mounted when the network is up',
-      );
-    assert.is(refused('PERSIST_STORE=/data/store\n', 'server:/x /database nfs defaults 0 0\n'), '');
+  test('PERSIST_STORE is empty, or on the network', () => {
+    const conf = 'PERSIST=/var/lib/x\\nPERSIST_STORE=/data/store\\n';
+    const found = checked('/var/lib/x', [
+      ['PERSIST=/var/lib/x\\n', ''],
+      [conf, 'server:/x /data nfs defaults 0 0\\n'],
+      [conf, '/dev/sda /data xfs _netdev 0 0\\n'],
+      [conf, 'server:/x /database nfs defaults 0 0\\n'],
+    ]);
+    const network = 'REASON=/data is mounted when the network is up';
+    const expected = ['REASON=PERSIST_STORE is empty', network, network, ''];
+    assert.is(found.length, expected.length);
+    found.forEach((text, index) => assert.ok(text.startsWith(expected[index] ?? '?'), text));
+    assert.is(found[3], '\n');
   });
-  rules('a path that PERSIST does not name', () => {
-    const { stdout } = persist({ shell, persist: '/var/lib/x', run: 'check /var/lib/y' });
-    assert.match(stdout, /^REASON=PERSIST does not name it\n/);
-  });
-  rules.run();
-}
+});

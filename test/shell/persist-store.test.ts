@@ -78,7 +78,6 @@ const refusals = suite('persist-directory: the store');
 for (const [title, guest, reason] of rows) {
   refusals(`${title}: nothing is mounted or created`, () => {
     const { stdout, records, made } = persist({
-      shell: ['dash'],
       ...guest,
       run: `list() { find /data -printf '%p %y %m %u\\n' | sort; }; list >/run/a
         keep /var/lib/x 2>/dev/null; echo $?; list | diff /run/a - && check /var/lib/x`,
@@ -93,7 +92,6 @@ for (const [title, guest, reason] of rows) {
 
 refusals('a store below directories of root, made by an administrator', () => {
   const { made } = persist({
-    shell: ['dash'],
     config: 'PERSIST_STORE=/data/a/b/store\n',
     before: 'mkdir -p /data/a; mkdir -m 775 /data/a/b; chmod g-w /data/a/b',
     run: 'keep /var/lib/x',
@@ -105,13 +103,11 @@ refusals('what a hostile store contains is neither followed nor opened', () => {
   const hostile = `mkdir -m 700 /data/store; cd /data/store
     mkdir seeding:var=lib=x seeding:var=lib=x/deep; mkfifo seeding:var=lib=x/fifo; ln -s /etc seeding:var=lib=x/deep/etc`;
   const leftover = persist({
-    shell: ['dash'],
     before: hostile,
     run: 'keep /var/lib/x; echo $?; ls /data/store /var/lib/x; ls /etc',
   });
   assert.is(leftover.stdout, '0\n/data/store:\nvar=lib=x\n\n/var/lib/x:\nfile\nfstab\nimmutafs\n');
   const link = persist({
-    shell: ['dash'],
     mode: 'maintenance',
     before: 'mkdir -m 700 /data/store; ln -s /etc /data/store/seeding:var=lib=x',
     run: 'keep /var/lib/x; echo $?; ls /data/store /etc',
@@ -121,7 +117,6 @@ refusals('what a hostile store contains is neither followed nor opened', () => {
 
 refusals('a directory in a kept directory that became a symbolic link: no mount elsewhere', () => {
   const { stdout, records, made } = persist({
-    shell: ['dash'],
     persist: '/var/lib/x /var/lib/x/in',
     disk: 'mkdir /var/lib/x/in',
     before: 'mkdir -m 700 /data/store; mkdir -p /data/store/var=lib=x; ln -s /etc /data/store/var=lib=x/in',
@@ -134,14 +129,12 @@ refusals('a directory in a kept directory that became a symbolic link: no mount 
 
 refusals('owner and mode of the directory in the store are reset to those on the disk', () => {
   const { stdout, records } = persist({
-    shell: ['dash'],
     disk: 'chown 12:34 /var/lib/x; chmod 750 /var/lib/x',
     before: 'mkdir -m 700 /data/store; mkdir -m 777 /data/store/var=lib=x; chown 7:8 /data/store/var=lib=x',
     run: "keep /var/lib/x; stat -c '%u:%g %a' /var/lib/x; keep /var/lib/x; cat /run/immutafs/persisted/*",
   });
   assert.is(stdout.split('\n')[0], '12:34 750');
   const first = persist({
-    shell: ['dash'],
     disk: 'chown 12:34 /var/lib/x; chmod 750 /var/lib/x',
     run: 'keep /var/lib/x; umount /var/lib/x; chmod 777 /data/store/var=lib=x; keep /var/lib/x',
   });
@@ -161,7 +154,6 @@ refusals('the access control lists of the directory in the store are reset to th
     ['setfacl -m u:12:rx /var/lib/x; chmod 750 /var/lib/x', 'setfacl -m u:12:rwx'],
   ] as const) {
     const { stdout, stderr, records } = persist({
-      shell: ['dash'],
       disk: onDisk,
       run: `{ ${lists}; } >/run/disk; keep /var/lib/x; { ${lists}; } | diff /run/disk -; cat /run/immutafs/persisted/*
         umount /var/lib/x; ${inStore} /data/store/var=lib=x; getfacl -pn /data/store/var=lib=x | diff -q /run/disk - >&2
@@ -227,7 +219,6 @@ for (const [title, guest, reason] of paths) {
   refusals(`${title}: refused, and as it is without PERSIST`, () => {
     const path = guest.persist ?? '/var/lib/x';
     const { stdout, records, made } = persist({
-      shell: ['dash'],
       ...guest,
       run: `keep ${path} 2>/dev/null; echo $?; ls /data`,
     });
@@ -258,7 +249,6 @@ for (const [title, on, before, reason] of [
 ] as const) {
   refusals(`${title}: ${reason === undefined ? 'kept' : 'refused'}`, () => {
     const { records, made } = persist({
-      shell: ['dash'],
       persist: '/srv/x',
       disk: 'mkdir /srv',
       before: `cp -R /sys /run/fixture; ${third(on)}\n${before}`,

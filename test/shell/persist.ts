@@ -4,6 +4,7 @@ import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { dist } from '../../packaging/build/paths.ts';
 import { type Mount, parseMountinfo } from '../../agent/facts/mounts/mountinfo.ts';
 import { runInSandbox } from './sandbox.ts';
+import type { Shell } from './shells.ts';
 
 const units = path.join(import.meta.dirname, '../../units');
 await buildProgram('make-mounts');
@@ -16,7 +17,8 @@ export const persistScripts = [
 ];
 
 export interface Guest {
-  shell: readonly [string, ...string[]];
+  /** By default dash. */
+  shell?: Shell;
   mode?: 'sealed' | 'maintenance';
   persist?: string;
   /** Further lines of the configuration, or a different store. */
@@ -52,7 +54,7 @@ export interface Kept {
  * it is sealed, and an ext4 on vdb at /data.
  */
 export function persist({
-  shell,
+  shell = ['dash'],
   mode = 'sealed',
   persist: paths = '/var/lib/x',
   config = 'PERSIST_STORE=/data/store\n',

@@ -1,8 +1,7 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { DiskFixture } from '../harness/sysfs.ts';
 import { runInSandbox } from './sandbox.ts';
-import { shim, shimmed, useShims } from './shims.ts';
+import { shim, withoutBusybox } from './shells.ts';
 
 const vda = (offered: boolean): DiskFixture => ({
   name: 'vda',
@@ -19,8 +18,7 @@ const sda = (readOnly: boolean): DiskFixture => ({
 });
 const vdb: DiskFixture = { name: 'vdb', device: '252:16', bus: 'virtio-blk' };
 
-for (const [name, shell] of shimmed) {
-  const propagate = suite(`${name}: propagate-readonly`);
+withoutBusybox('propagate-readonly', (test, shell) => {
   const setro = (
     devices: Parameters<typeof runInSandbox>[0]['devices'],
     device = 'dm-0',
@@ -29,12 +27,8 @@ for (const [name, shell] of shimmed) {
     runInSandbox({
       shell,
       devices: devices ?? [],
-      files: {
-        ...files,
-        'shims/none': '',
-        'usr/libexec/immutafs/set-readonly': shim('echo "$@" >>/out/calls'),
-      },
-      run: `chmod +x /usr/libexec/immutafs/set-readonly; ${useShims}sh /usr/libexec/immutafs/propagate-readonly ${device}`,
+      files: { ...files, 'usr/libexec/immutafs/set-readonly': shim('echo "$@" >>/out/calls') },
+      run: `sh /usr/libexec/immutafs/propagate-readonly ${device}`,
     });
   const dm0 = (...on: string[]) => ({ name: 'dm-0', device: '253:0', on });
   for (const [title, devices, expected, exitCode, device] of [
@@ -76,7 +70,7 @@ for (const [name, shell] of shimmed) {
     ],
     ['a device that does not exist', [vda(true)], undefined, 1],
   ] as const) {
-    propagate(title, () => {
+    test(title, () => {
       const { code, out, stderr } = setro(devices, device);
       assert.is(out['calls'], expected);
       assert.equal([code, stderr], [exitCode, '']);
@@ -90,11 +84,10 @@ for (const [name, shell] of shimmed) {
     ['another device on the same disks', [...paths, dm0('sda', 'sdb')], 'LVM-x', undefined],
     ['a multipath device with writable paths', [...paths, dm0('sdb')], 'mpath-x', undefined],
   ] as const) {
-    propagate(`not sealed: ${title}`, () => {
+    test(`not sealed: ${title}`, () => {
       const files = { 'sys/class/block/dm-0/dm/uuid': `${uuid}\n` };
       const { code, out, stderr } = setro([...devices], devices.at(-1)?.name, files);
       assert.equal([code, out['calls'], stderr], [1, expected, '']);
     });
   }
-  propagate.run();
-}
+});

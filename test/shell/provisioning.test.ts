@@ -1,8 +1,7 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { generatorScripts } from './generator.ts';
 import { runInSandbox } from './sandbox.ts';
-import { shells } from './shells.ts';
+import { inShells } from './shells.ts';
 import { provisioningUnits } from '../../agent/facts/boot/provisioning.ts';
 
 const folder = 'usr/lib/systemd/system';
@@ -27,9 +26,7 @@ const installed = {
   nothing: [],
 };
 
-for (const [name, shell] of Object.entries(shells)) {
-  const provisioning = suite(`${name}: provisioning`);
-
+inShells('provisioning', (test, shell) => {
   /**
    * Returns the units that the generator masks with empty files in the directory of early priority (systemd.unit(5)), and
    * its drop-ins for units of cloud-init and sshd, and for multi-user.target.
@@ -64,21 +61,21 @@ for (const [name, shell] of Object.entries(shells)) {
   const maskedUnits = (mode: string, names: readonly string[]) => generate(mode, names).masked;
 
   for (const [title, names] of Object.entries(installed)) {
-    provisioning(`a sealed boot masks ${title}`, () => {
+    test(`a sealed boot masks ${title}`, () => {
       assert.equal(maskedUnits('sealed', names), [...names].sort());
     });
   }
   // One list for the generator, one for the check provisioning-off.
-  provisioning('a sealed boot masks every unit that the agent looks for', () => {
+  test('a sealed boot masks every unit that the agent looks for', () => {
     assert.equal(maskedUnits('sealed', provisioningUnits), provisioningUnits.toSorted());
   });
-  provisioning('maintenance masks nothing', () => {
+  test('maintenance masks nothing', () => {
     assert.equal(maskedUnits('maintenance', installed['cloud-init 24.4']), []);
   });
 
   const later = installed['cloud-init 24.4'];
   const isHotplug = (unit: string) => unit.includes('hotplug');
-  provisioning('SEED=host: cloud-init starts only with the copy of the seed; the rest is masked', () => {
+  test('SEED=host: cloud-init starts only with the copy of the seed; the rest is masked', () => {
     const units = [...later, ...installed.afterburn, 'cloud-init.target'];
     const { masked, dropins } = generate('sealed', units, 'SEED=host\n');
     assert.equal(masked, [...installed.afterburn, ...later.filter(isHotplug)].sort());
@@ -91,28 +88,24 @@ for (const [name, shell] of Object.entries(shells)) {
       'multi-user.target: [Unit];Wants=immutafs-seed.service;Wants=immutafs-seed-finish.service;Wants=cloud-init.target;',
     ]);
   });
-  provisioning('SEED=host without cloud-init: the boot looks for the seed', () => {
+  test('SEED=host without cloud-init: the boot looks for the seed', () => {
     assert.equal(generate('sealed', [], 'SEED=host\n').dropins, [
       'multi-user.target: [Unit];Wants=immutafs-seed.service;Wants=immutafs-seed-finish.service;',
     ]);
   });
   for (const mode of ['maintenance', 'off'] as const) {
-    provisioning(`SEED=host, ${mode}: cloud-init is masked, so that it does not change the disk`, () => {
+    test(`SEED=host, ${mode}: cloud-init is masked, so that it does not change the disk`, () => {
       const { masked, dropins } = generate(mode, later, 'SEED=host\n');
       assert.equal(masked, later.filter((unit) => !isHotplug(unit)).toSorted());
       assert.equal(dropins, []);
       assert.equal(generate(mode, later), { masked: [], dropins: [] });
     });
   }
-  provisioning(
-    'SEED=host in maintenance: sshd generates its keys, which cloud-init would do otherwise',
-    () => {
-      const units = [...later, 'sshd-keygen@.service'];
-      const lines = '[Unit];ConditionPathExists=;ConditionFileNotEmpty=|!/etc/ssh/ssh_host_%i_key;';
-      assert.equal(generate('maintenance', units, 'SEED=host\n').dropins, [`sshd-keygen@.service: ${lines}`]);
-      assert.equal(generate('maintenance', units).dropins, []);
-      assert.ok(generate('sealed', units, 'SEED=host\n').dropins.every((line) => !line.startsWith('sshd')));
-    },
-  );
-  provisioning.run();
-}
+  test('SEED=host in maintenance: sshd generates its keys, which cloud-init would do otherwise', () => {
+    const units = [...later, 'sshd-keygen@.service'];
+    const lines = '[Unit];ConditionPathExists=;ConditionFileNotEmpty=|!/etc/ssh/ssh_host_%i_key;';
+    assert.equal(generate('maintenance', units, 'SEED=host\n').dropins, [`sshd-keygen@.service: ${lines}`]);
+    assert.equal(generate('maintenance', units).dropins, []);
+    assert.ok(generate('sealed', units, 'SEED=host\n').dropins.every((line) => !line.startsWith('sshd')));
+  });
+});

@@ -2,13 +2,11 @@
  * Tests the start of a rehearsal in the initramfs, on a real ext4: the request is removed before anything else, and a
  * request that cannot be carried out leaves the boot in maintenance mode, with the reason.
  */
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseBootEnv } from '../../agent/facts/boot/boot-env.ts';
-import { type Boot, assembled, boot, config, env, small } from './assemble-var.ts';
-import { bootEnv, generate, overlayAtVar } from './generator.ts';
-import { shells } from './shells.ts';
-import { shim, shimmed, useShims } from './shims.ts';
+import { type Boot, assembled, bootIn, config, env, small } from './assemble-var.ts';
+import { generatorIn, overlayAtVar } from './generator.ts';
+import { inShells, shim, useShims, withoutBusybox } from './shells.ts';
 
 const requested = (text = '1800\n') => ({ 'sysroot/etc/immutafs/rehearsal/requested': text });
 /** The root is mounted as dracut mounts it. */
@@ -20,25 +18,16 @@ const state = `while read -r _ _ _ _ target flags rest; do
     [ "$target" = /sysroot ] && echo "\${flags%%,*} \${rest##* }" | cut -d, -f1
   done </proc/self/mountinfo
   [ -e /sysroot/etc/immutafs/rehearsal/requested ] && echo requested || echo gone`;
-const rehearsal = {
-  DISKS: 'vda:0:none',
-  REASON: 'rehearsal of a sealed boot, enforced by the guest alone',
-};
-const maintenance = {
-  DISKS: 'vda:0:none',
-  MODE: 'maintenance',
-  REASON: 'disk vda is writable',
-  VAR: 'disk',
-};
+const rehearsal = { DISKS: 'vda:0:none', REASON: 'rehearsal of a sealed boot, enforced by the guest alone' };
+const maintenance = { DISKS: 'vda:0:none', MODE: 'maintenance', REASON: 'disk vda is writable', VAR: 'disk' };
 const withdraw = '; `immutafs-agent prepare --end-rehearsal` withdraws the request';
 const ignored = (reason: string, more = withdraw) =>
   `WARNING=a rehearsal was requested and is not carried out, because ${reason}${more}`;
 
-for (const [name, shell] of Object.entries(shells)) {
-  const test = suite(`${name}: rehearsal`);
+inShells('rehearsal', (test, shell) => {
+  const boot = bootIn(shell);
   const rehearse = ({ before = readOnly, ...options }: Partial<Boot> = {}) =>
     boot({
-      shell,
       disk: 'writable',
       before: `${ownCaches}; ${before}`,
       after: state,
@@ -183,11 +172,10 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.equal(made, []);
     assert.is(after, 'ro ro\nrequested\n');
   });
-  test.run();
-}
+});
 
-for (const [name, shell] of shimmed) {
-  const test = suite(`${name}: rehearsal, with another mount(8)`);
+withoutBusybox('rehearsal, with another mount(8)', (test, shell) => {
+  const boot = bootIn(shell);
   for (const [title, failing, left] of [
     ['remount,rw', 'remount,rw', 'ro ro\nrequested\n'],
     ['remount,ro', 'remount,ro', 'rw rw\ngone\n'],
@@ -198,7 +186,6 @@ for (const [name, shell] of shimmed) {
         made,
         after,
       } = boot({
-        shell,
         disk: 'writable',
         files: {
           ...config(small),
@@ -218,7 +205,6 @@ for (const [name, shell] of shimmed) {
   test('the inodes are forgotten after the last remount, which drops the names of the files', () => {
     const log = shim(`[[ $* != *remount* ]] || echo "$* $(cat /dropped)" >>/log; exec /usr/bin/mount "$@"`);
     const { after } = boot({
-      shell,
       disk: 'writable',
       files: { ...config(small), ...requested(), 'shims/mount': log },
       before: `${ownCaches}; ${readOnly}; ${useShims}`,
@@ -226,29 +212,22 @@ for (const [name, shell] of shimmed) {
     });
     assert.is(after, '-o remount,rw /sysroot \n-o remount,ro /sysroot \n2\n');
   });
-  test.run();
-}
+});
 
-for (const [name, shell] of Object.entries(shells)) {
-  const generator = suite(`${name}: units of a rehearsal`);
-  const units = (lines: string) =>
-    generate(shell, { 'run/immutafs/boot.env': bootEnv('sealed') + lines }, overlayAtVar).written.filter(
-      (line) => line.includes('rehearsal'),
-    );
+inShells('units of a rehearsal', (test, shell) => {
+  const units = (record: string, mode = 'sealed') =>
+    generatorIn(shell)({ mode, record, before: overlayAtVar }).filter((line) => line.includes('rehearsal'));
 
-  generator('a timer with the limit, which no other unit can delay, and the recorder', () =>
+  test('a timer with the limit, which no other unit can delay, and the recorder', () =>
     assert.equal(units('REHEARSAL=90\n'), [
       'immutafs-rehearsal-limit.timer: [Unit];Description=End the rehearsal of a sealed boot;DefaultDependencies=no;IgnoreOnIsolate=yes;[Timer];OnBootSec=90;AccuracySec=1s;Unit=immutafs-rehearsal-limit.service',
       'multi-user.target.wants/immutafs-rehearsal.service -> /usr/lib/systemd/system/immutafs-rehearsal.service',
       'sysinit.target.wants/immutafs-rehearsal-limit.timer -> ../immutafs-rehearsal-limit.timer',
-    ]),
-  );
+    ]));
 
-  generator('none in another sealed boot, in maintenance, or with an invalid limit', () => {
+  test('none in another sealed boot, in maintenance, or with an invalid limit', () => {
     assert.equal(units(''), []);
     assert.equal(units('REHEARSAL=1 OnBootSec=2\n'), []);
-    const files = { 'run/immutafs/boot.env': `${bootEnv('maintenance')}REHEARSAL=90\n` };
-    assert.equal(generate(shell, files).written, []);
+    assert.equal(units('REHEARSAL=90\n', 'maintenance'), []);
   });
-  generator.run();
-}
+});

@@ -3,11 +3,11 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { type DiskFixture, type StackFixture, makeSysfs } from '../harness/sysfs.ts';
 import { inTemporaryDirectory, writeFiles } from '../harness/temporary.ts';
-import { boot, dracut } from './shells.ts';
+import { type Shell, boot, dracut } from './shells.ts';
 
 export interface Sandbox {
-  /** The command that /bin/sh runs. */
-  shell: readonly [string, ...string[]];
+  /** The program that is /bin/sh. */
+  shell: Shell;
   /** Files of the sandbox by path below /. Files below /proc are mounted over the real files. */
   files?: Record<string, string | { linkTo: string }>;
   /** The devices in /sys. */
@@ -26,43 +26,82 @@ export interface Outcome {
   out: Record<string, string>;
 }
 
-const prepare = path.join(import.meta.dirname, 'sandbox.sh');
+/** The boot scripts. */
+const library = [boot, dracut].flatMap((folder) => fs.globSync(path.join(folder, '*')));
+
+/**
+ * Sets up the sandbox and runs /run-in-sandbox there, with bash, whatever /bin/sh is. With few processes, because it runs two
+ * thousand times. $1: the directory of runInSandbox; $2…: scripts
+ */
+const prepare = `
+mount -t tmpfs -o mode=0755 sandbox "$1/root"
+cp -R "$1/tree/." "$1/root"
+mount -a -T "$1/fstab"
+cd "$1/root"
+shift
+cp -R "$@" usr/libexec/immutafs
+exec chroot . bash /run-in-sandbox`;
 
 /**
  * Runs lines of bash as root in a sandbox: in a mount and PID namespace, after chroot(2) to a tmpfs with this machine's
  * programs, the boot scripts at their installed path, and the fixtures in /proc and /sys. Mounts are real, and end with
- * the last process.
+ * the last process. Files that begin with "#!" are executable.
  */
 export function runInSandbox({ shell, files = {}, devices = [], scripts = [], run }: Sandbox): Outcome {
   return inTemporaryDirectory((folder) => {
-    const tree = path.join(folder, 'files');
-    const out = path.join(folder, 'out');
-    fs.mkdirSync(tree);
-    fs.mkdirSync(out);
+    const [tree, out, root] = ['tree', 'out', 'root'].map((name) => path.join(folder, name)) as [
+      string,
+      string,
+      string,
+    ];
+    for (const name of [
+      'dev',
+      'etc',
+      'out',
+      'proc',
+      'run',
+      'sys',
+      'tmp',
+      'usr',
+      'work/dev',
+      'work/usr',
+      'upper/dev',
+    ])
+      fs.mkdirSync(path.join(tree, name), { recursive: true });
+    for (const each of [out, root]) fs.mkdirSync(each);
     makeSysfs(tree, devices);
-    writeFiles(tree, { 'proc/cmdline': 'ro quiet\n', ...files });
-    fs.writeFileSync(path.join(folder, 'run'), run);
+    fs.renameSync(path.join(tree, 'usr'), path.join(tree, 'upper/usr'));
+    fs.mkdirSync(path.join(tree, 'usr'));
+    for (const name of ['bin', 'sbin', 'lib', 'lib64']) fs.symlinkSync(`usr/${name}`, path.join(tree, name));
+    const all = { 'proc/cmdline': 'ro quiet\n', ...files, 'usr/bin/sh': { linkTo: shell[0] } };
+    const placed = Object.entries({ ...all, 'run-in-sandbox': run }).map(
+      ([name, content]) =>
+        [name.replace(/^(dev|usr)\//, 'upper/$1/').replace(/^proc\//, '../proc/'), content] as const,
+    );
+    writeFiles(tree, Object.fromEntries(placed));
+    for (const [name, content] of placed)
+      if (typeof content === 'string' && content.startsWith('#!')) fs.chmodSync(path.join(tree, name), 0o755);
+    // /proc/self differs for each process. A fixture with a directory, such as proc/self, therefore replaces all of /proc.
+    const proc = fs.readdirSync(path.join(folder, 'proc'), { withFileTypes: true });
+    const names = proc.some((each) => each.isDirectory()) ? [''] : proc.map(({ name }) => `/${name}`);
+    const overlay = (name: string) =>
+      `lowerdir=/${name},upperdir=${root}/upper/${name},workdir=${root}/work/${name}`;
+    // Overlays over the machine's programs and devices, so that what a test creates does not appear on the machine.
+    const mounts = [
+      ...['dev', 'usr'].map((name) => `sandbox ${root}/${name} overlay ${overlay(name)}`),
+      `${out} ${root}/out none bind`,
+      `proc ${root}/proc proc defaults`,
+      ...names.map((name) => `${folder}/proc${name} ${root}/proc${name} none bind`),
+    ];
+    fs.writeFileSync(path.join(folder, 'fstab'), mounts.map((line) => `${line} 0 0\n`).join(''));
+    const namespaces = ['--mount', '--pid', '--fork', '--kill-child', '--propagation', 'private'];
     const { status, stdout, stderr } = spawnSync(
       'unshare',
-      [
-        '--mount',
-        '--pid',
-        '--fork',
-        '--kill-child',
-        '--propagation',
-        'private',
-        'sh',
-        '-eu',
-        prepare,
-        folder,
-        dracut,
-        ...fs.globSync(path.join(boot, '*')),
-        ...scripts,
-      ],
+      [...namespaces, 'sh', '-euc', prepare, 'sh', folder, ...library, ...scripts],
       {
         encoding: 'latin1',
         stdio: ['ignore', 'pipe', 'pipe'],
-        env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', sh: shell.join(' ') },
+        env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
         timeout: 60_000,
       },
     );

@@ -5,7 +5,7 @@ import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { dist } from '../../packaging/build/paths.ts';
 import { type Sandbox, runInSandbox } from './sandbox.ts';
 import marks from '../fixtures/scratch-marks.json' with { type: 'json' };
-import { shells } from './shells.ts';
+import { withoutBusybox } from './shells.ts';
 
 await buildProgram('scratch-mark');
 const units = path.join(import.meta.dirname, '../../units');
@@ -53,7 +53,7 @@ umount /sys; mkdir -p /dev/mapper; ln -s $loop /dev/mapper/$2
       .concat(path.join(dist, 'scratch-mark')),
     run: `
 set -e
-chmod +x /dmsetup; ln -s /dmsetup /usr/local/bin/dmsetup; PATH=/usr/local/bin:$PATH
+ln -s /dmsetup /usr/local/bin/dmsetup; PATH=/usr/local/bin:$PATH
 mkdir -p /dev/disk/by-id /mnt
 mount -t sysfs sys /sys
 for name in vdb vdc; do
@@ -77,10 +77,8 @@ exit 0
   return { stdout, stderr, out };
 }
 
-for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== 'busybox sh')) {
-  const opening = suite(`${name}: open-scratch`);
-
-  opening('a marked device gets a new key and a new file system in every sealed boot', () => {
+withoutBusybox('open-scratch', (test, shell) => {
+  test('a marked device gets a new key and a new file system in every sealed boot', () => {
     const { stdout, out } = inGuest({
       shell,
       run: `scratch mark ${link} && scratch check && scratch open && cat /run/immutafs/scratch-device
@@ -100,7 +98,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     assert.is(out['dmsetup'], 'remove --retry immutafs-scratch --noudevsync\n');
   });
 
-  opening('the twin: a device without a mark is not opened, and stays as it is', () => {
+  test('the twin: a device without a mark is not opened, and stays as it is', () => {
     const { stdout, stderr } = inGuest({
       shell,
       run: `md5sum </dev/vdb >/before; scratch open; echo $?; md5sum </dev/vdb | cmp - /before && echo same
@@ -116,7 +114,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     ]);
     assert.match(stderr, /SCRATCH_DEVICE is not used: \/dev\/vdb has no mark/);
   });
-  opening('the file system has noexec unless a path has the option exec, wherever the option stands', () => {
+  test('the file system has noexec unless a path has the option exec, wherever the option stands', () => {
     for (const [items, noexec] of [
       ['/srv/a:exec', false],
       ['/srv/a:exec,empty /srv/b', false],
@@ -131,7 +129,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
       assert.is(/\bnoexec\b/.test(stdout), noexec, `${items}: ${stdout}`);
     }
   });
-  opening('a disk that does not answer: the time is limited, and the mapping is removed', () => {
+  test('a disk that does not answer: the time is limited, and the mapping is removed', () => {
     const { stdout } = inGuest({
       shell,
       run: `scratch mark ${link}; sed -i 's/^open_seconds=60/open_seconds=2/' /usr/libexec/immutafs/open-scratch
@@ -144,8 +142,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
       /^1 1\nSTATE=failed\nREASON=\/dev\/vdb is too slow: 2 s were not enough \(dmsetup \d+ s, mkfs\.ext4 \d+ s\)\nREMEDY=Use a faster disk\.\nDEVICE=\d+:\d+\n$/,
     );
   });
-  opening.run();
-}
+});
 
 const write = (position: string) =>
   `printf x | dd of=/dev/vdb bs=1 seek=$((${position})) conv=notrunc 2>/dev/null`;

@@ -1,13 +1,35 @@
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { type Test, suite } from 'uvu';
+
+export type Shell = readonly [string, ...string[]];
 
 /** The shells that may be /bin/sh where the boot scripts run: RHEL has bash, Debian has dash, a small initramfs has busybox. */
-export const shells: Record<string, readonly [string, ...string[]]> = {
+export const shells: Record<string, Shell> = {
   dash: ['dash'],
   'bash --posix': ['bash', '--posix'],
   'busybox sh': ['busybox', 'sh'],
 };
+
+/** Defines a suite for each shell. */
+export function inShells(
+  title: string,
+  define: (test: Test, shell: Shell, name: string) => void,
+  tried = shells,
+): void {
+  for (const [name, shell] of Object.entries(tried)) {
+    const test = suite(`${name}: ${title}`);
+    define(test, shell, name);
+    test.run();
+  }
+}
+
+/** Like inShells, without busybox, which runs its own cp, mount and others, not those in PATH. */
+export function withoutBusybox(title: string, define: (test: Test, shell: Shell) => void): void {
+  const { 'busybox sh': _, ...others } = shells;
+  inShells(title, define, others);
+}
 
 export const dracut = path.join(import.meta.dirname, '../../dracut');
 /** The library of the boot scripts. */
@@ -19,7 +41,7 @@ export const boot = path.join(import.meta.dirname, '../../boot');
  * @returns stdout, one character per byte
  * @throws Error if the lines fail or print anything on stderr except warnings of the library
  */
-export function withLibrary(shell: readonly [string, ...string[]], lines: string, ...args: string[]): string {
+export function withLibrary(shell: Shell, lines: string, ...args: string[]): string {
   const [program, ...options] = shell;
   const library = fs.readFileSync(path.join(boot, 'library.sh'), 'utf8');
   const text = `${library.replace('/usr/libexec/immutafs', boot)}\n${lines}`;
@@ -36,3 +58,9 @@ export function withLibrary(shell: readonly [string, ...string[]], lines: string
   }
   return stdout;
 }
+
+/** Returns a bash program for /shims, which replaces a program of the machine. */
+export const shim = (lines: string) => `#!/bin/bash\nset -f\n${lines}\n`;
+
+/** Lines of sh that put the programs in /shims first in PATH. */
+export const useShims = 'PATH=/shims:$PATH; export PATH\n';

@@ -4,8 +4,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseMountinfo } from '../../agent/facts/mounts/mountinfo.ts';
 import { type UnitFiles, unmountedAtShutdown } from '../harness/systemd-219.ts';
-import { generate } from './generator.ts';
-import { shells } from './shells.ts';
+import { generatorIn } from './generator.ts';
+import { inShells } from './shells.ts';
 
 /** The mounts of a sealed guest with RHEL 7's systemd at the time when systemd starts in the real root. */
 const mountinfo = fs
@@ -47,15 +47,14 @@ model('x-initrd.mount keeps a mount that has a unit file', () => {
 });
 model.run();
 
-for (const [name, shell] of Object.entries(shells)) {
-  const shutdown = suite(`${name}: at shutdown, by the rules of systemd 219`);
+inShells('at shutdown, by the rules of systemd 219', (test, shell) => {
   const unitsOf = (config: string, found: string): UnitFiles => {
-    const { written } = generate(shell, {
-      'run/immutafs/boot.env': 'MODE=sealed\nREASON=x\nDISKS=vda:1:virtio-feature\nVAR=overlay\n',
-      'etc/fstab': '/dev/mapper/rhel-root / xfs ro 0 0\nUUID=17d7 /boot xfs ro 0 0\n',
-      'etc/immutafs/immutafs.conf': config,
-      'proc/self/mountinfo': found,
-      'proc/cmdline': 'ro\n',
+    const written = generatorIn(shell)({
+      record: 'DISKS=vda:1:virtio-feature\n',
+      fstab: '/dev/mapper/rhel-root / xfs ro 0 0\nUUID=17d7 /boot xfs ro 0 0\n',
+      config,
+      files: { 'proc/self/mountinfo': found, 'proc/cmdline': 'ro\n' },
+      before: '',
     });
     const files: UnitFiles = { ...systemFiles };
     for (const line of written) {
@@ -64,11 +63,11 @@ for (const [name, shell] of Object.entries(shells)) {
     return files;
   };
 
-  shutdown('the mounts of the sealed boot stay', () => {
+  test('the mounts of the sealed boot stay', () => {
     assert.equal(unmountedAtShutdown(mounts, unitsOf('', `${mountinfo}\n`)), alwaysUnmounted);
   });
 
-  shutdown('the paths of SCRATCH are unmounted, and their file system stays until the end', () => {
+  test('the paths of SCRATCH are unmounted, and their file system stays until the end', () => {
     const config = 'SCRATCH=/var/cache/app\nSCRATCH_DEVICE=/dev/disk/by-id/virtio-scratch\n';
     const disk = '/run/immutafs/scratch-disk';
     const later = parseMountinfo(
@@ -79,5 +78,4 @@ for (const [name, shell] of Object.entries(shells)) {
     const without = Object.entries(files).filter(([name]) => !name.startsWith('run-immutafs-scratch'));
     assert.ok(unmountedAtShutdown([...mounts, ...later], Object.fromEntries(without)).includes(disk));
   });
-  shutdown.run();
-}
+});

@@ -1,75 +1,76 @@
 import path from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runInSandbox } from './sandbox.ts';
-import { shells } from './shells.ts';
+import { inShells } from './shells.ts';
 
 const script = path.join(import.meta.dirname, '../../units/start-forwarder');
 const idle = '<5>Forwarding ended: FORWARD is empty, the journal is lost at the end of this boot\n';
 
-for (const [name, shell] of Object.entries(shells)) {
-  const forwarder = suite(`${name}: start-forwarder`);
-  for (const [title, configuration, expected] of [
-    ['no configuration', undefined, idle],
-    ['FORWARD is empty', 'MODE=auto\nFORWARD=\n', idle],
-    ['FORWARD is a comment', '#FORWARD=relp://log\n', idle],
-    ['the later line counts', 'FORWARD=\nFORWARD=relp://log\n', 'agent forward\n'],
-    ['FORWARD has a target', ' FORWARD=relp://log \n', 'agent forward\n'],
-    // The agent reports the error and exits with 2.
-    ['a configuration with a mistake', 'FORWRAD=relp://log\n', 'agent forward\n'],
-  ] as const) {
-    forwarder(title, () => {
-      const conf = configuration === undefined ? {} : { 'etc/immutafs/immutafs.conf': configuration };
-      const { code, stdout, stderr } = runInSandbox({
+const forward = 'agent forward\n';
+
+inShells('start-forwarder', (test, shell) => {
+  /** Starts the forwarder after each of the lines of bash, and returns what it prints. @param user runs it */
+  const started = (cases: readonly (readonly [string, string, string])[], user: string) => {
+    const { code, stdout, stderr } = runInSandbox({
+      ...{
         shell,
         scripts: [script],
-        files: { 'usr/bin/immutafs-agent': '#!/bin/bash\necho agent "$@"\n', ...conf },
-        run: 'chmod +x /usr/bin/immutafs-agent; sh /usr/libexec/immutafs/start-forwarder',
-      });
-      assert.equal([code, stdout, stderr], [0, expected, '']);
+        files: { 'usr/bin/immutafs-agent': '#!/bin/bash\necho agent "$@"\nexit 2\n' },
+      },
+      run: `chmod 755 / /usr /usr/bin
+        ${cases
+          .map(
+            ([, lines]) => `(
+          umount /etc/immutafs; rm -rf /etc; mkdir -p /etc/immutafs
+          cd /etc/immutafs; echo FORWARD= >immutafs.conf; chmod 755 /etc .
+          ${lines}
+          cd /; ${user} sh /usr/libexec/immutafs/start-forwarder; echo "$? =" ) 2>>/out/errors`,
+          )
+          .join('\n')}`,
     });
-  }
-  for (const [title, change] of [
-    ['may not be read', 'chmod 600 /etc/immutafs/immutafs.conf'],
-    ['is in a folder that may not be searched', 'chmod 700 /etc/immutafs'],
-    ['is below a folder that may not be searched', 'chmod 744 /etc'],
-    ['is a dangling link', 'ln -sf nowhere /etc/immutafs/immutafs.conf'],
-    ['is below a dangling link', 'mv /etc/immutafs /etc/away; ln -s nowhere /etc/immutafs'],
-    ['is below a file', 'rm -r /etc/immutafs; : >/etc/immutafs'],
-    // As with SELinux, stat(2) fails although the folder above may be listed: FUSE refuses it to users other than root.
+    assert.is(code, 0, stderr);
+    return stdout.split(' =\n').slice(0, -1);
+  };
+  const other = 'setpriv --reuid 4242 --regid 4242 --clear-groups';
+  for (const [title, user, cases] of [
     [
-      'is in a folder whose status may not be read',
-      'exec 3<>/dev/fuse; mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 x /etc/immutafs',
+      'the configuration decides whether the agent starts; it reports a mistake, and exits with 2',
+      '',
+      [
+        ['no configuration', 'rm immutafs.conf', idle],
+        ['FORWARD is empty', 'printf "MODE=auto\\nFORWARD=\\n" >immutafs.conf', idle],
+        ['FORWARD is a comment', 'echo "#FORWARD=relp://log" >immutafs.conf', idle],
+        ['the later line counts', 'echo FORWARD=relp://log >>immutafs.conf', forward],
+        ['FORWARD has a target', 'echo " FORWARD=relp://log " >immutafs.conf', forward],
+        ['a mistake', 'echo FORWRAD=relp://log >immutafs.conf', forward],
+      ],
+    ],
+    [
+      'a configuration that the user of the forwarder cannot read: the agent reports it',
+      other,
+      [
+        ['it may not be read', 'chmod 600 immutafs.conf', forward],
+        ['it is in a folder that may not be searched', 'chmod 700 .', forward],
+        ['it is below a folder that may not be searched', 'chmod 744 /etc', forward],
+        ['it is a dangling link', 'ln -sf nowhere immutafs.conf', forward],
+        ['it is below a dangling link', 'mv ../immutafs /etc/away; ln -s nowhere /etc/immutafs', forward],
+        ['it is below a file', 'rm -r ../immutafs; : >/etc/immutafs', forward],
+        // As with SELinux, stat(2) fails although the folder above may be listed: FUSE refuses it to users other than root.
+        [
+          'it is in a folder whose status may not be read',
+          'exec 3<>/dev/fuse; mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 x /etc/immutafs',
+          forward,
+        ],
+        ['the twin: it is absent', 'rm immutafs.conf', idle],
+        ['its folder is absent', 'rm -r ../immutafs', idle],
+      ],
     ],
   ] as const) {
-    forwarder(`a configuration that ${title}: the agent reports it`, () => {
-      const { code, stdout } = runInSandbox({
-        shell,
-        scripts: [script],
-        files: {
-          'usr/bin/immutafs-agent': '#!/bin/bash\necho agent "$@"\nexit 2\n',
-          'etc/immutafs/immutafs.conf': 'FORWARD=\n',
-        },
-        run: `chmod +x /usr/bin/immutafs-agent; chmod 755 / /etc /usr /usr/bin /etc/immutafs; ${change}
-          setpriv --reuid 4242 --regid 4242 --clear-groups sh /usr/libexec/immutafs/start-forwarder`,
-      });
-      assert.equal([code, stdout], [2, 'agent forward\n']);
-    });
+    test(title, () =>
+      assert.equal(
+        started(cases, user),
+        cases.map(([, , expected]) => `${expected}${expected === idle ? 0 : 2}`),
+      ),
+    );
   }
-  for (const [title, change] of [
-    ['the configuration', 'rm /etc/immutafs/immutafs.conf'],
-    ['its folder', 'rm -r /etc/immutafs'],
-  ] as const) {
-    forwarder(`${title} is absent: not an error, also for another user`, () => {
-      const { code, stdout } = runInSandbox({
-        shell,
-        scripts: [script],
-        files: { 'etc/immutafs/immutafs.conf': '' },
-        run: `chmod 755 / /etc /usr /usr/bin /etc/immutafs; ${change}
-          setpriv --reuid 4242 --regid 4242 --clear-groups sh /usr/libexec/immutafs/start-forwarder`,
-      });
-      assert.equal([code, stdout], [0, idle]);
-    });
-  }
-  forwarder.run();
-}
+});
