@@ -7,9 +7,9 @@ import path from 'node:path';
 import * as assert from 'uvu/assert';
 import type { ForeignPrograms } from '../../agent/facts/security/programs/foreign-programs.ts';
 import { dist } from '../../packaging/build/paths.ts';
-import { inPlace, mountRepository, node, repository } from './repository.ts';
+import { cached, inPlace, mountRepository, node, repository } from './repository.ts';
 
-export const search = inPlace(path.join(repository, 'test/harness/search-programs.ts'));
+export const search = `${cached} ${inPlace(path.join(repository, 'test/harness/search-programs.ts'))}`;
 const deny = path.join(repository, 'test/harness/deny-call.py');
 
 const prologue = `

@@ -226,58 +226,37 @@ const forward = {
 const behind = { ...forward, lag: { entries: 7, seconds: 1e9 } };
 const cron = JSON.stringify({ path: '/var/spool/cron/root', layer: '/var', category: 'cron' });
 
-for (const [title, status, again, boot, restarts, message] of [
+const notRestarted = (because: string) => new RegExp(`was not restarted, because ${because}`);
+for (const [title, restarts, message, { status = { forward }, again = '', boot = 'new' } = {}] of [
   [
     'acknowledged: it is restarted, and pristine',
-    { forward },
-    '',
-    'new',
     true,
     /localhost: discarded 2 changes \(9\.54 MB\) of the boot b00t, notable: \/var\/spool\/cron\/root\. Evidence: \S+\.tar, SHA-256/,
   ],
   [
     'not acknowledged in time: it is not restarted',
-    { forward: behind },
-    '',
-    'new',
     false,
-    /was not restarted, because its logs could be lost: 7 journal entries are not acknowledged/,
+    notRestarted('its logs could be lost: 7 journal entries are not acknowledged'),
+    { status: { forward: behind } },
   ],
-  ['no forwarder: it is not restarted', { forward: null }, '', 'new', false, /forwards no logs/],
+  ['no forwarder: it is not restarted', false, /forwards no logs/, { status: { forward: null } }],
   [
     'in maintenance mode: it is not restarted',
-    { forward, mode: 'maintenance' },
-    '',
-    'new',
     false,
     /is in mode maintenance: a restart would discard nothing/,
+    { status: { forward, mode: 'maintenance' } },
   ],
-  [
-    'a notable file is present again',
-    { forward },
-    cron,
-    'new',
-    true,
-    /present again: \/var\/spool\/cron\/root\./,
-  ],
-  ['the boot is the same', { forward }, '', 'b00t', true, /still runs the boot b00t/],
+  ['a notable file is present again', true, /present again: \/var\/spool\/cron\/root\./, { again: cron }],
+  ['the boot is the same', true, /still runs the boot b00t/, { boot: 'b00t' }],
   [
     'incomplete evidence: it is not restarted',
-    { forward },
-    '',
-    'new',
     false,
-    /was not restarted, because the evidence is incomplete: \/var\/x: too large\. Raise immutafs_evidence_max_size, or set immutafs_incomplete_evidence: true/,
+    notRestarted(
+      'the evidence is incomplete: /var/x: too large\\. Raise immutafs_evidence_max_size, or set immutafs_incomplete_evidence: true',
+    ),
   ],
-  [
-    'acknowledged, and incomplete evidence is enough: it is restarted',
-    { forward },
-    '',
-    'new',
-    true,
-    /Evidence: \S+\.tar \(INCOMPLETE\), SHA-256/,
-  ],
-] as const) {
+  ['acknowledged, and incomplete evidence is enough', true, /Evidence: \S+\.tar \(INCOMPLETE\), SHA-256/],
+] as readonly [string, boolean, RegExp, { status?: object; again?: string; boot?: string }?][]) {
   evidence(`recycle.yml: ${title}`, async ({ guest, dest, folder }) => {
     const isIncomplete = title.includes('incomplete');
     agent(guest, isIncomplete ? 'echo "/var/x: too large" >&2; exit 3' : 'exit 0');

@@ -24,7 +24,7 @@ function stopped(systemctl = ''): unknown {
       ? 'mount -t tmpfs run /run; [ "$(systemctl is-system-running)" = offline ]'
       : `printf '#!/bin/sh\\n%s\\n' '${systemctl}' >/mnt/systemctl; chmod 755 /mnt/systemctl
          mount --bind /mnt/systemctl /usr/bin/systemctl`;
-  const { stdout, stderr } = inNamespace(`${replace}; "$1" --input-type=module -e "${program}"`);
+  const { stdout, stderr } = inNamespace(`${replace}; "$1" "$2" --input-type=module -e "${program}"`);
   assert.match(stdout, /^\{/, stderr);
   return JSON.parse(stdout);
 }

@@ -21,7 +21,7 @@ const attributes = `
 function onFileSystem(type: string, lines: string): string {
   const script = `set -e; mount -t tmpfs x /mnt; mkdir /mnt/fs /mnt/backup; ${mount(type)} file=/mnt/fs/a; echo old >"$file"
     ${describe}
-    write() { "$node" --input-type=module -e "import { systemWriter } from '$repository/agent/system/writer.ts'; const writer = systemWriter(); $1"; }
+    write() { "$node" --import="$repository/test/harness/compile-cache.mjs" --input-type=module -e "import { systemWriter } from '$repository/agent/system/writer.ts'; const writer = systemWriter(); $1"; }
     ${lines}`;
   const { status, stdout, stderr } = spawnSync(
     'unshare',

@@ -95,7 +95,7 @@ mkfifo -m 666 /mnt/fifo; wait_at /mnt/fifo
 as $forwarder /usr/bin/python3 /media/test/harness/swap.py $state /mnt/fifo & swap=$!
 trap 'kill $writer $swap' EXIT
 while [ ! -e $state ]; do sleep 0.05; done
-"$1" --input-type=module -e '${program.replaceAll("'", `'\\''`)}'`);
+"$1" "$2" --input-type=module -e '${program.replaceAll("'", `'\\''`)}'`);
   const { opened, seen } = JSON.parse(ran.stdout) as { opened: boolean; seen: string[] };
   assert.is(opened, false, ran.stderr);
   assert.equal(seen.sort(), [
@@ -107,7 +107,7 @@ while [ ! -e $state ]; do sleep 0.05; done
 reading("the forwarder, run by root, does not write through links of its directory's owner", () => {
   const ran = inNamespace(`${forwarderDirectory()} echo mine >/mnt/victim
 as $forwarder ln -s /mnt/victim $state; as $forwarder ln -s /mnt/victim /run/immutafs/forward/cursor
-"$1" --input-type=module -e '
+"$1" "$2" --input-type=module -e '
 import { systemReader } from "/media/agent/system/reader.ts";
 import { systemWriter } from "/media/agent/system/writer.ts";
 import { CheckpointStore, readStart } from "/media/agent/forward/pipeline/checkpoint-store.ts";

@@ -22,10 +22,21 @@ function marksAfter(commands: string): { said: string[]; printed: string } {
 mount -t tmpfs x /usr/libexec; mkdir /usr/libexec/immutafs; cp '${dist}/read-xattrs' /usr/libexec/immutafs/
 mount -t tmpfs x /mnt; mkdir -p /mnt/var/lib /mnt/up /mnt/work /mnt/merged /mnt/var/store
 ${commands}
-echo; "$1" --input-type=module -e "$2"`;
+echo; "$1" "--import=$3" --input-type=module -e "$2"`;
   const { stdout, stderr } = spawnSync(
     'unshare',
-    ['--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', process.execPath, search],
+    [
+      '--mount',
+      '--propagation',
+      'private',
+      'sh',
+      '-c',
+      script,
+      'sh',
+      process.execPath,
+      search,
+      `${root}/test/harness/compile-cache.mjs`,
+    ],
     { encoding: 'utf8' },
   );
   const lines = stdout.trimEnd().split('\n');

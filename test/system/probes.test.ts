@@ -9,7 +9,11 @@ import * as assert from 'uvu/assert';
 import { systemReader } from '../../agent/system/reader.ts';
 import { inNamespace, reportOf, said } from '../harness/namespace.ts';
 
-const main = path.join(import.meta.dirname, '../../agent/main.ts');
+/** Starts the agent from its sources, whose compiled code is cached. */
+const agent = [
+  `--import=${path.join(import.meta.dirname, '../harness/compile-cache.mjs')}`,
+  path.join(import.meta.dirname, '../../agent/main.ts'),
+];
 const probes = suite('probes');
 
 for (const [options, expected] of [
@@ -114,16 +118,18 @@ function probeFolder(): string {
 
 probes('an agent that is killed at any moment leaves nothing', async () => {
   const folder = probeFolder();
-  const reader = systemReader({ self: [process.execPath, main] });
+  const reader = systemReader({ self: [process.execPath, ...agent] });
   try {
     assert.equal(await reader.probe(['device'], folder), { device: 'OPENED' });
     for (let delay = 40; delay < 240; delay += 20) {
       const script = `import('${path.join(import.meta.dirname, '../../agent/system/reader.ts')}').then(({ systemReader }) =>
-        systemReader({ self: ['${process.execPath}', '${main}'] }).probe(['device'], '${folder}'))`;
-      const agent = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' });
+        systemReader({ self: ${JSON.stringify([process.execPath, ...agent])} }).probe(['device'], '${folder}'))`;
+      const child = spawn(process.execPath, [...agent.slice(0, 1), '--input-type=module', '-e', script], {
+        stdio: 'ignore',
+      });
       await sleep(delay);
-      agent.kill('SIGKILL');
-      await new Promise((resolve) => agent.once('exit', resolve));
+      child.kill('SIGKILL');
+      await new Promise((resolve) => child.once('exit', resolve));
     }
     await sleep(1500);
     assert.equal(fs.readdirSync(folder), []);
@@ -136,7 +142,9 @@ probes('a probe that receives SIGTERM still removes its files', async () => {
   const folder = probeFolder();
   try {
     for (let delay = 60; delay < 160; delay += 20) {
-      const probe = spawn(process.execPath, [main, 'probe', folder, 'exec', 'device'], { stdio: 'ignore' });
+      const probe = spawn(process.execPath, [...agent, 'probe', folder, 'exec', 'device'], {
+        stdio: 'ignore',
+      });
       await sleep(delay);
       probe.kill('SIGTERM');
       await new Promise((resolve) => probe.once('exit', resolve));
@@ -151,13 +159,13 @@ probes('after a killed probe, the next probe leaves no files', async () => {
   const folder = probeFolder();
   try {
     for (let delay = 50; delay < 170; delay += 10) {
-      const probe = spawn(process.execPath, [main, 'probe', folder, 'device'], { stdio: 'ignore' });
+      const probe = spawn(process.execPath, [...agent, 'probe', folder, 'device'], { stdio: 'ignore' });
       await sleep(delay);
       probe.kill('SIGKILL');
       await new Promise((resolve) => probe.once('exit', resolve));
     }
     await sleep(300);
-    spawnSync(process.execPath, [main, 'probe', folder, 'device']);
+    spawnSync(process.execPath, [...agent, 'probe', folder, 'device']);
     assert.equal(fs.readdirSync(folder), []);
   } finally {
     fs.rmSync(folder, { recursive: true });

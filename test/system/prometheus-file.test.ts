@@ -96,7 +96,7 @@ while True:
     os.unlink("/mnt/exporter/metrics"); os.rename("/mnt/exporter/other", "/mnt/exporter/metrics")
 ' & swap=$!
 trap 'kill $swap' EXIT
-"$1" --input-type=module -e "${program}"; ls -A /mnt/root`);
+"$1" "$2" --input-type=module -e "${program}"; ls -A /mnt/root`);
   assert.is(ran.stdout, 'written ', ran.stderr);
 });
 
