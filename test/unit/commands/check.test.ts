@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CheckOptions, checkCommand } from '../../../agent/commands/check.ts';
 import { formatUsageHistory, parseUsageHistory } from '../../../agent/facts/usage-history.ts';
-import { systemWriter } from '../../../agent/system/writer.ts';
+import { type SystemWriter, systemWriter } from '../../../agent/system/writer.ts';
 import type { Fields } from '../../../agent/system/log.ts';
 import { driftMessage, verdictMessage } from '../../../agent/report/log.ts';
 import type { Report } from '../../../agent/report/report.ts';
@@ -20,10 +20,21 @@ interface Entry {
 
 const reportFile = 'run/immutafs/report.json';
 
+interface Options extends Partial<CheckOptions> {
+  writer?: Partial<SystemWriter>;
+  /** Changes the root directory before the check. */
+  change?: (root: string) => void;
+}
+
 /** Runs `check` in a guest whose root directory has the files that earlier checks left. */
-async function check(guest: Guest, left: Record<string, string>, options: Partial<CheckOptions> = {}) {
+async function check(
+  guest: Guest,
+  left: Record<string, string>,
+  { writer, change, ...options }: Options = {},
+) {
   return withGuest(guest, async (reader, root) => {
     writeFiles(root, left);
+    change?.(root);
     const entries: Entry[] = [];
     let stdout = '';
     const output = {
@@ -35,16 +46,17 @@ async function check(guest: Guest, left: Record<string, string>, options: Partia
       void entries.push({ level, message, fields });
     let opened = 0;
     const open = () => Promise.resolve((opened++, log));
-    const code = await checkCommand(reader, systemWriter(root), output, { color: 'never', ...options }, open);
+    const used = { ...systemWriter(root), ...writer };
+    const code = await checkCommand(reader, used, output, { color: 'never', ...options }, open);
+    const modeOf = (file: string) => fs.statSync(path.join(root, file)).mode & 0o777;
     return {
-      entries,
-      opened,
-      code,
-      stdout,
-      report: read(root, reportFile),
-      login: read(root, 'run/immutafs/login'),
-      usage: read(root, usageFile),
-      prom: read(root, 'run/metrics/a.prom'),
+      ...{ entries, opened, code, stdout, messages: entries.map(({ message }) => message) },
+      ...{ report: read(root, reportFile), login: read(root, 'run/immutafs/login') },
+      ...{ usage: read(root, usageFile), prom: read(root, 'run/metrics/a.prom') },
+      reportMode: writer === undefined ? modeOf(reportFile) : undefined,
+      metrics: fs.existsSync(path.join(root, 'run/metrics'))
+        ? fs.readdirSync(path.join(root, 'run/metrics')).map((name) => [name, modeOf(`run/metrics/${name}`)])
+        : [],
     };
   });
 }
@@ -192,44 +204,29 @@ for (const [title, text] of Object.entries({
 
 drift('a report that other users may write is ignored with a warning', async () => {
   const { report, entries } = await check(goodGuest(), {});
-  const guest = goodGuest();
-  await withGuest(guest, async (reader, root) => {
-    writeFiles(root, { [reportFile]: report });
-    fs.chmodSync(path.join(root, reportFile), 0o666);
-    const again: Entry[] = [];
-    const log = (level: number, message: string, fields: Fields) =>
-      void again.push({ level, message, fields });
-    const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
-    await checkCommand(reader, systemWriter(root), output, { color: 'never' }, () => Promise.resolve(log));
-    assert.is(again.length, entries.length + 1);
-    assert.match(again[0]?.message ?? '', /is ignored: .*users other than root may write to it/);
-    assert.is(fs.statSync(path.join(root, reportFile)).mode & 0o777, 0o644);
-  });
+  const change = (root: string) => fs.chmodSync(path.join(root, reportFile), 0o666);
+  const again = await check(goodGuest(), { [reportFile]: report }, { change });
+  assert.equal([again.entries.length, again.reportMode], [entries.length + 1, 0o644]);
+  assert.match(again.messages[0] ?? '', /is ignored: .*users other than root may write to it/);
 });
 
 drift(
   'if no file can be written, findings and verdict are logged, and the exit code is that of the verdict',
-  () =>
-    withGuest(looseTmp(), async (reader, root) => {
-      const full = {
-        ...systemWriter(root),
-        writeAtomically: () => {
-          throw new Error('ENOSPC');
-        },
-      };
-      const messages: string[] = [];
-      const log = (_level: number, message: string) => void messages.push(message);
-      const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
-      assert.is(await checkCommand(reader, full, output, { color: 'never' }, () => Promise.resolve(log)), 1);
-      assert.ok(messages.some((message) => message.startsWith('tmp-options: fail: ')));
-      assert.ok(messages.some((message) => message.startsWith('Verdict: failed ')));
-      assert.equal(messages.slice(-4), [
-        'The report cannot be written: ENOSPC',
-        'The login message cannot be written: ENOSPC',
-        'The usage history cannot be written: ENOSPC',
-        'The state at boot cannot be written: ENOSPC',
-      ]);
-    }),
+  async () => {
+    const writeAtomically = () => {
+      throw new Error('ENOSPC');
+    };
+    const { messages, code } = await check(looseTmp(), {}, { writer: { writeAtomically } });
+    assert.is(code, 1);
+    assert.ok(messages.some((message) => message.startsWith('tmp-options: fail: ')));
+    assert.ok(messages.some((message) => message.startsWith('Verdict: failed ')));
+    assert.equal(
+      messages.slice(-4),
+      ['The report', 'The login message', 'The usage history', 'The state at boot'].map(
+        (label) => `${label} cannot be written: ENOSPC`,
+      ),
+    );
+  },
 );
 
 drift('only the first check of a boot records the state at boot', async () => {
@@ -274,37 +271,24 @@ drift.run();
 
 const metrics = suite('check: PROMETHEUS_FILE');
 
-metrics('is written completely and readable by all', async () => {
+function withMetrics(...directories: string[]): Guest {
   const guest = goodGuest();
   guest.files['etc/immutafs/immutafs.conf'] = 'PROMETHEUS_FILE=/run/metrics/a.prom\n';
-  guest.directories.push('run', 'run/metrics');
-  const { prom, code } = await check(guest, {});
-  assert.is(code, 0);
+  guest.directories.push(...directories);
+  return guest;
+}
+
+metrics('is written completely and readable by all, and no temporary file remains', async () => {
+  const { prom, code, metrics: files } = await check(withMetrics('run', 'run/metrics'), {});
+  assert.equal([code, files], [0, [['a.prom', 0o644]]]);
   assert.match(prom, 'immutafs_verdict{verdict="sealed"} 1\n');
 });
 
 metrics('a missing directory causes a warning, and the report is written', async () => {
-  const guest = goodGuest();
-  guest.files['etc/immutafs/immutafs.conf'] = 'PROMETHEUS_FILE=/run/metrics/a.prom\n';
-  const { entries, code, report } = await check(guest, {});
-  assert.is(code, 0);
+  const { entries, code, report } = await check(withMetrics(), {});
+  assert.equal([code, entries.at(-1)?.level], [0, 4]);
   assert.match(entries.at(-1)?.message ?? '', /^PROMETHEUS_FILE cannot be written: .*no such file/);
-  assert.is(entries.at(-1)?.level, 4);
   assert.match(report, '"verdict": "sealed"');
-});
-
-metrics('no temporary file remains', async () => {
-  const guest = goodGuest();
-  guest.files['etc/immutafs/immutafs.conf'] = 'PROMETHEUS_FILE=/run/metrics/a.prom\n';
-  guest.directories.push('run', 'run/metrics');
-  await withGuest(guest, async (reader, root) => {
-    const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
-    await checkCommand(reader, systemWriter(root), output, { color: 'never' }, () =>
-      Promise.resolve(() => undefined),
-    );
-    assert.equal(fs.readdirSync(path.join(root, 'run/metrics')), ['a.prom']);
-    assert.is(fs.statSync(path.join(root, 'run/metrics/a.prom')).mode & 0o777, 0o644);
-  });
 });
 
 metrics.run();
