@@ -2,91 +2,71 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Guest, persist } from './persist.ts';
 
-type Row = [string, Omit<Guest, 'shell' | 'run'>, RegExp | string];
+/** What is wrong, the reason, lines of bash in the guest, and the rest of the guest. */
+type Row = readonly [string, string, string?, Partial<Guest>?];
 
-const otherDisk = '/data is on the disk of /';
+const made = 'mkdir -m 700 /data/store;';
+const below = { config: 'PERSIST_STORE=/data/a/store\n' };
 const rows: readonly Row[] = [
-  ['the data disk is absent', { data: null }, 'the file system of PERSIST_STORE at /data is not mounted'],
+  ['absent', 'the file system of PERSIST_STORE at /data is not mounted', '', { data: null }],
   [
     'the store is on the root',
-    { data: null, fstab: '', mode: 'maintenance', before: 'mkdir -m 700 /data/store' },
     'the file system of PERSIST_STORE is not mounted',
+    made,
+    { data: null, fstab: '', mode: 'maintenance' },
   ],
-  [
-    'a tmpfs',
-    { data: null, before: 'mount -t tmpfs -o nosuid,nodev x /data' },
-    '/data (tmpfs) is not on a disk',
-  ],
+  ['a tmpfs', '/data (tmpfs) is not on a disk', 'mount -t tmpfs -o nosuid,nodev x /data', { data: null }],
   [
     'an overlay',
-    {
-      data: null,
-      before:
-        'mkdir /run/u /run/w; mount -t overlay -o nosuid,nodev,lowerdir=/var,upperdir=/run/u,workdir=/run/w x /data',
-    },
     '/data (overlay) is not on a disk',
+    'mkdir /run/u /run/w; mount -t overlay -o nosuid,nodev,lowerdir=/var,upperdir=/run/u,workdir=/run/w x /data',
+    { data: null },
   ],
-  ['a loop device', { dataOn: 'none' }, '/data (ext4) is not on a disk'],
-  ['a partition of the disk of the root', { dataOn: 'vda' }, otherDisk],
-  ['likewise in maintenance', { dataOn: 'vda', mode: 'maintenance' }, otherDisk],
-  ['a read-only disk', { dataOn: 'vdc' }, 'the disk vdc of /data is read-only'],
-  ['mounted read-only', { data: 'ro,nosuid,nodev' }, '/data is mounted read-only'],
-  ['mounted without nodev', { data: 'nosuid' }, '/data is mounted without nodev'],
-  ['mounted without nosuid', { data: 'nodev' }, '/data is mounted without nosuid'],
-  ['another mode', { before: 'mkdir -m 750 /data/store' }, 'root with the mode 0700 (0 0750)'],
-  ['another owner', { before: 'mkdir -m 700 /data/store; chown 7 /data/store' }, '0700 (7 0700)'],
-  [
-    'a symbolic link',
-    { before: 'mkdir -m 700 /data/real; ln -s real /data/store' },
-    '/data/store is a symbolic link',
-  ],
-  [
-    'a symbolic link to a directory that does not exist',
-    { before: 'ln -s /etc/new /data/store' },
-    '/data/store is a symbolic link',
-  ],
-  ['a file', { before: ': >/data/store' }, '/data/store is not a directory'],
-  [
-    'a symbolic link above it',
-    { before: 'mkdir -p /data/real; ln -s real /data/a', config: 'PERSIST_STORE=/data/a/store\n' },
-    '/data/a is a symbolic link',
-  ],
-  [
-    'a directory above it is missing',
-    { config: 'PERSIST_STORE=/data/a/store\n' },
-    '/data/a is not a directory',
-  ],
-  [
-    'others can write to a directory above it',
-    { before: 'mkdir -m 777 /data/a', config: 'PERSIST_STORE=/data/a/store\n' },
-    'users other than root can write to /data/a',
-  ],
-  ['the mount point belongs to a user', { before: 'chown 7 /data' }, 'can write to /data, which holds'],
+  ['a loop device', '/data (ext4) is not on a disk', '', { dataOn: 'none' }],
+  ['a partition of the disk of the root', '/data is on the disk of /', '', { dataOn: 'vda' }],
+  ['likewise in maintenance', '/data is on the disk of /', '', { dataOn: 'vda', mode: 'maintenance' }],
+  ['a read-only disk', 'the disk vdc of /data is read-only', '', { dataOn: 'vdc' }],
+  ['mounted read-only', '/data is mounted read-only', '', { data: 'ro,nosuid,nodev' }],
+  ['mounted without nodev', '/data is mounted without nodev', '', { data: 'nosuid' }],
+  ['mounted without nosuid', '/data is mounted without nosuid', '', { data: 'nodev' }],
+  ['another mode', 'root with the mode 0700 (0 0750)', 'mkdir -m 750 /data/store'],
+  ['another owner', '0700 (7 0700)', `${made} chown 7 /data/store`],
+  ['a link', '/data/store is a symbolic link', 'mkdir -m 700 /data/real; ln -s real /data/store'],
+  ['a dangling link', '/data/store is a symbolic link', 'ln -s /etc/new /data/store'],
+  ['a file', '/data/store is not a directory', ': >/data/store'],
+  ['a link above it', '/data/a is a symbolic link', 'mkdir -p /data/real; ln -s real /data/a', below],
+  ['a directory above it is missing', '/data/a is not a directory', '', below],
+  ['others can write above it', 'users other than root can write to /data/a', 'mkdir -m 777 /data/a', below],
+  ['the mount point belongs to a user', 'can write to /data, which holds', 'chown 7 /data'],
   [
     'the directory of the path is a symbolic link',
-    { before: 'mkdir -m 700 /data/store; ln -s /etc /data/store/var=lib=x' },
     '/data/store/var=lib=x is a symbolic link',
+    `${made} ln -s /etc /data/store/var=lib=x`,
   ],
   [
     'the directory of the path is a FIFO',
-    { before: 'mkdir -m 700 /data/store; mkfifo /data/store/var=lib=x' },
     '/data/store/var=lib=x is not a directory',
+    `${made} mkfifo /data/store/var=lib=x`,
   ],
 ];
 
 const refusals = suite('persist-directory: the store');
-for (const [title, guest, reason] of rows) {
+for (const [title, reason, before = '', guest] of rows) {
   refusals(`${title}: nothing is mounted or created`, () => {
-    const { stdout, records, made } = persist({
-      ...guest,
+    const {
+      stdout,
+      records,
+      made: mounts,
+    } = persist({
+      ...{ ...guest, before },
       run: `list() { find /data -printf '%p %y %m %u\\n' | sort; }; list >/run/a
         keep /var/lib/x 2>/dev/null; echo $?; list | diff /run/a - && check /var/lib/x`,
     });
     const record = records['var=lib=x'] ?? '';
     assert.match(record, /^STATE=failed\nREASON=.+\nREMEDY=.+\n$/);
-    assert.ok(record.includes(String(reason)), record);
+    assert.ok(record.includes(reason), record);
     assert.is(stdout, `1\n${record.replace(/^STATE.*\n/, '')}`);
-    assert.equal(made, []);
+    assert.equal(mounts, []);
   });
 }
 
@@ -165,68 +145,42 @@ refusals('the access control lists of the directory in the store are reset to th
   }
 });
 
-const paths: readonly Row[] = [
-  ['a file', { persist: '/var/lib/x/file' }, '/var/lib/x/file is not a directory: if a program renamed'],
-  ['a path that does not exist', { persist: '/var/lib/none' }, '/var/lib/none does not exist on the disk'],
+/** The path, the reason, lines of bash on the disk, and in the guest. */
+const paths: readonly (readonly [string, string, string?, string?])[] = [
+  ['/var/lib/x/file', '/var/lib/x/file is not a directory: if a program renamed'],
+  ['/var/lib/none', '/var/lib/none does not exist on the disk'],
+  // Only this boot has made it.
+  ['/var/lib/new', '/var/lib/new does not exist on the disk', '', 'mkdir /var/lib/new'],
+  ['/var/lib/link', '/var/lib/link is a symbolic link', 'ln -s x /var/lib/link'],
+  ['/var/lib/up/y', '/var/lib/up is a symbolic link', 'mkdir /var/lib/x/y; ln -s x /var/lib/up'],
+  // A symbolic link on the disk only.
   [
-    'a directory that only this boot has made',
-    { persist: '/var/lib/new', before: 'mkdir /var/lib/new' },
-    '/var/lib/new does not exist on the disk',
-  ],
-  [
-    'a symbolic link',
-    { persist: '/var/lib/link', disk: 'ln -s x /var/lib/link' },
-    '/var/lib/link is a symbolic link',
-  ],
-  [
-    'a symbolic link above it',
-    { persist: '/var/lib/up/y', disk: 'mkdir /var/lib/x/y; ln -s x /var/lib/up' },
-    '/var/lib/up is a symbolic link',
-  ],
-  [
-    'a symbolic link on the disk only',
-    { persist: '/var/lib/y', disk: 'ln -s x /var/lib/y', before: 'rm /var/lib/y; mkdir /var/lib/y' },
+    '/var/lib/y',
     '/run/immutafs/lower/lib/y is a symbolic link',
+    'ln -s x /var/lib/y',
+    'rm /var/lib/y; mkdir /var/lib/y',
   ],
-  ['a mount point', { before: 'mount -t tmpfs x /var/lib/x' }, '/var/lib/x is a mount point already (tmpfs)'],
+  ['/var/lib/x', '/var/lib/x is a mount point already (tmpfs)', '', 'mount -t tmpfs x /var/lib/x'],
+  ['/var/log', '/var/log/a, a mount point, is below it', 'mkdir /var/log/a', 'mount -t tmpfs x /var/log/a'],
+  ['/srv/x', '/srv/x is on /srv (tmpfs), not on a disk', 'mkdir /srv', 'mount -t tmpfs x /srv; mkdir /srv/x'],
+  ['/data/x', '/data/x is on the disk of PERSIST_STORE and kept already', '', 'mkdir /data/x'],
   [
-    'a mount point below it',
-    { persist: '/var/log', disk: 'mkdir /var/log/a', before: 'mount -t tmpfs x /var/log/a' },
-    '/var/log/a, a mount point, is below it',
-  ],
-  [
-    'a directory in memory',
-    { persist: '/srv/x', disk: 'mkdir /srv', before: 'mount -t tmpfs x /srv; mkdir /srv/x' },
-    '/srv/x is on /srv (tmpfs), not on a disk',
-  ],
-  [
-    'a directory of the data disk',
-    { persist: '/data/x', before: 'mkdir /data/x' },
-    '/data/x is on the disk of PERSIST_STORE and kept already',
-  ],
-  [
-    'an overlay of another program',
-    {
-      persist: '/srv/x',
-      disk: 'mkdir -p /srv/x',
-      before: 'mkdir /run/u /run/w; mount -t overlay -o lowerdir=/srv,upperdir=/run/u,workdir=/run/w x /srv',
-    },
+    '/srv/x',
     '/srv is an overlay that immutafs did not mount',
+    'mkdir -p /srv/x',
+    'mkdir /run/u /run/w; mount -t overlay -o lowerdir=/srv,upperdir=/run/u,workdir=/run/w x /srv',
   ],
 ];
 
-for (const [title, guest, reason] of paths) {
-  refusals(`${title}: refused, and as it is without PERSIST`, () => {
-    const path = guest.persist ?? '/var/lib/x';
-    const { stdout, records, made } = persist({
-      ...guest,
-      run: `keep ${path} 2>/dev/null; echo $?; ls /data`,
-    });
+for (const [path, reason, disk = '', before = ''] of paths) {
+  refusals(`${reason}: refused, and as it is without PERSIST`, () => {
+    const run = `keep ${path} 2>/dev/null; echo $?; ls /data`;
+    const { stdout, records, made: mounts } = persist({ persist: path, disk, before, run });
     const [record = ''] = Object.values(records);
     assert.match(record, /^STATE=failed\nREASON=.+\nREMEDY=.+\n$/);
-    assert.ok(record.includes(String(reason)), record);
+    assert.ok(record.includes(reason), record);
     assert.match(stdout, /^1\nlost\+found\n(x\n)?$/);
-    assert.equal(made, []);
+    assert.equal(mounts, []);
   });
 }
 
