@@ -99,10 +99,10 @@ export class JournalWatch {
     const unit = named.slice(0, longestUnit);
     const said = decodeBytes((message ?? field('MESSAGE')).slice(0, 2000));
     this.#keep(unit, said.slice(0, longestMessage));
-    const refused = findRefusedWrite(said);
-    if (refused === undefined) return;
+    const path = findRefusedWrite(said);
+    if (path === undefined) return;
     if (this.refusals.length >= most.refusals) this.omitted += 1;
-    else this.refusals.push({ unit, path: refused.path, message: said.slice(0, longestMessage) });
+    else this.refusals.push({ unit, path, message: said.slice(0, longestMessage) });
   }
 
   #keep(unit: string, message: string): void {

@@ -4,12 +4,6 @@ import type { SystemReader } from '../../system/reader.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import { stateRuleOf } from '../../services/state-rules.ts';
 
-/** A message by which a program reports that it could not write to a read-only file system. */
-interface RefusedWrite {
-  /** The file or folder that could not be written; null if the message names none. */
-  path: string | null;
-}
-
 const phrase = /read-only file ?system|\bEROFS\b/i;
 /** Only the beginning of a message is examined. */
 const longest = 2000;
@@ -31,15 +25,15 @@ const unitRoot = /^\/run\/systemd\/unit-root(?=\/)/;
  * Finds the path in a message. Most programs name it before the phrase, as the last of all paths: "mv: cannot move
  * '/etc/x.new' to '/etc/x': Read-only file system". The message comes from any program: its path is data, not a fact.
  * @param message one character per byte or UTF-16
- * @returns undefined if the message does not report a refused write
+ * @returns null if the message names no file or folder; undefined if it does not report a refused write
  */
-export function findRefusedWrite(message: string): RefusedWrite | undefined {
+export function findRefusedWrite(message: string): string | null | undefined {
   const text = message.slice(0, longest);
   const found = phrase.exec(text);
   if (found === null) return undefined;
   const [before, after] = [text.slice(0, found.index), text.slice(found.index + found[0].length)];
   const path = afterPhrase.test(after) ? pathsIn(after)[0] : (pathsIn(before).at(-1) ?? pathsIn(after)[0]);
-  return { path: spawning.test(before) ? null : normalised(path?.replace(unitRoot, '')) };
+  return spawning.test(before) ? null : normalised(path?.replace(unitRoot, ''));
 }
 
 function pathsIn(text: string): string[] {

@@ -10,7 +10,7 @@ import {
 import type { FstabEntry } from '../../facts/mounts/fstab.ts';
 import { requiredOptions } from '../../facts/mounts/targets.ts';
 import { type SystemReader, namesIfThere } from '../../system/reader.ts';
-import { type Planned, stepFrom, stepOf, when } from '../engine/part.ts';
+import { type Planned, stepFrom, stepOf } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Settings } from '../engine/step.ts';
 
@@ -110,38 +110,26 @@ function requiredForTmp({ config }: Snapshot): string[] {
 
 const unit = '/etc/systemd/system/tmp.mount';
 
-interface TmpUnits {
-  /** The administrator's tmp.mount, if it mounts a tmpfs on /tmp with the required options. */
-  serving: string | undefined;
-  /** Files that override fstab and do not mount /tmp as required, with the reason as the predicate of a sentence. */
-  overriding: { file: string; reason: string }[];
-}
-
 /**
  * Finds tmp.mount and its drop-ins below /etc/systemd/system. They override the unit that systemd generates from fstab,
  * which overrides the distribution's tmp.mount (systemd.unit(5), "Unit File Load Path").
  * @param required mount options
+ * @returns the administrator's tmp.mount, if it mounts /tmp as required; and the files that override fstab and do not mount
+ * /tmp as required, with the reason as the predicate of a sentence
  */
-function findTmpUnits(reader: SystemReader, required: readonly string[]): TmpUnits {
+function findTmpUnits(reader: SystemReader, required: readonly string[]) {
   const dropins = namesIfThere(reader, `${unit}.d`).filter((name) => name.endsWith('.conf'));
-  const files = [unit, ...dropins.map((name) => `${unit}.d/${name}`)];
-  const found = files.flatMap((file) => {
+  const overriding: { file: string; reason: string }[] = [];
+  let serving: string | undefined;
+  for (const file of [unit, ...dropins.map((name) => `${unit}.d/${name}`)]) {
     const isMask = reader.stat(file)?.kind === 'link' && reader.link(file) === '/dev/null';
     const text = isMask ? '' : reader.readIfPresent(file);
-    return text === undefined
-      ? []
-      : [
-          {
-            file,
-            reason: isMask && file === unit ? 'masks tmp.mount' : wrongIn(text, required, file === unit),
-          },
-        ];
-  });
-  const overriding = found.flatMap(({ file, reason }) =>
-    when(reason !== undefined, { file, reason: `${reason}` }),
-  );
-  const isServing = overriding.length === 0 && found.some(({ file }) => file === unit);
-  return { serving: isServing ? unit : undefined, overriding };
+    if (text === undefined) continue;
+    if (file === unit) serving = unit;
+    const reason = isMask && file === unit ? 'masks tmp.mount' : wrongIn(text, required, file === unit);
+    if (reason !== undefined) overriding.push({ file, reason });
+  }
+  return { serving: overriding.length === 0 ? serving : undefined, overriding };
 }
 
 function wrongIn(text: string, required: readonly string[], isUnit: boolean): string | undefined {

@@ -13,7 +13,7 @@ import { commOf, nameOf, readableProcesses } from '../processes.ts';
 import { startPlaces } from '../../../facts/security/places.ts';
 
 /** A program, library or script that a process executes. Texts have one character per byte (latin1). */
-interface RunningFile {
+export interface RunningFile {
   file: string;
   /** The process: "agentd (812)". */
   by: string;

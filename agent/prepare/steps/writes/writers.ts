@@ -5,6 +5,7 @@ import { isBelow } from '../../../facts/mounts/mountinfo.ts';
 import { type SystemReader, namesIfThere } from '../../../system/reader.ts';
 import { nameOf, otherProcesses, readableProcesses } from '../processes.ts';
 import type { ActionLog } from '../../engine/action-log.ts';
+import type { RunningFile } from '../exec/running.ts';
 import type { Period } from '../packages.ts';
 
 /** A program that is known to write outside of /var. */
@@ -47,24 +48,15 @@ function rowsFor(path: string): readonly KnownWriter[] {
 export const scriptletFiles =
   /^(\/etc\/(systemd|rc\.d|pki|ssl|fonts|gconf|dconf|pam\.d|sysconfig|profile\.d|shells|yum|dnf|nsswitch\.conf|authselect)(\/.*)?|\/usr\/(?!local\/).*)$/;
 
-/** A process and the file from which it runs: its program or, for an interpreter, its script. */
-interface RunningProgram {
-  /** One character per byte (latin1). */
-  file: string;
-  /** "agentd (812)" */
-  who: string;
-}
-
-interface RunningPrograms {
-  programs: RunningProgram[];
-  /** The processes that could not be examined, each with the reason. */
-  unexamined: string[];
-}
-
 const interpreters = /^(python|perl|ruby|node|java|php|lua|tclsh|bash|dash|ksh|sh)[\d.]*$/;
 
-/** Lists what other processes run. Kernel threads have no program. */
-export async function findRunningPrograms(reader: SystemReader): Promise<RunningPrograms> {
+/**
+ * Lists what other processes run: the program and, for an interpreter, its script. Kernel threads have no program.
+ * @returns what they run; and the processes that could not be examined, each with the reason
+ */
+export async function findRunningPrograms(
+  reader: SystemReader,
+): Promise<{ programs: RunningFile[]; unexamined: string[] }> {
   const { pids, argumentsOf, unexamined } = await readableProcesses(reader, otherProcesses(reader));
   const programs = pids.flatMap((pid) => {
     const program = observe(() => reader.processes.link(pid, 'exe'));
@@ -77,7 +69,7 @@ export async function findRunningPrograms(reader: SystemReader): Promise<Running
     const script = isInterpreter ? interpretedScript(argumentsOf(pid)) : undefined;
     return [program.value, ...(script === undefined ? [] : [script])].map((file) => ({
       file,
-      who: nameOf(reader, pid),
+      by: nameOf(reader, pid),
     }));
   });
   return { programs, unexamined };
@@ -90,8 +82,8 @@ function interpretedScript(words: readonly string[] = []): string | undefined {
 }
 
 /** Returns the processes that run from a directory. */
-export function runningFrom(programs: readonly RunningProgram[], directory: string): string[] {
-  return [...new Set(programs.filter(({ file }) => isBelow(file, directory)).map(({ who }) => who))];
+export function runningFrom(programs: readonly RunningFile[], directory: string): string[] {
+  return [...new Set(programs.filter(({ file }) => isBelow(file, directory)).map(({ by }) => by))];
 }
 
 export const keytab = '/etc/krb5.keytab';

@@ -32,7 +32,7 @@ for (const [message, path] of [
   [`cannot touch '/${'x'.repeat(1100)}': Read-only file system`, null],
   ['cannot touch "/opt//x/./y/": Read-only file system', '/opt/x/y'],
 ] as const) {
-  found(message.slice(0, 80), () => assert.equal(findRefusedWrite(message), { path }));
+  found(message.slice(0, 80), () => assert.is(findRefusedWrite(message), path));
 }
 for (const message of [
   'Mounted the root file system read-only',
