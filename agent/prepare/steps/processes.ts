@@ -22,34 +22,29 @@ export function nameOf(reader: SystemReader, pid: number): string {
   return `${commOf(reader, pid) || 'process'} (${pid})`;
 }
 
-interface ReadableProcesses {
-  pids: number[];
-  /** Returns the command line of a process, split into arguments (latin1); undefined if it cannot be read. */
-  argumentsOf: (pid: number) => string[] | undefined;
-  /** Receives the processes that could not be examined, each with the reason. */
-  unexamined: string[];
-}
-
 /**
  * Separates the processes that can be read from those of which a read may hang, because a process or its tracer can
  * block the memory (ProcessReader.silent).
+ * @returns `argumentsOf` returns a command line, split into arguments (latin1), or undefined if it cannot be read; `examine`
+ * reads something of a process, and returns undefined if this fails; `unexamined` gets the processes that could not be
+ * examined, each with the reason
  */
-export async function readableProcesses(
-  { processes }: SystemReader,
-  pids: readonly number[],
-): Promise<ReadableProcesses> {
-  const silent = await processes.silent(pids, 'maps');
-  const readable = pids.filter((pid) => !silent.has(pid));
-  const withoutArguments = await processes.silent(readable, 'cmdline');
+export async function readableProcesses({ processes }: SystemReader, all: readonly number[]) {
+  const silent = await processes.silent(all, 'maps');
+  const pids = all.filter((pid) => !silent.has(pid));
+  const withoutArguments = await processes.silent(pids, 'cmdline');
   const unexamined = [...silent, ...withoutArguments].map(([pid, reason]) => `process ${pid}: ${reason}`);
-  const argumentsOf = (pid: number) => {
-    if (withoutArguments.has(pid)) return undefined;
-    const line = observe(() => processes.read(pid, 'cmdline', argumentsLimit) ?? '');
-    if ('value' in line) return line.value.split('\0');
-    unexamined.push(`process ${pid}: ${line.error}`);
+  const examine = <T>(pid: number, read: () => T): T | undefined => {
+    const found = observe(read);
+    if ('value' in found) return found.value;
+    unexamined.push(`process ${pid}: ${found.error}`);
     return undefined;
   };
-  return { pids: readable, argumentsOf, unexamined };
+  const argumentsOf = (pid: number) =>
+    withoutArguments.has(pid)
+      ? undefined
+      : examine(pid, () => processes.read(pid, 'cmdline', argumentsLimit) ?? '')?.split('\0');
+  return { pids, argumentsOf, examine, unexamined };
 }
 
 /** Calls `read`. @returns undefined if the process has ended (ENOENT, ESRCH) or must not be inspected (EACCES) */

@@ -1,6 +1,5 @@
 import path from 'node:path';
 import { unlessSystemError } from '../../../lib/errors.ts';
-import { observe } from '../../../facts/observed.ts';
 import type { MountTable } from '../../../facts/mounts/mountinfo.ts';
 import { isClosureMemory } from '../../../facts/security/programs/closures.ts';
 import { findExecutableMappings } from '../../../facts/security/programs/executable-mappings.ts';
@@ -54,19 +53,16 @@ export async function findRunning(
   const { processes } = reader;
   const own = ancestors(reader);
   const pids = processes.list().filter((pid) => !own.has(pid));
-  const { pids: readable, argumentsOf, unexamined } = await readableProcesses(reader, pids);
+  const { pids: readable, argumentsOf, examine, unexamined } = await readableProcesses(reader, pids);
   const ownNamespace = unlessSystemError(() => reader.link('/proc/self/ns/user'));
   const found: Running = { files: [], memfd: [], traced: [], userNamespaces: [], closures: [], unexamined };
   for (const pid of readable) {
     const read = (name: string) => unlessSystemError(() => processes.read(pid, name, fileLimit)) ?? '';
     const by = nameOf(reader, pid);
-    const maps = observe(() => processes.read(pid, 'maps', mapsLimit) ?? '');
-    if (!('value' in maps)) {
-      unexamined.push(`process ${pid}: ${maps.error}`);
-      continue;
-    }
-    const all = findExecutableMappings(maps.value).mapped;
-    const closures = all.filter((file) => isClosureMemory(file, maps.value));
+    const maps = examine(pid, () => processes.read(pid, 'maps', mapsLimit) ?? '');
+    if (maps === undefined) continue;
+    const all = findExecutableMappings(maps).mapped;
+    const closures = all.filter((file) => isClosureMemory(file, maps));
     // libffi takes any directory, so that this one says nothing about the mount options of its mount.
     if (closures.length > 0)
       found.closures.push({ name: commOf(reader, pid), unit: systemUnitOf(read('cgroup')) });

@@ -1,6 +1,5 @@
 import path from 'node:path';
 import { type Writes, services } from '../../../services/services.ts';
-import { observe } from '../../../facts/observed.ts';
 import { isBelow } from '../../../facts/mounts/mountinfo.ts';
 import { type SystemReader, namesIfThere } from '../../../system/reader.ts';
 import { nameOf, otherProcesses, readableProcesses } from '../processes.ts';
@@ -57,17 +56,13 @@ const interpreters = /^(python|perl|ruby|node|java|php|lua|tclsh|bash|dash|ksh|s
 export async function findRunningPrograms(
   reader: SystemReader,
 ): Promise<{ programs: RunningFile[]; unexamined: string[] }> {
-  const { pids, argumentsOf, unexamined } = await readableProcesses(reader, otherProcesses(reader));
+  const { pids, argumentsOf, examine, unexamined } = await readableProcesses(reader, otherProcesses(reader));
   const programs = pids.flatMap((pid) => {
-    const program = observe(() => reader.processes.link(pid, 'exe'));
-    if (!('value' in program)) {
-      unexamined.push(`process ${pid}: ${program.error}`);
-      return [];
-    }
-    if (program.value === undefined) return [];
-    const isInterpreter = interpreters.test(path.basename(program.value));
+    const program = examine(pid, () => reader.processes.link(pid, 'exe'));
+    if (program === undefined) return [];
+    const isInterpreter = interpreters.test(path.basename(program));
     const script = isInterpreter ? interpretedScript(argumentsOf(pid)) : undefined;
-    return [program.value, ...(script === undefined ? [] : [script])].map((file) => ({
+    return [program, ...(script === undefined ? [] : [script])].map((file) => ({
       file,
       by: nameOf(reader, pid),
     }));
