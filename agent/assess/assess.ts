@@ -3,18 +3,27 @@ import type { Facts } from '../facts/facts.ts';
 import type { FstabEntry } from '../facts/mounts/fstab.ts';
 import { type Observed, observe, unwrap, valueOf } from '../facts/observed.ts';
 import type { Autostart } from '../facts/security/autostart.ts';
-import { type Enforcement, decideEnforcement, findHostReadOnlyTargets } from './enforcement.ts';
+import {
+  type Enforcement,
+  decideEnforcement,
+  findHostReadOnlyTargets,
+  type SystemDisks,
+  findSystemDisks,
+} from './system-disks.ts';
 import { type Foothold, findFootholds } from './footholds.ts';
-import { type ForeignMount, findForeignMounts } from './foreign-mounts.ts';
+import {
+  type ForeignMount,
+  findForeignMounts,
+  carriersByTag,
+  describeEntries,
+  findImpostors,
+  findPossibleRoots,
+} from './impostors.ts';
 import { type Forecast, forecastUsage } from './forecast.ts';
-import { carriersByTag, describeEntries } from './identities.ts';
-import { findImpostors, findPossibleRoots } from './impostors.ts';
 import { type DecidedMode, decideMode } from './mode.ts';
 import { type OverlayState, assessOverlays } from './overlays.ts';
-import { type Persisted, findPersisted } from './persisted.ts';
-import { type Scratch, findScratch } from './scratch.ts';
+import { type Persisted, findPersisted, type Scratch, findScratch } from './persisted.ts';
 import { type UnexplainedMount, findUnexplainedMounts } from './unexplained-mounts.ts';
-import { type SystemDisks, findSystemDisks } from './system-disks.ts';
 
 /** The conclusions from the facts. If the facts for a judgement could not be read, the judgement is their error. */
 interface Judgements {

@@ -1,5 +1,4 @@
-import type { ExecBypass } from '../facts/security/exec-bypass.ts';
-import type { Lockdown } from '../facts/security/lockdown.ts';
+import type { ExecBypass, Lockdown } from '../facts/security/kernel-settings.ts';
 
 /** A means to execute code although every writable file system is mounted with noexec. */
 export interface Bypass {

@@ -1,4 +1,4 @@
-import type { UsageSample } from '../facts/usage-history.ts';
+import type { UsageSample } from '../facts/records.ts';
 
 /** When the upper layer of /var is full, if its usage continues to grow as it does now. */
 export interface Forecast {

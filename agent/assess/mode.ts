@@ -1,7 +1,7 @@
 import type { Disk } from '../facts/disks/disks.ts';
 import type { BootEnv, Mode } from '../facts/boot/boot-env.ts';
 import { type Observed, valueOf } from '../facts/observed.ts';
-import type { ForeignMount } from './foreign-mounts.ts';
+import type { ForeignMount } from './impostors.ts';
 
 export interface DecidedMode {
   mode: Mode;

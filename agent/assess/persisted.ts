@@ -1,5 +1,11 @@
 import path from 'node:path';
-import { type PersistEntry, nameInStore } from '../facts/boot/persist.ts';
+import {
+  type PersistEntry,
+  nameInStore,
+  type ScratchEntry,
+  type ScratchRecord,
+  scratchDisk,
+} from '../facts/boot/persist.ts';
 import type { Facts } from '../facts/facts.ts';
 import type { Mount, MountTable } from '../facts/mounts/mountinfo.ts';
 import { unwrap, valueOf } from '../facts/observed.ts';
@@ -37,7 +43,7 @@ export function findPersisted(
       path: entry.path,
       source,
       options: entry.options,
-      ...stateOf(entry, source, mounts, isMountedIn(mode, entry)),
+      ...persistedState(entry, source, mounts, isMountedIn(mode, entry)),
     };
   });
 }
@@ -57,7 +63,7 @@ function isMountedIn(
   return !isWritable || !options.includes('autostart') || options.includes('maintenance');
 }
 
-function stateOf(entry: PersistEntry, source: string, mounts: MountTable, isExpected: boolean): State {
+function persistedState(entry: PersistEntry, source: string, mounts: MountTable, isExpected: boolean): State {
   const mount = mounts.serving(entry.path);
   if (!isExpected) return notExpected(entry, mount);
   if (mount?.target !== entry.path) return notMounted(entry);
@@ -125,4 +131,54 @@ function notMounted({ record: observed }: PersistEntry): State {
     case 'kept':
       return failed('it is no longer mounted', 'Find out why it was unmounted, and reboot.');
   }
+}
+
+/** A path of SCRATCH with where it is now. */
+export interface Scratch extends Omit<ScratchRecord, 'state'> {
+  path: string;
+  /** The options of the path in SCRATCH. */
+  options: string[];
+  /** `inactive`: the boot is not sealed, so it mounts nothing. */
+  state: ScratchRecord['state'] | 'inactive';
+}
+
+/**
+ * Compares the mount table with SCRATCH. The records of the boot only explain why a path is not on the device.
+ * @throws SystemError if a record cannot be read
+ */
+export function findScratch(
+  { scratch, mounts, scratchDevice }: Pick<Facts, 'scratch' | 'mounts' | 'scratchDevice'>,
+  { mode }: Pick<DecidedMode, 'mode'>,
+): Scratch[] {
+  return scratch.map((entry) => ({
+    ...{ path: entry.path, options: entry.options },
+    ...(mode === 'sealed'
+      ? scratchState(entry, mounts, scratchDevice)
+      : { state: 'inactive' as const, reason: '', remedy: '' }),
+  }));
+}
+
+function scratchState(
+  { path, record: observed }: ScratchEntry,
+  mounts: MountTable,
+  scratchDevice: Facts['scratchDevice'],
+): ScratchRecord {
+  const record = unwrap(observed);
+  const failed = (reason: string): ScratchRecord => ({
+    state: 'failed',
+    reason,
+    remedy: "Reboot. If that does not help, see systemctl status 'immutafs-scratch*'.",
+  });
+  if (record === undefined) return failed('the boot did not try to provide it');
+  if (record.state !== 'disk') return record;
+  const device = unwrap(scratchDevice);
+  if (device === undefined)
+    return failed(`the file system at ${scratchDisk} is no longer that of the boot, or its disk is gone`);
+  const mount = mounts.serving(path);
+  const isUsed =
+    mount?.target === path &&
+    (mount.type === 'overlay'
+      ? mount.superOptions.some((option) => option.startsWith(`upperdir=${scratchDisk}/`))
+      : mount.device === device);
+  return isUsed ? record : failed('it is no longer mounted from SCRATCH_DEVICE');
 }

@@ -1,7 +1,6 @@
 import path from 'node:path';
 import { type Config, words } from '../config/config.ts';
-import type { Layer } from '../facts/boot/layers.ts';
-import type { Overlay } from '../facts/boot/overlays.ts';
+import type { Layer, Overlay } from '../facts/boot/overlays.ts';
 import { pathItems, persistItems } from '../facts/boot/persist.ts';
 import type { FstabLine } from '../facts/mounts/fstab.ts';
 import type { MountUnit } from '../facts/mounts/mount-units.ts';

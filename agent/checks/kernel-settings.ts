@@ -1,9 +1,8 @@
-import type { Lockdown } from '../facts/security/lockdown.ts';
+import { type Lockdown, seedFile } from '../facts/security/kernel-settings.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 import { openBypasses, ptraceSysctl } from '../assess/exec-bypass.ts';
 import { persistenceTest } from '../assess/footholds.ts';
-import { seedFile } from '../facts/security/random-sources.ts';
 import { isWritable } from '../facts/mounts/mountinfo.ts';
 
 export const kernelLockdownHints: Check = {

@@ -1,7 +1,6 @@
-import type { Label } from '../facts/security/labels.ts';
+import type { Label, ServiceDomains, ServiceProcess } from '../facts/security/selinux.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check, Outcome } from './check.ts';
-import type { ServiceDomains, ServiceProcess } from '../facts/security/service-domains.ts';
 
 export const selinuxLabels: Check = {
   id: 'selinux-labels',

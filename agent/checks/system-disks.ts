@@ -1,7 +1,7 @@
 import type { Check, Outcome } from './check.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import { unwrap, valueOf } from '../facts/observed.ts';
-import { remountRemedy } from '../assess/enforcement.ts';
+import { remountRemedy } from '../assess/system-disks.ts';
 import type { Impostor } from '../facts/boot/boot-env.ts';
 import { words } from '../config/config.ts';
 import type { AssessedFacts } from '../assess/assess.ts';

@@ -1,7 +1,7 @@
 import type { AssessedFacts } from '../assess/assess.ts';
 import { overlayProblems } from '../assess/overlays.ts';
 import { shortList, formatAge, formatBytes } from '../lib/format.ts';
-import { type Layer, upperDirectory } from '../facts/boot/layers.ts';
+import { type Layer, upperDirectory } from '../facts/boot/overlays.ts';
 import { type Mount, isBelow, isWritable, servingMount } from '../facts/mounts/mountinfo.ts';
 import { unwrap, valueOf } from '../facts/observed.ts';
 import { type Check, judge } from './check.ts';

@@ -4,11 +4,18 @@ import type { SystemReader } from '../system/reader.ts';
 import type { SystemWriter } from '../system/writer.ts';
 import { type Log, keepingLog, openJournal, priority } from '../system/log.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
-import { type LastReport, reportFile } from '../facts/last-report.ts';
-import { bootStateFile, bootTime, formatBootState } from '../facts/boot-state.ts';
+import {
+  type LastReport,
+  reportFile,
+  bootStateFile,
+  bootTime,
+  formatBootState,
+  formatUsageHistory,
+  usageHistoryFile,
+  withSample,
+} from '../facts/records.ts';
 import { observeAsync } from '../facts/observed.ts';
 import { recordHomes } from '../changes/homes.ts';
-import { formatUsageHistory, usageHistoryFile, withSample } from '../facts/usage-history.ts';
 import { loginMessage } from '../report/headline.ts';
 import { findDrift, logDrift, logNewPrograms, logReport } from '../report/log.ts';
 import { formatPrometheus } from '../report/prometheus.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { forwarderUser, permitReading } from '../assess/log-access.ts';
 import { type Config, words } from '../config/config.ts';
-import { findAuditTrail } from '../facts/security/audit-trail.ts';
+import { findAuditTrail } from '../facts/security/audit.ts';
 import { expandPattern } from '../forward/files/patterns.ts';
 import type { OutgoingMessage, Transport } from '../forward/stages.ts';
 import type { Trace } from '../forward/transport/connection.ts';

@@ -1,5 +1,5 @@
 import { type Config, forwardProblems, readConfig, words } from '../config/config.ts';
-import { auditLogFile } from '../facts/security/audit-trail.ts';
+import { auditLogFile } from '../facts/security/audit.ts';
 import { LogFiles } from '../forward/files/log-files.ts';
 import { sealedBytes } from '../forward/files/sealed-bytes.ts';
 import { Checkpoint } from '../forward/pipeline/checkpoint.ts';

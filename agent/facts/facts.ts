@@ -1,17 +1,20 @@
 import { readAccepted } from '../config/accepted.ts';
 import { decodeBytes } from '../lib/format.ts';
 import type { SystemReader } from '../system/reader.ts';
-import { bootTime, describeClock, readBootState } from './boot-state.ts';
+import { bootTime, describeClock, readBootState, readUsageHistory } from './records.ts';
 import { readLoader } from './boot/boot-loader.ts';
 import { findConflictingOverlays } from './boot/conflicting-overlays.ts';
-import { type Layer, layersOf } from './boot/layers.ts';
-import { type Overlay, overlaysOf } from './boot/overlays.ts';
+import { type Layer, layersOf, type Overlay, overlaysOf } from './boot/overlays.ts';
 import type { ResetStates } from './reset-state.ts';
-import { readPersistEntries } from './boot/persist.ts';
-import { findScratchDevice, readScratchEntries, scratchInMemory } from './boot/scratch.ts';
+import {
+  readPersistEntries,
+  findScratchDevice,
+  readScratchEntries,
+  scratchInMemory,
+} from './boot/persist.ts';
 import { findProvisioning } from './boot/provisioning.ts';
 import { readSeed } from './boot/seed.ts';
-import { readSwaps } from './disks/swaps.ts';
+import { readSwaps } from './disks/disks.ts';
 import { findForwarder } from './forwarder.ts';
 import { type Guest, readDisks, readGuest } from './guest.ts';
 import { findLargestFiles } from './largest-files.ts';
@@ -21,15 +24,11 @@ import { readMountUnits } from './mounts/mount-units.ts';
 import { findNamespaceProblems } from './mounts/namespace-check.ts';
 import { startProbes } from './mounts/targets.ts';
 import { type Observed, observe, observeAsync, unwrap, valueOf } from './observed.ts';
-import { findAuditTrail } from './security/audit-trail.ts';
+import { findAuditTrail } from './security/audit.ts';
 import { findAutostart } from './security/autostart.ts';
-import { findExecBypass } from './security/exec-bypass.ts';
-import { readLabels, readSelinux } from './security/labels.ts';
-import { findLockdown, readFipsMode } from './security/lockdown.ts';
+import { findExecBypass, findLockdown, readFipsMode, findRandomSources } from './security/kernel-settings.ts';
+import { readLabels, readSelinux, findServiceDomains } from './security/selinux.ts';
 import { readForeignPrograms } from './security/programs/foreign-programs.ts';
-import { findRandomSources } from './security/random-sources.ts';
-import { findServiceDomains } from './security/service-domains.ts';
-import { readUsageHistory } from './usage-history.ts';
 
 export interface GatherOptions {
   /** Whether to try the operations that REQUIRE_OPTIONS forbids. */

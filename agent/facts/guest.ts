@@ -9,7 +9,7 @@ import { parseKernelArgument, splitKernelArguments } from './boot/kernel-argumen
 import { findBlockDevices, partitionsOf } from './disks/block-devices.ts';
 import { findDisks } from './disks/disks.ts';
 import { readIdentity } from './identity.ts';
-import { type LastReport, readLastReport } from './last-report.ts';
+import { type LastReport, readLastReport } from './records.ts';
 import { hangSafe } from './mounts/hang-safe.ts';
 import { type MountTable, readMountTable, unreadableTable } from './mounts/mountinfo.ts';
 import { type Observed, observe, unwrap, valueOf } from './observed.ts';

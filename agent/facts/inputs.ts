@@ -1,8 +1,6 @@
 import { bootEnvFile } from './boot/boot-env.ts';
-import { persistRecords } from './boot/persist.ts';
-import { scratchDeviceRecord, scratchRecords } from './boot/scratch.ts';
-import { bootStateFile } from './boot-state.ts';
-import { reportFile } from './last-report.ts';
+import { persistRecords, scratchDeviceRecord, scratchRecords } from './boot/persist.ts';
+import { bootStateFile, reportFile } from './records.ts';
 import { isBelow } from './mounts/mountinfo.ts';
 
 /**

@@ -1,5 +1,5 @@
 import type { Documentation, Finding } from '../checks/check.ts';
-import { type LastReport, programKey } from '../facts/last-report.ts';
+import { type LastReport, programKey } from '../facts/records.ts';
 import { type Fields, type Log, priority } from '../system/log.ts';
 import type { Report } from './report.ts';
 import { checks } from '../checks/index.ts';

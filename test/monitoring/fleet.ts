@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import type { ForwardState } from '../../agent/facts/forwarder.ts';
-import { formatUsageHistory } from '../../agent/facts/usage-history.ts';
+import { formatUsageHistory } from '../../agent/facts/records.ts';
 import { inRoot } from '../../packaging/build/paths.ts';
 import { runIn } from '../harness/command-line.ts';
 import { type Guest, goodGuest, maintenanceGuest } from '../harness/guest.ts';

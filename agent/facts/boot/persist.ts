@@ -1,27 +1,31 @@
 import { type Config, words } from '../../config/config.ts';
 import { decodeBytes } from '../../lib/format.ts';
-import type { SystemReader } from '../../system/reader.ts';
+import { type SystemReader, namesIfThere } from '../../system/reader.ts';
 import { type Observed, observe } from '../observed.ts';
 import { pathOf, itemOptions } from '../../config/keys.ts';
+import type { MountTable } from '../mounts/mountinfo.ts';
+import { directoriesOf } from './overlays.ts';
 
 /** The directory in which units/persist-directory records the outcome for each path. */
 export const persistRecords = '/run/immutafs/persisted';
 
-/** A path of PERSIST. */
+/** A path of PERSIST or SCRATCH. */
 export interface PersistItem {
   path: string;
   /**
-   * exec, suid, dev, autostart, maintenance. Programs may be started from a path with autostart: root in one boot decides
+   * exec, suid, dev; of PERSIST also autostart, maintenance; of SCRATCH also required, empty, copy. Programs may be started from a path with autostart: root in one boot decides
    * what runs as root in the next one and, with maintenance, also while the system disk is writable.
    */
   options: string[];
 }
 
-/** A path of PERSIST with the outcome in this boot. */
-export interface PersistEntry extends PersistItem {
-  /** undefined if the boot did not try to keep the path. */
-  record: Observed<PathRecord<(typeof states)[number]> | undefined>;
+/** A path of PERSIST or SCRATCH with the outcome in this boot; undefined if the boot did nothing for the path. */
+interface PathEntry<State extends string> extends PersistItem {
+  record: Observed<PathRecord<State> | undefined>;
 }
+export type PersistEntry = PathEntry<(typeof persistStates)[number]>;
+export type ScratchEntry = PathEntry<(typeof scratchStates)[number]>;
+export type ScratchRecord = PathRecord<(typeof scratchStates)[number]>;
 
 /** What the boot recorded for a path of PERSIST or SCRATCH. */
 export interface PathRecord<State extends string> {
@@ -33,15 +37,17 @@ export interface PathRecord<State extends string> {
 }
 
 /** `begun`: persist-directory was killed. */
-const states = ['begun', 'kept', 'failed'] as const;
+const persistStates = ['begun', 'kept', 'failed'] as const;
+/** `failed`: the path is as without SCRATCH. */
+const scratchStates = ['disk', 'memory', 'read-only', 'failed'] as const;
 
 export function persistItems({ PERSIST }: Pick<Config, 'PERSIST'>): PersistItem[] {
   return pathItems(PERSIST);
 }
 
 /** Parses PERSIST or SCRATCH. Of several items with the same path, the first one counts. */
-export function pathItems(value: string): { path: string; options: string[] }[] {
-  const items = new Map<string, { path: string; options: string[] }>();
+export function pathItems(value: string): PersistItem[] {
+  const items = new Map<string, PersistItem>();
   for (const word of words(value)) {
     const path = pathOf(word);
     if (!items.has(path)) items.set(path, { path, options: itemOptions(word) });
@@ -54,13 +60,24 @@ export function nameInStore(path: string): string {
   return path.slice(1).replaceAll('/', '=') || '=';
 }
 
-/** Reads the outcome for each path of PERSIST. Reads nothing if PERSIST is empty. */
-export function readPersistEntries(reader: SystemReader, config: Config): PersistEntry[] {
-  return persistItems(config).map((item) => ({
+export function readPersistEntries(reader: SystemReader, { PERSIST }: Config): PersistEntry[] {
+  return readEntries(reader, PERSIST, persistRecords, 'persist-directory', persistStates);
+}
+
+export function readScratchEntries(reader: SystemReader, { SCRATCH }: Config): ScratchEntry[] {
+  return readEntries(reader, SCRATCH, scratchRecords, 'mount-scratch', scratchStates);
+}
+
+function readEntries<State extends string>(
+  reader: SystemReader,
+  value: string,
+  directory: string,
+  program: string,
+  states: readonly State[],
+): PathEntry<State>[] {
+  return pathItems(value).map((item) => ({
     ...item,
-    record: observe(() =>
-      readPathRecord(reader, `${persistRecords}/${nameInStore(item.path)}`, 'persist-directory', states),
-    ),
+    record: observe(() => readPathRecord(reader, `${directory}/${nameInStore(item.path)}`, program, states)),
   }));
 }
 
@@ -83,4 +100,42 @@ export function readPathRecord<State extends string>(
   const state = states.find((each) => each === found);
   if (state === undefined) throw new Error(`${file}: not a record of ${program}`);
   return { state, reason, remedy };
+}
+
+/** Where units/open-scratch mounts the file system of SCRATCH_DEVICE. */
+export const scratchDisk = '/run/immutafs/scratch-disk';
+/** Where units/open-scratch records which device it has opened. */
+export const scratchDeviceRecord = '/run/immutafs/scratch-device';
+/** Where units/mount-scratch records the outcome for each path. */
+export const scratchRecords = '/run/immutafs/scratch';
+
+/**
+ * Returns the device, as "major:minor", of the file system of SCRATCH_DEVICE, whose content no reboot survives: its key is
+ * lost then, and a boot makes a new file system before it mounts the device. Root can give the name of the mapping to another
+ * device, so the mapping must be on the device that the boot has opened.
+ *
+ * @returns undefined if it is not mounted, or if its mapping is on another device or on a disk that is gone
+ */
+export function findScratchDevice(reader: SystemReader, mounts: MountTable): string | undefined {
+  const mount = mounts.serving(scratchDisk);
+  if (mount?.target !== scratchDisk) return undefined;
+  const record = reader.readRecord(scratchDeviceRecord, 'root', 65536);
+  const [, opened] = /^DEVICE=(\d+:\d+)$/m.exec(decodeBytes(record ?? '')) ?? [];
+  const below = namesIfThere(reader, `/sys/dev/block/${mount.device}/slaves`).map((name) =>
+    reader.readIfPresent(`/sys/class/block/${name}/dev`)?.trim(),
+  );
+  return below.length === 1 && below[0] === opened ? mount.device : undefined;
+}
+
+/** Returns the upper layers of the paths of SCRATCH for which units/mount-scratch has mounted an overlay in memory. */
+export function scratchInMemory(
+  { SCRATCH }: Pick<Config, 'SCRATCH'>,
+  mounts: MountTable,
+): { target: string; upper: string }[] {
+  return pathItems(SCRATCH)
+    .map(({ path }) => ({ target: path, upper: directoriesOf(path).upper }))
+    .filter(({ target, upper }) => {
+      const mount = mounts.serving(target);
+      return mount?.target === target && mount.superOptions.includes(`upperdir=${upper}`);
+    });
 }

@@ -4,8 +4,7 @@ import type { SystemReader } from '../../system/reader.ts';
 import { blockNodes, btrfsDevices, devicesUnder } from './block.ts';
 import { type Disk, describeDisk, serialOf } from './disks.ts';
 import type { Evidence } from './evidence.ts';
-import { type Tag, tagsOf } from './tags.ts';
-import { readUdevRecord } from './udev-database.ts';
+import { type Tag, tagsOf, readUdevRecord } from './tags.ts';
 import { type VolumeGroup, readVolumeGroup, volumeGroupOfLv } from './volume-group.ts';
 
 /** A block device and its identities. The device need not be mounted. */

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { SystemError, errorCode } from '../../lib/errors.ts';
 import { type SystemReader, namesIfThere } from '../../system/reader.ts';
-import { deviceFile } from './device-file.ts';
+import { deviceFile } from './tags.ts';
 import type { Mount } from '../mounts/mountinfo.ts';
 
 /**

@@ -1,4 +1,58 @@
-import { deviceFile } from './device-file.ts';
+import { decodeBytes } from '../../lib/format.ts';
+import type { SystemReader } from '../../system/reader.ts';
+
+/**
+ * Converts a source to the path of a device file or of a udev link: "UUID=…" -> /dev/disk/by-uuid/…. boot/fstab.sh
+ * does the same.
+ * @param source from /proc/swaps, from a command line, or from fstab(5) with the octal escapes decoded
+ * @returns undefined for a source that is not a device, such as an NFS export or "tmpfs"
+ */
+export function deviceFile(source: string): string | undefined {
+  return deviceFileOfBytes(Buffer.from(source).toString('latin1'));
+}
+
+/** Same as deviceFile, for a source that need not be valid UTF-8. @param source Latin-1: one character per byte */
+export function deviceFileOfBytes(source: string): string | undefined {
+  const [, tag, value = ''] = /^(UUID|LABEL|PARTUUID|PARTLABEL)=(.*)$/s.exec(source) ?? [];
+  const file = tag === undefined ? source : `/dev/disk/by-${tag.toLowerCase()}/${encode(unquote(value))}`;
+  return file.startsWith('/dev/') ? Buffer.from(file, 'latin1').toString('utf8') : undefined;
+}
+
+/**
+ * Removes quotes. systemd, which waits for the device, decodes nothing else (src/shared/fstab-util.c,
+ * fstab_node_to_udev_node()).
+ */
+function unquote(value: string): string {
+  return /^(["'])(.*)\1$/s.exec(value)?.[2] ?? value;
+}
+
+/**
+ * Encodes a value as udev does in the names of links: each byte that is neither a plain character nor part of a UTF-8
+ * character becomes \xNN (libblkid, blkid_encode_string()).
+ */
+function encode(value: string): string {
+  return value.replace(encoded, (character, plain: string | undefined) =>
+    plain === undefined ? `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}` : character,
+  );
+}
+
+/**
+ * Matches either a run of plain and UTF-8 characters (RFC 3629, section 4), which group 1 captures, or a single byte to
+ * be encoded.
+ */
+const encoded = new RegExp(
+  `((?:${[
+    String.raw`[\w#+\-.:=@]`,
+    String.raw`[\xc2-\xdf][\x80-\xbf]`,
+    String.raw`\xe0[\xa0-\xbf][\x80-\xbf]`,
+    String.raw`[\xe1-\xec\xee\xef][\x80-\xbf]{2}`,
+    String.raw`\xed[\x80-\x9f][\x80-\xbf]`,
+    String.raw`\xf0[\x90-\xbf][\x80-\xbf]{2}`,
+    String.raw`[\xf1-\xf3][\x80-\xbf]{3}`,
+    String.raw`\xf4[\x80-\x8f][\x80-\xbf]{2}`,
+  ].join('|')})+)|[^]`,
+  'g',
+);
 
 /**
  * An identity of a device, such as "UUID=1f5a…", which libblkid reads from the content of the device and calls a tag.
@@ -63,4 +117,34 @@ export function isLabel(tag: Tag): boolean {
 /** Returns a key for the comparison of tags, in which UUIDs are in lower case. */
 export function tagKey(tag: Tag): string {
   return isLabel(tag) || tag.startsWith('DM=') ? tag : tag.toLowerCase();
+}
+
+const directory = '/run/udev/data';
+/** Upper bound on the size of a record; typical records have a few kilobytes. */
+const mostBytes = 256 * 1024;
+
+/**
+ * Reads the properties of a block device from udev's database; empty if the database has no record of the device.
+ * @param device "major:minor"
+ * @throws SystemError if the record cannot be read
+ */
+export function readUdevRecord(reader: SystemReader, device: string): ReadonlyMap<string, string> {
+  const file = `${directory}/b${device}`;
+  if (reader.stat(file)?.kind !== 'file') return new Map();
+  return parseUdevRecord(reader.read(file, mostBytes));
+}
+
+/**
+ * Parses the properties in a record of udev's database, which are the lines "E:KEY=value". Ignores all other lines:
+ * links, tags and numbers (systemd, src/libsystemd/sd-device/sd-device.c, handle_db_line()). Never throws.
+ * @param text Latin-1: one character per byte
+ */
+export function parseUdevRecord(text: string): Map<string, string> {
+  const properties = new Map<string, string>();
+  for (const line of text.split('\n')) {
+    const end = line.indexOf('=');
+    if (!line.startsWith('E:') || end < 0) continue;
+    properties.set(line.slice(2, end), decodeBytes(line.slice(end + 1)));
+  }
+  return properties;
 }

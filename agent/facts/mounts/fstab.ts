@@ -1,5 +1,5 @@
 import { unescapeBytes, unescapeOctal } from '../../lib/format.ts';
-import { deviceFileOfBytes } from '../disks/device-file.ts';
+import { deviceFileOfBytes } from '../disks/tags.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type NamedDevice, findNamedDevice } from '../disks/disks.ts';
 import { type Observed, observe } from '../observed.ts';

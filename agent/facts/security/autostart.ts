@@ -3,7 +3,7 @@ import { type SystemReader, namesIfReadable } from '../../system/reader.ts';
 import { SystemError } from '../../lib/errors.ts';
 import { type Observed, observe } from '../observed.ts';
 import { homeFiles, homeUnits } from './places.ts';
-import { readAccounts } from '../accounts.ts';
+import { readAccounts } from '../identity.ts';
 
 /** The files in a home directory that are executed automatically or permit a login as its owner. */
 export interface Autostart extends HomeOwner {

@@ -1,5 +1,5 @@
 import { bootEnvFile, parseBootEnv } from '../../facts/boot/boot-env.ts';
-import { layersOf } from '../../facts/boot/layers.ts';
+import { layersOf } from '../../facts/boot/overlays.ts';
 import { unlessSystemError } from '../../lib/errors.ts';
 import { type LogFile, openLogFile } from '../../system/log-file.ts';
 import type { SystemReader } from '../../system/reader.ts';

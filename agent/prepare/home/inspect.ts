@@ -3,7 +3,7 @@ import { SystemError } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { findLeaves, nodeOfSource } from '../../facts/disks/block.ts';
-import { readSwaps } from '../../facts/disks/swaps.ts';
+import { readSwaps } from '../../facts/disks/disks.ts';
 import type { Context } from '../engine/context.ts';
 import { type Snapshot, readSnapshot } from '../engine/snapshot.ts';
 import { staging } from '../move/mounting.ts';

@@ -1,7 +1,7 @@
 import { parseAuditRecord } from '../../lib/audit-record.ts';
 import { SystemError, unlessSystemError } from '../../lib/errors.ts';
 import { decodeBytes } from '../../lib/format.ts';
-import { findAuditTrail } from '../../facts/security/audit-trail.ts';
+import { findAuditTrail } from '../../facts/security/audit.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { SystemWriter } from '../../system/writer.ts';
 import { normalised } from './refused-writes.ts';

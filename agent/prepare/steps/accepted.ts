@@ -2,7 +2,7 @@ import { type Accepted, acceptedFile, isAccepted } from '../../config/accepted.t
 import { unlessSystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Action } from '../engine/step.ts';
-import { readAccounts } from '../../facts/accounts.ts';
+import { readAccounts } from '../../facts/identity.ts';
 
 const heading = `# What \`immutafs-agent prepare\` does not report: a path with everything below it, which a sealed boot may reset or
 # in which changes are accepted, or "until TIME" for changes of unknown origin up to a point in time.

@@ -1,5 +1,4 @@
-import { isAuditdRunning } from '../../facts/security/audit-trail.ts';
-import { auditdConf, parseAuditdConf, withSetting } from '../../facts/security/auditd-conf.ts';
+import { isAuditdRunning, auditdConf, parseAuditdConf, withSetting } from '../../facts/security/audit.ts';
 import { unlessRefused } from '../../system/image.ts';
 import { type Planned, stepFrom, stepOf, when } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';

@@ -1,8 +1,8 @@
 import type { SystemReader } from '../../system/reader.ts';
-import { deviceFile } from '../../facts/disks/device-file.ts';
+import { deviceFile } from '../../facts/disks/tags.ts';
 import { findNamedDevice } from '../../facts/disks/disks.ts';
 import { unlessRefused, unlessRefusedLater } from '../../system/image.ts';
-import { hasSelinux } from '../../facts/security/labels.ts';
+import { hasSelinux } from '../../facts/security/selinux.ts';
 import { findConflictingOverlays } from '../../facts/boot/conflicting-overlays.ts';
 import { cloudInitDisabled } from '../../facts/boot/provisioning.ts';
 import { type Snapshot, readKernelArguments } from '../engine/snapshot.ts';

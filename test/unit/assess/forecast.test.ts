@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { forecastUsage } from '../../../agent/assess/forecast.ts';
-import type { UsageSample } from '../../../agent/facts/usage-history.ts';
+import type { UsageSample } from '../../../agent/facts/records.ts';
 
 const forecast = suite('forecast of the usage of /var');
 const limits = { sizeBytes: 256 * 2 ** 20, inodes: 204_800 };

@@ -13,7 +13,7 @@ import {
 import { testChanges } from '../../harness/finding.ts';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { formatUsageHistory } from '../../../agent/facts/usage-history.ts';
+import { formatUsageHistory } from '../../../agent/facts/records.ts';
 import { formatPrometheus } from '../../../agent/report/prometheus.ts';
 import type { Report } from '../../../agent/report/report.ts';
 import { formatText } from '../../../agent/report/text.ts';

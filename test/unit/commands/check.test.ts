@@ -3,7 +3,7 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CheckOptions, checkCommand } from '../../../agent/commands/check.ts';
-import { formatUsageHistory, parseUsageHistory } from '../../../agent/facts/usage-history.ts';
+import { formatUsageHistory, parseUsageHistory } from '../../../agent/facts/records.ts';
 import { type SystemWriter, systemWriter } from '../../../agent/system/writer.ts';
 import type { Fields } from '../../../agent/system/log.ts';
 import { driftMessage, verdictMessage } from '../../../agent/report/log.ts';

@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import { parseDeclarations } from '../../../agent/facts/declared-directories.ts';
 import { gatherFacts } from '../../../agent/facts/facts.ts';
 import { coversInput, isInput } from '../../../agent/facts/inputs.ts';
-import { parseReport, readLastReport } from '../../../agent/facts/last-report.ts';
+import { parseReport, readLastReport } from '../../../agent/facts/records.ts';
 import { findResetState } from '../../../agent/facts/reset-state.ts';
 import { SystemError } from '../../../agent/lib/errors.ts';
 import { systemReader } from '../../../agent/system/reader.ts';

@@ -6,7 +6,7 @@ import {
   parseUsageHistory,
   readUsageHistory,
   withSample,
-} from '../../../agent/facts/usage-history.ts';
+} from '../../../agent/facts/records.ts';
 import { goodGuest, withGuest } from '../../harness/guest.ts';
 
 const history = suite('usage history');

@@ -2,7 +2,7 @@ import * as assert from 'uvu/assert';
 import { suite } from 'uvu';
 import { logNewPrograms, logReport, programMessage } from '../../../agent/report/log.ts';
 import { sample } from '../../harness/sample-report.ts';
-import { type LastReport, parseReport } from '../../../agent/facts/last-report.ts';
+import { type LastReport, parseReport } from '../../../agent/facts/records.ts';
 import type { ForeignProgram } from '../../../agent/facts/security/programs/foreign-programs.ts';
 import { programLines } from '../../../agent/report/text.ts';
 import { formatPrometheus } from '../../../agent/report/prometheus.ts';

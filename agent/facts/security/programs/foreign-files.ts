@@ -7,8 +7,7 @@ import {
 } from '../../../system/mapped-files.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import { isBelow } from '../../mounts/mountinfo.ts';
-import { closurePrefix, hasClosureName, isClosureMemory } from './closures.ts';
-import { findExecutableMappings } from './executable-mappings.ts';
+import { closurePrefix, hasClosureName, isClosureMemory, findExecutableMappings } from './mappings.ts';
 import { type SealedLayers, deletedSuffix, isUnchangedInLayer } from './layer-files.ts';
 import { isAtItsPath, isMemfd, originOf } from './origin.ts';
 import { systemUnitOf } from './process-details.ts';

@@ -1,7 +1,7 @@
 import { decodeBytes } from '../../../lib/format.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import type { MountTable } from '../../mounts/mountinfo.ts';
-import { readAccounts } from '../../accounts.ts';
+import { readAccounts } from '../../identity.ts';
 
 /** The description of a process. A field is empty if the process has exited. */
 export interface ProcessDetails {

@@ -4,9 +4,9 @@ import { type Part, when } from '../../engine/part.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
 import type { Action } from '../../engine/step.ts';
 import { isLayered } from '../layers.ts';
-import { auditdConf } from '../../../facts/security/auditd-conf.ts';
+import { auditdConf } from '../../../facts/security/audit.ts';
 import type { Setting, Values } from './space.ts';
-import { readAccounts } from '../../../facts/accounts.ts';
+import { readAccounts } from '../../../facts/identity.ts';
 
 /** The group of the forwarder, and its user. */
 const forwarder = 'immutafs-forward';

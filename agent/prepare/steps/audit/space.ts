@@ -4,7 +4,7 @@ import { type Part, when } from '../../engine/part.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
 import { openForWriting } from '../processes.ts';
 import { isLayered, layerSize } from '../layers.ts';
-import { auditdConf } from '../../../facts/security/auditd-conf.ts';
+import { auditdConf } from '../../../facts/security/audit.ts';
 
 interface AuditSpace extends Pick<Part, 'why' | 'manual'> {
   settings: Setting[];

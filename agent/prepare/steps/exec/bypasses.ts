@@ -1,6 +1,5 @@
 import { type Bypass, openBypasses, ptraceSysctl } from '../../../assess/exec-bypass.ts';
-import { findExecBypass } from '../../../facts/security/exec-bypass.ts';
-import { findLockdown } from '../../../facts/security/lockdown.ts';
+import { findExecBypass, findLockdown } from '../../../facts/security/kernel-settings.ts';
 import { shortList } from '../../../lib/format.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import type { Part } from '../../engine/part.ts';

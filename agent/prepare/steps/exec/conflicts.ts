@@ -4,7 +4,7 @@ import type { Snapshot } from '../../engine/snapshot.ts';
 import { type Running, type ClosureUser, findNamedFiles } from './running.ts';
 import { type MountTarget, mountTargetOf } from './mount-targets.ts';
 import type { SystemReader } from '../../../system/reader.ts';
-import { closurePrefix } from '../../../facts/security/programs/closures.ts';
+import { closurePrefix } from '../../../facts/security/programs/mappings.ts';
 import { addedOptions } from '../../../facts/mounts/targets.ts';
 import { shortList } from '../../../lib/format.ts';
 import { prune } from '../../../system/find.ts';

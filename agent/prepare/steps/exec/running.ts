@@ -1,8 +1,7 @@
 import path from 'node:path';
 import { unlessSystemError } from '../../../lib/errors.ts';
 import type { MountTable } from '../../../facts/mounts/mountinfo.ts';
-import { isClosureMemory } from '../../../facts/security/programs/closures.ts';
-import { findExecutableMappings } from '../../../facts/security/programs/executable-mappings.ts';
+import { isClosureMemory, findExecutableMappings } from '../../../facts/security/programs/mappings.ts';
 import { deletedSuffix } from '../../../facts/security/programs/layer-files.ts';
 import { isMemfd } from '../../../facts/security/programs/origin.ts';
 import { systemUnitOf } from '../../../facts/security/programs/process-details.ts';

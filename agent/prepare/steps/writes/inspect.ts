@@ -1,6 +1,6 @@
 import { unlessSystemError } from '../../../lib/errors.ts';
 import { decodeBytes, shortList } from '../../../lib/format.ts';
-import { parseSwaps } from '../../../facts/disks/swaps.ts';
+import { parseSwaps } from '../../../facts/disks/disks.ts';
 import { type MountTable, isBelow } from '../../../facts/mounts/mountinfo.ts';
 import { stateRuleOf } from '../../../services/state-rules.ts';
 import type { SystemReader } from '../../../system/reader.ts';

@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseBootEnv } from '../../../../agent/facts/boot/boot-env.ts';
 import { hasNoEfiRuntime } from '../../../../agent/facts/boot/kernel-arguments.ts';
-import { layersOf } from '../../../../agent/facts/boot/layers.ts';
+import { layersOf } from '../../../../agent/facts/boot/overlays.ts';
 import { nameInStore, persistItems, readPathRecord } from '../../../../agent/facts/boot/persist.ts';
 import { bootEnv } from '../../../harness/guest.ts';
 import { withLibrary } from '../../../shell/shells.ts';

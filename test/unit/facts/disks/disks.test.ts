@@ -3,11 +3,14 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { deviceFile } from '../../../../agent/facts/disks/device-file.ts';
-import { findDisks } from '../../../../agent/facts/disks/disks.ts';
-import { parseSwaps } from '../../../../agent/facts/disks/swaps.ts';
-import { tagKey, tagOfSource, tagsOf } from '../../../../agent/facts/disks/tags.ts';
-import { parseUdevRecord } from '../../../../agent/facts/disks/udev-database.ts';
+import {
+  deviceFile,
+  tagKey,
+  tagOfSource,
+  tagsOf,
+  parseUdevRecord,
+} from '../../../../agent/facts/disks/tags.ts';
+import { findDisks, parseSwaps } from '../../../../agent/facts/disks/disks.ts';
 import { diskScenarios, writeProtected } from '../../../harness/disk-scenarios.ts';
 import { type DiskFixture, makeSysfs } from '../../../harness/sysfs.ts';
 import { hostAt, mount, mounts } from '../../../harness/sysfs-reader.ts';

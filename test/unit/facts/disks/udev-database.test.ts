@@ -2,8 +2,7 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { systemReader } from '../../../../agent/system/reader.ts';
-import { tagKey, tagsOf } from '../../../../agent/facts/disks/tags.ts';
-import { parseUdevRecord, readUdevRecord } from '../../../../agent/facts/disks/udev-database.ts';
+import { tagKey, tagsOf, parseUdevRecord, readUdevRecord } from '../../../../agent/facts/disks/tags.ts';
 import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
 /** A record in the udev database of systemd 219. */

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { decodeBytes } from '../../../../agent/lib/format.ts';
-import { deviceFile } from '../../../../agent/facts/disks/device-file.ts';
+import { deviceFile } from '../../../../agent/facts/disks/tags.ts';
 import { type FstabLine, parseFstab } from '../../../../agent/facts/mounts/fstab.ts';
 import { fstabLines } from '../../../harness/fstab-lines.ts';
 import { fstabSources } from '../../../harness/fstab-sources.ts';

@@ -1,7 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { findAuditTrail } from '../../../../agent/facts/security/audit-trail.ts';
-import { parseAuditdConf, withSetting } from '../../../../agent/facts/security/auditd-conf.ts';
+import { findAuditTrail, parseAuditdConf, withSetting } from '../../../../agent/facts/security/audit.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
 import { auditdText } from '../../../harness/auditd.ts';
 import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';

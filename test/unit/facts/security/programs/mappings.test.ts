@@ -1,7 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isClosureMemory } from '../../../../../agent/facts/security/programs/closures.ts';
-import { findExecutableMappings as find } from '../../../../../agent/facts/security/programs/executable-mappings.ts';
+import {
+  isClosureMemory,
+  findExecutableMappings as find,
+} from '../../../../../agent/facts/security/programs/mappings.ts';
 
 const closures = suite('closures of libffi');
 const device = '0:40';

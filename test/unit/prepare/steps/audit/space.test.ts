@@ -2,7 +2,7 @@ import * as assert from 'uvu/assert';
 import { suite } from 'uvu';
 import { auditd, auditdText } from '../../../../harness/auditd.ts';
 import { table } from '../../../../harness/step-table.ts';
-import { parseAuditdConf } from '../../../../../agent/facts/security/auditd-conf.ts';
+import { parseAuditdConf } from '../../../../../agent/facts/security/audit.ts';
 import {
   fittingSettings,
   isUnlimited,
