@@ -10,7 +10,12 @@ import type { SystemReader } from '../../../agent/system/reader.ts';
 import { type Change, all, config, disk, edit, file, fstab, mount, nothing } from '../../harness/changes.ts';
 import { copied, part, xfs } from '../../harness/copies.ts';
 import { testFindings } from '../../harness/finding.ts';
-import { evaluateFixture, goodGuest, withGuest } from '../../harness/guest.ts';
+import { evaluateFixture, goodGuest, withGuest, bootEnv } from '../../harness/guest.ts';
+import { parseBootEnv } from '../../../agent/facts/boot/boot-env.ts';
+import { decideMode } from '../../../agent/assess/mode.ts';
+import fc from 'fast-check';
+import { forecastUsage } from '../../../agent/assess/forecast.ts';
+import type { UsageSample } from '../../../agent/facts/records.ts';
 
 async function assessed(
   change: Change,
@@ -235,3 +240,191 @@ system('holds: a mount on a disk of the system', () => {
   assert.is(holds(undefined), false);
 });
 system.run();
+
+const rootDisk = (readOnly: boolean) => ({
+  ...{ name: 'vda', bus: 'virtio-blk', readOnly, hostReadOnly: readOnly, evidence: 'virtio feature' },
+  holds: ['/'],
+});
+const boot = (MODE: string, changes: Record<string, string> = {}) => ({
+  value: parseBootEnv(bootEnv({ MODE, REASON: `boot: ${MODE}`, ...changes })),
+});
+const none = { value: undefined };
+const blind = { error: 'no such file', code: 'ENOENT' };
+const isSealed = { value: [rootDisk(true)] };
+const isOpen = { value: [rootDisk(false)] };
+const onlyData = { value: [rootDisk(false), { ...rootDisk(true), name: 'vdb', holds: ['/srv'] }] };
+const byDisk = 'sealed, disk vda is read-only';
+const open = 'maintenance, no disk under / is read-only';
+const requestedOff = 'off, MODE or kernel argument: off';
+const impostor = { target: '/', device: '/dev/vdb2', sealedDevice: '/dev/vda2', identity: 'UUID=1' };
+const ofCopy = 'sealed, meant to be sealed, but / is on /dev/vdb2, a copy of /dev/vda2';
+
+const decided = suite('decideMode');
+for (const [title, requested, record, disks, expected, foreignRoot] of [
+  ['boot.env: sealed', 'auto', boot('sealed'), isSealed, 'sealed, boot: sealed'],
+  ['boot.env: sealed, on a writable disk', 'sealed', boot('sealed'), isOpen, 'sealed, boot: sealed'],
+  ['boot.env: maintenance', 'auto', boot('maintenance'), isOpen, 'maintenance, boot: maintenance'],
+  ['boot.env: off, as requested', 'off', boot('off'), isSealed, 'off, boot: off'],
+  ['boot.env: off, but not requested', 'auto', boot('off'), isSealed, byDisk],
+  ['boot.env: maintenance, but the disk is read-only', 'auto', boot('maintenance'), isSealed, byDisk],
+  ['the same with MODE=off', 'off', boot('maintenance'), isSealed, byDisk],
+  ['no boot.env: a read-only disk', 'auto', none, isSealed, byDisk],
+  ['no boot.env: a writable disk', 'auto', none, isOpen, open],
+  ['no boot.env: another disk is read-only', 'auto', none, onlyData, open],
+  ['no boot.env: MODE=sealed', 'sealed', none, isOpen, 'sealed, MODE or kernel argument: sealed'],
+  ['no boot.env: MODE=off', 'off', none, isSealed, requestedOff],
+  ['boot.env cannot be read', 'auto', blind, isSealed, byDisk],
+  ['the disks cannot be read', 'auto', boot('maintenance'), blind, 'sealed, the disks cannot be read'],
+  ['the disks cannot be read, with MODE=off', 'off', boot('off'), blind, 'off, boot: off'],
+  ['an impostor, boot.env: maintenance', 'auto', boot('maintenance'), isOpen, ofCopy, impostor],
+  ['an impostor, boot.env: sealed', 'auto', boot('sealed'), isOpen, ofCopy, impostor],
+  ['an impostor, no boot.env', 'auto', none, isOpen, ofCopy, impostor],
+  ['an impostor, boot.env cannot be read', 'auto', blind, isOpen, ofCopy, impostor],
+  ['an impostor, MODE=sealed', 'sealed', boot('sealed'), isOpen, ofCopy, impostor],
+  ['an impostor, maintenance with MODE=off', 'off', boot('maintenance'), isOpen, ofCopy, impostor],
+  ['an impostor, off, but not requested', 'auto', boot('off'), isOpen, ofCopy, impostor],
+  ['an impostor, off, as requested', 'off', boot('off'), isOpen, 'off, boot: off', impostor],
+  ['an impostor, no boot.env, with MODE=off', 'off', none, isOpen, requestedOff, impostor],
+] as const) {
+  decided(title, () => {
+    const { mode, reason, ...rest } = decideMode(requested, record, disks, foreignRoot);
+    assert.equal([`${mode}, ${reason}`, rest], [expected, { forced: requested === 'sealed' }]);
+  });
+}
+for (const [title, mode, disks, expected] of [
+  ['a writable disk', 'sealed', isOpen, { forced: true, rehearsal: { limitSeconds: 60 } }],
+  ['a disk that the host made read-only: boot.env is wrong', 'sealed', isSealed, { forced: false }],
+  ['not in mode maintenance', 'maintenance', isOpen, { forced: false }],
+] as const) {
+  decided(`rehearsal: ${title}`, () => {
+    const record = boot(mode, { REHEARSAL: '60' });
+    assert.equal(decideMode('auto', record, disks), { mode, reason: `boot: ${mode}`, ...expected });
+  });
+}
+decided.run();
+
+const forecast = suite('forecast of the usage of /var');
+const limits = { sizeBytes: 256 * 2 ** 20, inodes: 204_800 };
+
+/** Returns the forecast from values that were measured every two minutes; the last one is measured now. */
+function over(bytes: readonly number[], inodes: readonly number[] = [], own = limits, pause = 120) {
+  const samples = bytes.map((usedBytes, index): UsageSample => ({
+    uptime: 1000 + index * pause,
+    usedBytes,
+    inodesUsed: inodes[index] ?? 0,
+  }));
+  const now = samples.pop();
+  if (now === undefined) throw new Error('no sample');
+  return forecastUsage(samples, now, own);
+}
+
+const steady = (count: number, perSecond: number, from = 0) =>
+  Array.from({ length: count }, (_, index) => from + index * 120 * perSecond);
+
+forecast('steady growth is extrapolated', () => {
+  assert.equal(over(steady(6, 10_000)), {
+    secondsUntilFull: Math.round((limits.sizeBytes - 6_000_000) / 10_000),
+    limit: 'bytes',
+    bytesPerSecond: 10_000,
+    inodesPerSecond: 0,
+    overSeconds: 600,
+  });
+});
+
+forecast('inodes can be exhausted first', () => {
+  const found = over(steady(6, 10_000), steady(6, 100));
+  assert.is(found?.limit, 'inodes');
+  assert.is(found?.secondsUntilFull, Math.round((204_800 - 60_000) / 100));
+});
+
+forecast('less than ten minutes, or too few samples, is not extrapolated', () => {
+  assert.is(over(steady(5, 10_000)), undefined, 'eight minutes');
+  assert.is(over(steady(4, 100_000), [], limits, 300), undefined, 'three intervals');
+  assert.type(over(steady(5, 100_000), [], limits, 150), 'object', 'ten minutes, four intervals');
+});
+
+forecast('flat and shrinking usage has no forecast', () => {
+  assert.is(over(steady(20, 0, 1e6)), undefined);
+  assert.is(over(steady(20, -5000, 1e8)), undefined);
+});
+
+forecast('a rate is not extrapolated farther than a hundred times the period', () => {
+  assert.is(over(steady(6, (limits.sizeBytes / 60_000) * 0.9)), undefined);
+  assert.type(over(steady(6, (limits.sizeBytes / 60_000) * 1.1)), 'object');
+});
+
+forecast('a full layer is full now', () => {
+  assert.is(over(steady(6, 10_000, limits.sizeBytes))?.secondsUntilFull, 0);
+});
+
+forecast('a layer without a limit is never full', () => {
+  assert.is(over(steady(6, 1e6), steady(6, 1e6), { sizeBytes: 0, inodes: 0 }), undefined);
+});
+
+forecast('growth that began ten minutes ago counts in full, after two flat hours', () => {
+  const values = [...steady(55, 0, 1e6), ...steady(7, 100_000, 1e6)];
+  const found = over(values);
+  assert.is(found?.bytesPerSecond, 100_000);
+  assert.is(found?.overSeconds, 600);
+});
+
+forecast('one jump, up or down, anywhere, is no trend', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 7, max: 60 }),
+      fc.nat(),
+      fc.constantFrom(-1, 1),
+      fc.integer({ min: 0, max: 20_000 }),
+      (count, place, sign, rate) => {
+        const at = 1 + (place % (count - 1));
+        const jumped = steady(count, rate, 60e6).map(
+          (value, index) => value + (index >= at ? sign * 50e6 : 0),
+        );
+        const found = over(jumped);
+        if (rate === 0) assert.is(found, undefined);
+        else if (found !== undefined)
+          assert.ok(Math.abs(found.bytesPerSecond - rate) < 1, `${found.bytesPerSecond}`);
+      },
+    ),
+  );
+});
+
+forecast('two jumps are a trend, so that the property above does not hold by accident', () => {
+  const values = steady(12, 0, 1e6).map(
+    (value, index) => value + (index >= 9 ? 50e6 : 0) + (index >= 10 ? 50e6 : 0),
+  );
+  assert.type(over(values), 'object');
+});
+
+const anySamples = fc
+  .array(
+    fc.record({
+      pause: fc.double({ min: 0.01, max: 5000, noNaN: true }),
+      usedBytes: fc.maxSafeNat(),
+      inodesUsed: fc.maxSafeNat(),
+    }),
+    { minLength: 1, maxLength: 65 },
+  )
+  .map((all) => {
+    let uptime = 0;
+    return all.map(({ pause, usedBytes, inodesUsed }) => ({
+      uptime: (uptime += pause),
+      usedBytes,
+      inodesUsed,
+    }));
+  });
+
+forecast('a forecast from any samples is finite, not negative, and bounded', () => {
+  fc.assert(
+    fc.property(anySamples, fc.maxSafeNat(), fc.maxSafeNat(), (all, sizeBytes, inodes) => {
+      const now = all.at(-1);
+      if (now === undefined) return;
+      const found = forecastUsage(all.slice(0, -1), now, { sizeBytes, inodes });
+      if (found === undefined) return;
+      assert.ok(Number.isSafeInteger(found.secondsUntilFull) && found.secondsUntilFull >= 0);
+      assert.ok(found.overSeconds >= 600 && found.secondsUntilFull <= found.overSeconds * 101);
+      assert.ok(Number.isFinite(found.bytesPerSecond) && Number.isFinite(found.inodesPerSecond));
+    }),
+  );
+});
+forecast.run();

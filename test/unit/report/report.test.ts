@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { Ajv, type AnySchema } from 'ajv';
+import { type AnySchema, Ajv } from 'ajv';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { checks } from '../../../agent/checks/index.ts';
@@ -19,6 +19,8 @@ import {
   withGuest,
   evaluateFixture,
 } from '../../harness/guest.ts';
+import { formatPrometheus } from '../../../agent/report/prometheus.ts';
+import { formatText } from '../../../agent/report/text.ts';
 
 const verdict = suite('verdict and exit code');
 for (const [title, mode, findings, expected, code] of [
@@ -209,3 +211,43 @@ schema('a report holds the observed values', async () => {
   );
 });
 schema.run();
+
+/** The image of a guest (/etc/immutafs/image) in each format of the report. */
+
+const view = { all: false, color: false, columns: 100 };
+const reportWith = (text?: string) => {
+  const guest = goodGuest();
+  if (text !== undefined) guest.files['etc/immutafs/image'] = text;
+  return evaluateFixture(guest);
+};
+
+const shown = suite('the image in the report');
+
+shown('named: in the text, in JSON and as a metric', async () => {
+  const report = await reportWith('NAME=rhel9-web\nVERSION=2026.11\nBUILT=2026-03-04T05:06:07Z\n');
+  assert.equal(report.image, { name: 'rhel9-web', version: '2026.11', built: '2026-03-04T05:06:07Z' });
+  assert.equal(report.imageWarnings, []);
+  assert.match(formatText(report, view), '\nImage rhel9-web 2026.11, built at 2026-03-04T05:06:07Z\n');
+  assert.match(formatPrometheus(report), 'immutafs_image_info{name="rhel9-web",version="2026.11"} 1\n');
+});
+
+shown('not named: nowhere', async () => {
+  const report = await reportWith();
+  assert.is(report.image, null);
+  assert.equal(report.imageWarnings, []);
+  assert.not.match(formatText(report, view), /^(Image|Warning)/m);
+  assert.not.match(formatPrometheus(report), 'image_info');
+});
+
+shown('malformed: a warning, and the same exit code', async () => {
+  const report = await reportWith('NAME=rhel9 web\nVERSION=1\nBUILT=2026-03-04T05:06:07Z\n');
+  assert.is(report.image, null);
+  assert.match(
+    formatText(report, { ...view, columns: 300 }),
+    /^Warning: \/etc\/immutafs\/image:1: NAME: must be at most 128/m,
+  );
+  assert.not.match(formatPrometheus(report), 'image_info{');
+  assert.is(exitCode(report), 0);
+});
+
+shown.run();

@@ -1,12 +1,192 @@
-import fs from 'node:fs';
-import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { checks as allChecks } from '../../../agent/checks/index.ts';
+import { UsageError } from '../../../agent/lib/errors.ts';
+import { explain } from '../../../agent/report/explain.ts';
+import { type Line, layOut } from '../../../agent/report/layout.ts';
+import { headline, loginMessage } from '../../../agent/report/headline.ts';
 import type { Report } from '../../../agent/report/report.ts';
+import { finding, sample } from '../../harness/sample-report.ts';
+import fs from 'node:fs';
+import path from 'node:path';
 import { formatText } from '../../../agent/report/text.ts';
 import { edit, file, tryWrite } from '../../harness/changes.ts';
 import { type Guest, bootEnv, goodGuest, maintenanceGuest, evaluateFixture } from '../../harness/guest.ts';
-import { finding, sample } from '../../harness/sample-report.ts';
+
+const words = 'one two three four five six seven eight nine ten eleven twelve';
+const layout = suite('layout');
+for (const [title, line, columns, expected] of [
+  ['no terminal: one line', { label: '  a: ', text: words }, undefined, [`  a: ${words}`]],
+  [
+    'a hanging indent',
+    { label: '  a: ', text: words },
+    45,
+    ['  a: one two three four five six seven eight', '     nine ten eleven twelve'],
+  ],
+  [
+    'the gap counts for the indent',
+    { label: '  a:', gap: '   ', text: words },
+    45,
+    ['  a:   one two three four five six seven', '       eight nine ten eleven twelve'],
+  ],
+  [
+    'a label of more than half of the terminal: a small indent',
+    { label: `${'x'.repeat(29)} `, text: words },
+    40,
+    [`${'x'.repeat(29)} one two`, '    three four five six seven eight nine', '    ten eleven twelve'],
+  ],
+  [
+    'a terminal without a usable width: 40 columns',
+    { label: '', text: words.slice(0, 41) },
+    1,
+    ['one two three four five six seven eight', 'n'],
+  ],
+  [
+    'a word that is too long is not broken',
+    { label: '', text: `a ${'b'.repeat(50)} c` },
+    40,
+    ['a', 'b'.repeat(50), 'c'],
+  ],
+  ['an empty line', { label: '', text: '' }, 80, ['']],
+] as [string, Line, number | undefined, string[]][]) {
+  layout(title, () => {
+    assert.equal(layOut([line], { color: false, columns }).split('\n'), [...expected, '']);
+  });
+}
+layout('every line of a coloured text ends its colour', () => {
+  const shown = layOut([{ label: 'a: ', text: words, labelStyle: ['red', 'bold'], textStyle: 'dim' }], {
+    color: true,
+    columns: 40,
+  });
+  assert.is(shown.trimEnd().split('\n').length, 2);
+  for (const each of shown.trimEnd().split('\n')) assert.match(each, /\x1b\[22m$/); // oxlint-disable-line no-control-regex -- colours
+});
+
+const explained = suite('explain');
+for (const { id, title } of allChecks) {
+  explained(id, () => {
+    const shown = explain(id);
+    assert.ok(shown.startsWith(`${id}: ${title}\n`) && shown.endsWith('\n'), shown);
+    assert.equal(
+      shown.split('\n').filter((line) => line.length > 80),
+      [],
+    );
+  });
+}
+explained('an unknown check', () => {
+  assert.throws(
+    () => explain('root'),
+    (error: unknown) => error instanceof UsageError && /root-readonly/.test(error.message),
+  );
+});
+
+const boot: Report['boot'] = {
+  stage: 'initramfs',
+  version: '1.2.3',
+  at: '2026-03-04T05:06:07.089Z',
+  ageSeconds: 7300,
+  says: [],
+  warnings: [],
+  errors: [],
+};
+const open: Report = {
+  ...{ ...sample, boot, checks: [] },
+  ...{ mode: 'maintenance', verdict: 'maintenance', enforcement: 'none' },
+};
+const checks = [
+  finding('fail', 'required', 'home-options'),
+  finding('fail', 'advisory', 'initramfs-hook'),
+  finding('warn', 'required', 'tmp-options'),
+  finding('error', 'required', 'mtab-link'),
+];
+
+const rehearsal: Report = {
+  ...{
+    ...sample,
+    boot,
+    checks: [finding('pass')],
+    mode: 'sealed',
+    verdict: 'rehearsal',
+    enforcement: 'guest',
+  },
+  rehearsal: { limitSeconds: 1800, endsAt: '2026-03-04T05:36:07.089Z' },
+};
+const login = suite('the login message');
+const since = 'Maintenance since 2026-03-04 05:06 UTC (2 h ago): changes to the system disk persist.';
+const unknown = 'Maintenance since the start of this boot: changes to the system disk persist.';
+const todo = 'List the steps that remain before sealing: immutafs-agent check --ready-to-seal';
+const failing = 'Checks that do not pass: home-options, mtab-link. Details: immutafs-agent status';
+for (const [title, report, lines] of [
+  ['maintenance', open, [since, todo]],
+  ['maintenance without a boot record', { ...open, boot: null }, [unknown, todo]],
+  ['maintenance, and checks fail', { ...open, checks }, [since, todo, failing]],
+  ['sealed', { ...sample, boot, checks: [finding('pass')] }, []],
+  ['sealed, and checks fail', { ...sample, boot, checks }, [failing]],
+  ['off', { ...open, mode: 'off', verdict: 'off' }, []],
+  [
+    'a rehearsal',
+    rehearsal,
+    [
+      'Rehearsal of a sealed boot, which this guest alone enforces. It ends by a reboot at 2026-03-04 05:36 UTC.',
+      'Result so far: immutafs-agent prepare; to end it now: immutafs-agent prepare --end-rehearsal',
+    ],
+  ],
+] satisfies [string, Report, string[]][]) {
+  login(title, () => {
+    assert.is(loginMessage(report), lines.map((line) => `immutafs-agent: ${line}\n`).join(''));
+  });
+}
+
+const sentence = suite('the headline');
+const failed: Report = { ...sample, verdict: 'failed', mode: 'sealed', checks };
+const guestOnly = 'only the guest enforces read-only, which root in the guest can undo';
+const elsewhere = [finding('error', 'required', 'kernel-view')];
+const unknownReport: Report = { ...failed, verdict: 'unknown', enforcement: 'host' };
+for (const [report, expected] of [
+  [{ ...sample, verdict: 'sealed', enforcement: 'host' }, 'SEALED: the host enforces read-only'],
+  [rehearsal, `REHEARSAL: ${guestOnly}`],
+  [{ ...failed, enforcement: 'host' }, 'FAILED: home-options; the host enforces read-only'],
+  [
+    { ...failed, enforcement: 'partial' },
+    'FAILED: home-options; the host enforces read-only on some system disks only',
+  ],
+  [{ ...failed, enforcement: 'guest' }, `FAILED: home-options; ${guestOnly}`],
+  [{ ...failed, enforcement: 'none' }, 'FAILED: home-options; nothing enforces read-only'],
+  [{ ...failed, disks: [] }, 'FAILED: home-options; no disk could be examined'],
+  [unknownReport, 'UNKNOWN: could not evaluate mtab-link; the host enforces read-only'],
+  // In a namespace that is not the guest, nothing is said about its disks.
+  [{ ...unknownReport, checks: elsewhere }, 'UNKNOWN: could not evaluate kernel-view'],
+  [open, 'MAINTENANCE: the host left the system disk writable'],
+  [{ ...open, verdict: 'failed', checks }, 'FAILED: home-options; the host left the system disk writable'],
+  [
+    { ...open, mode: 'off', verdict: 'off' },
+    'OFF: immutafs is switched off; this guest is not sealed; the host left the system disk writable',
+  ],
+] satisfies [Report, string][]) {
+  sentence(expected, () => {
+    const { word, sentence: shown } = headline(report);
+    assert.is(`${word}: ${shown}`, expected);
+  });
+}
+
+sentence('maintenance: a command for each system disk that the host left writable', () => {
+  const [first] = sample.disks;
+  assert.ok(first);
+  const disks = [
+    { ...first, name: 'vda', holds: ['/'], hostReadOnly: false },
+    { ...first, name: 'vdb', holds: ['/boot'], hostReadOnly: null },
+    { ...first, name: 'vdc', holds: ['/usr'], hostReadOnly: true },
+    { ...first, name: 'vdd', holds: ['/home'], hostReadOnly: false },
+    { ...first, name: 'sda', bus: 'ata', holds: ['/usr'], hostReadOnly: false },
+  ];
+  const { steps } = headline({ ...open, disks });
+  const text = steps.map((step) => step.text).join('\n');
+  assert.equal(
+    [...text.matchAll(/target=(\w+) --disk readonly=on/g)].map(([, name]) => name),
+    ['vda', 'vdb'],
+  );
+  assert.match(text, 'move sda from ATA to virtio-scsi');
+});
 
 const plain = { all: false, color: false, columns: undefined };
 const full = { ...plain, all: true };
@@ -150,55 +330,39 @@ lines('many disks: the system disk first, the others are counted', () => {
   assert.match(text, /\n {2}vda .*\n {2}vd0 .*\n {2}vd1 .*\n {2}vd2 .*\n +and 6 more \(/);
 });
 
-const forward = { state: 'connected', since: sample.at, lastAckAt: null, error: '', sources: [] };
+const forward: NonNullable<Report['forward']> = {
+  ...{ target: 'relp://log', state: 'connected', since: sample.at, lastAckAt: null, error: '', sources: [] },
+  ...{ acknowledged: 9, repeated: 0, lost: 0, corrupt: 0, refused: 0, cut: 0, suppressed: 0 },
+  lag: { entries: 0, seconds: 0 },
+};
 const source = { path: '/var/log/a.log', acknowledgedBytes: 5, behindBytes: 0, lostBytes: 0, error: '' };
-const counts = { acknowledged: 9, repeated: 0, lost: 0, corrupt: 0, refused: 0, cut: 0, suppressed: 0 };
-for (const [title, report, expected] of [
+const threeSources = [source, { ...source, error: 'permission denied' }, { ...source, lostBytes: 2048 }];
+const unforwarded = { ...finding('skip', 'required', 'forward-healthy'), observed: 'not forwarded' };
+for (const [report, expected] of [
   [
-    'forwarding: the state and the lag',
-    { forward: { ...forward, ...counts, target: 'relp://log', lag: { entries: 3, seconds: 1 } } },
+    { forward: { ...forward, lag: { entries: 3, seconds: 1 } } },
     'relp://log: connected, 3 entries not acknowledged',
   ],
   [
-    'forwarding: the loss and the error',
     {
       forward: {
-        ...{ ...forward, ...counts, target: 'relp://log', lag: { entries: null, seconds: null } },
-        ...{ state: 'waiting', lost: 2, error: 'ECONNREFUSED' },
+        ...{ ...forward, state: 'waiting', lost: 2, error: 'ECONNREFUSED' },
+        lag: { entries: null, seconds: null },
       },
     },
     'relp://log: waiting, 2 entries lost, ECONNREFUSED',
   ],
   [
-    'forwarding: a log file',
-    {
-      forward: {
-        ...forward,
-        ...counts,
-        target: 'relp://log',
-        lag: { entries: 0, seconds: 0 },
-        sources: [source],
-      },
-    },
+    { forward: { ...forward, sources: [source] } },
     'relp://log: connected, 0 entries not acknowledged, and /var/log/a.log',
   ],
   [
-    'forwarding: log files, of which one is unreadable and one has lost bytes',
-    {
-      forward: {
-        ...{ ...forward, ...counts, target: 'relp://log', lag: { entries: 0, seconds: 0 } },
-        sources: [source, { ...source, error: 'permission denied' }, { ...source, lostBytes: 2048 }],
-      },
-    },
+    { forward: { ...forward, sources: threeSources } },
     'relp://log: connected, 0 entries not acknowledged, and 3 log files, 1 of them unreadable, 2.0 KiB of log files lost',
   ],
-  [
-    'no forwarding: what the check observed',
-    { checks: [{ ...finding('skip', 'required', 'forward-healthy'), observed: 'not forwarded' }] },
-    'not forwarded',
-  ],
-] as [string, Partial<Report>, string][]) {
-  lines(title, () => {
+  [{ checks: [unforwarded] }, 'not forwarded'],
+] satisfies [Partial<Report>, string][]) {
+  lines(`logs: ${expected}`, () => {
     const shown = formatText({ ...sample, ...report }, plain).split('\n');
     assert.ok(shown.includes(`  logs    ${expected}`), shown.join('\n'));
   });
@@ -322,6 +486,10 @@ for (const [title, change] of Object.entries<(hostile: string) => Partial<Report
 }
 
 // uvu starts as soon as the event loop is idle, so no suite may be registered after an `await`.
+layout.run();
+explained.run();
+login.run();
+sentence.run();
 golden.run();
 lines.run();
 states.run();

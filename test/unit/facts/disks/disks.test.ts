@@ -9,12 +9,15 @@ import {
   tagOfSource,
   tagsOf,
   parseUdevRecord,
+  readUdevRecord,
 } from '../../../../agent/facts/disks/tags.ts';
 import { findDisks, parseSwaps } from '../../../../agent/facts/disks/disks.ts';
-import { diskScenarios, writeProtected } from '../../../harness/disk-scenarios.ts';
+import { diskScenarios, writeProtected, drives } from '../../../harness/disk-scenarios.ts';
 import { type DiskFixture, makeSysfs } from '../../../harness/sysfs.ts';
 import { hostAt, mount, mounts } from '../../../harness/sysfs-reader.ts';
 import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
+import { parseWriteProtect } from '../../../../agent/facts/disks/evidence.ts';
+import { systemReader } from '../../../../agent/system/reader.ts';
 
 const scenarios = suite('findDisks');
 for (const [title, { devices, device, disks }] of Object.entries(diskScenarios)) {
@@ -252,3 +255,170 @@ sources('the case of letters matters in labels, not in UUIDs', () => {
   assert.is.not(tagKey('PARTLABEL=Root'), tagKey('PARTLABEL=root'));
 });
 sources.run();
+
+const kernelLog = suite('write protection in the kernel log');
+const record = (text: string, priority = 5) =>
+  `${priority},1,2,-;${text}\n SUBSYSTEM=scsi\n DEVICE=+scsi:2:0:0:0\n`;
+for (const [title, records, expected] of [
+  ['on', [record('sd 2:0:0:0: [sda] Write Protect is on')], true],
+  ['off', [record('sd 2:0:0:0: [sda] Write Protect is off')], false],
+  ['another message', [record('sd 2:0:0:0: [sda] Mode Sense: 63 00 00 08')], undefined],
+  ['of another disk', [record('sd 2:0:0:1: [sdb] Write Protect is on')], undefined],
+  [
+    'the last record counts',
+    [record('sd 2:0:0:0: [sda] Write Protect is on'), record('sd 2:0:0:0: [sdc] Write Protect is off')],
+    false,
+  ],
+  ['written by a user: facility 1', [record('sd 2:0:0:0: [sda] Write Protect is on', 13)], undefined],
+  ['quoted in something else', [record('x sd 2:0:0:0: [sda] Write Protect is on')], undefined],
+  ['followed by other text', [record('sd 2:0:0:0: [sda] Write Protect is on, or not')], undefined],
+  [
+    'in a value of the record',
+    ['5,1,2,-;x\n KEY=5,1,2,-;sd 2:0:0:0: [sda] Write Protect is on\n'],
+    undefined,
+  ],
+] as const) {
+  kernelLog(title, () => assert.is(parseWriteProtect(records, '2:0:0:0'), expected));
+}
+kernelLog.run();
+
+/** Returns a kernel message of Linux 6.12 for a disk of QEMU with readonly=on. */
+const said = (word: string) =>
+  `5,300,1000000,-;sd 2:0:0:0: [sda] Write Protect is ${word}\n SUBSYSTEM=scsi\n DEVICE=+scsi:2:0:0:0`;
+const sda: DiskFixture = { name: 'sda', device: '8:0', bus: 'virtio-scsi', readOnly: true };
+
+const scsi = suite('SCSI write protect');
+for (const [title, readOnly, log, expected] of [
+  ['the kernel’s log has: on', true, [said('on')], true],
+  ['the kernel’s log has: off', true, [said('off')], false],
+  ['the log has no record', true, [], null],
+  ['the flag is off', false, [said('on')], false],
+] as const) {
+  scsi(title, () => {
+    const [disk] = inTemporaryDirectory((root) => {
+      makeSysfs(root, [{ ...sda, readOnly }]);
+      return findDisks(hostAt(root, log), mounts(mount('8:0', '/')));
+    });
+    assert.is(disk?.hostReadOnly, expected);
+    assert.is(disk?.readOnly, readOnly);
+  });
+}
+for (const [title, log, evidence, expected] of [
+  ['no record in the log, but in the last report', [], "SCSI write protect is on, by the kernel's log", true],
+  [
+    'no record in the log, but in the last report, which had it from an earlier one',
+    [],
+    "SCSI write protect is on, by the kernel's log (seen at boot)",
+    true,
+  ],
+  [
+    'the last report has a disk of another bus by the same name',
+    [],
+    'virtio feature VIRTIO_BLK_F_RO offered by the host',
+    null,
+  ],
+  [
+    'the log contradicts the last report',
+    [said('off')],
+    "SCSI write protect is on, by the kernel's log",
+    false,
+  ],
+] as const) {
+  scsi(title, () => {
+    const [disk] = inTemporaryDirectory((root) => {
+      makeSysfs(root, [sda]);
+      const before = { readOnly: true, hostReadOnly: true, evidence };
+      return findDisks(hostAt(root, log), mounts(mount('8:0', '/')), (name) =>
+        name === 'sda' ? before : undefined,
+      );
+    });
+    assert.is(disk?.hostReadOnly, expected);
+  });
+}
+scsi.run();
+
+const cdroms = suite('CD-ROM drives');
+for (const [title, { drive, info, accepted }] of Object.entries(drives)) {
+  cdroms(title, () => {
+    const [disk] = inTemporaryDirectory((root) => {
+      makeSysfs(root, [drive]);
+      writeFiles(root, { 'proc/sys/dev/cdrom/info': info });
+      return findDisks(hostAt(root), mounts(mount('11:0', '/mnt', 'iso9660')));
+    });
+    assert.is(disk?.hostReadOnly === true, accepted, disk?.evidence);
+  });
+}
+cdroms.run();
+
+/** A record in the udev database of systemd 219. */
+const el7 = `S:disk/by-id/virtio-root-part1
+S:disk/by-uuid/17d73eec-69d4-46d1-bf44-bfeba7e36233
+W:8
+I:230435
+E:ID_FS_TYPE=xfs
+E:ID_FS_UUID=17d73eec-69d4-46d1-bf44-bfeba7e36233
+E:ID_PART_ENTRY_NUMBER=1
+G:systemd
+`;
+const records = suite('parseUdevRecord');
+records('systemd 219', () =>
+  assert.equal(
+    [...parseUdevRecord(el7)],
+    [
+      ['ID_FS_TYPE', 'xfs'],
+      ['ID_FS_UUID', '17d73eec-69d4-46d1-bf44-bfeba7e36233'],
+      ['ID_PART_ENTRY_NUMBER', '1'],
+    ],
+  ),
+);
+records('a value may have an equals sign, be empty or be UTF-8; the last line of a key counts', () =>
+  assert.equal(
+    [...parseUdevRecord('E:A=b=c\nE:B=\nE:C=\xc3\xa4\nE:D=1\nE:D=\xff\nE:NONE\nX:E=1\nE:')],
+    [
+      ['A', 'b=c'],
+      ['B', ''],
+      ['C', 'ä'],
+      ['D', '\\xff'],
+    ],
+  ),
+);
+records('any text: properties and valid tags, never an error', () => {
+  const line = fc.oneof(
+    bytes,
+    fc
+      .tuple(
+        fc.constantFrom('ID_FS_UUID', 'ID_FS_LABEL_ENC', 'ID_PART_TABLE_UUID', '__proto__', 'ID_FS_TYPE'),
+        bytes,
+      )
+      .map(([key, value]) => `E:${key}=${value}`),
+  );
+  fc.assert(
+    fc.property(fc.array(line), (lines) => {
+      for (const tag of tagsOf(parseUdevRecord(lines.join('\n')))) {
+        assert.match(tag, /^(UUID|PARTUUID|PTUUID|LABEL|PARTLABEL)=./s);
+        assert.is(tagKey(tagKey(tag)), tagKey(tag));
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+records('no record, a link, a directory: no properties', () => {
+  inTemporaryDirectory((root) => {
+    writeFiles(root, {
+      'run/udev/data/b1:1': { linkTo: '/dev/zero' },
+      'run/udev/data/b1:2/x': '',
+      'run/udev/data/b1:3': 'E:A=1\n',
+    });
+    const reader = systemReader({ root });
+    for (const device of ['1:0', '1:1', '1:2']) assert.is(readUdevRecord(reader, device).size, 0);
+    assert.is(readUdevRecord(reader, '1:3').get('A'), '1');
+  });
+});
+records('a record of a mebibyte is an error', () => {
+  inTemporaryDirectory((root) => {
+    writeFiles(root, { 'run/udev/data/b1:0': 'E:A=1\n'.repeat(200_000) });
+    assert.throws(() => readUdevRecord(systemReader({ root }), '1:0'), /larger than 262144 bytes/);
+  });
+});
+records.run();

@@ -5,6 +5,7 @@ import { mountTable } from '../../../../agent/facts/mounts/mountinfo.ts';
 import { SystemError } from '../../../../agent/lib/errors.ts';
 import { type SystemReader, systemReader } from '../../../../agent/system/reader.ts';
 import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
+import { findNamespaceProblems } from '../../../../agent/facts/mounts/namespace-check.ts';
 
 const tableWith = (type: string) =>
   mountTable(`1 0 252:1 / / rw - xfs /dev/vda1 rw\n2 1 0:60 / /srv rw - ${type} server:/x rw\n`);
@@ -81,3 +82,18 @@ safe('the message names the file, the mount and the link', () => {
   });
 });
 safe.run();
+
+const view = suite('namespace check');
+view('a mount table without "/" is a chroot, even if PID 1 has no mount there', () => {
+  inTemporaryDirectory((root) => {
+    const mountinfo = '61 60 253:0 / /x ro - xfs /dev/sda1 ro\n';
+    writeFiles(root, {
+      'proc/1/mountinfo': mountinfo,
+      'proc/self/ns/pid': { linkTo: 'pid:[4026531836]' },
+      'proc/self/ns/user': { linkTo: 'user:[4026531837]' },
+    });
+    const problems = findNamespaceProblems(systemReader({ root }), mountTable(mountinfo));
+    assert.is(problems.at(-1), 'another mount namespace or another root than those of PID 1');
+  });
+});
+view.run();
