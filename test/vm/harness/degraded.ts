@@ -11,6 +11,10 @@ export const degradedSteps = {
   log: 'findmnt -n -o FSTYPE /var/log; touch /var/log/mark',
 };
 
+/** The kernel kills processes in the cgroup $group that use more memory (cgroup-v2.rst, memory.max). */
+export const limitMemory = 'echo 512K >$group/memory.max';
+export const outOfMemory = 'dmesg | grep "Memory cgroup out of memory"';
+
 /**
  * Asserts that the guest came up without a writable /var, that sshd runs, and that the check `var-overlay` fails.
  *

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { agentTree } from '../harness/agent.ts';
 import { withDataDisks } from '../harness/data-disks.ts';
 import { assertGenuine, copyFirst, rejected, sealedFirst, steps } from '../harness/impostor-boot.ts';
-import { late, withCopy } from '../harness/impostor.ts';
+import { late, linksToCopy, withCopy } from '../harness/impostor.ts';
 import { withInitramfs } from '../harness/initramfs.ts';
 import { ext4OnPartition, layout, xfsOnLvm, type Volume, withAgent } from '../harness/scenario.ts';
 
@@ -41,6 +41,21 @@ identity(
         await assertOrder(sealedFirst, true);
       }),
     ),
+);
+
+const label = { '/': 'e2label "$1" system' };
+
+identity('ext4 by LABEL, the sealed disk first, and links to the copy: sealed', () =>
+  withCopy({ layout: ext4, damage: label }, (copy) =>
+    withAgent({ layout: ext4, damage: label }, (guest) =>
+      withInitramfs({ ...sealedFirst, ...linksToCopy }, async (bootFiles) => {
+        const words = ['root=LABEL=system'];
+        assertGenuine(
+          await guest.boot({ disk: 'readonly', bootFiles, drives: [copy], steps, arguments: words }),
+        );
+      }),
+    ),
+  ),
 );
 
 /** That they are no impostors in maintenance is tested in `selinux.test.ts`. */

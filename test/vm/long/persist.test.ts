@@ -2,16 +2,18 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { withDataDisk } from '../harness/data-disk.ts';
 import { threePaths, withPaths } from '../harness/persisted-paths.ts';
-import { type Boot, checkOf, look, statusOf, withAgent } from '../harness/scenario.ts';
+import { type Boot, checkOf, layout, look, statusOf, withAgent } from '../harness/scenario.ts';
 
 /** Boots with the data disk are tested in `matrix/persist.test.ts`. */
 const keep = suite('PERSIST without a writable data disk');
+
+const onDebian12 = layout({ release: 'bookworm' });
 
 keep(
   'the disk is absent, or read-only: nothing is kept, and the guest uses the content of the sealed disk',
   () =>
     withDataDisk(async (drive) =>
-      withAgent({ edit: threePaths }, async (guest) => {
+      withAgent({ layout: onDebian12, edit: threePaths }, async (guest) => {
         for (const [drives, reason] of [
           [[], 'the file system of PERSIST_STORE at /data is not mounted'],
           [[{ ...drive, readOnly: true }], 'the disk vdd of /data is read-only'],

@@ -10,21 +10,52 @@ import {
   overlayLine,
   requestRehearsal,
   settled,
+  untilReboot,
   written,
 } from '../harness/rehearsal.ts';
 import { assertNothingFailed, assertSealed, look, statusOf, withAgent } from '../harness/scenario.ts';
 
-/** Rehearsals that end by themselves are tested in `matrix/rehearse.test.ts`. */
+/** A rehearsal in which problems are found is tested in `matrix/rehearse.test.ts`. */
 const rehearse = suite('prepare --rehearse');
 
-async function prepared(root: string): Promise<void> {
+/** A guest with the proposed line, and with a requested rehearsal. */
+const requested = (limit: number) => async (root: string) => {
   await addServices(root);
   await appendFile(join(root, 'etc/immutafs/immutafs.conf'), `${overlayLine}\n`);
-  await requestRehearsal(root, 1800);
-}
+  await requestRehearsal(root, limit);
+};
+
+/** Long enough for a boot on a busy machine. */
+const limitSeconds = 180;
+
+rehearse('nothing is found; the time limit ends the rehearsal, and the next boot is maintenance', () =>
+  withAgent({ edit: requested(limitSeconds) }, async (guest) => {
+    const limited = await guest.boot({
+      disk: 'writable',
+      steps: { ...look, written, settled, untilReboot },
+      limitSeconds: 700,
+    });
+    assert.is(statusOf(limited).report.verdict, 'rehearsal');
+    assert.is(limited.step('failed').stdout, '');
+    assert.is(limited.step('written').stdout, 'state\nkey\n');
+    assert.is(limited.step('settled').exit, 0);
+    assert.is(limited.endedBy, 'poweroff');
+    assert.not.ok(limited.done, 'the reboot was not the end of the steps');
+
+    const after = await guest.boot({ disk: 'writable', steps: { ...look, outcome: outcomeStep, marker } });
+    assert.is(statusOf(after).report.mode, 'maintenance');
+    assertNothingFailed(after);
+    assert.is(after.step('marker').exit, 1);
+    const report = ended(after, 'outcome', 'limit');
+    assert.equal([report.ready, report.why, report.add.overlay], [true, [], ''], JSON.stringify(report));
+    const { uptimeSeconds } = report;
+    assert.is(report.limitSeconds, limitSeconds);
+    assert.ok(uptimeSeconds >= limitSeconds && uptimeSeconds < limitSeconds + 90, String(uptimeSeconds));
+  }),
+);
 
 rehearse('a power cut ends the rehearsal, and its report is kept; the host seals in spite of a request', () =>
-  withAgent({ edit: prepared }, async (guest) => {
+  withAgent({ edit: requested(1800) }, async (guest) => {
     const cut = await guest.boot({
       disk: 'writable',
       steps: { ...look, written, settled },

@@ -2,19 +2,16 @@ import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { assertDegraded, degradedSteps } from '../harness/degraded.ts';
-import { withInitramfs } from '../harness/initramfs.ts';
-import { assertSealed, checkOf, enforcing, look, varAndLogOnLvm, withAgent } from '../harness/scenario.ts';
+import { assertDegraded, degradedSteps, limitMemory, outOfMemory } from '../harness/degraded.ts';
+import { enforcing, varAndLogOnLvm, withAgent } from '../harness/scenario.ts';
 
+/** A hook without memory and a damaged inode are tested in `long/faults.test.ts`. */
 const faults = suite('a sealed boot with a fault');
 
 /** The kernel refuses to load the overlay module. */
 const noOverlay = ['module_blacklist=overlay'];
 const configure = (line: string) => (root: string) =>
   appendFile(join(root, 'etc/immutafs/immutafs.conf'), `${line}\n`);
-
-/** The kernel kills processes in the cgroup $group that use more memory (cgroup-v2.rst, memory.max). */
-const limitMemory = 'echo 512K >$group/memory.max';
 
 faults('no overlay, ON_FAILURE=emergency: the initramfs starts its emergency shell', () =>
   withAgent({ edit: configure('ON_FAILURE=emergency') }, async (guest) => {
@@ -23,31 +20,6 @@ faults('no overlay, ON_FAILURE=emergency: the initramfs starts its emergency she
     assert.match(boot.console, /ON_FAILURE=emergency/);
     assert.not.match(boot.console, /Welcome to Debian/);
   }),
-);
-
-const assembleVar = 'usr/libexec/immutafs/assemble-var';
-const withoutMemory = `#!/bin/sh
-group=/sys/fs/cgroup/no-memory
-echo +memory >/sys/fs/cgroup/cgroup.subtree_control
-mkdir $group && ${limitMemory} && echo $$ >$group/cgroup.procs
-exec sh "$0.original" "$@"
-`;
-const outOfMemory = 'dmesg | grep "Memory cgroup out of memory"';
-
-faults(
-  'the hook is killed for lack of memory in the initramfs: late boot assembles /var, a check warns',
-  () =>
-    withInitramfs(
-      { [assembleVar]: withoutMemory, [`${assembleVar}.original`]: { copyOf: assembleVar } },
-      (bootFiles) =>
-        withAgent({}, async (guest) => {
-          const boot = await guest.boot({ disk: 'readonly', bootFiles, steps: { ...look, outOfMemory } });
-          assert.is(boot.step('outOfMemory').exit, 0);
-          const report = assertSealed(boot);
-          assert.is(report.var.assembledBy, 'late');
-          assert.is(checkOf(report, 'initramfs-hook').status, 'warn');
-        }),
-    ),
 );
 
 faults(
@@ -82,15 +54,5 @@ async function noMemoryForLog(root: string): Promise<void> {
   const conf = `[Service]\nEnvironment=PATH=/${programs}:/usr/sbin:/usr/bin\n`;
   await writeFile(join(root, folder, 'no-memory.conf'), conf);
 }
-
-faults('the inode of /var in the root is damaged: the guest comes up, the check names the error', () =>
-  withAgent(
-    { damage: { '/': "xfs_db -x -c 'path /var' -c 'write -c core.nlinkv2 9' \"$1\"" } },
-    async (guest) => {
-      const boot = await guest.boot({ disk: 'readonly', allUnits: true, steps: degradedSteps });
-      assertDegraded(boot, /not a readable directory: .*Structure needs cleaning/);
-    },
-  ),
-);
 
 faults.run();

@@ -2,11 +2,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Edit } from '../harness/disk.ts';
 import { untilAcknowledged, untilState, withForwardingGuest } from '../harness/forwarding-guest.ts';
-import { layout, look, statusOf } from '../harness/scenario.ts';
+import { look, statusOf } from '../harness/scenario.ts';
 
 const state = suite('FORWARD_STATE and the journal on a data disk');
-
-const onDebian11 = layout({ release: 'bullseye' });
 
 /** Prepares the data disk, which is mounted on /home. */
 const prepare: Edit = async (_, mounts) => {
@@ -22,7 +20,7 @@ const mark =
   'for i in $(seq 300); do test -e /home/forward/checkpoint && break; sleep 0.5; done; logger --tag mark before the power cut && journalctl --flush && journalctl --sync && sync && ls /home/journal/*/system.journal /home/forward/checkpoint';
 
 state('power is cut while no server answers: the next boot sends what the boot before has logged', () =>
-  withForwardingGuest({ layout: onDebian11, edit: prepare }, async (start, log) => {
+  withForwardingGuest({ edit: prepare }, async (start, log) => {
     const first = await start({
       steps: { waiting: untilState('waiting'), mark },
       powerCutAfter: 'mark',

@@ -3,25 +3,14 @@ import * as assert from 'uvu/assert';
 import { withDataDisk } from '../harness/data-disk.ts';
 import { denialsStep, parseDenials } from '../harness/denials.ts';
 import { label, threePaths, withPaths } from '../harness/persisted-paths.ts';
-import {
-  type Boot,
-  checkOf,
-  enforcing,
-  layout,
-  look,
-  notPassed,
-  statusOf,
-  withAgent,
-} from '../harness/scenario.ts';
+import { type Boot, checkOf, enforcing, look, notPassed, statusOf, withAgent } from '../harness/scenario.ts';
 
 /** Boots without the data disk, and with a read-only one, are tested in `long/persist.test.ts`. */
 const keep = suite('PERSIST');
 
-const onDebian12 = layout({ release: 'bookworm' });
-
 keep('two of three paths are kept, and status names the third', () =>
   withDataDisk(async (drive) =>
-    withAgent({ layout: onDebian12, edit: threePaths }, async (guest) => {
+    withAgent({ edit: threePaths }, async (guest) => {
       const enforced = (disk: 'readonly' | 'writable', steps: Record<string, string>) =>
         guest.boot({ disk, steps: { ...look, ...steps }, drives: [drive], arguments: enforcing });
 
