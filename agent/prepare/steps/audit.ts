@@ -28,9 +28,9 @@ export function planAudit(look: Snapshot): Planned {
   const { logFile, writesLogs } = readSpaceSettings(values);
   if (!writesLogs)
     return stepOf('done', [`auditd writes no log (write_logs or log_format in ${auditdConf}).`]);
-  const space = unlessRefused(() => planAuditSpace(look, values));
+  const space = unlessRefused(() => planAuditSpace(look, values)) ?? {};
   const group = planLogGroup(look, values, logFile);
-  const settings = [...(group.setting === undefined ? [] : [group.setting]), ...(space?.settings ?? [])];
+  const settings = [...(group.settings ?? []), ...(space.settings ?? [])];
   const after = settings.reduce((now, [key, value]) => withSetting(now, key, value), before);
   const edit: Action = { do: 'edit', file: auditdConf, before, after };
   const edits = when(after !== before, edit);
@@ -38,8 +38,7 @@ export function planAudit(look: Snapshot): Planned {
   const isChanged = edits.length + permissions.length > 0;
   const reloads = isChanged && unlessRefused(() => isAuditdRunning(reader)) === true ? [reload] : [];
   const actions = { actions: [...edits, ...reloads, ...permissions] };
-  const { done = [], ...found } = space ?? {};
-  return stepFrom([actions, group, found], () => done);
+  return stepFrom([actions, group, space], () => space.done ?? []);
 }
 
 const signal = ['kill', '--kill-who=main', '--signal=SIGHUP', 'auditd.service'];

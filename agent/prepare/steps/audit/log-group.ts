@@ -14,7 +14,7 @@ const forwarder = 'immutafs-forward';
 const folder = '/var/log/audit';
 
 interface LogGroup extends Partial<Omit<Part, 'actions'>> {
-  setting?: Setting;
+  settings?: Setting[];
   /** The changes of the permissions of the existing logs. */
   permissions?: Action[];
 }
@@ -44,7 +44,7 @@ export function planLogGroup(look: Snapshot, values: Values, logFile: string): L
   }
   if (isRoot) {
     const why = `Only root can read the audit log: log_group = ${forwarder} in ${auditdConf} lets the forwarder read it.`;
-    return { setting: ['log_group', forwarder], why: [why], permissions: permissions(reader, logFile) };
+    return { settings: [['log_group', forwarder]], why: [why], permissions: permissions(reader, logFile) };
   }
   if (isReadable(reader, logFile, own.gid)) return { notes: ['The forwarder can read the audit log.'] };
   const why = `log_group in ${auditdConf} is ${value}, but the group ${forwarder} cannot read ${folder} yet.`;

@@ -6,10 +6,10 @@ import { openForWriting } from '../processes.ts';
 import { isLayered, layerSize } from '../layers.ts';
 import { auditdConf } from '../../../facts/security/audit.ts';
 
-interface AuditSpace extends Pick<Part, 'why' | 'manual'> {
-  settings: Setting[];
+interface AuditSpace extends Partial<Pick<Part, 'why' | 'manual'>> {
+  settings?: Setting[];
   /** Remarks for a step that is done. */
-  done: string[];
+  done?: string[];
 }
 
 /**
@@ -19,10 +19,7 @@ interface AuditSpace extends Pick<Part, 'why' | 'manual'> {
  */
 export function planAuditSpace(look: Snapshot, values: Values): AuditSpace {
   const before = readSpaceSettings(values);
-  if (!isLayered(look, before.logFile)) {
-    const done = [`${before.logFile} is not in the overlay on /var.`];
-    return { settings: [], why: [], manual: [], done };
-  }
+  if (!isLayered(look, before.logFile)) return { done: [`${before.logFile} is not in the overlay on /var.`] };
   const { layer } = layerSize(look);
   const used = openForWriting(look.reader, ['/var']).reduce((sum, { bytes }) => sum + bytes, 0);
   const fill = { layer, used, rotated: rotatedBytes(look.reader, before, values) };
@@ -34,12 +31,10 @@ export function planAuditSpace(look: Snapshot, values: Values): AuditSpace {
     ([key, value]) =>
       `${auditdConf}: ${key} = ${values.get(key) ?? '0'} cannot work in the layer of /var (VAR_SIZE, ${formatBytes(layer)}): it will be ${value}.`,
   );
-  if (reached.length === 0 && !isUnlimited(space)) {
-    const done = ['The limits of auditd fit into the layer of /var.', ...remarks(space)];
-    return { settings, why, manual: [], done };
-  }
+  if (reached.length === 0 && !isUnlimited(space))
+    return { settings, why, done: ['The limits of auditd fit into the layer of /var.', ...remarks(space)] };
   const reasons = reached.length === 0 ? [unlimited(values)] : reached.map((one) => reason(one, space, fill));
-  return { settings, why, manual: [...reasons, ...advice(reached, space, now, fill)], done: [] };
+  return { settings, why, manual: [...reasons, ...advice(reached, space, now, fill)] };
 }
 
 /**
@@ -61,13 +56,13 @@ function reason({ text, action, bytes }: Limit, space: SpaceSettings, fill: Fill
   const { layer, used, rotated } = fill;
   const free = layer - used - rotated;
   const own = logBytes(space);
-  const when =
+  const moment =
     free < bytes(layer)
       ? `the layer of /var has ${formatBytes(Math.max(0, free))} free, so that at every boot`
       : Number.isFinite(own)
         ? `auditd's own logs may grow to ${formatBytes(own)} in a layer of ${formatBytes(layer)}, and then`
         : `max_log_file_action sets no limit for auditd's own logs, and when they have filled the layer,`;
-  return `${auditdConf} has ${text}: ${when} ${consequences[action] ?? ''}.`;
+  return `${auditdConf} has ${text}: ${moment} ${consequences[action] ?? ''}.`;
 }
 
 function unlimited(values: Values): string {
