@@ -1,4 +1,4 @@
-"""The options of every module that works on the system disk of a libvirt domain."""
+"""What the documentation of every module for the system disk of a libvirt domain has in common."""
 
 
 class ModuleDocFragment:
@@ -16,4 +16,9 @@ options:
     description: URI of the libvirt connection.
     type: str
     default: qemu:///system
+attributes:
+  check_mode:
+    description: Changes nothing, and reports whether anything would change.
+    support: full
+author: immutafs-agent (@immutafs-agent)
 """

@@ -21,11 +21,6 @@ description:
     C(on_poweroff) if they restart the guest, because a restart within QEMU keeps variables that root in the guest wrote.
   - Compares the resulting XML with the wanted XML. If anything else differs, restores the previous XML and fails.
 extends_documentation_fragment: immutafs.agent.libvirt_disk
-attributes:
-  check_mode:
-    description: Reports whether the domain would change.
-    support: full
-author: immutafs-agent (@immutafs-agent)
 """
 
 EXAMPLES = r"""

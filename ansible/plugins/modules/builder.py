@@ -127,7 +127,6 @@ attributes:
   check_mode:
     description: Verifies what V(begun) verifies, reports what V(pruned) would remove, and changes nothing.
     support: full
-author: immutafs-agent (@immutafs-agent)
 """
 
 EXAMPLES = r"""

@@ -24,11 +24,6 @@ options:
     description: Path of virt-xml.
     type: path
     default: /usr/bin/virt-xml
-attributes:
-  check_mode:
-    description: Reports whether the disk would change.
-    support: full
-author: immutafs-agent (@immutafs-agent)
 """
 
 EXAMPLES = r"""

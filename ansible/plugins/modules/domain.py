@@ -51,11 +51,6 @@ options:
         hundreds of domains.
     type: bool
     default: false
-attributes:
-  check_mode:
-    description: Reports whether the state would change.
-    support: full
-author: immutafs-agent (@immutafs-agent)
 """
 
 EXAMPLES = r"""

@@ -52,11 +52,6 @@ options:
   reason:
     description: Why the image on trial has failed. Required for V(trial) and V(returned).
     type: str
-attributes:
-  check_mode:
-    description: Reports whether the domain would change.
-    support: full
-author: immutafs-agent (@immutafs-agent)
 """
 
 EXAMPLES = r"""

@@ -79,11 +79,6 @@ options:
     description: Directory on the host for the records.
     type: path
     default: /var/lib/immutafs
-attributes:
-  check_mode:
-    description: Reports whether the receipt would change.
-    support: full
-author: immutafs-agent (@immutafs-agent)
 """
 
 EXAMPLES = r"""

@@ -60,11 +60,6 @@ options:
     description: Directory on the host for the record, which gets a directory with the name of the domain.
     type: path
     default: /var/lib/immutafs
-attributes:
-  check_mode:
-    description: Changes nothing, and reports whether the file or the domain would change.
-    support: full
-author: immutafs-agent (@immutafs-agent)
 """
 
 EXAMPLES = r"""

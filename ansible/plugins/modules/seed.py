@@ -61,11 +61,6 @@ options:
         the image when the domain is started.
     type: path
     default: /var/lib/libvirt/images
-attributes:
-  check_mode:
-    description: Changes nothing, and reports whether the image or the domain would change.
-    support: full
-author: immutafs-agent (@immutafs-agent)
 """
 
 EXAMPLES = r"""

@@ -52,11 +52,6 @@ options:
     description: Directory on the host for the record.
     type: path
     default: /var/lib/immutafs
-attributes:
-  check_mode:
-    description: Reports whether the snapshot would change.
-    support: full
-author: immutafs-agent (@immutafs-agent)
 """
 
 EXAMPLES = r"""
