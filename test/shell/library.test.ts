@@ -5,7 +5,7 @@ import { diskScenarios, stackScenarios } from '../harness/disk-scenarios.ts';
 import { makeSysfs } from '../harness/sysfs.ts';
 import { inTemporaryDirectory, writeFiles } from '../harness/temporary.ts';
 import { kernelArguments, splitArguments } from '../harness/kernel-arguments.ts';
-import { fstabSources } from '../harness/fstab-sources.ts';
+import { fstabSources } from '../harness/fstab-lines.ts';
 import { inShells, withLibrary } from './shells.ts';
 
 inShells('read_kernel_argument', (test, shell) => {

@@ -4,8 +4,7 @@ import * as assert from 'uvu/assert';
 import { decodeBytes } from '../../../../agent/lib/format.ts';
 import { deviceFile } from '../../../../agent/facts/disks/tags.ts';
 import { type FstabLine, parseFstab } from '../../../../agent/facts/mounts/fstab.ts';
-import { fstabLines } from '../../../harness/fstab-lines.ts';
-import { fstabSources } from '../../../harness/fstab-sources.ts';
+import { fstabLines, fstabSources } from '../../../harness/fstab-lines.ts';
 
 const real = suite('real files');
 real('RHEL 7, written by its installer', () => {
