@@ -20,7 +20,7 @@ export interface Release {
   /** The address at which the folder will be available. */
   url: string;
   key: SigningKey;
-  /** A folder node_modules that is copied; without it, npm installs the packages of package-lock.json. */
+  /** A folder node_modules whose files are linked; without it, npm installs the packages of package-lock.json. */
   modules?: string;
 }
 

@@ -31,7 +31,7 @@ export function archiveSource(
 /**
  * Unpacks an archive of `archiveSource` in `folder`, and installs the npm packages of package-lock.json, whose hashes
  * npm verifies.
- * @param modules copies this node_modules folder instead of running npm
+ * @param modules links the files of this node_modules folder, which is on the same file system, instead of running npm
  */
 export function unpackSource(archive: string, folder: string, { modules = '' } = {}): Source {
   mkdirSync(folder, { recursive: true });
@@ -40,7 +40,7 @@ export function unpackSource(archive: string, folder: string, { modules = '' } =
     const options = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
     runProgram('npm', ['ci', ...options], { cwd: folder });
   } else {
-    runProgram('cp', ['-a', modules, path.join(folder, 'node_modules')]);
+    runProgram('cp', ['-al', modules, path.join(folder, 'node_modules')]);
   }
   // `git archive` gives all files the time of the commit.
   const seconds = runProgram('stat', ['-c', '%Y', path.join(folder, 'package.json')]).trim();

@@ -31,6 +31,8 @@ const publish = (to = out) =>
   });
 
 test.before(() => {
+  // A release is built on the file system of node_modules.
+  process.env['TMPDIR'] = folder;
   source.commitVersion(earlier);
   publish();
   source.commitVersion(version);
