@@ -68,7 +68,6 @@ function startKinds({ options }: PersistItem): string[] {
   ];
 }
 
-/** Types of file systems that represent kernel objects and contain no user files. */
 export const kernelTypes = new Set([
   ...[
     'proc',

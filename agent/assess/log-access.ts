@@ -12,7 +12,6 @@ export function permitReading(file: string, auditFile: string | undefined): stri
   return `Permit it while the disk is writable, for rotated files as well: \`setfacl -m u:${forwarderUser}:rX,d:u:${forwarderUser}:r ${quoted(directory)}\` and \`setfacl -m u:${forwarderUser}:r ${quoted(file)}\`.`;
 }
 
-/** Quotes a path for a shell, unless it contains only characters that need no quoting. */
 function quoted(path: string): string {
   return /^[\w./@:+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

@@ -104,7 +104,6 @@ interface Expected {
   mayBeReadOnly?: boolean;
 }
 
-/** Returns the problems of an overlay: its mount options and its layers. */
 export function overlayProblems(facts: Disks, mount: Mount, expected: Expected): string[] {
   const { target, lower, view, shows, upper, work, options, mayBeReadOnly = false } = expected;
   const missing = options.filter((option) => !mount.options.includes(option));

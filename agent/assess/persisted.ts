@@ -86,7 +86,6 @@ function persistedState(entry: PersistEntry, source: string, mounts: MountTable,
   return { state: 'kept', reason: note ?? '', remedy: '' };
 }
 
-/** Returns the options that the mount of a path must have. */
 function mountOptions(options: readonly string[]): string[] {
   return ['rw', ...['suid', 'dev', 'exec'].flatMap((each) => (options.includes(each) ? [] : [`no${each}`]))];
 }

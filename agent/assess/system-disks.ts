@@ -15,7 +15,6 @@ export interface SystemDisks {
   holds(mount: Mount | undefined): boolean;
 }
 
-/** Finds the system disks. @param disks the disks below all mounted file systems */
 export function findSystemDisks(
   facts: Pick<Facts, 'config' | 'mounts'>,
   disks: readonly Disk[],
@@ -29,12 +28,10 @@ export function findSystemDisks(
   };
 }
 
-/** Returns / and the targets of REQUIRE_READONLY. */
 export function requiredReadOnly({ config }: Pick<Facts, 'config'>): string[] {
   return ['/', ...words(config.REQUIRE_READONLY)];
 }
 
-/** Returns the disks below the mounts that serve the targets. */
 export function disksBelow(
   { mounts }: Pick<Facts, 'mounts'>,
   disks: readonly Disk[],
@@ -51,7 +48,6 @@ export function disksBelow(
  */
 export type Enforcement = 'host' | 'guest' | 'partial' | 'none';
 
-/** Decides what enforces read-only. @param disks the system disks */
 export function decideEnforcement(disks: readonly Disk[], mounts: MountTable): Enforcement {
   const byHost = disks.filter((disk) => disk.hostReadOnly === true);
   if (byHost.length > 0) return byHost.length === disks.length ? 'host' : 'partial';

@@ -1,4 +1,4 @@
-import type { SystemReader } from '../system/reader.ts';
+import { type Stat, type SystemReader, namesIfThere } from '../system/reader.ts';
 
 /** An upper layer and the directory on which its overlay is mounted. */
 export interface UpperLayer {
@@ -15,8 +15,36 @@ export interface LargestFile {
 }
 
 /** Upper bound on the entries to read, so that a layer with many small files does not delay the check. */
-const maximumEntries = 20_000;
+const mostEntries = 20_000;
 const shown = 5;
+
+/**
+ * Reads the entries of upper layers, the ones of a directory before those below them.
+ * @param isSkipped whether an entry is left out with its content, by its path in the overlay and in the upper layer
+ * @returns each entry with its path in the overlay; undefined, and then none, after `limit` entries
+ * @throws SystemError
+ */
+export function* layerEntries(
+  reader: SystemReader,
+  uppers: readonly UpperLayer[],
+  isSkipped: (path: string, file: string) => boolean,
+  limit = mostEntries,
+): Generator<{ path: string; target: string; stat: Stat } | undefined> {
+  const queue = uppers.map((layer) => ({ ...layer, directory: '' }));
+  let entries = 0;
+  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+    const { target, upper, directory } = next;
+    for (const name of namesIfThere(reader, `${upper}${directory}`)) {
+      if (++entries > limit) return yield undefined;
+      const entry = `${directory}/${name}`;
+      if (isSkipped(`${target}${entry}`, `${upper}${entry}`)) continue;
+      const stat = reader.stat(`${upper}${entry}`);
+      if (stat === undefined) continue;
+      if (stat.kind === 'directory') queue.push({ target, upper, directory: entry });
+      yield { path: `${target}${entry}`, target, stat };
+    }
+  }
+}
 
 /**
  * Finds the largest directories and files, down to two levels below each overlay, such as /var/log/journal. Counts only the
@@ -31,21 +59,12 @@ export function findLargestFiles(
   isMount: (directory: string) => boolean = () => false,
 ): LargestFile[] {
   const found = new Map<string, LargestFile>();
-  const queue = uppers.map((layer) => ({ ...layer, directory: '' }));
-  let entries = 0;
-  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-    const { target, upper, directory } = next;
-    for (const name of reader.list(`${upper}${directory}`)) {
-      if (++entries > maximumEntries) return largest(found);
-      const entry = `${directory}/${name}`;
-      if (isMount(`${upper}${entry}`)) continue;
-      const stat = reader.stat(`${upper}${entry}`);
-      if (stat === undefined) continue;
-      if (stat.kind === 'directory') queue.push({ target, upper, directory: entry });
-      const path = `${target}${entry.split('/').slice(0, 3).join('/')}`;
-      const { bytes, inodes } = found.get(path) ?? { bytes: 0, inodes: 0 };
-      found.set(path, { path, bytes: bytes + stat.allocatedBytes, inodes: inodes + 1 });
-    }
+  for (const entry of layerEntries(reader, uppers, (_, file) => isMount(file))) {
+    if (entry === undefined) break;
+    const { target, stat } = entry;
+    const path = `${target}${entry.path.slice(target.length).split('/').slice(0, 3).join('/')}`;
+    const { bytes, inodes } = found.get(path) ?? { bytes: 0, inodes: 0 };
+    found.set(path, { path, bytes: bytes + stat.allocatedBytes, inodes: inodes + 1 });
   }
   return largest(found);
 }

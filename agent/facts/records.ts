@@ -94,7 +94,6 @@ const historySchema = v.object({
   ),
 });
 
-/** Parses the file. @throws Error unless every sample is plausible */
 export function parseUsageHistory(text: string): { bootId: string; samples: UsageSample[] } {
   const { bootId, samples } = parseRecord(historySchema, text, usageHistoryFile);
   return {
@@ -114,7 +113,6 @@ export function withSample(samples: readonly UsageSample[], now: UsageSample): U
   return [...earlier, now].slice(-most);
 }
 
-/** Formats the file. */
 export function formatUsageHistory(bootId: string, samples: readonly UsageSample[]): string {
   const rows = samples.map(({ uptime, usedBytes, inodesUsed }) => [
     Math.round(uptime * 100) / 100,

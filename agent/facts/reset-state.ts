@@ -4,9 +4,9 @@ import { isSeedOverlay } from '../config/overlay-paths.ts';
 import { decodeBytes } from '../lib/format.ts';
 import { harmlessDirectories, statePlaceOf } from '../services/state-rules.ts';
 import type { Service } from '../services/services.ts';
-import { type SystemReader, namesIfThere } from '../system/reader.ts';
+import type { SystemReader } from '../system/reader.ts';
 import { pathItems } from './boot/persist.ts';
-import type { UpperLayer } from './largest-files.ts';
+import { type UpperLayer, layerEntries } from './largest-files.ts';
 
 /** Files that the next reboot resets, of one service, or of one directory if the service is unknown. */
 export interface ResetState {
@@ -27,9 +27,6 @@ export interface ResetStates {
   isComplete: boolean;
 }
 
-/** Upper bound on the entries that a check reads, so that a layer with many small files does not delay it. */
-const mostEntries = 20_000;
-
 /**
  * Finds what was written to the upper layers since the boot and is neither of a harmless class of the table of services
  * nor accepted. What SCRATCH names is accepted, and the next boot makes what cloud-init wrote from the seed again. Only
@@ -44,34 +41,25 @@ export function findResetState(
   uppers: readonly UpperLayer[],
   accepted: Pick<Accepted, 'paths'>,
   isMount: (directory: string) => boolean,
-  entriesLimit = mostEntries,
+  entriesLimit?: number,
 ): ResetStates {
   const found = new Map<string, ResetState>();
   const paths = [...accepted.paths.map(decodeBytes), ...pathItems(config.SCRATCH).map(({ path }) => path)];
   const isSkipped = (path: string) => harmless.has(path) || isAccepted({ paths }, path);
   const layers = uppers.filter(({ target }) => !isSeedOverlay(config, target) && !isSkipped(target));
   const overlays = layers.map(({ target }) => target).filter((target) => !/^\/var(\/|$)/.test(target));
-  const queue = layers.map((layer) => ({ ...layer, directory: '' }));
-  let entries = 0;
-  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-    const { target, upper, directory } = next;
-    for (const name of namesIfThere(reader, `${upper}${directory}`)) {
-      if (++entries > entriesLimit) return { list: sorted(found), isComplete: false };
-      const entry = `${directory}/${name}`;
-      const path = `${target}${entry}`;
-      if (isSkipped(path) || isMount(`${upper}${entry}`)) continue;
-      const stat = reader.stat(`${upper}${entry}`);
-      if (stat?.kind === 'directory') queue.push({ target, upper, directory: entry });
-      if (stat?.kind !== 'file') continue;
-      const place = statePlaceOf(path, overlays);
-      if (place === undefined) continue;
-      const state = found.get(place.key) ?? newState(place.rule?.service);
-      if (!state.directories.includes(place.directory)) state.directories.push(place.directory);
-      state.files += 1;
-      state.bytes += stat.allocatedBytes;
-      state.newest = Math.max(state.newest, stat.modified);
-      found.set(place.key, state);
-    }
+  const isLeftOut = (path: string, file: string) => isSkipped(path) || isMount(file);
+  for (const entry of layerEntries(reader, layers, isLeftOut, entriesLimit)) {
+    if (entry === undefined) return { list: sorted(found), isComplete: false };
+    const { path, stat } = entry;
+    const place = stat.kind === 'file' ? statePlaceOf(path, overlays) : undefined;
+    if (place === undefined) continue;
+    const state = found.get(place.key) ?? newState(place.rule?.service);
+    if (!state.directories.includes(place.directory)) state.directories.push(place.directory);
+    state.files += 1;
+    state.bytes += stat.allocatedBytes;
+    state.newest = Math.max(state.newest, stat.modified);
+    found.set(place.key, state);
   }
   return { list: sorted(found), isComplete: true };
 }

@@ -39,7 +39,6 @@ function sentenceOf(report: Report): string {
   }[report.verdict];
 }
 
-/** Describes what enforces read-only on the system disks. */
 function enforcementClause({ disks, enforcement, mode }: Report): string {
   if (disks.length === 0) return 'no disk could be examined';
   if (mode !== 'sealed' && enforcement !== 'host' && enforcement !== 'partial') {
@@ -100,7 +99,6 @@ function isOfThisGuest({ checks }: Report): boolean {
   return !checks.some(({ id, status }) => id === kernelView.id && status === 'error');
 }
 
-/** Returns the ids of the required checks with one of these statuses. */
 function idsWith({ checks }: Report, statuses: readonly Finding['status'][]): string {
   return checks
     .filter(({ severity, status }) => severity === 'required' && statuses.includes(status))

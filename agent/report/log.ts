@@ -13,7 +13,6 @@ const levels = {
   error: priority.error,
 };
 
-/** Logs one entry for each finding and one entry for the verdict. */
 export function logReport(report: Report, log: Log): void {
   for (const finding of report.checks) {
     log(levels[finding.status], `${finding.id}: ${finding.status}: ${describe(finding)}`, {
@@ -91,7 +90,6 @@ export interface LogMessage extends Documentation {
   messageId: string;
 }
 
-/** The entry that `check` logs after the findings. */
 export const verdictMessage: LogMessage = {
   messageId: '8b081808444b4cb88d9aaee7db9939f8',
   title: 'Verdict of all checks: whether this guest is sealed',

@@ -39,7 +39,6 @@ export const blank: Line = { label: '', text: '' };
 /** Limit for the boot errors, and for the boot warnings, in the short view. */
 const shownProblems = 3;
 
-/** Returns an indented line. @param width width to which the label is padded */
 function labelled(label: string, width: number, text: string): Line {
   return { label: '  ', gap: `${label.padEnd(width)}  `, text };
 }
@@ -68,7 +67,6 @@ export function verdictLines(report: Report): Line[] {
   ];
 }
 
-/** Width of the column with the names of the disks, `/var` and `logs`. */
 const nameWidth = 6;
 
 function diskWithEvidence({ name, bus, readOnly, evidence, holds }: Disk): Line {
@@ -137,7 +135,6 @@ function logLine({ forward, checks }: Report): Line {
   );
 }
 
-/** Describes the log files that are forwarded together with the journal. */
 function describeSources(sources: readonly ForwardSource[]): string[] {
   if (sources.length === 0) return [];
   const lost = sources.reduce((sum, { lostBytes }) => sum + lostBytes, 0);
@@ -218,7 +215,6 @@ function observation({ subject, observed }: Finding): string {
   return subject === '' ? observed : `${subject}: ${observed}`;
 }
 
-/** Returns a line that begins with a status. */
 export function statusLine(status: Status, gap: string, text: string): Line {
   const { word, style } = shownStatus[status];
   return { label: `  ${word.padEnd(5)}`, gap, hang: 2, text, labelStyle: [style] };

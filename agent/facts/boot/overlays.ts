@@ -4,7 +4,6 @@ import type { Config } from '../../config/config.ts';
 import { type OverlayPath, overlayPaths } from '../../config/overlay-paths.ts';
 import type { Mount, MountTable } from '../mounts/mountinfo.ts';
 
-/** The directory of the upper layer of /var. */
 export const upperDirectory = '/run/var/upper';
 
 /** The directories of the overlay that dracut/assemble-var mounts on a target, and the state that boot.env records. */
@@ -63,7 +62,6 @@ interface OverlayLower {
   shows: string;
 }
 
-/** Lists the paths of OVERLAY. */
 export function overlaysOf(config: Config, mounts: MountTable): Overlay[] {
   return overlayPaths(config).map((item) => {
     const { upper, work } = directoriesOf(item.target);

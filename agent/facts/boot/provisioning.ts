@@ -8,7 +8,6 @@ interface Provisioning {
   ran: string[];
 }
 
-/** The units that run the stages of cloud-init. */
 export const cloudInitUnits: readonly string[] = [
   ...['cloud-init-main.service', 'cloud-init-local.service', 'cloud-init-network.service'],
   ...['cloud-init.service', 'cloud-config.service', 'cloud-final.service'],

@@ -204,7 +204,6 @@ function describePartition(
   return { name, disk, id: (record.get('ID_PART_ENTRY_UUID') ?? '').toLowerCase(), bootable, writable };
 }
 
-/** Returns the partitions among the block devices. */
 export function partitionsOf(devices: readonly { partition: Partition | undefined }[]): Partition[] {
   return devices.flatMap(({ partition }) => partition ?? []);
 }

@@ -14,7 +14,6 @@ interface Place {
   category?: PlaceCategory;
 }
 
-/** Returns the rows for paths that have the same reason. */
 function rows(why: string, category: PlaceCategory | undefined, paths: string): Place[] {
   return paths
     .trim()

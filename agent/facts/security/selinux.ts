@@ -130,7 +130,6 @@ export function expectedType(text: string, path: string): string | undefined {
   return (literal ?? matched)?.split(':')[2];
 }
 
-/** Returns the literal prefix of a pattern: the part before the first special character of regular expressions. */
 function stemOf(line: string): string {
   const end = line.search(/[\s.^$?*+|[({\\]/);
   return end < 0 ? line : line.slice(0, end);

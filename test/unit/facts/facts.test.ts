@@ -1,5 +1,4 @@
 import fs from 'node:fs';
-import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { suite } from 'uvu';
@@ -79,8 +78,8 @@ const notRead = /config\/keys\.ts$|facts\/security\/places(\/|\.ts$)/;
 /** Returns the paths at the beginning of strings in files, in which they are followed by no other text. */
 function pathsIn(pattern: string, directories: string): Set<string> {
   const literal = new RegExp(`['"\`](/(?:${directories})/[A-Za-z0-9_./-]*[A-Za-z0-9])`, 'g');
-  const files = globSync(pattern, { cwd: repository }).filter((name) => !notRead.test(name));
-  const texts = files.map((name) => readFileSync(path.join(repository, name), 'utf8'));
+  const files = fs.globSync(pattern, { cwd: repository }).filter((name) => !notRead.test(name));
+  const texts = files.map((name) => fs.readFileSync(path.join(repository, name), 'utf8'));
   return new Set(texts.flatMap((text) => [...text.matchAll(literal)].map(([, found = '']) => found)));
 }
 
@@ -91,13 +90,8 @@ const others = [
   // The boot mounts a file over it (boot/impostors.sh).
   '/etc/lvm/lvmlocal.conf',
   // Directories of the agent's own mounts, which other checks verify.
-  ...[
-    '/run/immutafs',
-    '/run/immutafs/scratch-disk',
-    '/run/immutafs/below',
-    '/run/immutafs/lower',
-    '/run/immutafs/root',
-  ],
+  ...['/run/immutafs', '/run/immutafs/scratch-disk', '/run/immutafs/below', '/run/immutafs/lower'],
+  '/run/immutafs/root',
   ...['/run/var', '/run/var/below', '/run/var/upper', '/run/var/work'],
   // Patterns and places that are compared with other paths.
   ...['/run/user', '/run/systemd', '/run/systemd/generator', '/run/systemd/transient'],
@@ -152,30 +146,17 @@ const makeLink = (file: string) => {
   fs.renameSync(file, `${file}.other`);
   fs.symlinkSync(`${file}.other`, file);
 };
+const owned = (file: string) => fs.chownSync(file, 1000, 0);
+const withMode = (mode: number) => (file: string) => fs.chmodSync(file, mode);
 const minimal = (bootId: string) =>
   JSON.stringify({ at: 'x', host: { bootId }, verdict: 'sealed', checks: [], disks: [] });
 for (const [title, change, bootId, expected] of [
   ['of this boot, writable only by root', nothing, 'a', 'read'],
   ['of another boot', nothing, 'b', 'ignored'],
   ['of an unknown boot', nothing, '', 'ignored'],
-  [
-    'of another user',
-    (file: string) => fs.chownSync(file, 1000, 0),
-    'a',
-    /owned by user 1000, must be owned by root$/,
-  ],
-  [
-    'writable by its group',
-    (file: string) => fs.chmodSync(file, 0o664),
-    'a',
-    /users other than root may write/,
-  ],
-  [
-    'writable by all users',
-    (file: string) => fs.chmodSync(file, 0o646),
-    'a',
-    /users other than root may write/,
-  ],
+  ['of another user', owned, 'a', /owned by user 1000, must be owned by root$/],
+  ['writable by its group', withMode(0o664), 'a', /users other than root may write/],
+  ['writable by all users', withMode(0o646), 'a', /users other than root may write/],
   ['a link', makeLink, 'a', /a symbolic link, not a regular file$/],
 ] as const) {
   lastReport(title, () => {

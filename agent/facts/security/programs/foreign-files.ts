@@ -104,7 +104,6 @@ export function readForeignFiles(context: Context, pid: number): ForeignFile[] |
   return foreignFilesOf(context, pid, { executable: reader.processes.link(pid, 'exe'), mapped }, addresses);
 }
 
-/** Whether a process and all of its threads have exited. */
 function hasExited({ processes }: SystemReader, pid: number): boolean {
   return processes.link(pid, 'exe') === undefined && processes.threadsOf(pid).length === 0;
 }

@@ -13,19 +13,36 @@ import {
 } from '../../../../agent/facts/disks/tags.ts';
 import { findDisks, parseSwaps } from '../../../../agent/facts/disks/disks.ts';
 import { diskScenarios, writeProtected, drives } from '../../../harness/disk-scenarios.ts';
-import { type DiskFixture, makeSysfs } from '../../../harness/sysfs.ts';
+import { type DiskFixture, type StackFixture, makeSysfs } from '../../../harness/sysfs.ts';
 import { hostAt, mount, mounts } from '../../../harness/sysfs-reader.ts';
 import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 import { parseWriteProtect } from '../../../../agent/facts/disks/evidence.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
 
+interface Given {
+  files?: Record<string, string | { linkTo: string }>;
+  log?: readonly string[];
+  /** Returns the evidence of the last report. */
+  last?: Parameters<typeof findDisks>[2];
+}
+
+/** @param mounted as `mount` returns them */
+function disksOf(
+  devices: readonly (DiskFixture | StackFixture)[],
+  mounted: readonly string[],
+  { files = {}, log = [], last }: Given = {},
+) {
+  return inTemporaryDirectory((root) => {
+    makeSysfs(root, devices);
+    writeFiles(root, files);
+    return findDisks(hostAt(root, log), mounts(...mounted), last);
+  });
+}
+
 const scenarios = suite('findDisks');
 for (const [title, { devices, device, disks }] of Object.entries(diskScenarios)) {
   scenarios(title, () => {
-    const found = inTemporaryDirectory((root) => {
-      makeSysfs(root, devices);
-      return findDisks(hostAt(root, writeProtected), mounts(mount(device, '/')));
-    });
+    const found = disksOf(devices, [mount(device, '/')], { log: writeProtected });
     assert.equal(
       found.map(({ name, bus, readOnly, hostReadOnly }) => ({ name, bus, readOnly, hostReadOnly })),
       disks,
@@ -49,21 +66,14 @@ const vdb: DiskFixture = { name: 'vdb', device: '252:16', bus: 'virtio-blk' };
 
 const whole = suite('several file systems');
 whole('each disk holds its mount points, once', () => {
-  const found = inTemporaryDirectory((root) => {
-    makeSysfs(root, [vdb, vda, { name: 'dm-0', device: '253:0', on: ['vda2'] }]);
-    return findDisks(
-      hostAt(root),
-      mounts(
-        mount('253:0', '/'),
-        mount('252:1', '/boot'),
-        mount('252:16', '/home'),
-        mount('253:0', '/var/lib/docker'),
-        mount('252:16', '/home'),
-        mount('0:42', '/var', 'overlay', 'immutafs'),
-        mount('0:40', '/srv', 'nfs', 'server:/x'),
-      ),
-    );
-  });
+  const found = disksOf(
+    [vdb, vda, { name: 'dm-0', device: '253:0', on: ['vda2'] }],
+    [
+      ...[mount('253:0', '/'), mount('252:1', '/boot'), mount('252:16', '/home')],
+      ...[mount('253:0', '/var/lib/docker'), mount('252:16', '/home')],
+      ...[mount('0:42', '/var', 'overlay', 'immutafs'), mount('0:40', '/srv', 'nfs', 'server:/x')],
+    ],
+  );
   assert.equal(
     found.map(({ name, holds }) => [name, holds]),
     [
@@ -74,11 +84,8 @@ whole('each disk holds its mount points, once', () => {
 });
 
 whole('the device of a Btrfs is its source, since its device number is anonymous', () => {
-  const found = inTemporaryDirectory((root) => {
-    makeSysfs(root, [vda]);
-    writeFiles(root, { 'dev/vda2': '' });
-    return findDisks(hostAt(root), mounts(mount('0:30', '/', 'btrfs', '/dev/vda2')));
-  });
+  const btrfs = [mount('0:30', '/', 'btrfs', '/dev/vda2')];
+  const found = disksOf([vda], btrfs, { files: { 'dev/vda2': '' } });
   assert.equal(
     found.map(({ name, holds }) => [name, holds]),
     [['vda', ['/']]],
@@ -86,16 +93,13 @@ whole('the device of a Btrfs is its source, since its device number is anonymous
 });
 
 whole('a Btrfs on several devices is on all of their disks', () => {
-  const found = inTemporaryDirectory((root) => {
-    makeSysfs(root, [vda, vdb]);
-    writeFiles(root, {
-      'dev/vda2': '',
-      'sys/fs/btrfs/features/raid1c34': '0\n',
-      'sys/fs/btrfs/1-2/devices/vda2': { linkTo: '../../../../class/block/vda2' },
-      'sys/fs/btrfs/1-2/devices/vdb': { linkTo: '../../../../class/block/vdb' },
-    });
-    return findDisks(hostAt(root), mounts(mount('0:30', '/', 'btrfs', '/dev/vda2')));
-  });
+  const files = {
+    'dev/vda2': '',
+    'sys/fs/btrfs/features/raid1c34': '0\n',
+    'sys/fs/btrfs/1-2/devices/vda2': { linkTo: '../../../../class/block/vda2' },
+    'sys/fs/btrfs/1-2/devices/vdb': { linkTo: '../../../../class/block/vdb' },
+  };
+  const found = disksOf([vda, vdb], [mount('0:30', '/', 'btrfs', '/dev/vda2')], { files });
   assert.equal(
     found.map(({ name, hostReadOnly, holds }) => [name, hostReadOnly, holds]),
     [
@@ -106,11 +110,7 @@ whole('a Btrfs on several devices is on all of their disks', () => {
 });
 
 whole('a device that sysfs does not know has no disks', () => {
-  const found = inTemporaryDirectory((root) => {
-    makeSysfs(root, [vda]);
-    return findDisks(hostAt(root), mounts(mount('7:0', '/')));
-  });
-  assert.equal(found, []);
+  assert.equal(disksOf([vda], [mount('7:0', '/')]), []);
 });
 
 whole('a cleared flag does not override the host’s setting', () => {
@@ -123,10 +123,7 @@ whole('a cleared flag does not override the host’s setting', () => {
 });
 
 whole('the name vda alone does not make a virtio disk', () => {
-  const found = inTemporaryDirectory((root) => {
-    makeSysfs(root, [{ name: 'vda', device: '7:0', on: [], readOnly: true }]);
-    return findDisks(hostAt(root), mounts(mount('7:0', '/')));
-  });
+  const found = disksOf([{ name: 'vda', device: '7:0', on: [], readOnly: true }], [mount('7:0', '/')]);
   assert.equal(
     found.map(({ bus, hostReadOnly }) => [bus, hostReadOnly]),
     [['virtual', false]],
@@ -295,10 +292,7 @@ for (const [title, readOnly, log, expected] of [
   ['the flag is off', false, [said('on')], false],
 ] as const) {
   scsi(title, () => {
-    const [disk] = inTemporaryDirectory((root) => {
-      makeSysfs(root, [{ ...sda, readOnly }]);
-      return findDisks(hostAt(root, log), mounts(mount('8:0', '/')));
-    });
+    const [disk] = disksOf([{ ...sda, readOnly }], [mount('8:0', '/')], { log });
     assert.is(disk?.hostReadOnly, expected);
     assert.is(disk?.readOnly, readOnly);
   });
@@ -325,13 +319,9 @@ for (const [title, log, evidence, expected] of [
   ],
 ] as const) {
   scsi(title, () => {
-    const [disk] = inTemporaryDirectory((root) => {
-      makeSysfs(root, [sda]);
-      const before = { readOnly: true, hostReadOnly: true, evidence };
-      return findDisks(hostAt(root, log), mounts(mount('8:0', '/')), (name) =>
-        name === 'sda' ? before : undefined,
-      );
-    });
+    const before = { readOnly: true, hostReadOnly: true, evidence };
+    const last = (name: string) => (name === 'sda' ? before : undefined);
+    const [disk] = disksOf([sda], [mount('8:0', '/')], { log, last });
     assert.is(disk?.hostReadOnly, expected);
   });
 }
@@ -340,11 +330,8 @@ scsi.run();
 const cdroms = suite('CD-ROM drives');
 for (const [title, { drive, info, accepted }] of Object.entries(drives)) {
   cdroms(title, () => {
-    const [disk] = inTemporaryDirectory((root) => {
-      makeSysfs(root, [drive]);
-      writeFiles(root, { 'proc/sys/dev/cdrom/info': info });
-      return findDisks(hostAt(root), mounts(mount('11:0', '/mnt', 'iso9660')));
-    });
+    const files = { 'proc/sys/dev/cdrom/info': info };
+    const [disk] = disksOf([drive], [mount('11:0', '/mnt', 'iso9660')], { files });
     assert.is(disk?.hostReadOnly === true, accepted, disk?.evidence);
   });
 }
