@@ -4,8 +4,9 @@ import { SystemError } from '../../../agent/lib/errors.ts';
 import type { SystemReader } from '../../../agent/system/reader.ts';
 import { type Change, all, config, disk, file, handoff } from '../../harness/changes.ts';
 import { asUser, findingOf, lastReportOf, testChanges, testFindings } from '../../harness/finding.ts';
+import type { Report } from '../../../agent/report/report.ts';
 import { evaluateGuest } from '../../../agent/evaluate.ts';
-import { type Guest, goodGuest, withGuest } from '../../harness/guest.ts';
+import { goodGuest, withGuest } from '../../harness/guest.ts';
 
 /** Puts the root on a SCSI disk whose read-only flag is set. */
 function scsi(log: string[]): Change {
@@ -142,70 +143,40 @@ tables.run();
 const evidenceOf = suite('the evidence of a SCSI disk');
 const record = (word: string) => `5,1,2,-;sd 2:0:0:0: [sda] Write Protect is ${word}\n SUBSYSTEM=scsi\n`;
 
-/** Returns a guest on one SCSI disk whose read-only flag is set. */
-function scsiGuest(): Guest {
+/** Evaluates a guest on one SCSI disk whose read-only flag is set. */
+async function evidence(log: () => string[], last?: Report) {
   const guest = goodGuest();
-  guest.devices[0] = {
-    name: 'sda',
-    device: '252:0',
-    bus: 'virtio-scsi',
-    readOnly: true,
-    partitions: { sda1: '252:1', sda2: '252:2' },
-  };
+  const partitions = { sda1: '252:1', sda2: '252:2' };
+  guest.devices[0] = { name: 'sda', device: '252:0', bus: 'virtio-scsi', readOnly: true, partitions };
   guest.devices[2] = { name: 'dm-0', device: '253:0', on: ['sda2'], readOnly: true };
-  file('dev/disk/by-uuid/1', { linkTo: '../../sda1' })(guest);
-  file('dev/sda1', '')(guest);
-  return guest;
-}
-
-async function evidence(log: string[], left: Record<string, string> = {}) {
-  const guest = scsiGuest();
-  Object.assign(guest.files, left);
-  const report = await withGuest(guest, (reader) => evaluateGuest({ ...reader, kernelLog: () => log }));
+  all(file('dev/disk/by-uuid/1', { linkTo: '../../sda1' }), file('dev/sda1', ''))(guest);
+  if (last !== undefined) file('run/immutafs/report.json', JSON.stringify(last))(guest);
+  const report = await withGuest(guest, (reader) => evaluateGuest({ ...reader, kernelLog: log }));
   const disk = report.disks.find(({ name }) => name === 'sda');
-  return {
-    report,
-    found: [disk?.hostReadOnly, report.enforcement, report.verdict],
-    evidence: disk?.evidence ?? '',
-  };
+  const found = [disk?.hostReadOnly, report.enforcement, report.verdict];
+  return { report, found, said: disk?.evidence ?? '' };
 }
 
-evidenceOf('the kernel log reports write protection', async () => {
-  const { found, evidence: said } = await evidence([record('on')]);
-  assert.equal(found, [true, 'host', 'sealed']);
-  assert.is(said, "SCSI write protect is on, by the kernel's log");
-});
-evidenceOf('the kernel log reports no write protection', async () => {
-  const { found, evidence: said } = await evidence([record('off')]);
-  assert.equal(found, [false, 'guest', 'failed']);
-  assert.match(said, 'the disk itself is not write-protected');
-});
-evidenceOf('no longer in the kernel log, but in the last report of this boot', async () => {
-  const { report } = await evidence([record('on')]);
-  const before = { 'run/immutafs/report.json': JSON.stringify(report) };
-  const { found, evidence: said, report: second } = await evidence([], before);
-  assert.equal(found, [true, 'host', 'sealed']);
-  assert.match(said, /\(seen at boot\)$/);
-  const third = await evidence([], { 'run/immutafs/report.json': JSON.stringify(second) });
-  assert.is(third.evidence, said);
-  assert.equal((await evidence([record('off')], before)).found, [false, 'guest', 'failed']);
+evidenceOf('the kernel log, then the last report of this boot, unless the log contradicts it', async () => {
+  const first = await evidence(() => [record('on')]);
+  assert.is(first.said, "SCSI write protect is on, by the kernel's log");
+  const second = await evidence(() => [], first.report);
+  assert.equal(second.found, [true, 'host', 'sealed']);
+  assert.match(second.said, /\(seen at boot\)$/);
+  assert.is((await evidence(() => [], second.report)).said, second.said);
+  const contradicted = await evidence(() => [record('off')], first.report);
+  assert.equal(contradicted.found, [false, 'guest', 'failed']);
+  assert.match(contradicted.said, 'the disk itself is not write-protected');
 });
 evidenceOf('neither in the kernel log nor in the last report', async () => {
-  const { found, report } = await evidence([]);
+  const { found, report } = await evidence(() => []);
   assert.equal(found, [null, 'guest', 'failed']);
-  const before = { 'run/immutafs/report.json': JSON.stringify(report) };
-  assert.equal((await evidence([], before)).found, [null, 'guest', 'failed']);
+  assert.equal((await evidence(() => [], report)).found, [null, 'guest', 'failed']);
 });
 evidenceOf('the kernel log cannot be read', async () => {
-  const guest = scsiGuest();
-  const { disks } = await withGuest(guest, (reader) =>
-    evaluateGuest({
-      ...reader,
-      kernelLog: () => {
-        throw new Error('/dev/kmsg: operation not permitted');
-      },
-    }),
-  );
-  assert.match(disks[0]?.evidence ?? '', /cannot be read \(\/dev\/kmsg: operation not permitted\)$/);
+  const { said } = await evidence(() => {
+    throw new Error('/dev/kmsg: operation not permitted');
+  });
+  assert.match(said, /cannot be read \(\/dev\/kmsg: operation not permitted\)$/);
 });
 evidenceOf.run();

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Change, all, file, mount, disk } from '../../harness/changes.ts';
+import { all, file, mount, disk } from '../../harness/changes.ts';
 import { findingOf, testChanges, testFindings } from '../../harness/finding.ts';
 
 const id = 'exec-bypass';
@@ -82,11 +82,7 @@ const rng = (current: string | undefined) => file('sys/class/misc/hw_random/rng_
 const seed = file('var/lib/systemd/random-seed', 'x');
 const cpu = (line: string) => file('proc/cpuinfo', `processor\t: 0\n${line}\n\nprocessor\t: 1\n`);
 const x86 = (flags: string) => cpu(`flags\t\t: fpu vme ${flags} sse`);
-const argument =
-  (text: string): Change =>
-  (guest) => {
-    guest.files['proc/cmdline'] = `root=/dev/vda ${text}\n`;
-  };
+const argument = (text: string) => file('proc/cmdline', `root=/dev/vda ${text}\n`);
 
 testChanges('random-seed', {
   'no source': [rng(undefined), seed, 'warn: no random source; the seed is the same at every boot'],
