@@ -35,7 +35,10 @@ export function* layerEntries(
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
     const { target, upper, directory } = next;
     for (const name of namesIfThere(reader, `${upper}${directory}`)) {
-      if (++entries > limit) return yield undefined;
+      if (++entries > limit) {
+        yield undefined;
+        return;
+      }
       const entry = `${directory}/${name}`;
       if (isSkipped(`${target}${entry}`, `${upper}${entry}`)) continue;
       const stat = reader.stat(`${upper}${entry}`);
