@@ -69,30 +69,9 @@ function startKinds({ options }: PersistItem): string[] {
 }
 
 export const kernelTypes = new Set([
-  ...[
-    'proc',
-    'sysfs',
-    'devpts',
-    'cgroup',
-    'cgroup2',
-    'securityfs',
-    'selinuxfs',
-    'debugfs',
-    'tracefs',
-    'pstore',
-  ],
-  ...[
-    'bpf',
-    'configfs',
-    'mqueue',
-    'binfmt_misc',
-    'autofs',
-    'rpc_pipefs',
-    'fusectl',
-    'nfsd',
-    'nsfs',
-    'resctrl',
-  ],
+  ...['proc', 'sysfs', 'devpts', 'cgroup', 'cgroup2', 'securityfs', 'selinuxfs', 'debugfs', 'tracefs'],
+  ...['pstore', 'bpf', 'configfs', 'mqueue', 'binfmt_misc', 'autofs', 'rpc_pipefs', 'fusectl', 'nfsd'],
+  ...['nsfs', 'resctrl'],
 ]);
 const neverExecuted = new Set(['efivarfs', 'hugetlbfs']);
 

@@ -15,16 +15,8 @@ const inputs: readonly string[] = [
   ...['/etc/immutafs', '/etc/fstab', '/etc/mtab', '/etc/selinux', '/etc/sysconfig', '/etc/os-release'],
   ...['/etc/overlayroot.conf', '/etc/overlayroot.local.conf', '/etc/cloud', '/etc/systemd'],
   ...['/etc/passwd', '/etc/group', '/etc/skel', '/etc/audit', '/etc/pki', '/etc/ssl'],
-  ...[
-    bootEnvFile,
-    reportFile,
-    persistRecords,
-    scratchRecords,
-    scratchDeviceRecord,
-    '/run/immutafs/usage.json',
-    bootStateFile,
-    '/run/immutafs/changes.seen',
-  ],
+  ...[bootEnvFile, reportFile, persistRecords, scratchRecords, scratchDeviceRecord, bootStateFile],
+  ...['/run/immutafs/usage.json', '/run/immutafs/changes.seen'],
   ...['/run/immutafs/forward', '/run/immutafs/seed', '/run/udev', '/run/cloud-init', '/run/auditd.pid'],
   ...['/run/systemd/system', '/run/systemd/units', '/run/systemd/generator', '/run/systemd/generator.early'],
 ];

@@ -46,19 +46,14 @@ function lastValue(text: string, name: string): string | undefined {
   return found?.slice(name.length + 1).replace(/^(["']?)([^"'#\s]*)\1.*$/, '$2');
 }
 
+const conflicting =
+  /^(systemd\.volatile|rd\.live\.overlay\.overlayfs|rd\.overlayfs|rd\.overlay|lockfs|fsprotect)$/;
+
 /**
  * Whether an argument enables systemd-volatile-root.service(8), an overlay of dracut.cmdline(7), bilibop or fsprotect.
  */
 function isConflicting(word: string): boolean {
   const [name = '', value] = word.split(/=(.*)/s);
   const off = value !== undefined && /^(0|no|n|f|false|off|)$/.test(value);
-  const conflicting = [
-    'systemd.volatile',
-    'rd.live.overlay.overlayfs',
-    'rd.overlayfs',
-    'rd.overlay',
-    'lockfs',
-    'fsprotect',
-  ];
-  return conflicting.includes(name) && !off;
+  return conflicting.test(name) && !off;
 }

@@ -7,15 +7,9 @@ const initialNamespaces = { pid: 'pid:[4026531836]', user: 'user:[4026531837]' }
 
 /** The files and directories of procfs and sysfs that the agent reads. A mount over one of them replaces its content. */
 const readDirectories = [
-  ...[
-    '/proc/self',
-    '/proc/thread-self',
-    '/proc/cmdline',
-    '/proc/swaps',
-    '/proc/filesystems',
-    '/proc/sys/kernel',
-  ],
-  ...['/sys/block', '/sys/bus', '/sys/class', '/sys/dev', '/sys/devices', '/sys/fs/btrfs', '/sys/module'],
+  ...['/proc/self', '/proc/thread-self', '/proc/cmdline', '/proc/swaps', '/proc/filesystems'],
+  ...['/proc/sys/kernel', '/sys/block', '/sys/bus', '/sys/class', '/sys/dev', '/sys/devices'],
+  ...['/sys/fs/btrfs', '/sys/module'],
 ];
 
 /**

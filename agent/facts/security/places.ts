@@ -123,12 +123,8 @@ export const dataPlaces: readonly string[] = [
   ...['/data', '/srv', '/var/account', '/var/crash', '/var/games', '/var/lib', '/var/local', '/var/log'],
   ...['/var/mail', '/var/named', '/var/opt', '/var/spool', '/var/www'],
   // Exceptions from the exceptions below.
-  ...[
-    '/var/lib/libvirt/images',
-    '/var/lib/sss/keytabs',
-    '/var/lib/systemd/coredump',
-    '/var/lib/systemd/timers',
-  ],
+  ...['/var/lib/libvirt/images', '/var/lib/sss/keytabs'],
+  ...['/var/lib/systemd/coredump', '/var/lib/systemd/timers'],
   // The output and the counter of at.
   ...['/var/spool/at/.SEQ', '/var/spool/at/spool', '/var/spool/cron/atjobs/.SEQ', '/var/spool/cron/atspool'],
 ];
