@@ -1,4 +1,5 @@
 import * as assert from 'uvu/assert';
+import type { ProbeKind } from '../../agent/system/reader.ts';
 import { type Guest, bootEnv } from './guest.ts';
 import type { DiskFixture } from './sysfs.ts';
 
@@ -54,6 +55,12 @@ export const uptime =
   (seconds: number): Change =>
   ({ answers }) => {
     answers.uptime = seconds;
+  };
+/** What a probe of REQUIRE_OPTIONS answers. */
+export const probed =
+  (kind: ProbeKind, answer: string): Change =>
+  ({ answers }) => {
+    answers.probes[kind] = answer;
   };
 export const all =
   (...changes: Change[]): Change =>

@@ -1,5 +1,4 @@
 import {
-  type Change,
   all,
   config,
   edit,
@@ -9,6 +8,7 @@ import {
   file,
   handoff,
   tryWrite,
+  probed,
 } from '../../harness/changes.ts';
 import { inEach, testChanges, testFindings } from '../../harness/finding.ts';
 import * as assert from 'uvu/assert';
@@ -67,24 +67,19 @@ testChanges('options', {
   ],
 });
 
-const answers =
-  (kind: 'exec' | 'suid' | 'device', answer: string): Change =>
-  (guest) => {
-    guest.answers.probes[kind] = answer;
-  };
 for (const [kind, good, bad] of [
   ['exec', 'EACCES', 'RAN'],
   ['suid', 'IGNORED', 'HONOURED'],
   ['device', 'EACCES', 'OPENED'],
 ] as const) {
   testFindings(`${kind}-probe`, {
-    ...inEach([good], (answer) => [answers(kind, answer), 'pass']),
-    ...inEach([bad], (answer) => [answers(kind, answer), 'fail']),
-    ...inEach(['TIMEOUT', 'ENOSPC', 'EPERM'], (answer) => [answers(kind, answer), 'error']),
+    ...inEach([good], (answer) => [probed(kind, answer), 'pass']),
+    ...inEach([bad], (answer) => [probed(kind, answer), 'fail']),
+    ...inEach(['TIMEOUT', 'ENOSPC', 'EPERM'], (answer) => [probed(kind, answer), 'error']),
   });
   testFindings(
     `${kind}-probe: without --probe`,
-    inEach([good, bad, 'EPERM'], (answer) => [answers(kind, answer), 'skip']),
+    inEach([good, bad, 'EPERM'], (answer) => [probed(kind, answer), 'skip']),
     { probe: false },
   );
 }

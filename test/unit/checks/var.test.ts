@@ -35,9 +35,7 @@ testChanges('var-overlay', {
     { 'var-overlay': 'fail: part of / (xfs)', 'var-usage': 'skip' },
   ],
   '/var is a tmpfs': [
-    ({ mounts }) => {
-      mounts['var'] = '0:43 / /var rw,nosuid,nodev - tmpfs tmpfs rw,size=1024k';
-    },
+    mount('var', '0:43 / /var rw,nosuid,nodev - tmpfs tmpfs rw,size=1024k'),
     { 'var-overlay': 'fail: /var is tmpfs, not overlay', 'var-usage': 'skip' },
   ],
   '/var has another lower layer': [
@@ -65,9 +63,7 @@ testChanges('var-overlay', {
   ],
   'the lower layer is not mounted': [without('lower'), 'fail: lower is not mounted read-only'],
   'another mount covers /var': [
-    ({ mounts }) => {
-      mounts['over'] = '0:44 / /var rw,nosuid,nodev - tmpfs tmpfs rw';
-    },
+    mount('over', '0:44 / /var rw,nosuid,nodev - tmpfs tmpfs rw'),
     { 'var-overlay': 'fail: /var is tmpfs', 'var-usage': 'skip', 'stacked-mounts': 'fail' },
   ],
   'the boot could not assemble it': [
@@ -79,10 +75,7 @@ testChanges('var-overlay', {
     { 'var-overlay': 'fail: /var is tmpfs, not overlay', 'var-usage': 'skip' },
   ],
   'a layer below /var': [logOverlay, {}],
-  'an overlay below /var is gone': [
-    all(logOverlay, ({ mounts }) => Reflect.deleteProperty(mounts, 'varlog')),
-    'fail: /var/log is no longer an overlay',
-  ],
+  'an overlay below /var is gone': [logOverlay, without('varlog'), 'fail: /var/log is no longer an overlay'],
   'an overlay below /var has another upper layer': [
     all(logOverlay, edit('varlog', 'upperdir=/run/var/below/var+log/upper', 'upperdir=/run/var/upper')),
     'fail: the overlay on /var/log has no upperdir=/run/var/below/var+log/upper',

@@ -14,6 +14,7 @@ import {
   handoff,
   mount,
   nothing,
+  probed,
   usage,
   without,
 } from '../../harness/changes.ts';
@@ -151,24 +152,15 @@ testFindings('other-options: limits', {
   ],
 });
 testFindings('exec-probe: limits', {
-  'one of two targets': [
-    ({ answers }) => {
-      answers.probes.exec = 'RAN';
-    },
-    'fail',
-  ],
+  'one of two targets': [probed('exec', 'RAN'), 'fail'],
   'the only target': [
     config('REQUIRE_OPTIONS=/tmp:noexec\n'),
-    ({ answers }) => {
-      answers.probes.exec = 'RAN';
-    },
+    probed('exec', 'RAN'),
     'fail: the program ran',
   ],
   'a target that does not exist': [
     config('REQUIRE_OPTIONS=/none:noexec\n'),
-    ({ answers }) => {
-      answers.probes.present = 'NO';
-    },
+    probed('present', 'NO'),
     'skip: requires noexec for no existing path',
   ],
 });
