@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { CpioReader } from '../../agent/prepare/steps/initramfs/image.ts';
 import { agentTree } from '../vm/harness/agent.ts';
 import { bootFilesIn } from '../vm/harness/kernel.ts';
 import { ordinaryTree } from '../vm/harness/tree.ts';
-import { cpioSizes } from './cpio.ts';
 import type { Result } from './run.ts';
 
 /** Measures what the dracut module adds to the uncompressed initramfs of the guest that the scenarios boot. */
@@ -28,7 +28,11 @@ export async function initramfs(): Promise<Result> {
 
 async function sizesIn(tree: string): Promise<Map<string, number>> {
   const { initramfs: file } = await bootFilesIn(join(tree, 'root/boot'), join(tree, 'vmlinux'));
-  return cpioSizes(await readFile(file));
+  const reader = new CpioReader(() => false);
+  reader.write(await readFile(file));
+  reader.end();
+  if (reader.rest !== undefined) throw new Error(`${file} is compressed`);
+  return new Map(reader.found.map(({ name, bytes = 0 }) => [name, bytes]));
 }
 
 /** Returns the total size in KiB. */
