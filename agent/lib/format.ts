@@ -84,14 +84,10 @@ export function sentence(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;
 }
 
-/** Whether a text is ASCII, that is, has one byte per character in UTF-8. Buffer.byteLength is a fast native call. */
-function isAscii(text: string): boolean {
-  return Buffer.byteLength(text) === text.length;
-}
-
 /** Decodes a field of mountinfo, fstab(5) or /proc/swaps, where space, tab, newline, backslash and # are in octal. */
 export function unescapeOctal(field: string): string {
-  if (!field.includes('\\') && isAscii(field)) return field;
+  // A text with one byte per character in UTF-8 is ASCII. Buffer.byteLength is a fast native call.
+  if (!field.includes('\\') && Buffer.byteLength(field) === field.length) return field;
   return decodeBytes(unescapeBytes(field));
 }
 

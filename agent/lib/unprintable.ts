@@ -12,9 +12,6 @@ export function clean(text: string): string {
   return text.replace(unprintable, '?');
 }
 
-/** Cleans a line or a field of a log, because journalctl shows a text with control characters as a blob. */
-export const logText = clean;
-
 /** Returns JSON in which every unprintable character is escaped (\u009b). It parses to the same value. */
 export function toJson(value: unknown, indent?: number): string {
   const escape = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;

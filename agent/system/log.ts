@@ -1,4 +1,4 @@
-import { logText } from '../lib/unprintable.ts';
+import { clean } from '../lib/unprintable.ts';
 import { outputTo } from './output.ts';
 
 /** The severities of syslog(3). */
@@ -7,11 +7,14 @@ export const priority = { error: 3, warning: 4, notice: 5, info: 6 } as const;
 export type Fields = Record<string, string>;
 export type Log = (level: number, message: string, fields: Fields) => void;
 
-/** Returns a log without unprintable characters, so that names of files, servers and mounts cannot forge log lines. */
+/**
+ * Returns a log without unprintable characters, so that names of files, servers and mounts cannot forge log lines. Besides,
+ * journalctl shows a text with control characters as a blob.
+ */
 export function cleaning(log: Log): Log {
   return (level, message, fields) => {
-    const texts = Object.entries(fields).map(([name, value]) => [name, logText(value)]);
-    log(level, logText(message), Object.fromEntries(texts) as Fields);
+    const texts = Object.entries(fields).map(([name, value]) => [name, clean(value)]);
+    log(level, clean(message), Object.fromEntries(texts) as Fields);
   };
 }
 

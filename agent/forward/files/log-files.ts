@@ -3,7 +3,7 @@ import type { ForwardSource } from '../../facts/forwarder.ts';
 import { type LineChunk, parseFilePosition } from '../stages.ts';
 import type { FileRecord } from './content.ts';
 import { LogSource, type LogSourceOptions } from './log-source.ts';
-import { expandPattern, fixedDirectory, hasWildcard, isRotationOfAny } from './patterns.ts';
+import { expandPattern, fixedDirectory, isRotationOfAny, wildcard } from './patterns.ts';
 
 const mostLogs = 200;
 /** The id of a file modulo this number is the number of its log. */
@@ -119,7 +119,7 @@ export class LogFiles {
     this.#searched = now;
     // Logs that are named in full come first, so that a directory full of files cannot take their place.
     const patterns = this.#options.patterns.toSorted(
-      (one, other) => Number(hasWildcard(one)) - Number(hasWildcard(other)),
+      (one, other) => Number(wildcard.test(one)) - Number(wildcard.test(other)),
     );
     const found = new Set(patterns.flatMap((pattern) => this.#matches(pattern)));
     const paths = this.#paths;

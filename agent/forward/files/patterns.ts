@@ -3,12 +3,8 @@ import { SystemError, unlessSystemError } from '../../lib/errors.ts';
 import { namesIn, statLogFile } from '../../system/log-file.ts';
 import { isRotation } from './generations.ts';
 
-const wildcard = /[*?[]/;
+export const wildcard = /[*?[]/;
 const mostMatches = 400;
-
-export function hasWildcard(pattern: string): boolean {
-  return wildcard.test(pattern);
-}
 
 /**
  * Returns the paths that a pattern matches. A pattern without wildcards matches its own name, whatever that is. A pattern
