@@ -32,25 +32,22 @@ export function isAbsent(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR'].includes(errorCode(error));
 }
 
-/** Runs an action. @returns undefined if a file or directory is absent; every other error is thrown */
-export function unlessAbsent<T>(action: () => T): T | undefined {
+/** Runs an action. @returns undefined if it throws an expected error; every other error is thrown */
+export function unless<T>(isExpected: (error: unknown) => boolean, action: () => T): T | undefined {
   try {
     return action();
   } catch (error) {
-    if (isAbsent(error)) return undefined;
+    if (isExpected(error)) return undefined;
     throw error;
   }
 }
 
+/** Runs an action. @returns undefined if a file or directory is absent; every other error is thrown */
+export const unlessAbsent = <T>(action: () => T): T | undefined => unless(isAbsent, action);
+
 /** Runs an action. @returns undefined if it throws a SystemError; every other error is thrown */
-export function unlessSystemError<T>(action: () => T): T | undefined {
-  try {
-    return action();
-  } catch (error) {
-    if (error instanceof SystemError) return undefined;
-    throw error;
-  }
-}
+export const unlessSystemError = <T>(action: () => T): T | undefined =>
+  unless((error) => error instanceof SystemError, action);
 
 /**
  * Runs an action on a file.

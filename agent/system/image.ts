@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { SystemError } from '../lib/errors.ts';
+import { SystemError, unless } from '../lib/errors.ts';
 import type { Ended, SystemReader } from './reader.ts';
 import { readXattrsProgram } from './layers/xattrs.ts';
 import type { SystemWriter } from './writer.ts';
@@ -91,14 +91,8 @@ export function imageReader(system: SystemReader): SystemReader {
 }
 
 /** Calls `read`. @returns undefined if a reader of an image refuses it; the engine reports this */
-export function unlessRefused<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof ImageRefusal) return undefined;
-    throw error;
-  }
-}
+export const unlessRefused = <T>(read: () => T): T | undefined =>
+  unless((error) => error instanceof ImageRefusal, read);
 
 /** Like unlessRefused, for an asynchronous action. */
 export async function unlessRefusedLater<T>(read: () => Promise<T>): Promise<T | undefined> {

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { SystemError, isAbsent, onFile } from '../lib/errors.ts';
+import { SystemError, isAbsent, onFile, unlessAbsent } from '../lib/errors.ts';
 import { inDirectory } from './foreign-directory.ts';
 import { fill } from './files.ts';
 
@@ -69,16 +69,10 @@ function logFile(file: string, fd: number) {
  * @throws SystemError if it cannot be examined, for example because a directory on the way denies access
  */
 export function statLogFile(file: string): LogFileStat | undefined {
-  return onFile(file, () => {
-    try {
-      // For a log that does not exist, an exception would take most of the time.
-      const stat = fs.lstatSync(file, { bigint: true, throwIfNoEntry: false });
-      return stat && describe(stat);
-    } catch (error) {
-      if (isAbsent(error)) return undefined;
-      throw error;
-    }
-  });
+  // For a log that does not exist, an exception would take most of the time.
+  const read = () => fs.lstatSync(file, { bigint: true, throwIfNoEntry: false });
+  const stat = onFile(file, () => unlessAbsent(read));
+  return stat && describe(stat);
 }
 
 function describe(stat: fs.BigIntStats): LogFileStat {

@@ -1,6 +1,6 @@
 import { monotonicMilliseconds } from './clock.ts';
 import fs from 'node:fs';
-import { errorCode, onFile } from '../lib/errors.ts';
+import { errorCode, onFile, unless } from '../lib/errors.ts';
 import { type Stat, describeStat, readLimited, readPieces } from './files.ts';
 import { type MappedFiles, findMappedFiles } from './mapped-files.ts';
 import { runChild } from './exec.ts';
@@ -70,15 +70,9 @@ function listOtherThreads(directory: string): string[] {
 }
 
 function unlessExited<T>(file: string, action: (file: string) => T): T | undefined {
-  try {
-    return action(file);
-  } catch (error) {
-    // ESRCH: the process exited after its file was opened.
-    if (['ENOENT', 'ESRCH'].includes(errorCode(error))) return undefined;
-    return onFile(file, () => {
-      throw error;
-    });
-  }
+  // ESRCH: the process exited after its file was opened.
+  const hasExited = (error: unknown) => ['ENOENT', 'ESRCH'].includes(errorCode(error));
+  return onFile(file, () => unless(hasExited, () => action(file)));
 }
 
 /**

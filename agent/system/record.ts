@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { SystemError, errorCode } from '../lib/errors.ts';
+import { SystemError, errorCode, unless } from '../lib/errors.ts';
 import { readAll, whileOpen } from './files.ts';
 import { O_PATH, inDirectory } from './foreign-directory.ts';
 
@@ -21,19 +21,17 @@ const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, S_IFMT } = fs.constants;
  *     mode or link count, EFBIG for a file larger than `limit`; the system's error otherwise
  */
 export function readRecord(file: string, owner: Owner, limit: number, shown = file): string | undefined {
-  try {
-    return inDirectory(path.dirname(file), (at, directoryOwner) => {
-      return whileOpen(fs.openSync(at(path.basename(file)), O_PATH | O_NOFOLLOW), (named) => {
+  // If /proc is not mounted, every open fails with ENOENT, even if the file exists.
+  const isMissing = (error: unknown) =>
+    errorCode(error) === 'ENOENT' && !fs.lstatSync(file, { throwIfNoEntry: false });
+  return unless(isMissing, () =>
+    inDirectory(path.dirname(file), (at, directoryOwner) =>
+      whileOpen(fs.openSync(at(path.basename(file)), O_PATH | O_NOFOLLOW), (named) => {
         check(shown, fs.fstatSync(named), owner, directoryOwner, limit);
         return readOpened(shown, `/proc/self/fd/${named}`, limit);
-      });
-    });
-  } catch (error) {
-    // If /proc is not mounted, every open fails with ENOENT, even if the file exists.
-    const isMissing = errorCode(error) === 'ENOENT' && !fs.lstatSync(file, { throwIfNoEntry: false });
-    if (isMissing) return undefined;
-    throw error;
-  }
+      }),
+    ),
+  );
 }
 
 function check(file: string, stat: fs.Stats, owner: Owner, directoryOwner: number, limit: number): void {

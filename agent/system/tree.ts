@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { setImmediate as yieldToEvents } from 'node:timers/promises';
 import { createHash } from 'node:crypto';
-import { SystemError, errorCode, isAbsent } from '../lib/errors.ts';
+import { SystemError, errorCode, unlessAbsent } from '../lib/errors.ts';
 import { whileOpen } from './files.ts';
 import { O_PATH } from './foreign-directory.ts';
 
@@ -68,20 +68,11 @@ export async function removeTree(
 /** See `SystemWriter.lastChange`. */
 export function lastChange(directory: string, name: string): number {
   for (let each = name; each !== ''; each = each.slice(0, Math.max(0, each.lastIndexOf('/')))) {
-    const changed = changeOf(Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(each, 'latin1')]));
+    const file = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(each, 'latin1')]);
+    const changed = unlessAbsent(() => fs.lstatSync(file).ctimeMs);
     if (changed !== undefined) return changed;
   }
   return fs.lstatSync(directory).ctimeMs;
-}
-
-/** @returns undefined if the file, or a directory on its path, does not exist */
-function changeOf(file: Buffer): number | undefined {
-  try {
-    return fs.lstatSync(file).ctimeMs;
-  } catch (error) {
-    if (!isAbsent(error)) throw error;
-    return undefined;
-  }
 }
 
 /** Whether `remove` fails with EPERM. The file or its directory then has attribute i or a (chattr(1)). */

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { SystemError } from '../../lib/errors.ts';
+import { SystemError, errorCode, unless } from '../../lib/errors.ts';
 import { type LogFile, type LogFileStat, namesIn, openLogFile, statLogFile } from '../../system/log-file.ts';
 import { type TailRecord, hasContent } from './content.ts';
 
@@ -139,10 +139,8 @@ const permanent = ['EACCES', 'EPERM', 'ELOOP', 'EINVAL', 'ENOTDIR'];
  * @throws SystemError for a temporary error
  */
 export function openGeneration(generation: Generation): LogFile | undefined {
-  try {
-    return openListed(generation);
-  } catch (error) {
-    if (error instanceof SystemError && permanent.includes(error.code)) return undefined;
-    throw error;
-  }
+  return unless(
+    (error) => permanent.includes(errorCode(error)),
+    () => openListed(generation),
+  );
 }

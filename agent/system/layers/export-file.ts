@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { SystemError, errorCode, onFile } from '../../lib/errors.ts';
+import { SystemError, errorCode, onFile, onFileLater } from '../../lib/errors.ts';
 import { inDirectory, randomWord } from '../foreign-directory.ts';
 
 export interface ExportTarget {
@@ -54,7 +54,7 @@ function createIn(at: (name: string) => string, file: string): ExportTarget {
     opened.push(fd);
     const naming = namingIn(inside, create, temporary, name);
     return {
-      write: (bytes) => onFileAsync(file, () => writeAll(fd, bytes)),
+      write: (bytes) => onFileLater(file, () => writeAll(fd, bytes)),
       finish: () =>
         onFile(file, () => {
           fs.fsyncSync(fd);
@@ -88,20 +88,10 @@ function syncDirectory(directory: number): void {
 
 export function standardOutput(): ExportTarget {
   return {
-    write: (bytes) => onFileAsync('standard output', () => writeAll(1, bytes)),
+    write: (bytes) => onFileLater('standard output', () => writeAll(1, bytes)),
     finish: () => undefined,
     abandon: () => undefined,
   };
-}
-
-async function onFileAsync(file: string, action: () => Promise<void>): Promise<void> {
-  try {
-    await action();
-  } catch (error) {
-    onFile(file, () => {
-      throw error;
-    });
-  }
 }
 
 /** The time until a full pipe is tried again, in milliseconds. */
