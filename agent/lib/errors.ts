@@ -28,8 +28,11 @@ export function errorMessage(error: unknown): string {
 }
 
 /** Whether an error means that a file, or a directory in its path, does not exist. */
-export function isAbsent(error: unknown): boolean {
-  return ['ENOENT', 'ENOTDIR'].includes(errorCode(error));
+export const isAbsent = hasCode('ENOENT', 'ENOTDIR');
+
+/** Returns a function that tells whether an error has one of these codes. */
+export function hasCode(...codes: string[]): (error: unknown) => boolean {
+  return (error) => codes.includes(errorCode(error));
 }
 
 /** Runs an action. @returns undefined if it throws an expected error; every other error is thrown */

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { SystemError, isAbsent, onFile, unlessAbsent } from '../lib/errors.ts';
+import { SystemError, onFile, unlessAbsent } from '../lib/errors.ts';
 import { inDirectory } from './foreign-directory.ts';
 import { fill } from './files.ts';
 
@@ -115,16 +115,13 @@ const mostNames = 10_000;
 export function namesIn(directory: string): string[] {
   return onFile(directory, () => {
     const names: string[] = [];
+    const opened = unlessAbsent(() => fs.opendirSync(directory));
+    if (opened === undefined) return names;
     try {
-      const opened = fs.opendirSync(directory);
-      try {
-        for (let entry = opened.readSync(); entry && names.length < mostNames; entry = opened.readSync())
-          names.push(entry.name);
-      } finally {
-        opened.closeSync();
-      }
-    } catch (error) {
-      if (!isAbsent(error)) throw error;
+      for (let entry = opened.readSync(); entry && names.length < mostNames; entry = opened.readSync())
+        names.push(entry.name);
+    } finally {
+      opened.closeSync();
     }
     return names.sort();
   });

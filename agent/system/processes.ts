@@ -1,6 +1,6 @@
 import { monotonicMilliseconds } from './clock.ts';
 import fs from 'node:fs';
-import { errorCode, onFile, unless } from '../lib/errors.ts';
+import { errorCode, hasCode, onFile, unless } from '../lib/errors.ts';
 import { type Stat, describeStat, readLimited, readPieces } from './files.ts';
 import { type MappedFiles, findMappedFiles } from './mapped-files.ts';
 import { runChild } from './exec.ts';
@@ -71,8 +71,7 @@ function listOtherThreads(directory: string): string[] {
 
 function unlessExited<T>(file: string, action: (file: string) => T): T | undefined {
   // ESRCH: the process exited after its file was opened.
-  const hasExited = (error: unknown) => ['ENOENT', 'ESRCH'].includes(errorCode(error));
-  return onFile(file, () => unless(hasExited, () => action(file)));
+  return onFile(file, () => unless(hasCode('ENOENT', 'ESRCH'), () => action(file)));
 }
 
 /**

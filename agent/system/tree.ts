@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { setImmediate as yieldToEvents } from 'node:timers/promises';
 import { createHash } from 'node:crypto';
-import { SystemError, errorCode, unlessAbsent } from '../lib/errors.ts';
+import { SystemError, hasCode, unless, unlessAbsent } from '../lib/errors.ts';
 import { whileOpen } from './files.ts';
 import { O_PATH } from './foreign-directory.ts';
 
@@ -54,7 +54,8 @@ export async function removeTree(
       const keepIfImmutable = (remove: () => void) => {
         if (isImmutable(remove)) kept(name);
       };
-      if (isDirectory) return () => keepIfImmutable(() => removeIfEmpty(at));
+      if (isDirectory)
+        return () => keepIfImmutable(() => unless(hasCode('ENOTEMPTY'), () => fs.rmdirSync(at)));
       keepIfImmutable(() => {
         const changed = unlink(at, stat);
         if (changed !== undefined) renamed.set(stat.ino, { now: changed, before: state.changed });
@@ -77,13 +78,11 @@ export function lastChange(directory: string, name: string): number {
 
 /** Whether `remove` fails with EPERM. The file or its directory then has attribute i or a (chattr(1)). */
 function isImmutable(remove: () => void): boolean {
-  try {
+  const isRemoved = unless(hasCode('EPERM'), () => {
     remove();
-    return false;
-  } catch (error) {
-    if (errorCode(error) !== 'EPERM') throw error;
     return true;
-  }
+  });
+  return isRemoved === undefined;
 }
 
 /** Removes a file name. @returns the new ctime of the inode, if the inode has other names */
@@ -97,14 +96,6 @@ function unlink(at: Buffer, { nlink }: fs.BigIntStats): bigint | undefined {
     fs.unlinkSync(at);
     return fs.fstatSync(fd, { bigint: true }).ctimeNs;
   });
-}
-
-function removeIfEmpty(at: Buffer): void {
-  try {
-    fs.rmdirSync(at);
-  } catch (error) {
-    if (errorCode(error) !== 'ENOTEMPTY') throw error;
-  }
 }
 
 type Visit = (name: string, stat: fs.BigIntStats, at: Buffer) => (() => void) | undefined;

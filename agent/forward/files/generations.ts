@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { SystemError, errorCode, unless } from '../../lib/errors.ts';
+import { SystemError, hasCode, unless } from '../../lib/errors.ts';
 import { type LogFile, type LogFileStat, namesIn, openLogFile, statLogFile } from '../../system/log-file.ts';
 import { type TailRecord, hasContent } from './content.ts';
 
@@ -131,7 +131,7 @@ export function listedAgain<T>(listAndOpen: () => T): T {
 }
 
 /** The error codes of files that stay unreadable. Others, such as too many open files, are temporary. */
-const permanent = ['EACCES', 'EPERM', 'ELOOP', 'EINVAL', 'ENOTDIR'];
+const isPermanent = hasCode('EACCES', 'EPERM', 'ELOOP', 'EINVAL', 'ENOTDIR');
 
 /**
  * Opens a rotated file, unless it is not readable.
@@ -139,8 +139,5 @@ const permanent = ['EACCES', 'EPERM', 'ELOOP', 'EINVAL', 'ENOTDIR'];
  * @throws SystemError for a temporary error
  */
 export function openGeneration(generation: Generation): LogFile | undefined {
-  return unless(
-    (error) => permanent.includes(errorCode(error)),
-    () => openListed(generation),
-  );
+  return unless(isPermanent, () => openListed(generation));
 }

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { SystemError, errorCode, onFile } from '../../lib/errors.ts';
+import { SystemError, hasCode, onFile, unless } from '../../lib/errors.ts';
 import { O_PATH } from '../foreign-directory.ts';
 import { fill, whileOpen } from '../files.ts';
 
@@ -126,13 +126,10 @@ function openFile(at: Buffer, shown: string): OpenFile {
 }
 
 function openDescriptor(at: string): number {
-  try {
-    return fs.openSync(at, O_RDONLY | O_NONBLOCK | O_NOATIME);
-  } catch (error) {
-    // Only the owner and a process with CAP_FOWNER may use O_NOATIME (open(2)).
-    if (errorCode(error) !== 'EPERM') throw error;
-    return fs.openSync(at, O_RDONLY | O_NONBLOCK);
-  }
+  const flags = O_RDONLY | O_NONBLOCK;
+  // Only the owner and a process with CAP_FOWNER may use O_NOATIME (open(2)).
+  const fd = unless(hasCode('EPERM'), () => fs.openSync(at, flags | O_NOATIME));
+  return fd ?? fs.openSync(at, flags);
 }
 
 function entryOf(stat: fs.BigIntStats): Entry {

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { SystemError, errorCode, onFile, onFileLater } from '../../lib/errors.ts';
+import { SystemError, errorCode, hasCode, onFile, onFileLater, unless } from '../../lib/errors.ts';
 import { inDirectory, randomWord } from '../foreign-directory.ts';
 
 export interface ExportTarget {
@@ -79,11 +79,7 @@ function createIn(at: (name: string) => string, file: string): ExportTarget {
 
 /** Synchronises the names in a directory, unless its file system cannot do so (EINVAL, fsync(2)). */
 function syncDirectory(directory: number): void {
-  try {
-    fs.fsyncSync(directory);
-  } catch (error) {
-    if (errorCode(error) !== 'EINVAL') throw error;
-  }
+  unless(hasCode('EINVAL'), () => fs.fsyncSync(directory));
 }
 
 export function standardOutput(): ExportTarget {

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { errorCode, errorMessage } from '../../lib/errors.ts';
+import { errorCode, errorMessage, hasCode, unless } from '../../lib/errors.ts';
 import { whileOpen } from '../files.ts';
 import { randomWord } from '../foreign-directory.ts';
 
@@ -20,15 +20,9 @@ export function tryWrite(directory: string): string {
 }
 
 function write(directory: string): void {
-  let fd: number;
-  try {
-    fd = openWithoutName(directory);
-  } catch (error) {
-    if (!isWithoutUnnamed(error)) throw error;
-    fs.accessSync(directory, fs.constants.W_OK);
-    return;
-  }
-  whileOpen(fd, () => fs.writeSync(fd, 'x'));
+  const fd = openWithoutName(directory);
+  if (fd === undefined) fs.accessSync(directory, fs.constants.W_OK);
+  else whileOpen(fd, () => fs.writeSync(fd, 'x'));
 }
 
 /** O_TMPFILE (asm-generic/fcntl.h), which Node does not define, includes O_DIRECTORY. */
@@ -39,27 +33,22 @@ const leftover = /^\.immutafs-probe-(\d+)(?:-[0-9a-z]+)?$/;
 
 /**
  * Opens an unnamed file for writing (open(2), O_TMPFILE), so that no file is left behind even if the process is killed.
- * @throws the system's error; see isWithoutUnnamed
+ * @returns undefined if that is not possible
  */
-function openWithoutName(directory: string): number {
-  return fs.openSync(directory, fs.constants.O_RDWR | O_TMPFILE, 0o600);
+function openWithoutName(directory: string): number | undefined {
+  return unless(isWithoutUnnamed, () => fs.openSync(directory, fs.constants.O_RDWR | O_TMPFILE, 0o600));
 }
 
 /**
  * Whether the error means that the kernel (before 3.11) or the file system (vfat, NFS) does not support O_TMPFILE. The
  * error code is EISDIR or EOPNOTSUPP, which libuv calls ENOTSUP (the same number on Linux).
  */
-function isWithoutUnnamed(error: unknown): boolean {
-  return ['EISDIR', 'ENOTSUP', 'EOPNOTSUPP'].includes(errorCode(error));
-}
+const isWithoutUnnamed = hasCode('EISDIR', 'ENOTSUP', 'EOPNOTSUPP');
 
 /** Like openWithoutName. Without O_TMPFILE, creates a file with a name and removes the name immediately. */
 export function openUnnamed(directory: string): number {
-  try {
-    return openWithoutName(directory);
-  } catch (error) {
-    if (!isWithoutUnnamed(error)) throw error;
-  }
+  const unnamed = openWithoutName(directory);
+  if (unnamed !== undefined) return unnamed;
   const file = probeName(directory);
   const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
   const fd = fs.openSync(file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
