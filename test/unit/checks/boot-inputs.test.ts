@@ -71,9 +71,11 @@ const search = 'search --no-floppy --fs-uuid --set=root';
 const block = (hint: string) =>
   `if [ x$feature_platform_search_hint = xy ]; then\n  ${search} ${hint} 1f5a\nelse\n  ${search} 1f5a\nfi\n`;
 
+const byPrepare = /^While the disk is writable: immutafs-agent prepare --apply --only boot\.$/;
+
 testFindings('boot-inputs', {
   'as prepared, by BIOS': [cmdline('noresume'), 'pass: noresume; BIOS boot'],
-  'no noresume': [cmdline('quiet'), 'warn: the kernel command line has no noresume'],
+  'no noresume': [cmdline('quiet'), ['warn: the kernel command line has no noresume', byPrepare]],
   'the superblock of a writable ext4 says errors=panic': [
     all(cmdline('noresume'), data('rw'), file('proc/fs/ext4/vdc/options', 'rw\nerrors=panic\n')),
     /^warn: \/data has errors=panic/,
@@ -159,7 +161,7 @@ testFindings('boot-inputs', {
   ],
   'a writable disk with an EFI system partition': [
     all(disks, udev('252:17', { ID_PART_ENTRY_TYPE: esp })),
-    'warn: vdb1 is bootable and writable',
+    ['warn: vdb1 is bootable and writable', /^On the host: give boot order 1 to the system disk alone\.$/],
   ],
   'a writable disk with an active MBR partition': [
     all(disks, udev('252:17', { ID_PART_ENTRY_TYPE: '0x83', ID_PART_ENTRY_FLAGS: '0x80' })),
@@ -167,12 +169,16 @@ testFindings('boot-inputs', {
   ],
   'the EFI system partition is mounted from a writable disk': [
     all(disks, mount('esp', '252:17 / /boot/efi rw,relatime shared:40 - vfat /dev/vdb1 rw')),
-    'fail: /boot/efi is on vdb, which is writable',
+    [
+      'fail: /boot/efi is on vdb, which is writable',
+      /^On the host: make the disk vdb read-only; or move \/boot\/efi to the system disk\.$/,
+    ],
   ],
   'a menu entry without noresume': [
     file(grub, menu('quiet')),
     'warn: menu entries without noresume: /vmlinuz-3.10.0',
   ],
+  'several problems: each remedy once': [cmdline('quiet'), file(grub, menu('quiet')), ['warn', byPrepare]],
   'menu entries as prepared': [file(grub, menu('noresume')), 'pass'],
   'an entry of the boot loader specification': [
     file('boot/loader/entries/1.conf', 'title RHEL 9\noptions root=/dev/x ro\n'),
@@ -185,7 +191,10 @@ testFindings('boot-inputs', {
   ],
   'a search on all disks': [
     file(grub, `${search} 1f5a\n`),
-    'warn: grub.cfg searches for a file system on all disks',
+    [
+      'warn: grub.cfg searches for a file system on all disks',
+      /^While .*: in \/boot\/grub2\/grub\.cfg, add .* grub2-probe --target=hints_string \/boot prints/,
+    ],
   ],
   'a search with --root-dev-only': [
     file(grub, 'search --no-floppy --root-dev-only --fs-uuid --set=dev 1f5a\n'),
@@ -199,31 +208,5 @@ testFindings('boot-inputs', {
   'skipped with MODE=off': [
     all(cmdline('resume=/dev/x immutafs=off'), handoff({ MODE: 'off', VAR: 'disk', ASSEMBLED: undefined })),
     'skip',
-  ],
-});
-
-testFindings('boot-inputs: remedies', {
-  'a kernel argument': [
-    cmdline('quiet'),
-    ['warn', /^While the disk is writable: immutafs-agent prepare --apply --only boot\.$/],
-  ],
-  'a search without a hint, which prepare does not change': [
-    file(grub, `${search} 1f5a\n`),
-    [
-      'warn',
-      /^While the disk is writable: in \/boot\/grub2\/grub\.cfg, add .* grub2-probe --target=hints_string \/boot prints/,
-    ],
-  ],
-  'a bootable disk, which only the host can leave out': [
-    all(disks, udev('252:17', { ID_PART_ENTRY_TYPE: esp })),
-    ['warn', /^On the host: give boot order 1 to the system disk alone\.$/],
-  ],
-  'files of the boot loader on a writable disk': [
-    all(disks, mount('esp', '252:17 / /boot/efi rw,relatime shared:40 - vfat /dev/vdb1 rw')),
-    ['fail', /^On the host: make the disk vdb read-only; or move \/boot\/efi to the system disk\.$/],
-  ],
-  'several problems: each remedy once': [
-    all(cmdline('quiet'), file(grub, menu('quiet'))),
-    ['warn', /^While the disk is writable: immutafs-agent prepare --apply --only boot\.$/],
   ],
 });
