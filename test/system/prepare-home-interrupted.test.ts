@@ -7,6 +7,11 @@ import * as assert from 'uvu/assert';
 import { outputOf, runHomeScript as inSmallSystem } from '../harness/home-step.ts';
 
 const move = suite('prepare: the migration of /home is interrupted');
+/** Leaves a copy of /home on the disk, because a process used /home. */
+const copied = `fill; picture /home >/run/before; (cd /home/alice; exec sleep 60) & holder=$!; sleep 0.2
+    move_home && exit 1; kill "$holder"; wait "$holder" || true`;
+/** Completes the migration. */
+const completed = 'move_home; whole_home; findmnt -n -o TARGET /home | tail -n 1';
 
 move('a disk that breaks while /home is copied leaves /home and fstab as they are', () => {
   // The image of the disk is on a file system that is smaller than the disk.
@@ -62,10 +67,9 @@ move('killed as it unmounts the copy after the cutover: the next run unmounts it
 });
 
 move('a file that a power cut left with its size and time but wrong content is copied again', () => {
-  const script = `fill; picture /home >/run/before; (cd /home/alice; exec sleep 60) & holder=$!; sleep 0.2
-    move_home && exit 1; mount "$disk"p1 /srv
+  const script = `${copied}; mount "$disk"p1 /srv
     head -c 3000000 /dev/zero | dd of=/srv/alice/data conv=notrunc status=none; touch -r /home/alice/data /srv/alice/data; umount /srv
-    kill "$holder"; wait "$holder" || true; move_home; whole_home; findmnt -n -o TARGET /home | tail -n 1`;
+    ${completed}`;
   const stdout = outputOf(script);
   assert.match(stdout, /is not the same in 1 places: >fc\S+ alice\/data; copying these again\n/);
   assert.match(stdout, /\n\/home\n$/);
@@ -75,9 +79,8 @@ move(
   'a file system of an interrupted copy that cannot be mounted is made again, and every action is logged',
   () => {
     // Write zeros over the headers of the first allocation group, so that blkid still finds an XFS.
-    const script = `fill; picture /home >/run/before; (cd /home/alice; exec sleep 60) & holder=$!; sleep 0.2
-    move_home && exit 1; dd if=/dev/zero of="$disk"p1 bs=512 seek=1 count=3 conv=notrunc status=none
-    kill "$holder"; wait "$holder" || true; move_home; whole_home; findmnt -n -o TARGET /home | tail -n 1
+    const script = `${copied}; dd if=/dev/zero of="$disk"p1 bs=512 seek=1 count=3 conv=notrunc status=none
+    ${completed}
     grep -Eo '"(do|problem)": .*' /var/lib/immutafs/prepare.json`;
     const stdout = outputOf(script);
     assert.match(stdout, /\S+p1 cannot be mounted \([^\n]*\): the file system will be created again\nhome: /);
@@ -94,14 +97,13 @@ move(
 );
 
 move('a signal while the interrupted copy is mounted again does not discard the copy', () => {
-  const script = `fill; picture /home >/run/before; (cd /home/alice; exec sleep 60) & holder=$!; sleep 0.2
-    move_home && exit 1; kill "$holder"; wait "$holder" || true
+  const script = `${copied}
     cp /usr/bin/mount /run/mount.real; chmod +x /run/mount.real
     printf '#!/bin/sh\\ncase " $* " in *" %sp1 "*) kill -TERM $(cat /run/immutafs/prepare.lock); sleep 0.5; exit 32;; esac; exec /run/mount.real "$@"\\n' "$disk" >/run/mount.fake
     chmod +x /run/mount.fake; mount --bind /run/mount.fake /usr/bin/mount
     move_home 2>&1 && exit 1; umount /usr/bin/mount; whole_home
     dd if="$disk" bs=512 skip=1024 count=1 status=none | tr -d "\\000"; grep -c partition-home /var/lib/immutafs/prepare.json
-    move_home; whole_home; findmnt -n -o TARGET /home | tail -n 1`;
+    ${completed}`;
   assert.match(
     outputOf(script),
     /interrupted by SIGTERM\n(.*\n)*immutafs home copying [^\n]*\n1\n(.*\n)*\/home\n$/,

@@ -54,52 +54,42 @@ move('with too little space, nothing is changed', () => {
   );
 });
 
-for (const [title, script, expected] of [
+/** What is done before, and the reason of the refusal. */
+const refusals: [string, RegExp][] = [
+  ['app=/etc/selinux; mkdir -p $app', /configures this agent or the boot/],
+  ["sed -i '/^PERSIST_STORE/d' /etc/immutafs/immutafs.conf", /PERSIST_STORE is empty/],
   [
-    'a path that PERSIST must not name',
-    'app=/etc/selinux; mkdir -p $app',
-    /configures this agent or the boot/,
-  ],
-  ['no store', "sed -i '/^PERSIST_STORE/d' /etc/immutafs/immutafs.conf", /PERSIST_STORE is empty/],
-  [
-    'a store on the system disk',
     "sed -i 's,^PERSIST_STORE=.*,PERSIST_STORE=/srv/store,' /etc/immutafs/immutafs.conf",
     /is on the disk of \/|is not mounted/,
   ],
+  ['mkdir $app/mnt; mount -t tmpfs x $app/mnt', /app\/mnt, a mount point, is below it/],
+  ["echo 'PERSIST=/var/lib' >>/etc/immutafs/immutafs.conf", /kept already, as a part of \/var\/lib/],
+  ['mkdir -p $kept; chmod 700 /data/store', /exists from an earlier use of PERSIST/],
+  // A user chose the name in place of the old content.
   [
-    'a mount point in it',
-    'mkdir $app/mnt; mount -t tmpfs x $app/mnt',
-    /app\/mnt, a mount point, is below it/,
-  ],
-  [
-    'a part of a kept directory',
-    "echo 'PERSIST=/var/lib' >>/etc/immutafs/immutafs.conf",
-    /kept already, as a part of \/var\/lib/,
-  ],
-  [
-    'a directory in the store',
-    'mkdir -p $kept; chmod 700 /data/store',
-    /exists from an earlier use of PERSIST/,
-  ],
-  [
-    'a name that a user chose in place of the old content',
     'mkdir "$app/moved-by-immutafs-agent"; ln -s /etc "$app/moved-by-immutafs-agent/content"',
     /app contains moved-by-immutafs-agent/,
   ],
   [
-    'a directory below one that another user can replace',
     'chown 1000 "$app"; app=$app/alice',
     /app\/alice is below \/var\/lib\/app, which other users than root can change/,
   ],
-] as const) {
-  move(`refuses ${title}`, () => {
-    const stdout = outputOf(`${script}; cp /etc/immutafs/immutafs.conf /run/conf
-      prepare --move-state "$app" && exit 1; move && exit 1; cmp /run/conf /etc/immutafs/immutafs.conf; ls /data; grep prepare/ /proc/self/mountinfo || echo nothing left`);
-    assert.match(stdout.replace(/\n {21}/g, ' '), expected);
-    assert.match(stdout, /blocked +state/);
-    assert.match(stdout, /\nnothing left\n$/);
-  });
-}
+];
+move('refuses what cannot be kept, and changes nothing', () => {
+  const script = refusals.map(
+    ([setUp]) => `( ${setUp}; cp /etc/immutafs/immutafs.conf /run/conf
+      prepare --move-state "$app" && exit 1; move && exit 1; cmp /run/conf /etc/immutafs/immutafs.conf; grep prepare/ /proc/self/mountinfo || echo nothing left )
+      cp /run/first /etc/immutafs/immutafs.conf; chown 0 "$app"; umount "$app/mnt" 2>/dev/null || true; rm -rf "$kept" "$app/mnt" "$app/moved-by-immutafs-agent"`,
+  );
+  const stdout = outputOf(`cp /etc/immutafs/immutafs.conf /run/first; ${script.join('\n')}`);
+  const plans = stdout.replace(/\n {21}/g, ' ').split('nothing left\n');
+  assert.is(plans.length, refusals.length + 1);
+  for (const [index, [setUp, reason]] of refusals.entries())
+    assert.ok(
+      /blocked +state/.test(plans[index] ?? '') && reason.test(plans[index] ?? ''),
+      `${setUp}: ${plans[index]}`,
+    );
+});
 
 move('old content that is not in a directory of root is neither moved, copied back nor removed', () => {
   const stdout = outputOf(`points; ended_at KILL after '^persist-directory mount' move
@@ -146,7 +136,7 @@ move(
 move('--undo: a socket that a process listens on does not keep the directory mounted', () => {
   const stdout = outputOf(`move >/dev/null
     perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new(Local => "/var/lib/app/socket", Listen => 1) or die; sleep 60' &
-    until [ -S "$app/socket" ]; do sleep 0.1; done
+    until [ -S "$app/socket" ]; do sleep 0.1; done; touch -d '2011-02-03 04:05:06.7' "$app/socket" "$app"
     picture "$app" >/run/before; agent prepare --undo; whole; mounts && exit 1; kill $!`);
   assert.match(stdout, /moved back to the system disk/);
 });

@@ -25,7 +25,6 @@ export function lockLog({ reader, writer }: Tools): () => void {
 /** The actions that `prepare` has carried out on this guest, the oldest first. */
 export type ActionLog = readonly LoggedAction[];
 
-/** The log entry of one action, which is written before the action begins and again when the action has ended. */
 export interface LoggedAction {
   /** Counts from 1; the number can be reused after --undo has removed the entry. */
   number: number;
@@ -37,17 +36,13 @@ export interface LoggedAction {
   began: string;
   /** ISO 8601; null if the action was interrupted or is still running. */
   ended: string | null;
-  /** The reason why the action failed; null if it has not failed. */
+  /** Why the action failed; null if it did not. */
   problem: string | null;
   /** The path of the backup of the action's file; null if the file did not exist, or the action has no file. */
   backup: string | null;
 }
 
-/**
- * Reads the action log.
- * @returns an empty log if there is no file
- * @throws SystemError if the file is not an action log
- */
+/** @throws SystemError if the file exists and is not an action log */
 export function readActionLog(reader: SystemReader): LoggedAction[] {
   const text = reader.readIfPresent(actionLogFile);
   if (text === undefined) return [];

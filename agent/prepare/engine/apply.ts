@@ -11,7 +11,6 @@ import {
 import { type Plan, type Planners, plan } from './plan.ts';
 import { type Action, type Settings, type Step, type StepId, stepIds } from './step.ts';
 
-/** The planner of each step, and the executor of each kind of action. */
 export interface Parts {
   planners: Planners;
   executors: Executors;
@@ -87,7 +86,6 @@ async function perform<Kind extends Action['do']>(
   end(null);
 }
 
-/** Executors of the kinds of actions that any step can use. */
 export const basicExecutors: Pick<Executors, 'edit' | 'link' | 'remove' | 'run' | 'rename' | 'erase'> = {
   edit: {
     execute: ({ writer, reader }, { file, before, after }) => {

@@ -3,9 +3,7 @@ import type { Ran, SystemWriter } from '../../system/writer.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Action } from './step.ts';
 
-/** The destination of messages. */
 export interface Printer {
-  /** Prints a line. */
   say: (text: string) => void;
   /** On a terminal, prints a line that the next one overwrites. */
   progress: (text: string) => void;
@@ -18,7 +16,6 @@ export interface Tools extends Printer {
   writer: SystemWriter;
 }
 
-/** The environment in which the executors of one step run. */
 export interface Context extends Tools {
   /**
    * Runs a program that must succeed.
@@ -32,10 +29,9 @@ export interface Context extends Tools {
   runAbortable: (program: string, args: readonly string[], options?: RunOptions) => Promise<Ran>;
   /**
    * Makes SIGINT, SIGTERM and SIGHUP end the program of `runAbortable` and make `checkAborted` throw, instead of ending
-   * this process.
-   * @returns a function that restores the default handling of these signals
+   * this process, until the end of the step.
    */
-  abortOnSignals: () => () => void;
+  abortOnSignals: () => void;
   /** @throws SystemError EINTR after a signal */
   checkAborted: () => void;
   /**
@@ -90,6 +86,7 @@ const defaultLimit = 3600;
 export async function withContext(tools: Tools, work: (context: Context) => Promise<void>): Promise<void> {
   const { writer } = tools;
   const abort = new AbortController();
+  const onSignal = (signal: string) => abort.abort(signal);
   const opened = new Map<unknown, Shared<unknown>>();
   const checkAborted = () => {
     if (abort.signal.aborted) throw new SystemError(`interrupted by ${String(abort.signal.reason)}`, 'EINTR');
@@ -114,11 +111,7 @@ export async function withContext(tools: Tools, work: (context: Context) => Prom
       return ran;
     },
     abortOnSignals: () => {
-      const onSignal = (signal: string) => abort.abort(signal);
       for (const signal of signals) process.on(signal, onSignal);
-      return () => {
-        for (const signal of signals) process.off(signal, onSignal);
-      };
     },
     shared: async <T>(open: Open<T>) => {
       const known = opened.get(open);
@@ -131,7 +124,11 @@ export async function withContext(tools: Tools, work: (context: Context) => Prom
   try {
     await work(context);
   } finally {
-    for (const { close } of [...opened.values()].toReversed()) await close?.();
+    try {
+      for (const { close } of [...opened.values()].toReversed()) await close?.();
+    } finally {
+      for (const signal of signals) process.off(signal, onSignal);
+    }
   }
 }
 

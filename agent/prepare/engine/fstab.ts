@@ -5,21 +5,14 @@ import { type FstabLine, parseFstab } from '../../facts/mounts/fstab.ts';
  * Escapes in fields are not decoded.
  */
 
-/** A line without its newline, split into fields (at odd indexes) and the blanks between them (at even indexes). */
-type Pieces = string[];
-
-/** Changes a line: returns the changed pieces, or the lines that replace the line. */
-export type Edit = (pieces: Pieces) => Pieces | { lines: string[] };
+/** Changes a line. The result may have several lines. */
+export type Edit = (line: string) => string;
 
 /** Applies edits to the lines of a text. @param edits by line number, counted from 1 */
 export function editText(text: string, edits: ReadonlyMap<number, Edit>): string {
   return text
     .split('\n')
-    .flatMap((line, index) => {
-      const edited = edits.get(index + 1)?.(splitLine(line));
-      if (edited === undefined) return [line];
-      return Array.isArray(edited) ? [edited.join('')] : edited.lines;
-    })
+    .map((line, index) => edits.get(index + 1)?.(line) ?? line)
     .join('\n');
 }
 
@@ -31,7 +24,7 @@ export function appendLines(text: string, lines: readonly string[]): string {
 
 /** Returns an edit that comments out a line, and puts a comment with the reason above it. */
 export function commentedOut(why: string): Edit {
-  return (pieces) => ({ lines: [`# immutafs-agent prepare: ${why}`, `#${pieces.join('')}`] });
+  return (line) => `# immutafs-agent prepare: ${why}\n#${line}`;
 }
 
 export function linesOf(text: string, target: string): FstabLine[] {
@@ -42,55 +35,44 @@ export function linesOf(text: string, target: string): FstabLine[] {
 export function replaceLines(text: string, target: string, added: string): string {
   const [first, ...others] = linesOf(text, target).map(({ line }) => line);
   if (first === undefined) return appendLines(text, [added]);
-  const comment = (pieces: Pieces) => `#${pieces.join('')}`;
-  const edits = new Map<number, Edit>(
-    others.map((line) => [line, (pieces) => ({ lines: [comment(pieces)] })]),
+  const edits = new Map<number, Edit>(others.map((number) => [number, (line) => `#${line}`]));
+  return editText(
+    text,
+    edits.set(first, (line) => `#${line}\n${added}`),
   );
-  edits.set(first, (pieces) => ({ lines: [comment(pieces), added] }));
-  return editText(text, edits);
 }
 
-/** Adds options to every line of a target, and removes options that contradict them. */
 export function setOptions(text: string, target: string, wanted: readonly string[]): string {
-  const edit: Edit = (pieces) => withOptions(pieces, mergeOptions(optionsOf(pieces), wanted));
+  const edit: Edit = (line) => withOptions(line, mergeOptions(optionsOf(line), wanted));
   return editText(text, new Map(linesOf(text, target).map(({ line }) => [line, edit])));
 }
 
-export function splitLine(line: string): Pieces {
-  const body = line.replace(/[ \t\r]+$/, '');
-  const pieces = body.split(/([^ \t]+)/);
-  return [...pieces.slice(0, -1), `${pieces.at(-1) ?? ''}${line.slice(body.length)}`];
+/** Returns the options of a line with at least three fields; "defaults" if it has none. */
+export function optionsOf(line: string): string[] {
+  return (fieldsOf(line)[3]?.replace(/^[ \t]+/, '') ?? 'defaults').split(',');
 }
 
-/** Returns the options of a line; "defaults" if the line has none. @param pieces with at least three fields */
-export function optionsOf(pieces: Pieces): string[] {
-  return (pieces[optionsIndex] ?? 'defaults').split(',');
+export function withOptions(line: string, options: readonly string[]): string {
+  return withField(line, 3, options.join(','));
 }
 
-const optionsIndex = 7;
-const passIndex = 11;
-
-export function withOptions(pieces: Pieces, options: readonly string[]): Pieces {
-  return withField(pieces, optionsIndex, options.join(','));
+/** Sets fs_passno to 0, which a line without this field has already. */
+export function withoutPass(line: string): string {
+  return fieldsOf(line)[5] === undefined ? line : withField(line, 5, '0');
 }
 
-/** Sets fs_passno. A line without this field already has the value 0. */
-export function withPass(pieces: Pieces, pass: number): Pieces {
-  return pieces[passIndex] === undefined && pass === 0 ? pieces : withField(pieces, passIndex, `${pass}`);
+/** Returns the fields of a line, each with the blanks before it. */
+function fieldsOf(line: string): string[] {
+  return line.replace(/[ \t\r]+$/, '').match(/[ \t]*[^ \t]+/g) ?? [];
 }
 
-const defaults: Record<number, string> = { 7: 'defaults', 9: '0', 11: '0' };
-
-/** Sets a field, and adds missing fields before it with their default values. */
-function withField(pieces: Pieces, index: number, text: string): Pieces {
-  const result = [...pieces];
-  while (result.length <= index) {
-    // Trailing blanks stay at the end of the line.
-    const end = result.pop() ?? '';
-    result.push(' ', defaults[result.length + 1] ?? '', end);
-  }
-  result[index] = text;
-  return result;
+/** Sets a field, or adds it to a line that has all fields before it. */
+function withField(line: string, index: number, text: string): string {
+  const fields = fieldsOf(line);
+  const end = line.slice(fields.join('').length);
+  const [blanks = ''] = /^[ \t]*/.exec(fields[index] ?? ' ') ?? [];
+  fields[index] = `${blanks}${text}`;
+  return `${fields.join('')}${end}`;
 }
 
 /**

@@ -12,7 +12,7 @@ import { type Settings, type Step, type StepId, guestStepIds, stepIds } from './
 export type Planners = Readonly<Record<StepId, (snapshot: Snapshot) => Planned | Promise<Planned>>>;
 
 export interface Plan {
-  /** The reason why this guest cannot be prepared; null if it can. */
+  /** Why this guest cannot be prepared; null if it can. */
   refused: string | null;
   steps: Step[];
 }

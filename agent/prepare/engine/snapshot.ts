@@ -75,7 +75,6 @@ export function readKernelArguments(reader: SystemReader): string[] {
     : imageArguments(reader);
 }
 
-/** Returns a snapshot in which the changes of these actions to /etc/fstab have been made. */
 export function snapshotAfter(snapshot: Snapshot, actions: readonly Action[]): Snapshot {
   const last = actions.findLast((action) => action.do === 'edit' && action.file === '/etc/fstab');
   if (last?.do !== 'edit') return snapshot;

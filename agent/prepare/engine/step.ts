@@ -46,11 +46,25 @@ export interface Step {
   exec?: ExecFindings;
 }
 
+/** What the findings of the steps `state` and `writes` have in common. */
+interface Finding {
+  /** The packages that own the paths. */
+  packages: string[];
+  /** The processes that have a path open for writing now: "postgres (812)". */
+  openBy: string[];
+  /** What to do; empty for the state of an unknown service. */
+  advice: string;
+  /** Where the paths or the behaviour of the service are documented; null if it is unknown. */
+  source: string | null;
+  /** The items that would keep it with PERSIST; empty for a single file, and for a name that PERSIST cannot contain. */
+  persist: string[];
+}
+
 /**
  * Undecided state of one service, or in one directory if the service is unknown: a sealed boot would reset it, and it is
  * neither kept (PERSIST) nor accepted (agent/prepare/steps/state/). Paths have one character per byte (latin1).
  */
-export interface StateFinding {
+export interface StateFinding extends Finding {
   /** The id in the table of services (agent/services/services.json); null if the service is unknown. */
   service: string | null;
   /** The name of the service, or its directory. */
@@ -58,14 +72,11 @@ export interface StateFinding {
   /** The directories; for an unknown service, a directory or a single file. */
   directories: string[];
   units: string[];
-  packages: string[];
   /** The number of files below the directories, and their size in bytes. */
   files: number;
   bytes: number;
   /** ISO 8601 */
   lastWrite: string;
-  /** The processes that have a file open for writing now: "postgres (812)". */
-  openBy: string[];
   /** The settings of units that name the directory: "StateDirectory= of acme.service". */
   declaredBy: string[];
   /** The numbers of files that no package owns, and of those that changed since their package was installed. */
@@ -73,12 +84,6 @@ export interface StateFinding {
   changed: number;
   /** What a reboot would lose. */
   loses: string;
-  /** What to do; empty if the service is unknown. */
-  advice: string;
-  /** Where the paths of the service are documented; null if it is unknown. */
-  source: string | null;
-  /** The items that would keep it with PERSIST; empty for a single file, and for a name that PERSIST cannot contain. */
-  persist: string[];
 }
 
 /** What MOUNT_OPTIONS can restrict, and what conflicts with it (agent/prepare/steps/exec/). */
@@ -102,7 +107,7 @@ export interface Conflict {
 }
 
 /** Changes of the system disk by one program, or in one directory if the program is unknown (agent/prepare/steps/writes/). */
-export interface WriteGroup {
+export interface WriteGroup extends Finding {
   /** The id in the table of services (agent/services/services.json); null if the writer is unknown. */
   writer: string | null;
   /** The directory of an unknown writer; null for a known writer. */
@@ -113,23 +118,14 @@ export interface WriteGroup {
   paths: string[];
   /** The time of the last change, ISO 8601; null if a file is only open, or will be written. */
   newest: string | null;
-  /** The packages that own changed paths. */
-  packages: string[];
-  /** The processes that have a path open for writing now: "rsyslogd (812)". */
-  openBy: string[];
   /** The processes that run from the directory of an unknown writer; empty if openBy is reason enough for an overlay. */
   programs: string[];
   /** Whether the guest is not ready to be sealed until something is done about this group. */
   blocking: boolean;
   /** services.ts; `unknown` if nothing is known about the writer; `accepted` if an administrator accepted it. */
   outcome: 'harmless' | 'maintenance' | 'overlay' | 'persist' | 'change' | 'unknown' | 'accepted';
-  /** What to do. */
-  advice: string;
-  /** Where the behaviour of the writer is documented; null if it is unknown. */
-  source: string | null;
   /** The items that the group adds to OVERLAY; `persist` is empty, because the step `state` names what PERSIST can keep. */
   overlay: string[];
-  persist: string[];
 }
 
 /**

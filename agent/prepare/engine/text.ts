@@ -12,7 +12,6 @@ const columns = 100;
 const stateWidth = 7;
 const imageStateWidth = 'at first boot'.length;
 
-/** Formats a plan as text: each step with its reasons and its actions. */
 export function planText(plan: Plan, color: boolean): string {
   if (plan.refused !== null) return `${lines(plan.refused, '').join('\n')}\n`;
   const paint = painter(color);

@@ -8,7 +8,6 @@ type FileAction = Extract<Action, { file: string }>;
 
 interface Undone {
   text: string | undefined;
-  /** Whether the entry stays in the action log. */
   isKept: boolean;
 }
 

@@ -4,7 +4,6 @@ import type { SystemReader } from '../../system/reader.ts';
 
 const mebibyte = 1024 * 1024;
 
-/** Returns the device file of a sysfs directory. */
 export function deviceOf(node: string): string {
   return `/dev/${path.basename(node)}`;
 }

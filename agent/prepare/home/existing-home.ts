@@ -4,15 +4,15 @@ import { mayHang } from '../../facts/mounts/hang-safe.ts';
 import type { Mount } from '../../facts/mounts/mountinfo.ts';
 import { readActionLog } from '../engine/action-log.ts';
 import { linesOf, mergeOptions, setOptions } from '../engine/fstab.ts';
+import { type Planned, stepOf } from '../engine/part.ts';
 import { type Snapshot, snapshotAfter } from '../engine/snapshot.ts';
-import type { Action, Step } from '../engine/step.ts';
+import type { Action } from '../engine/step.ts';
 import { deviceOf, probe } from './devices.ts';
 import { requiredForHome, withHome } from './migration.ts';
 import { findStaleMarker } from './progress-marker.ts';
 import { findMigration } from './purge.ts';
 import { missingPrograms } from '../move/requirements.ts';
 
-/** A part of the plan. */
 interface Part {
   why: string[];
   actions: Action[];
@@ -26,16 +26,16 @@ const nothing: Part = { why: [], actions: [] };
  * Plans the changes for a /home that is already a separate, writable file system: removal of a stale marker, the line
  * in fstab, mount options, and the purge of the old content.
  */
-export async function planExistingHome(snapshot: Snapshot, home: Mount): Promise<Step> {
+export async function planExistingHome(snapshot: Snapshot, home: Mount): Promise<Planned> {
   const why = [`/home is ${home.source}, which is not on the system's disk.`];
   const actions: Action[] = [];
   for (const planPart of [planMarker, planPersistence, planOptions, planPurge]) {
     const part = await planPart(snapshotAfter(snapshot, actions), home);
     why.push(...part.why);
-    if (part.state !== undefined) return { id: 'home', state: part.state, why, actions: [] };
+    if (part.state !== undefined) return stepOf(part.state, why);
     actions.push(...part.actions);
   }
-  return { id: 'home', state: actions.length > 0 ? 'needed' : 'done', why, actions };
+  return stepOf(actions.length > 0 ? 'needed' : 'done', why, actions);
 }
 
 async function planMarker({ reader }: Snapshot, home: Mount): Promise<Part> {

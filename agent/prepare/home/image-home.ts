@@ -1,7 +1,7 @@
 import { appendLines } from '../engine/fstab.ts';
+import { type Planned, stepOf } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import { namesIfThere } from '../../system/reader.ts';
-import type { Step } from '../engine/step.ts';
 import { planOptions } from './existing-home.ts';
 import { requiredForHome } from './migration.ts';
 
@@ -14,40 +14,29 @@ const optional = ['nofail', 'x-systemd.device-timeout=10s'];
  * Plans the step `home` of an image: a line of fstab mounts /home from a data disk, by label, because the image knows neither
  * the device nor the UUID of a guest's disk.
  */
-export function planImageHome(look: Snapshot): Step {
+export function planImageHome(look: Snapshot): Planned {
   const { reader, config, fstab } = look;
-  const step = (state: Step['state'], why: string, after?: string): Step => ({
-    ...{ id: 'home', state, why: [why] },
-    actions: after === undefined ? [] : [{ do: 'edit', file: '/etc/fstab', before: fstab.text, after }],
-  });
   const kind = reader.stat('/home')?.kind;
-  if (kind === undefined) return step('done', 'There is no /home.');
+  if (kind === undefined) return stepOf('done', ['There is no /home.']);
   if (kind !== 'directory')
-    return step(
-      'by hand',
+    return stepOf('by hand', [
       '/home is not a directory: replace it by a directory, on which a file system can be mounted.',
-    );
+    ]);
   const lines = fstab.lines.filter(({ target }) => target === '/home');
   const own = lines.find(({ disks }) => look.systemDisks.includes(disks));
   if (own !== undefined)
-    return step(
-      'by hand',
+    return stepOf('by hand', [
       `Line ${own.line} of /etc/fstab mounts /home from ${own.source}, on the disk of the image, which the host makes read-only: remove the line and the file system, or name a data disk (LABEL=${label}).`,
-    );
-  if (lines.length === 0) {
-    const options = ['rw', ...requiredForHome(config), ...optional].join(',');
-    const hidden = namesIfThere(reader, '/home');
-    const content =
-      hidden.length === 0
-        ? ''
-        : ` The new file system hides what the image has in /home: ${hidden.slice(0, 5).join(', ')}.`;
-    return step(
-      'needed',
-      `/home is on the disk of the image, which the host makes read-only: a file system with the label ${label} on a data disk of each guest will be mounted there (mkfs.xfs -L ${label}).${content}`,
-      appendLines(fstab.text ?? '', [`LABEL=${label} /home xfs ${options} 0 0`]),
-    );
+    ]);
+  if (lines.length > 0) {
+    const { why, actions } = planOptions(look, undefined);
+    if (actions.length > 0) return stepOf('needed', why, actions);
+    return stepOf('done', [`/etc/fstab mounts /home from ${lines[0]?.source}.`]);
   }
-  const { why, actions } = planOptions(look, undefined);
-  if (actions.length > 0) return { id: 'home', state: 'needed', why, actions };
-  return step('done', `/etc/fstab mounts /home from ${lines[0]?.source}.`);
+  const options = ['rw', ...requiredForHome(config), ...optional].join(',');
+  const hidden = namesIfThere(reader, '/home').slice(0, 5).join(', ');
+  const content = hidden === '' ? '' : ` The new file system hides what the image has in /home: ${hidden}.`;
+  const why = `/home is on the disk of the image, which the host makes read-only: a file system with the label ${label} on a data disk of each guest will be mounted there (mkfs.xfs -L ${label}).${content}`;
+  const after = appendLines(fstab.text ?? '', [`LABEL=${label} /home xfs ${options} 0 0`]);
+  return stepOf('needed', [why], [{ do: 'edit', file: '/etc/fstab', before: fstab.text, after }]);
 }

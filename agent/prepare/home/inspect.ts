@@ -10,7 +10,6 @@ import { staging } from '../move/mounting.ts';
 import { deviceOf, findContent, partitionsOf, probe, sizeOf } from './devices.ts';
 import { type ProgressMarker, readMarker } from './progress-marker.ts';
 
-/** A file system for /home. */
 export interface Volume {
   /** The partition or whole device that contains the file system. */
   device: string;
@@ -18,7 +17,6 @@ export interface Volume {
   type: string;
 }
 
-/** The state of a device, and whether it can become /home. */
 export interface Inspected {
   /** The canonical device file, for example /dev/vdb. */
   device: string;
@@ -29,7 +27,6 @@ export interface Inspected {
   marker: ProgressMarker | undefined;
   /** The reasons why the device cannot become /home with any options; clauses whose subject is the device. */
   never: string[];
-  /** Descriptions of the content that would be destroyed. */
   content: string[];
 }
 

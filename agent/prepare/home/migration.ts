@@ -8,14 +8,12 @@ import { type Moving, openMoving } from '../move/moving.ts';
 import type { Volume } from './inspect.ts';
 import type { MarkerPlace } from './progress-marker.ts';
 
-/** The state that the actions of one migration of /home share. */
 export interface Migration {
   /** The new file system, mounted for copying, and its progress marker. */
   staged?: { volume: Volume; marker: MarkerPlace };
   moving: Moving;
 }
 
-/** Opens the shared state of a migration (`Context.shared`). */
 export async function openMigration(context: Context): Promise<Shared<Migration>> {
   return { value: { moving: await context.shared(openMoving) } };
 }
@@ -51,7 +49,6 @@ export function homeMount(mounts: MountTable): Mount | undefined {
   return home?.target === '/home' && !isReadOnlyView(mounts, home) ? home : undefined;
 }
 
-/** Mounts the new file system for copying. */
 export async function stage({ run }: Context, { device, type }: Volume): Promise<void> {
   await run(mountProgram, ['-t', type, '-o', homeOptions.join(','), device, staging]);
 }

@@ -2,8 +2,9 @@ import path from 'node:path';
 import { formatBytes } from '../../lib/format.ts';
 import { findLeaves, nodeOfMount, nodeOfSource } from '../../facts/disks/block.ts';
 import type { Mount } from '../../facts/mounts/mountinfo.ts';
+import { type Planned, stepOf, when } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
-import type { HomeAction, Step } from '../engine/step.ts';
+import type { HomeAction } from '../engine/step.ts';
 import { deviceOf, sizeOf } from './devices.ts';
 import { planExistingHome } from './existing-home.ts';
 import { type Inspected, inspect, refusals } from './inspect.ts';
@@ -13,12 +14,12 @@ import { capacityOf, sizeOfDirectory, findNotCopied, missingPrograms } from '../
 import { type Users, findUsers } from '../move/users.ts';
 
 /** Plans the step `home`: /home is on a disk that the host leaves writable. */
-export async function planHome(snapshot: Snapshot): Promise<Step> {
+export async function planHome(snapshot: Snapshot): Promise<Planned> {
   const { reader, mounts } = snapshot;
   const stat = reader.stat('/home');
-  if (stat === undefined) return step('done', ['There is no /home.']);
+  if (stat === undefined) return stepOf('done', ['There is no /home.']);
   if (stat.kind !== 'directory') {
-    return step('by hand', [
+    return stepOf('by hand', [
       `/home is not a directory but ${stat.kind === 'link' ? `a link to ${reader.link('/home')}` : 'a file'}: replace it by a directory, or keep the content on a disk of its own.`,
     ]);
   }
@@ -27,7 +28,7 @@ export async function planHome(snapshot: Snapshot): Promise<Step> {
   return planMigration(snapshot, own);
 }
 
-async function planMigration(snapshot: Snapshot, own: Mount | undefined): Promise<Step> {
+async function planMigration(snapshot: Snapshot, own: Mount | undefined): Promise<Planned> {
   const { homeDevice, homeUuid } = snapshot.settings;
   const where =
     own === undefined
@@ -42,32 +43,28 @@ async function planMigration(snapshot: Snapshot, own: Mount | undefined): Promis
     ...blockers,
     ...users.obstacles,
   ];
-  if (named === undefined) return step('blocked', [why, offer(snapshot), ...problems, ...notes]);
+  if (named === undefined) return stepOf('blocked', [why, offer(snapshot), ...problems, ...notes]);
   const inspected = await inspect(snapshot, named);
   const { wipe, wrong } = wipes(snapshot, inspected);
   problems.push(...wrong, ...refusals(inspected, named, wipe));
   if (inspected.never.length === 0) problems.push(...(await tooSmall(snapshot, inspected, named)));
-  if (problems.length > 0) return step('blocked', [why, ...problems, ...notes]);
+  if (problems.length > 0) return stepOf('blocked', [why, ...problems, ...notes]);
   const { marker, content, volume } = inspected;
   const state = marker ? `the interrupted run on ${named} is continued` : `it moves to ${named}`;
-  const lost = wipe && content.length > 0 ? [`The content of ${named} is lost: ${content.join(', ')}.`] : [];
+  const lost = when(wipe && content.length > 0, `The content of ${named} is lost: ${content.join(', ')}.`);
   const reasons = [`${why.slice(0, -1)}; ${state}.`, ...lost, ...notes, ...describeUsers(snapshot, users)];
-  // An interrupted run may have made the file system, perhaps with an incomplete copy.
-  const format: HomeAction[] = [
-    { do: 'partition-home', disk: named, wipe },
-    { do: 'format-home', disk: named },
-  ];
-  return step('needed', reasons, [
-    ...(volume === undefined ? format : []),
+  return stepOf('needed', reasons, [
+    // An interrupted run may have made the file system, perhaps with an incomplete copy.
+    ...when<HomeAction>(
+      volume === undefined,
+      { do: 'partition-home', disk: named, wipe },
+      { do: 'format-home', disk: named },
+    ),
     { do: 'copy-home', disk: named, wipe },
     { do: 'verify-home', disk: named },
     { do: 'cutover-home', disk: named, file: '/etc/fstab', before: null, after: null },
     { do: 'clear-home-marker', disk: named },
   ]);
-}
-
-function step(state: Step['state'], why: string[], actions: HomeAction[] = []): Step {
-  return { id: 'home', state, why, actions };
 }
 
 /**
@@ -117,19 +114,19 @@ async function tooSmall(
 
 /** Describes processes and programs that use /home. They do not block the copy, and some of them block the cutover. */
 function describeUsers({ reader, config }: Snapshot, { owners, stale }: Users): string[] {
-  const sentences: string[] = [];
-  if (owners.length > 0)
-    sentences.push(
+  const running = requiredForHome(config).includes('noexec') ? findRunning(reader, '/home') : [];
+  return [
+    ...when(
+      owners.length > 0,
       `In use now: ${describeHandleOwners(owners)}. The copy can begin, the cutover cannot: end them first, or work from the console after systemctl isolate rescue.target.`,
-    );
-  if (stale.length > 0)
-    sentences.push(
+    ),
+    ...when(
+      stale.length > 0,
       `Processes with a read-only /home in mount namespaces of their own see the old one until they are restarted: ${stale.slice(0, 10).join(', ')}.`,
-    );
-  const running = findRunning(reader, '/home');
-  if (running.length > 0 && requiredForHome(config).includes('noexec'))
-    sentences.push(
+    ),
+    ...when(
+      running.length > 0,
       `Programs that run from /home now will not start again, because it gets noexec: ${running.slice(0, 5).join(', ')}.`,
-    );
-  return sentences;
+    ),
+  ];
 }

@@ -63,7 +63,6 @@ async function backingDevices(reader: SystemReader): Promise<ReadonlyMap<string,
   );
 }
 
-/** Whether a path leads to the region. */
 function leadsTo({ root }: Region, table: Table, path: string): boolean {
   return visiblePlacesOf(table, path).some((inside) => isBelow(inside, root));
 }

@@ -12,7 +12,7 @@ import { readMountTable } from '../../facts/mounts/mountinfo.ts';
 /** A directory whose content moves to the directory that is mounted at `staging`. */
 export interface Move {
   path: string;
-  /** Where the content goes, for messages. */
+  /** For messages. */
   to: string;
   /** The type of the new file system; empty if only a directory of it is used. */
   type: string;

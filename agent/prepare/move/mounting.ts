@@ -109,7 +109,6 @@ export async function makeReadOnly(context: Context, path: string): Promise<() =
   throw new SystemError(`${path} is still writable after a read-only bind mount was placed over it`);
 }
 
-/** Removes the read-only view from a directory, of this run or of a run that was killed. */
 export async function removeReadOnlyView({ reader, runAlways }: Context, path: string): Promise<void> {
   const mounts = readMountTable(reader);
   const mount = mounts.serving(path);

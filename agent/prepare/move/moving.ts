@@ -22,24 +22,15 @@ export interface Moving {
 export async function openMoving(context: Context): Promise<Shared<Moving>> {
   // Leave the directory so that our own cwd does not keep it busy.
   process.chdir('/');
-  const ignoreSignals = context.abortOnSignals();
+  context.abortOnSignals();
+  await openWorkFolder(context);
+  await settle(context);
   const moving: Moving = { old: undefined, release: undefined };
   const close = async () => {
-    try {
-      await moving.release?.();
-      await clearWorkFolder(context);
-      await settle(context);
-    } finally {
-      ignoreSignals();
-    }
-  };
-  try {
-    await openWorkFolder(context);
+    await moving.release?.();
+    await clearWorkFolder(context);
     await settle(context);
-  } catch (error) {
-    ignoreSignals();
-    throw error;
-  }
+  };
   return { value: moving, close };
 }
 
@@ -53,7 +44,6 @@ const recordFile = '/run/immutafs/prepare-moving';
 const schema = object({
   /** The directory, which may be read-only. */
   path: string(),
-  /** The units that are stopped. */
   units: array(string()),
   /** When they were stopped, in milliseconds since the epoch. */
   since: number(),
@@ -65,7 +55,6 @@ const schema = object({
 });
 export type Unsettled = InferOutput<typeof schema>;
 
-/** Reads the record; undefined if there is none. */
 export function readUnsettled(reader: SystemReader): Unsettled | undefined {
   const text = reader.readIfPresent(recordFile, 65536);
   return text === undefined ? undefined : parseRecord(schema, text, recordFile);
@@ -95,25 +84,22 @@ export async function settle(context: Context): Promise<void> {
 }
 
 async function settleStore(
-  { reader, runAlways }: Context,
+  context: Context,
   path: string,
   { final, copy }: NonNullable<Unsettled['store']>,
 ): Promise<void> {
+  const { reader, runAlways } = context;
   const mount = readMountTable(reader).serving(path);
   const isMounted = mount?.target === path;
   const [from, to] = isMounted ? [copy, final] : [final, copy];
   if (reader.stat(from) !== undefined && reader.stat(to) === undefined)
-    await renameInStore({ runAlways }, from, to);
+    await renameInStore(context, from, to);
   if (isMounted && mount.options.includes('ro') && !mount.superOptions.includes('ro'))
     await runAlways(mountProgram, ['-o', bindOptions(mount.options, 'rw'), path]);
 }
 
 /** Renames a directory in the store, and waits until that is on the disk. */
-export async function renameInStore(
-  { runAlways }: Pick<Context, 'runAlways'>,
-  from: string,
-  to: string,
-): Promise<void> {
+export async function renameInStore({ runAlways }: Context, from: string, to: string): Promise<void> {
   await runAlways('/usr/bin/mv', ['-T', from, to]);
   await runAlways('/usr/bin/sync', []);
 }

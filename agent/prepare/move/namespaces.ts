@@ -7,7 +7,6 @@ import { systemUnitOf } from '../../facts/security/programs/process-details.ts';
 /** A mount of the region's file system. */
 export interface RegionMount {
   id: number;
-  /** The directory of the file system that is mounted. */
   root: string;
   /** The mount point, from the root of the namespace. */
   target: string;
@@ -17,7 +16,6 @@ export interface RegionMount {
   master: string | undefined;
 }
 
-/** The part of a mount table that concerns a region. */
 export interface Table {
   mounts: readonly RegionMount[];
   byTarget: ReadonlyMap<string, readonly RegionMount[]>;
@@ -30,9 +28,7 @@ export interface Table {
   backed: readonly { type: string; target: string; path: string }[];
 }
 
-/** A mount namespace and its mounts of a region. */
 export interface Namespace extends Table {
-  /** Whether this process is in the namespace. */
   own: boolean;
   /** A process in the namespace: this process, or the one with the lowest PID. */
   pid: number;
@@ -50,7 +46,6 @@ export interface Namespaces {
   named: ReadonlyMap<string, Namespace>;
   /** The IDs of the mounts of all file systems. IDs are unique across namespaces. */
   ids: ReadonlySet<number>;
-  /** Maps an ID to the mount, for the mounts of the region's file system. */
   byId: ReadonlyMap<number, RegionMount>;
   /** The paths of bind mounts that keep a namespace without a process (namespaces(7)). */
   kept: readonly string[];
@@ -110,7 +105,6 @@ function* threads(reader: SystemReader): Generator<{ folder: string; pid: number
   }
 }
 
-/** A line of a mount table. */
 interface Line extends RegionMount {
   parent: number;
   device: string;
@@ -220,7 +214,6 @@ export function describe(reader: SystemReader, pid: number): string {
   return `${nameOf(reader, pid)} (process ${pid}${unit === undefined ? '' : `, of ${unit}`})`;
 }
 
-/** Returns the systemd service of a process. */
 export function unitOf(reader: SystemReader, pid: number): string | undefined {
   const unit = systemUnitOf(unlessSystemError(() => reader.read(`/proc/${pid}/cgroup`, 65536)) ?? '');
   return unit.endsWith('.service') ? unit : undefined;

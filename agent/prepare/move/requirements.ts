@@ -48,7 +48,6 @@ const du = '/usr/bin/du';
 const reservedShare = 0.03;
 const reservedBytes = 80 * 1024 * 1024;
 
-/** Estimates how many bytes of files an XFS on a disk of this size can hold. */
 export function capacityOf(bytes: number): number {
   return Math.max(0, bytes * (1 - reservedShare) - reservedBytes);
 }

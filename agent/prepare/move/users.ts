@@ -17,13 +17,11 @@ export interface Users {
   inNamespaces: HandleOwner[];
   /** Processes in namespaces where the directory is read-only. They see the old one until they are restarted. */
   stale: string[];
-  /** Processes that use files or directories in it. */
   owners: HandleOwner[];
 }
 
 const shownObstacles = 10;
 
-/** Finds the users of the directory that a path leads to now. */
 export async function findUsers(reader: SystemReader, path: string): Promise<Users> {
   const mounts = readMountTable(reader);
   const region = await regionOf(reader, mounts, path);
@@ -91,7 +89,6 @@ function firstFew(sentences: string[]): string[] {
 export interface Reach {
   namespace: Namespace;
   mount: RegionMount;
-  /** The path in the namespace. */
   path: string;
   /** The path below that of the region of the directory or file to which `path` leads. */
   what: string;
@@ -107,15 +104,12 @@ export function findReaches({ all, region }: Namespaces): Reach[] {
     namespace.mounts.flatMap((mount): Reach[] => {
       if (namespace.own && isBelow(mount.target, workFolder)) return [];
       const what = shownPath(region, mount.root);
-      if (what !== undefined) {
-        if (namespace.covers.has(`${mount.id} ${mount.target}`)) return [];
-        return [{ namespace, mount, path: mount.target, what, inside: true }];
-      }
-      if (!isBelow(region.root, mount.root)) return [];
+      const inside = what !== undefined;
+      if (!inside && !isBelow(region.root, mount.root)) return [];
       const below = mount.root === '/' ? region.root : region.root.slice(mount.root.length);
-      const path = joinPath(mount.target, below);
+      const path = inside ? mount.target : joinPath(mount.target, below);
       if (isCovered(namespace, mount, path)) return [];
-      return [{ namespace, mount, path, what: region.path, inside: false }];
+      return [{ namespace, mount, path, what: what ?? region.path, inside }];
     }),
   );
 }

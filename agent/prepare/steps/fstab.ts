@@ -11,7 +11,7 @@ import {
   mergeOptions,
   optionsOf,
   withOptions,
-  withPass,
+  withoutPass,
 } from '../engine/fstab.ts';
 import { type Planned, stepOf, when } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
@@ -84,7 +84,7 @@ function shmChange(look: Snapshot, { options }: FstabEntry): Change | undefined 
   if (lacking.length === 0) return undefined;
   return {
     what: `with ${lacking.join(',')}, as in MOUNT_OPTIONS`,
-    edit: (pieces) => withOptions(pieces, mergeOptions(optionsOf(pieces), lacking)),
+    edit: (line) => withOptions(line, mergeOptions(optionsOf(line), lacking)),
   };
 }
 
@@ -100,12 +100,12 @@ function mountChange({ target, options, pass }: FstabEntry): Change | undefined 
   if (what === '') return undefined;
   return {
     what,
-    edit: (pieces) => {
-      const kept = optionsOf(pieces).filter((option) => !needsWritable.test(option));
+    edit: (line) => {
+      const kept = optionsOf(line).filter((option) => !needsWritable.test(option));
       const wanted = isWritable ? addOption(kept, 'ro', 'rw') : kept;
       const list = wanted.length === 0 ? ['defaults'] : wanted;
-      const changed = isWritable || useless.length > 0 ? withOptions(pieces, list) : pieces;
-      return pass === 0 ? changed : withPass(changed, 0);
+      const changed = isWritable || useless.length > 0 ? withOptions(line, list) : line;
+      return pass === 0 ? changed : withoutPass(changed);
     },
   };
 }

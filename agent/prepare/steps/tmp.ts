@@ -63,10 +63,7 @@ function changeOf(
   if (onSystem || options.includes('bind') || options.includes('rbind')) {
     return {
       what: `Line ${line}: /tmp is on ${source}, ${onSystem ? 'which becomes read-only' : 'a bind mount'}: a tmpfs will replace it.`,
-      after: edited((pieces) => {
-        const out = commentedOut('/tmp is in memory now')(pieces);
-        return Array.isArray(out) ? out : { lines: [...out.lines, ...lines] };
-      }),
+      after: edited((old) => [commentedOut('/tmp is in memory now')(old), ...lines].join('\n')),
     };
   }
   const correct = (list: readonly string[]) => {
@@ -80,7 +77,7 @@ function changeOf(
   if (wanted === options.join(',')) return undefined;
   return {
     what: `Line ${line}: /tmp will have the options ${wanted} instead of ${options.join(',')}.`,
-    after: edited((pieces) => withOptions(pieces, correct(optionsOf(pieces)))),
+    after: edited((old) => withOptions(old, correct(optionsOf(old)))),
   };
 }
 

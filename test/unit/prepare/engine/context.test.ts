@@ -39,10 +39,10 @@ for (const [title, ran, expected] of [
   );
 }
 
-context('after a signal, only runAlways starts programs', () =>
-  inContext(async ({ run, runAlways, runAbortable, abortOnSignals, checkAborted }) => {
-    const before = process.listenerCount('SIGTERM');
-    const ignoreSignals = abortOnSignals();
+context('after a signal, only runAlways starts programs', async () => {
+  const before = process.listenerCount('SIGTERM');
+  await inContext(async ({ run, runAlways, runAbortable, abortOnSignals, checkAborted }) => {
+    abortOnSignals();
     assert.is(await run('/bin/x', []), 'out\n');
     checkAborted();
     process.emit('SIGTERM', 'SIGTERM');
@@ -50,19 +50,17 @@ context('after a signal, only runAlways starts programs', () =>
     assert.is(await messageOf(runAbortable('/bin/x', [])), 'interrupted by SIGTERM');
     assert.throws(checkAborted, /interrupted by SIGTERM/);
     assert.is(await runAlways('/bin/x', []), 'out\n');
-    ignoreSignals();
-    assert.is(process.listenerCount('SIGTERM'), before);
-  }),
-);
+  });
+  assert.is(process.listenerCount('SIGTERM'), before);
+});
 
 context('a signal ends a program of runAbortable', () =>
   inContext(
     async ({ runAbortable, abortOnSignals }) => {
-      const ignoreSignals = abortOnSignals();
+      abortOnSignals();
       const ended = messageOf(runAbortable('/bin/x', []));
       process.emit('SIGINT', 'SIGINT');
       assert.is(await ended, 'interrupted by SIGINT');
-      ignoreSignals();
     },
     (_program, _args, _seconds, _output, stop) =>
       new Promise((resolve) => stop?.addEventListener('abort', () => resolve({ ...good, exit: null }))),
