@@ -18,7 +18,7 @@ import { systemWriter } from '../../../../agent/system/writer.ts';
 import { type ForwardState, forwardStateFile } from '../../../../agent/facts/forwarder.ts';
 import { whileTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
-const daemonSuite = suite('daemon');
+const daemons = suite('daemon');
 const minute = 60_000;
 
 class CountingLog extends RateLimitedLog {
@@ -70,7 +70,7 @@ async function pass(milliseconds: number, until: () => boolean = () => false): P
 
 /** Adds a test, which receives a server that never answers, its port, and a directory for the root of the system. */
 function withServer(title: string, test: (server: net.Server, port: number, root: string) => Promise<void>) {
-  daemonSuite(title, () =>
+  daemons(title, () =>
     whileTemporaryDirectory(async (root) => {
       const sockets: net.Socket[] = [];
       const server = net.createServer((socket) => void sockets.push(socket.on('error', () => undefined)));
@@ -143,4 +143,4 @@ withServer('abort ends a connection that is being established, silently', async 
   assert.is(state().state, 'connecting');
 });
 
-daemonSuite.run();
+daemons.run();
