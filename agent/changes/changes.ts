@@ -72,8 +72,8 @@ export function compareLayers(reader: SystemReader): Comparison {
 }
 
 /**
- * Directories in /run from which systemd and udev start programs. /run is empty at boot, so each of their files is new since
- * then, although no layer contains it.
+ * Directories in /run from which systemd and udev start programs. /run is empty at boot, so each of their files is new
+ * since then, although no layer contains it.
  */
 export const runPlaces: readonly string[] = startPlaces
   .map(({ path }) => path)

@@ -4,9 +4,9 @@ import { bootStateFile, reportFile } from './records.ts';
 import { isBelow } from './mounts/mountinfo.ts';
 
 /**
- * The files and directories on which the results of the agent depend. A mount over one of them, also over a single file in a
- * directory, replaces what was sealed. test/unit/facts/facts.test.ts verifies that the sources name no other program and no
- * other file in /etc and /run.
+ * The files and directories on which the results of the agent depend. A mount over one of them, also over a single file
+ * in a directory, replaces what was sealed. test/unit/facts/facts.test.ts verifies that the sources name no other
+ * program and no other file in /etc and /run.
  */
 const inputs: readonly string[] = [
   // The programs that the agent runs, and the libraries that they load.

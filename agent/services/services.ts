@@ -15,8 +15,8 @@ export interface Service {
   /** The names of the systemd units (globs). */
   units?: readonly string[];
   /**
-   * What a reboot must not lose without a decision. Behind a colon, the options that the path needs in PERSIST beside autostart, which the table
-   * of places decides (facts/security/places.ts).
+   * What a reboot must not lose without a decision. Behind a colon, the options that the path needs in PERSIST beside
+   * autostart, which the table of places decides (facts/security/places.ts).
    */
   state?: readonly string[];
   /** The directories for PERSIST, if they are not those of `state`: files are renamed between these. */

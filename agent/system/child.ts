@@ -14,8 +14,9 @@ export type Child<In extends Stdio, Err extends Stdio> = ChildProcessByStdio<
 
 /**
  * Starts a program. Every child process of the agent that runs beside it is started here or by execa (exec.ts), because
- * spawn reports a lack of resources in three ways: without a free file descriptor it returns a child without streams and emits `error`
- * later, which ends the process if nothing listens; without memory it throws; otherwise it emits `error`.
+ * spawn reports a lack of resources in three ways: without a free file descriptor it returns a child without streams
+ * and emits `error` later, which ends the process if nothing listens; without memory it throws; otherwise it emits
+ * `error`.
  * @returns the child, which emits `error` if the program cannot be executed. The caller must listen for it.
  * @throws SystemError if there is no free file descriptor, or no memory, for a process
  */

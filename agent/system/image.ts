@@ -25,9 +25,9 @@ const programsOfFind: readonly string[] = ['/usr/bin/stat', readXattrsProgram];
 const mostLinks = 40;
 
 /**
- * Returns a reader for the files of an image, in a chroot. Only what is known to belong to the image is permitted: every path
- * at or below /proc, /sys, /dev and /run, also one to which a symbolic link leads, every program but a few, and the properties
- * of the running kernel are refused, and recorded (ImagePart).
+ * Returns a reader for the files of an image, in a chroot. Only what is known to belong to the image is permitted:
+ * every path at or below /proc, /sys, /dev and /run, also one to which a symbolic link leads, every program but a few,
+ * and the properties of the running kernel are refused, and recorded (ImagePart).
  */
 export function imageReader(system: SystemReader): SystemReader {
   const notes = new Set<string>();

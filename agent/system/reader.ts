@@ -69,8 +69,8 @@ export function systemReader({ root = '/', self = [process.execPath] }: ReaderOp
       onFile(file, () => fs.statSync(at(file), { throwIfNoEntry: false })) &&
       unlessAbsent(() => read(file, limit)),
     /**
-     * Reads a file in a directory to which a less privileged user may write, one character per byte (latin1). Only a regular
-     * file is opened (record.ts).
+     * Reads a file in a directory to which a less privileged user may write, one character per byte (latin1). Only a
+     * regular file is opened (record.ts).
      * @param limit the maximum size, in bytes
      * @returns undefined if the file does not exist
      */

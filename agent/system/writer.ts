@@ -41,8 +41,8 @@ export function systemWriter(root = '/', isLabelled = true) {
     writeAtomicallyLater: (file: string, text: string, mode: number): Promise<void> =>
       onFileLater(file, () => replaceFileLater(at(file), Buffer.from(text), mode)),
     /**
-     * Creates or atomically replaces a regular file, and keeps its owner, mode, ACLs, extended attributes and SELinux label.
-     * A new file gets the label of the policy. Only for a process that holds a lock.
+     * Creates or atomically replaces a regular file, and keeps its owner, mode, ACLs, extended attributes and SELinux
+     * label. A new file gets the label of the policy. Only for a process that holds a lock.
      * @param text one character per byte (latin1)
      * @param mode the mode if the file does not exist
      */
@@ -56,8 +56,8 @@ export function systemWriter(root = '/', isLabelled = true) {
       if (stat === undefined) label(file);
     },
     /**
-     * Creates a symbolic link, with the SELinux label of the policy, or atomically replaces a file or link by it. Only for a
-     * process that holds a lock.
+     * Creates a symbolic link, with the SELinux label of the policy, or atomically replaces a file or link by it. Only
+     * for a process that holds a lock.
      */
     replaceByLink: (file: string, to: string): void => {
       replace(file, (temporary) => fs.symlinkSync(to, temporary));
@@ -105,7 +105,8 @@ export function systemWriter(root = '/', isLabelled = true) {
       kept: (name: string) => void,
     ): Promise<void> => onFileLater(directory, () => removeTree(at(directory), pause, isDispensable, kept)),
     /**
-     * Returns the ctime of a file below a directory or, if the file does not exist, of the nearest existing directory above.
+     * Returns the ctime of a file below a directory or, if the file does not exist, of the nearest existing directory
+     * above.
      * @param name the file name relative to the directory, one character per byte (latin1)
      * @returns milliseconds since the epoch
      */

@@ -5,8 +5,8 @@ import { commandLine } from '../../agent/cli.ts';
 import { projectFiles } from './files.ts';
 
 /**
- * Returns a line for each command of the agent in a document, a playbook, an alert rule or a message of the agent that names
- * a subcommand or an option that does not exist, or options that exclude each other; empty if there is none.
+ * Returns a line for each command of the agent in a document, a playbook, an alert rule or a message of the agent that
+ * names a subcommand or an option that does not exist, or options that exclude each other; empty if there is none.
  */
 export function documentCommands(): string {
   const files = projectFiles().filter(

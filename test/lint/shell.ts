@@ -43,8 +43,8 @@ export const bash = () => parse('bash', '--posix', '-n');
 export const busybox = () => parse('busybox', 'sh', '-n');
 
 /**
- * Reports redirections of special builtins in scripts that run on guests: if such a redirection fails, a POSIX shell exits, whatever the script tests.
- * Instead of `:`, write `printf \'\'`; and `command exec`.
+ * Reports redirections of special builtins in scripts that run on guests: if such a redirection fails, a POSIX shell
+ * exits, whatever the script tests. Instead of `:`, write `printf \'\'`; and `command exec`.
  */
 export function specialBuiltins(): string {
   const redirected =

@@ -29,8 +29,8 @@ interface Boot {
 }
 
 /**
- * Returns a function that runs immutafs-generator, by default in a sealed boot with a tmpfs at /var, and returns its unit files
- * as "path: line;line" and links as "path -> target", sorted.
+ * Returns a function that runs immutafs-generator, by default in a sealed boot with a tmpfs at /var, and returns its
+ * unit files as "path: line;line" and links as "path -> target", sorted.
  */
 export const generatorIn =
   (shell: Shell) =>

@@ -163,8 +163,8 @@ failures('make-mounts cannot run: no path is kept, with a reason', () => {
 });
 
 /**
- * The clock of the guest is a file over /proc/uptime, so that the load of this machine does not matter: a cp(1) uses the whole
- * limit up, and does not end. The timeout(1) of a service goes by this clock.
+ * The clock of the guest is a file over /proc/uptime, so that the load of this machine does not matter: a cp(1) uses
+ * the whole limit up, and does not end. The timeout(1) of a service goes by this clock.
  *
  * @param exit the exit code of timeout(1): 124 if the program ended on SIGTERM, 137 if it had to be killed
  */

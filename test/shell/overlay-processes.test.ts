@@ -44,8 +44,8 @@ function inGenerator(overlay: string): number {
 const processes = suite('processes that OVERLAY costs');
 
 /**
- * One stat(1) for the configuration; cat(1) for mountinfo; check-tables for the volume of the root; for /var two mkdir(1), one
- * stat(1) and five mount(8); make-mounts for the default of MOUNT_OPTIONS.
+ * One stat(1) for the configuration; cat(1) for mountinfo; check-tables for the volume of the root; for /var two
+ * mkdir(1), one stat(1) and five mount(8); make-mounts for the default of MOUNT_OPTIONS.
  */
 const processesWithoutOverlay = 12;
 

@@ -30,8 +30,8 @@ export interface Outcome {
 const library = [boot, dracut].flatMap((folder) => fs.globSync(path.join(folder, '*')));
 
 /**
- * Sets up the sandbox and runs /run-in-sandbox there, with bash, whatever /bin/sh is. With few processes, because it runs two
- * thousand times. $1: the directory of runInSandbox; $2…: scripts
+ * Sets up the sandbox and runs /run-in-sandbox there, with bash, whatever /bin/sh is. With few processes, because it
+ * runs two thousand times. $1: the directory of runInSandbox; $2…: scripts
  */
 const prepare = `
 mount -t tmpfs -o mode=0755 sandbox "$1/root"

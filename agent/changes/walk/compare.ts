@@ -13,8 +13,9 @@ export function isWhiteoutDevice(entry: Pick<Entry, 'type' | 'device'>): boolean
 }
 
 /**
- * Compares the metadata of a file in the upper layer with those of the file of the same type in the lower layer. The mtime and the size of a directory are not compared, because they change whenever an entry is created or removed, which is a
- * change of that entry. The number of hard links is not compared, because a copy-up breaks hard links.
+ * Compares the metadata of a file in the upper layer with those of the file of the same type in the lower layer. The
+ * mtime and the size of a directory are not compared, because they change whenever an entry is created or removed,
+ * which is a change of that entry. The number of hard links is not compared, because a copy-up breaks hard links.
  */
 function compareMetadata(
   { entry: upper, xattrs: own }: Pick<Located, 'entry' | 'xattrs'>,

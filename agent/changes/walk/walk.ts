@@ -18,8 +18,8 @@ import { type Decision, renameMatcher } from './renames.ts';
 const deepest = 1000;
 
 /**
- * Walks the upper layer and compares each entry with the lower layer. Reads a directory of the lower layer only if the upper
- * layer hides it (opaque).
+ * Walks the upper layer and compares each entry with the lower layer. Reads a directory of the lower layer only if the
+ * upper layer hides it (opaque).
  * @throws Error if extended attributes cannot be read at all; what cannot be read otherwise is reported as Unknown
  */
 export async function walkLayer(

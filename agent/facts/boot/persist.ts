@@ -13,8 +13,9 @@ export const persistRecords = '/run/immutafs/persisted';
 export interface PersistItem {
   path: string;
   /**
-   * exec, suid, dev; of PERSIST also autostart, maintenance; of SCRATCH also required, empty, copy. Programs may be started from a path with autostart: root in one boot decides
-   * what runs as root in the next one and, with maintenance, also while the system disk is writable.
+   * exec, suid, dev; of PERSIST also autostart, maintenance; of SCRATCH also required, empty, copy. Programs may be
+   * started from a path with autostart: root in one boot decides what runs as root in the next one and, with
+   * maintenance, also while the system disk is writable.
    */
   options: string[];
 }
@@ -111,8 +112,8 @@ export const scratchRecords = '/run/immutafs/scratch';
 
 /**
  * Returns the device, as "major:minor", of the file system of SCRATCH_DEVICE, whose content no reboot survives: its key is
- * lost then, and a boot makes a new file system before it mounts the device. Root can give the name of the mapping to another
- * device, so the mapping must be on the device that the boot has opened.
+ * lost then, and a boot makes a new file system before it mounts the device. Root can give the name of the mapping to
+ * another device, so the mapping must be on the device that the boot has opened.
  *
  * @returns undefined if it is not mounted, or if its mapping is on another device or on a disk that is gone
  */

@@ -100,8 +100,8 @@ const directLevels = ['linear', 'raid0', 'raid1', 'raid10'];
 const parityLevels = ['raid4', 'raid5', 'raid6'];
 
 /**
- * Returns the links to the devices of which a stacked device consists; none for other devices. The kernel keeps the link to a
- * disk that is removed while it is in use.
+ * Returns the links to the devices of which a stacked device consists; none for other devices. The kernel keeps the
+ * link to a disk that is removed while it is in use.
  */
 function slavesOf(reader: SystemReader, node: string): string[] {
   if (reader.stat(`${node}/slaves`) === undefined) return [];
@@ -110,9 +110,10 @@ function slavesOf(reader: SystemReader, node: string): string[] {
 
 /**
  * Returns why the content of a stacked device may differ from that of the devices below it; undefined if it cannot, and
- * for other devices. Root can create a device over a sealed disk, with a name and UUID of its choice, that has other content: device-mapper's flakey
- * with corrupt_bio_byte, or a RAID 5 without one of its members, which combines sectors. Devices that only arrange the
- * sectors differently are accepted, whoever made them. boot/disks.sh has the same rule.
+ * for other devices. Root can create a device over a sealed disk, with a name and UUID of its choice, that has other
+ * content: device-mapper's flakey with corrupt_bio_byte, or a RAID 5 without one of its members, which combines
+ * sectors. Devices that only arrange the sectors differently are accepted, whoever made them. boot/disks.sh has the
+ * same rule.
  * @param node the sysfs directory of the device
  * @throws SystemError
  */

@@ -71,8 +71,9 @@ export function lastBytes(before: Buffer, text: string): Buffer {
 }
 
 /**
- * The shortest run of NUL bytes that is skipped: a page, the smallest hole. A program leaves a hole that continues at its old
- * offset after copytruncate, and the owner of a log makes one with truncate(1), up to exbibytes without using any space.
+ * The shortest run of NUL bytes that is skipped: a page, the smallest hole. A program leaves a hole that continues at
+ * its old offset after copytruncate, and the owner of a log makes one with truncate(1), up to exbibytes without using
+ * any space.
  */
 const run = Buffer.alloc(4096);
 const zeros = Buffer.alloc(64 * 1024);

@@ -12,8 +12,8 @@ export const backupFolder = '/var/lib/immutafs/backup';
 export const lockFile = '/run/immutafs/prepare.lock';
 
 /**
- * The lock for an image, in the image: a build may have bound the /run of the machine that builds into it, and two images can be
- * built at once.
+ * The lock for an image, in the image: a build may have bound the /run of the machine that builds into it, and two
+ * images can be built at once.
  */
 const imageLockFile = '/var/lib/immutafs/prepare.lock';
 

@@ -90,8 +90,8 @@ const systemTargets: readonly string[] = ['/', '/boot', '/boot/efi', '/efi', '/u
 
 /**
  * Returns whether a line mounts a device of the image's disk: true for the file systems of the operating system, and for
- * devices on the same disk or in the same volume group; false for what is no device, for a line with `nofail`, which a guest
- * does not need, and for /home; undefined if the image does not say it.
+ * devices on the same disk or in the same volume group; false for what is no device, for a line with `nofail`, which a
+ * guest does not need, and for /home; undefined if the image does not say it.
  */
 function judge(
   reader: SystemReader,

@@ -50,8 +50,8 @@ export async function plan(
 }
 
 /**
- * Plans a step. What a reader of an image has refused is examined at the first boot: all of the step if the planner cannot do
- * without it, or a part.
+ * Plans a step. What a reader of an image has refused is examined at the first boot: all of the step if the planner
+ * cannot do without it, or a part.
  */
 async function planStep(planner: Planners[StepId], snapshot: Snapshot): Promise<Planned> {
   const { image } = snapshot.reader;

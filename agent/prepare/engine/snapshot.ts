@@ -9,8 +9,9 @@ import { describeImageFstab, imageArguments, imageMounts } from './image-snapsho
 import { type Action, type Settings, noSettings } from './step.ts';
 
 /**
- * The input of the planners: the state of the guest, read once for all steps, and the options of the command line. In an image,
- * the mounts and the disks are those that its /etc/fstab and its kernel command line name (image-snapshot.ts).
+ * The input of the planners: the state of the guest, read once for all steps, and the options of the command line. In
+ * an image, the mounts and the disks are those that its /etc/fstab and its kernel command line name
+ * (image-snapshot.ts).
  */
 export interface Snapshot {
   reader: SystemReader;

@@ -28,8 +28,8 @@ export interface Step {
   id: StepId;
   /**
    * `done`: no change is needed. `needed`: the actions make the change. `blocked`: the change is needed, but impossible
-   * now or with these options. `by hand`: the change is needed, and only an administrator can make it. `at first boot`: in an
-   * image, nothing is left to do that can be done there.
+   * now or with these options. `by hand`: the change is needed, and only an administrator can make it. `at first boot`:
+   * in an image, nothing is left to do that can be done there.
    */
   state: 'done' | 'needed' | 'blocked' | 'by hand' | 'at first boot';
   /** The reasons for the state, one sentence each; for `blocked` and `by hand` they include the solution. */

@@ -11,8 +11,8 @@ const label = 'home';
 const optional = ['nofail', 'x-systemd.device-timeout=10s'];
 
 /**
- * Plans the step `home` of an image: a line of fstab mounts /home from a data disk, by label, because the image knows neither
- * the device nor the UUID of a guest's disk.
+ * Plans the step `home` of an image: a line of fstab mounts /home from a data disk, by label, because the image knows
+ * neither the device nor the UUID of a guest's disk.
  */
 export function planImageHome(look: Snapshot): Planned {
   const { reader, config, fstab } = look;

@@ -110,8 +110,8 @@ const everything = [
 const limit = 7 * 86400;
 
 /**
- * The exit codes of rsync(1) that a copy accepts while the directory is in use: 0, 23 (some files were not transferred) and 24
- * (files vanished before they were sent). The next pass copies the missing files.
+ * The exit codes of rsync(1) that a copy accepts while the directory is in use: 0, 23 (some files were not transferred)
+ * and 24 (files vanished before they were sent). The next pass copies the missing files.
  */
 const livePasses = [0, 23, 24];
 

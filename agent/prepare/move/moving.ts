@@ -16,8 +16,8 @@ export interface Moving {
 }
 
 /**
- * Opens the shared state of a step (`Context.shared`): ends what an interrupted run left, and creates the folders for mounts.
- * From then until the end of the step, a signal aborts the move instead of ending this process.
+ * Opens the shared state of a step (`Context.shared`): ends what an interrupted run left, and creates the folders for
+ * mounts. From then until the end of the step, a signal aborts the move instead of ending this process.
  */
 export async function openMoving(context: Context): Promise<Shared<Moving>> {
   // Leave the directory so that our own cwd does not keep it busy.
@@ -48,8 +48,8 @@ const schema = object({
   /** When they were stopped, in milliseconds since the epoch. */
   since: number(),
   /**
-   * The directory in PERSIST_STORE, and its name while it is not used. It has its final name only while it is mounted on the
-   * directory: otherwise a later boot could mount an outdated copy. Null for /home.
+   * The directory in PERSIST_STORE, and its name while it is not used. It has its final name only while it is mounted
+   * on the directory: otherwise a later boot could mount an outdated copy. Null for /home.
    */
   store: nullable(object({ final: string(), copy: string() })),
 });
@@ -65,8 +65,8 @@ export function recordUnsettled({ writer }: Context, unsettled: Unsettled): void
 }
 
 /**
- * Ends what the record names, of this run or of a killed one: makes the directory writable, gives the directory in the store
- * the name that fits, starts the units, and removes the record. What is mounted on the directory stays mounted.
+ * Ends what the record names, of this run or of a killed one: makes the directory writable, gives the directory in the
+ * store the name that fits, starts the units, and removes the record. What is mounted on the directory stays mounted.
  * @throws SystemError if a unit does not start
  */
 export async function settle(context: Context): Promise<void> {

@@ -53,8 +53,9 @@ export function capacityOf(bytes: number): number {
 }
 
 /**
- * Returns the bytes that a directory takes, without mounts below it; undefined if du(1) fails or exceeds its timeout of a few
- * seconds. Returns the used bytes of the whole file system if they fit, or if the directory is a separate file system.
+ * Returns the bytes that a directory takes, without mounts below it; undefined if du(1) fails or exceeds its timeout of
+ * a few seconds. Returns the used bytes of the whole file system if they fit, or if the directory is a separate file
+ * system.
  * @param enough the bytes that fit in the new place
  */
 export async function sizeOfDirectory(

@@ -30,8 +30,8 @@ interface Part {
 }
 
 /**
- * Empties the machine ID. systemd then derives it from the UUID that the hypervisor gives each guest (machine-id(5)). Without
- * the file, systemd does not boot on a read-only /etc. Files with a copy of the ID are removed (D-Bus).
+ * Empties the machine ID. systemd then derives it from the UUID that the hypervisor gives each guest (machine-id(5)).
+ * Without the file, systemd does not boot on a read-only /etc. Files with a copy of the ID are removed (D-Bus).
  */
 function machineId(reader: SystemReader): Part {
   const before = reader.readIfPresent(machineIdFile, 4096) ?? null;

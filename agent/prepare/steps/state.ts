@@ -19,8 +19,8 @@ import { canOverlay } from './writes/proposal.ts';
 import { pathOf } from '../../config/keys.ts';
 
 /**
- * Plans the step `state`. It is done if all state that a sealed boot would reset is either kept (PERSIST, or a file system on
- * a data disk) or accepted by an administrator (--accept).
+ * Plans the step `state`. It is done if all state that a sealed boot would reset is either kept (PERSIST, or a file
+ * system on a data disk) or accepted by an administrator (--accept).
  */
 export async function planState(look: Snapshot): Promise<Planned> {
   const { reader, settings } = look;

@@ -58,8 +58,8 @@ export async function planWrites(look: Snapshot): Promise<Planned> {
 }
 
 /**
- * Adds whether a group prevents sealing: a process has a file of an unknown writer open for writing, in a directory that the
- * step `state` does not report, such as /etc. Leaves out directories that do not exist.
+ * Adds whether a group prevents sealing: a process has a file of an unknown writer open for writing, in a directory
+ * that the step `state` does not report, such as /etc. Leaves out directories that do not exist.
  */
 function withProposal(reader: SystemReader, group: WriteGroup): WriteGroup {
   if (group.outcome === 'unknown')

@@ -6,8 +6,9 @@ import { runPython } from '../../harness/collection.ts';
 const test = suite('the mode of a copy');
 
 /**
- * Python that makes a copy, and prints its mode after the program that has made it and at the end. In place of qemu-img and cp,
- * it creates a file with the mode that they request. `whole`: whether the module runs, and not only the method that copies.
+ * Python that makes a copy, and prints its mode after the program that has made it and at the end. In place of qemu-img
+ * and cp, it creates a file with the mode that they request. `whole`: whether the module runs, and not only the method
+ * that copies.
  */
 const program = `import json, os, sys, tempfile
 from types import SimpleNamespace

@@ -47,7 +47,8 @@ done; echo "$found"`;
 const measured = `timeout 200 sh -c 'until awk "/\\"growth\\": \\{/ { found = 1; next } found { exit !(\\$2 + 0 >= 30) } END { if (!found) exit 1 }" /run/immutafs/rehearsal.json; do sleep 2; done'`;
 
 /**
- * A rehearsal in which nothing is found, a power cut in one, and a request that the host overrides, are tested in `long/rehearse.test.ts`.
+ * A rehearsal in which nothing is found, a power cut in one, and a request that the host overrides, are tested in
+ * `long/rehearse.test.ts`.
  */
 const rehearse = suite('prepare --rehearse');
 

@@ -101,8 +101,8 @@ function asideOf(reader: SystemReader, directory: string): string {
 }
 
 /**
- * Returns why a directory must not be moved, as a clause after its path; undefined if it may be moved. Another user than root
- * who can change a directory above it could replace it by a symbolic link, which mount(8) follows.
+ * Returns why a directory must not be moved, as a clause after its path; undefined if it may be moved. Another user
+ * than root who can change a directory above it could replace it by a symbolic link, which mount(8) follows.
  * @param directory an absolute path
  */
 export function whyNotMoved(reader: SystemReader, directory: string): string | undefined {

@@ -67,8 +67,9 @@ class World {
   }
 
   /**
-   * A program leaves a hole: it writes where it would have written before copytruncate. Once only, because a reader that has
-   * read no text after a hole cannot distinguish the file from one that was copied, truncated and extended again.
+   * A program leaves a hole: it writes where it would have written before copytruncate. Once only, because a reader
+   * that has read no text after a hole cannot distinguish the file from one that was copied, truncated and extended
+   * again.
    */
   hole(bytes: number, text: string): void {
     if (!fs.existsSync(this.log) || this.#hasHole) return;
