@@ -67,18 +67,18 @@ testChanges('options', {
   ],
 });
 
-for (const [kind, good, bad] of [
-  ['exec', 'EACCES', 'RAN'],
-  ['suid', 'IGNORED', 'HONOURED'],
-  ['device', 'EACCES', 'OPENED'],
+for (const [id, kind, good, bad] of [
+  ['exec-probe', 'exec', 'EACCES', 'RAN'],
+  ['suid-probe', 'suid', 'IGNORED', 'HONOURED'],
+  ['device-probe', 'device', 'EACCES', 'OPENED'],
 ] as const) {
-  testFindings(`${kind}-probe`, {
+  testFindings(id, {
     ...inEach([good], (answer) => [probed(kind, answer), 'pass']),
     ...inEach([bad], (answer) => [probed(kind, answer), 'fail']),
     ...inEach(['TIMEOUT', 'ENOSPC', 'EPERM'], (answer) => [probed(kind, answer), 'error']),
   });
   testFindings(
-    `${kind}-probe: without --probe`,
+    `${id}: without --probe`,
     inEach([good, bad, 'EPERM'], (answer) => [probed(kind, answer), 'skip']),
     { probe: false },
   );
