@@ -126,6 +126,10 @@ lint('paths in documents: each one exists', () => {
   assert.is(documentPaths(), '');
   write('docs/one.md', 'See `docs/two.md`.\n');
   assert.is(documentPaths(), 'docs/one.md: docs/two.md does not exist');
+  write('agent/lib/one.ts', '');
+  write('docs/one.md', 'See `lib/one.ts`, and `lib/none.ts`.\n');
+  assert.is(documentPaths(), 'docs/one.md: lib/none.ts does not exist');
+  fs.rmSync('agent/lib/one.ts');
   fs.rmSync('docs/one.md');
 });
 
