@@ -144,7 +144,7 @@ test('each message of the guide is a message of the code', () => {
   const messages = quotedMessages(fs.readFileSync('docs/guide.md', 'utf8'));
   assert.ok(messages.length >= 14, `${messages.length} messages`);
   for (const message of messages) assert.equal(missingParts(message, texts), [], message);
-  assert.equal(missingParts('var-usage: the layer … is overfull', texts).length, 2);
+  assert.equal(missingParts('var-usage: the bucket … is overfull', texts).length, 2);
 });
 
 test.run();
