@@ -1,5 +1,6 @@
 /** Tests the probes, which try the operations that mount options forbid, on real file systems. */
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -127,9 +128,10 @@ probes('an agent that is killed at any moment leaves nothing', async () => {
       const child = spawn(process.execPath, [...agent.slice(0, 1), '--input-type=module', '-e', script], {
         stdio: 'ignore',
       });
+      const ended = once(child, 'exit');
       await sleep(delay);
       child.kill('SIGKILL');
-      await new Promise((resolve) => child.once('exit', resolve));
+      await ended;
     }
     await sleep(1500);
     assert.equal(fs.readdirSync(folder), []);
@@ -145,9 +147,10 @@ probes('a probe that receives SIGTERM still removes its files', async () => {
       const probe = spawn(process.execPath, [...agent, 'probe', folder, 'exec', 'device'], {
         stdio: 'ignore',
       });
+      const ended = once(probe, 'exit');
       await sleep(delay);
       probe.kill('SIGTERM');
-      await new Promise((resolve) => probe.once('exit', resolve));
+      await ended;
       assert.equal(fs.readdirSync(folder), []);
     }
   } finally {
@@ -160,9 +163,10 @@ probes('after a killed probe, the next probe leaves no files', async () => {
   try {
     for (let delay = 50; delay < 170; delay += 10) {
       const probe = spawn(process.execPath, [...agent, 'probe', folder, 'device'], { stdio: 'ignore' });
+      const ended = once(probe, 'exit');
       await sleep(delay);
       probe.kill('SIGKILL');
-      await new Promise((resolve) => probe.once('exit', resolve));
+      await ended;
     }
     await sleep(300);
     spawnSync(process.execPath, [...agent, 'probe', folder, 'device']);
