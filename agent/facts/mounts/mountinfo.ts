@@ -1,5 +1,6 @@
 import { unescapeOctal } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
+import { findHidden } from './visibility.ts';
 
 /** A line of /proc/self/mountinfo (proc_pid_mountinfo(5)) with its escapes decoded. */
 export interface Mount {
@@ -79,10 +80,7 @@ export interface MountTable {
   readonly all: readonly Mount[];
   /** Returns all mounts at a mount point, including hidden mounts. */
   at(target: string): readonly Mount[];
-  /**
-   * The mounts that cannot be reached by any path, because another mount at the same mount point or at a directory above
-   * it covers them, or because they are mounted over "/".
-   */
+  /** The mounts that cannot be reached by any path (`findHidden`). */
   readonly hidden: ReadonlySet<Mount>;
   /**
    * Returns the mount that serves a path for this process. Follows the path as the kernel does (path_resolution(7),
@@ -115,17 +113,16 @@ export function mountTable(text: string): MountTable {
     }
     throw new Error('mountinfo is not a tree');
   };
-  const serving = (path: string) => {
-    if (!served.has(path)) served.set(path, servingMount(path));
-    return served.get(path);
-  };
   return {
     all,
     at: (target) => byTarget.get(target) ?? [],
     get hidden() {
-      return (hidden ??= new Set(all.filter((mount) => serving(mount.target) !== mount)));
+      return (hidden ??= findHidden(all, root));
     },
-    serving,
+    serving: (path) => {
+      if (!served.has(path)) served.set(path, servingMount(path));
+      return served.get(path);
+    },
   };
 }
 

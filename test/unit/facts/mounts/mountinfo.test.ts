@@ -259,7 +259,27 @@ for (const [title, lines, expected] of [
   ['a mount on / itself and the mounts on it', ['1 0 /', '2 1 /', '3 2 /a'], [2, 3]],
   ['a cycle of mounts', ['1 0 /', '2 3 /a', '3 2 /a/b'], [2, 3]],
 ] as const) {
-  covered(title, () => assert.equal(hidden(...lines), expected));
+  covered(title, () => {
+    assert.equal(hidden(...lines), expected);
+    const mounts = table(...lines);
+    for (const mount of mounts.all)
+      assert.is(mounts.serving(mount.target) === mount, !mounts.hidden.has(mount), String(mount.id));
+  });
 }
+
+/** An unprivileged user can make a chain of FUSE mounts. A walk from / for each of them would take minutes. */
+covered('chains of 100,000, nested and beside each other, in either order', () => {
+  for (const [count, targetOf] of [
+    [100_000, (index: number) => `/${index}`],
+    [3000, (index: number) => '/m'.repeat(index)],
+  ] as const) {
+    const lines = Array.from(
+      { length: count },
+      (_, index) => `${index + 1} ${index} ${index === 0 ? '/' : targetOf(index)}`,
+    );
+    assert.is(table(...lines).hidden.size, 0);
+    assert.is(table(...lines.reverse()).hidden.size, 0);
+  }
+});
 
 covered.run();
