@@ -155,7 +155,9 @@ export const varUsage: Check = {
     const bytes = percent(usage.usedBytes, usage.sizeBytes);
     const inodes = percent(usage.inodesUsed, usage.inodes);
     const worst = Math.max(bytes, inodes);
-    const warn = parseInt(config.USAGE_WARN, 10);
+    // Each limit counts alone: USAGE_FAIL may be below USAGE_WARN.
+    const [warn, fail] = [parseInt(config.USAGE_WARN, 10), parseInt(config.USAGE_FAIL, 10)];
+    const status = worst >= fail ? 'fail' : worst >= warn ? 'warn' : 'pass';
     const largest = valueOf(largestFiles) ?? [];
     const consumers = largest.map(
       (each) => `${each.path} ${formatBytes(each.bytes)} in ${each.inodes} inodes`,
@@ -166,8 +168,7 @@ export const varUsage: Check = {
       ...(consumers.length === 0 ? [] : [`largest: ${consumers.join(', ')}`]),
     ].join('; ');
     const expected = `less than ${warn}%`;
-    if (worst < warn) return { status: 'pass', expected, observed };
-    const status = worst >= parseInt(config.USAGE_FAIL, 10) ? 'fail' : 'warn';
+    if (status === 'pass') return { status, expected, observed };
     const scratch =
       proposeScratch(
         config,

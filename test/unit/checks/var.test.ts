@@ -132,6 +132,10 @@ const growing = (perSecond: number) => (guest: Guest) => {
 };
 
 testChanges('var-usage', {
+  'it fails at USAGE_FAIL, also if that is below USAGE_WARN': [
+    all(usage({ usedBytes: 0.75 * 256 * mebibyte }), config('USAGE_FAIL=70%\n')),
+    'fail: 75% of 256 MiB',
+  ],
   '/var is at the warning': [usage({ usedBytes: 0.8 * 256 * mebibyte }), 'warn: 80% of 256 MiB'],
   '/var is just below the warning': [usage({ usedBytes: 0.79 * 256 * mebibyte }), {}],
   '/var is full of inodes': [usage({ inodesUsed: 194560 }), 'fail: 95% of 204800 inodes'],
