@@ -63,7 +63,9 @@ export function decideEnforcement(disks: readonly Disk[], mounts: MountTable): E
 export function findHostReadOnlyTargets(
   facts: Pick<Facts, 'config' | 'mounts' | 'disks'>,
 ): ReadonlySet<string> {
-  const all = valueOf(facts.disks) ?? [];
+  // The mounts may be unreadable, too, which root-write-probe must survive.
+  const all = valueOf(facts.disks);
+  if (all === undefined) return new Set();
   const targets = requiredReadOnly(facts).filter((target) => {
     const disks = disksBelow(facts, all, [target]);
     return disks.length > 0 && disks.every(({ hostReadOnly }) => hostReadOnly === true);

@@ -79,7 +79,9 @@ export const persistedPaths: Check = {
     const failed = found.filter(({ state }) => state === 'failed');
     const named = failed.length > 0 ? failed : found;
     const isKept = named.some(({ state }) => state === 'kept');
-    const notes = named.filter(({ reason }) => reason !== '').map(({ path, reason }) => `${path}: ${reason}`);
+    const notes = named
+      .filter(({ state, reason }) => state === 'failed' || reason !== '')
+      .map(({ path, reason }) => `${path}: ${reason}`);
     return {
       status: failed.length > 0 ? 'fail' : 'pass',
       subject: shortList(named.map(({ path }) => path)),

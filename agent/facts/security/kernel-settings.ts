@@ -1,4 +1,4 @@
-import { errorCode } from '../../lib/errors.ts';
+import { errorCode, unlessAbsent } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
 /** Settings that keep root from changing the running kernel; undefined if the kernel does not support the setting. */
@@ -70,7 +70,7 @@ export function findExecBypass(reader: SystemReader): ExecBypass {
   const sysctl = (name: string) => readNumber(reader, `/proc/sys/${name.replaceAll('.', '/')}`);
   return {
     memfdNoexec: sysctl('vm.memfd_noexec'),
-    userNamespaces: reader.stat('/proc/self/ns/user') !== undefined,
+    userNamespaces: unlessAbsent(() => reader.link('/proc/self/ns/user')) !== undefined,
     maxUserNamespaces: sysctl('user.max_user_namespaces'),
     unprivilegedUserns: sysctl('kernel.unprivileged_userns_clone'),
     apparmorRestrictsUserns: sysctl('kernel.apparmor_restrict_unprivileged_userns'),

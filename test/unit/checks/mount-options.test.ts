@@ -226,6 +226,10 @@ testFindings('root-write-probe', {
     all(disk({ offered: false, readOnly: true }), tryWrite('OK')),
     ['fail', inHost],
   ],
+  'the mounts cannot be read': [
+    all(file('proc/self/mountinfo', 'no mounts\n'), tryWrite('OK')),
+    'fail: the write was accepted',
+  ],
 });
 testChanges('root-write-probe', {
   'a write is accepted': [tryWrite('OK'), 'fail: the write was accepted'],
