@@ -120,18 +120,20 @@ export async function walkHomes(
     for (const file of found.value.files) {
       if (!selected.has(`${path}/${file}`)) continue;
       const changed = bytesOf(`${home}/${file}`);
+      let its;
       try {
-        const its = await readHomeFile(reader, home, file);
-        if (its === undefined) continue;
-        const { entry } = its;
-        if (Number(entry.ctime / 1_000_000n) < booted && !isOther(home, file, its)) continue;
-        await report({
-          ...{ ...entry, path: changed, layer, change: 'modified', what: [], xattrs: [], capable: false },
-        });
+        its = await readHomeFile(reader, home, file);
       } catch (error) {
         if (!(error instanceof SystemError)) throw error;
         if (!isAbsent(error)) await report({ path: changed, layer, error: errorMessage(error) });
       }
+      if (its === undefined) continue;
+      const { entry } = its;
+      if (Number(entry.ctime / 1_000_000n) < booted && !isOther(home, file, its)) continue;
+      // An error of the receiver, such as a full disk, is not one of the file.
+      await report({
+        ...{ ...entry, path: changed, layer, change: 'modified', what: [], xattrs: [], capable: false },
+      });
     }
   }
 }
