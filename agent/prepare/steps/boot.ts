@@ -100,8 +100,9 @@ function crashDumps(look: Snapshot, words: readonly string[]): string[] {
   const { reader } = look;
   if (reader.stat(service) === undefined || !words.some((word) => word.startsWith('crashkernel='))) return [];
   const text = reader.readIfPresent('/etc/kdump.conf') ?? '';
-  const isRemote = /^\s*(nfs4?|net|ssh)(\s|$)/m.test(text);
-  const device = /^\s*(?:raw|ext[234]|xfs|btrfs|minix|virtiofs)[ \t]+(\S+)/m.exec(text)?.[1];
+  const lines = text.split('\n').map((line) => line.trim().split(/\s+/));
+  const isRemote = lines.some(([key = '']) => /^(nfs4?|net|ssh)$/.test(key));
+  const device = lines.find(([key = '']) => /^(raw|ext[234]|xfs|btrfs|minix|virtiofs)$/.test(key))?.[1];
   return when(
     !isRemote && (device === undefined || isOnSystem(look, device)),
     `kdump writes crash dumps to ${device ?? '/var/crash'} on the disk that becomes read-only: set another target (nfs, ssh) in /etc/kdump.conf and restart kdump once, or run \`systemctl disable kdump\`.`,

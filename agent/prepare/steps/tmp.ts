@@ -9,7 +9,7 @@ import {
 } from '../engine/fstab.ts';
 import type { FstabEntry } from '../../facts/mounts/fstab.ts';
 import { requiredOptions } from '../../facts/mounts/targets.ts';
-import { type SystemReader, namesIfThere } from '../../system/reader.ts';
+import type { SystemReader } from '../../system/reader.ts';
 import { type Planned, stepFrom, stepOf } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Settings } from '../engine/step.ts';
@@ -115,15 +115,18 @@ const unit = '/etc/systemd/system/tmp.mount';
  * /tmp as required, with the reason as the predicate of a sentence
  */
 function findTmpUnits(reader: SystemReader, required: readonly string[]) {
-  const dropins = namesIfThere(reader, `${unit}.d`).filter((name) => name.endsWith('.conf'));
+  // A link is left alone, because its files are elsewhere.
+  const isDirectory = reader.stat(`${unit}.d`)?.kind === 'directory';
+  const dropins = (isDirectory ? reader.list(`${unit}.d`) : []).filter((name) => name.endsWith('.conf'));
   const overriding: { file: string; reason: string }[] = [];
   let serving: string | undefined;
   for (const file of [unit, ...dropins.map((name) => `${unit}.d/${name}`)]) {
-    const isMask = reader.stat(file)?.kind === 'link' && reader.link(file) === '/dev/null';
-    const text = isMask ? '' : reader.readIfPresent(file);
+    const isLink = reader.stat(file)?.kind === 'link';
+    const text = isLink && reader.link(file) === '/dev/null' ? '' : reader.readIfPresent(file);
     if (text === undefined) continue;
     if (file === unit) serving = unit;
-    const reason = isMask && file === unit ? 'masks tmp.mount' : wrongIn(text, required, file === unit);
+    const isMask = file === unit && isLink && text === '';
+    const reason = isMask ? 'masks tmp.mount' : wrongIn(text, required, file === unit);
     if (reason !== undefined) overriding.push({ file, reason });
   }
   return { serving: overriding.length === 0 ? serving : undefined, overriding };

@@ -69,8 +69,8 @@ function readGroups(reader: SystemReader): Group[] {
 /** Checks that the forwarder is a member of a group that an administrator chose. */
 function otherGroup(reader: SystemReader, value: string, group: Group | undefined): LogGroup {
   const primary = () => readAccounts(reader).find(({ name }) => name === forwarder)?.gid ?? '';
-  const isMember =
-    group !== undefined && (group.members.includes(forwarder) || primary() === String(group.gid));
+  const isPrimary = (gid: string) => /^\d+$/.test(gid) && Number(gid) === group?.gid;
+  const isMember = group !== undefined && (group.members.includes(forwarder) || isPrimary(primary()));
   if (isMember) return { notes: [`The forwarder can read the audit log as a member of the group ${value}.`] };
   const missing = `log_group in ${auditdConf} is ${value}, and the user ${forwarder} is not a member of this group, so that the forwarder cannot read the audit log: run \`gpasswd -a ${forwarder} ${group?.name ?? value}\`, then \`systemctl restart immutafs-forward.service\`.`;
   return { manual: [missing] };

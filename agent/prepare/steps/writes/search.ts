@@ -139,6 +139,6 @@ function searchArguments(
 /** Parses a record. @returns a directory that is searched now; or a change; undefined for a malformed record */
 export function parseRecord(record: string): Change | string | undefined {
   if (record.startsWith('/')) return record;
-  const [, at, type, path] = /^([\d.]+) (.) (\/.*)$/s.exec(record) ?? [];
+  const [, at, type, path] = /^(-?\d+(?:\.\d+)?) (.) (\/.*)$/s.exec(record) ?? [];
   return path === undefined || type === undefined ? undefined : { path, type, at: Number(at) };
 }

@@ -94,6 +94,10 @@ table('audit: log_group', 'audit', {
     forwarding('adm', { 'etc/passwd': `immutafs-forward:x:990:${other + 1}::/:/sbin/nologin\n` }),
     /as a member of the group adm/,
   ],
+  'done: another one, which is the primary group of the forwarder, with a leading zero': [
+    forwarding('adm', { 'etc/passwd': `immutafs-forward:x:990:0${other + 1}::/:/sbin/nologin\n` }),
+    /as a member of the group adm/,
+  ],
   'by hand: root, and the group of the forwarder does not exist': [
     forwarding('root', hasGroups('', 'immutafs-forward2')),
     /\/etc\/group has no group immutafs-forward.*groupadd/,

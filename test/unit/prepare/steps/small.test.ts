@@ -35,6 +35,10 @@ table('boot', 'boot', {
   'by hand: kdump to /var/crash': [kdump, /kdump writes crash dumps to \/var\/crash/],
   'done: kdump to a server': [kdumpTo('# ext4 /dev/vda1\nssh root@192.0.2.1\n')],
   'by hand: kdump to the same disk': [kdumpTo('xfs /dev/mapper/rhel-home\n'), /rhel-home/],
+  'by hand: kdump, a type without a device before one with a device': [
+    kdumpTo('ext4\nxfs /dev/vdb\n'),
+    /\/var\/crash/,
+  ],
   'done: kdump to another disk': [kdumpTo('xfs /dev/vdb\npath /\n')],
   'done: no memory reserved for kdump': [{ ...kdump, 'proc/cmdline': 'root=/dev/mapper/rhel-root ro\n' }],
 });
@@ -238,6 +242,14 @@ const unit = 'etc/systemd/system/tmp.mount';
 const unitAndLine = [`remove /${unit}`, newTmp(tmpOptions)];
 table('tmp: units of the administrator', 'tmp', {
   'needed: tmp.mount is masked': [{ [unit]: { linkTo: '/dev/null' } }, ...[/masks tmp\.mount/, unitAndLine]],
+  'needed: tmp.mount is masked by a relative link': [
+    { [unit]: { linkTo: '../../../run/empty' }, 'run/empty': '' },
+    ...[/masks tmp\.mount/, unitAndLine],
+  ],
+  'needed: drop-ins elsewhere, which are not removed': [
+    { [`${unit}.d`]: { linkTo: '../../../opt/d' }, 'opt/d/a.conf': '[Mount]\nOptions=size=1g\n' },
+    ...[/\/tmp/, [newTmp(tmpOptions)]],
+  ],
   'done: a good tmp.mount': [
     { [unit]: '[Mount]\nWhat=tmpfs\nWhere=/tmp\nType=tmpfs\nOptions=nosuid,nodev,noexec\n' },
     /tmp\.mount mounts a tmpfs with/,

@@ -108,8 +108,9 @@ search('a search that fails or hangs is incomplete', async () => {
 search('records are changes, or directories that are searched; malformed ones are ignored', () => {
   assert.equal(parseRecord('12.5 f /a b'), { path: '/a b', type: 'f', at: 12.5 });
   assert.equal(parseRecord('13 d /\xff\n'), { path: '/\xff\n', type: 'd', at: 13 });
+  assert.equal(parseRecord('-5.0 f /a'), { path: '/a', type: 'f', at: -5 });
   assert.is(parseRecord('/usr'), '/usr');
-  for (const record of ['', ' ', 'x f /a', '12.5 f', '12.5 f a', 'f /a']) {
+  for (const record of ['', ' ', 'x f /a', '. f /a', '12.5 f', '12.5 f a', 'f /a']) {
     assert.is(parseRecord(record), undefined, record);
   }
 });
