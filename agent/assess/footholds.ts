@@ -68,6 +68,7 @@ function startKinds({ options }: PersistItem): string[] {
   ];
 }
 
+/** Types of file systems that represent kernel objects and contain no user files. */
 export const kernelTypes = new Set([
   ...['proc', 'sysfs', 'devpts', 'cgroup', 'cgroup2', 'securityfs', 'selinuxfs', 'debugfs', 'tracefs'],
   ...['pstore', 'bpf', 'configfs', 'mqueue', 'binfmt_misc', 'autofs', 'rpc_pipefs', 'fusectl', 'nfsd'],

@@ -42,7 +42,7 @@ export interface Check extends Documentation {
   };
   /** Whether the check concerns the seal itself. Such a check is skipped unless the mode is `sealed`. */
   seal?: true;
-  /** What is examined and expected where an outcome names nothing else; not if the check is skipped. */
+  /** The default of `subject` and `expected` in an outcome; a check that is skipped has none. */
   subject?: string;
   expected?: string;
   /** Evaluates the facts; a pure function. If the function throws, the status of the check is `error`. */

@@ -43,7 +43,10 @@ export function resetDirectories(config: Pick<Config, 'OVERLAY' | 'SEED'>): stri
   return ['/var', ...writableOverlays(config)];
 }
 
-/** The paths of OVERLAY that can never get an overlay; those with `/*`, nor what is below. boot/tables.sh has them, too. */
+/**
+ * The paths of OVERLAY that can never get an overlay. After a path with `/*`, neither can what is below it.
+ * boot/tables.sh has the same list.
+ */
 export const overlayRefusals: readonly { path: string; below: boolean; why: string }[] = Object.entries({
   '/': 'the whole system would be writable: name the directories that programs write to',
   '/usr': 'it holds the programs of the system: name a directory below it, such as /usr/local',

@@ -94,6 +94,7 @@ const historySchema = v.object({
   ),
 });
 
+/** Parses the file. @throws Error unless every sample is plausible */
 export function parseUsageHistory(text: string): { bootId: string; samples: UsageSample[] } {
   const { bootId, samples } = parseRecord(historySchema, text, usageHistoryFile);
   return {

@@ -70,6 +70,7 @@ export function findExecBypass(reader: SystemReader): ExecBypass {
   const sysctl = (name: string) => readNumber(reader, `/proc/sys/${name.replaceAll('.', '/')}`);
   return {
     memfdNoexec: sysctl('vm.memfd_noexec'),
+    // The link exists if the kernel supports them (namespaces(7)).
     userNamespaces: unlessAbsent(() => reader.link('/proc/self/ns/user')) !== undefined,
     maxUserNamespaces: sysctl('user.max_user_namespaces'),
     unprivilegedUserns: sysctl('kernel.unprivileged_userns_clone'),

@@ -100,7 +100,11 @@ function readOfEarlierBoot(
   return { cursor, files, firstBoot, problem: malformedRecords(file, stored).join('') };
 }
 
-/** Reads a checkpoint. @param directory must exist @returns neither if there is none */
+/**
+ * Reads a checkpoint.
+ * @param directory its absence is a problem
+ * @returns an empty object if there is no checkpoint
+ */
 function readText(
   reader: SystemReader,
   file: string,

@@ -5,7 +5,7 @@ import { shortList } from '../../lib/format.ts';
 import { when } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 
-/** The memory of the guest and the maximum size of the upper layer of /var (VAR_SIZE), in bytes. */
+/** The memory of the guest and the maximum size of the upper layer of /var (VAR_SIZE), in bytes. /proc/meminfo counts in KiB. */
 export function layerSize({ reader, config }: Snapshot): { memory: number; layer: number } {
   const found = /^MemTotal:\s+(\d+) kB$/m.exec(reader.read('/proc/meminfo', 65536))?.[1];
   if (found === undefined) throw new Error('/proc/meminfo has no MemTotal');

@@ -25,9 +25,9 @@ export function nameOf(reader: SystemReader, pid: number): string {
 /**
  * Separates the processes that can be read from those of which a read may hang, because a process or its tracer can
  * block the memory (ProcessReader.silent).
- * @returns `argumentsOf` returns a command line, split into arguments (latin1), or undefined if it cannot be read; `examine`
- * reads something of a process, and returns undefined if this fails; `unexamined` gets the processes that could not be
- * examined, each with the reason
+ * @returns pids: the processes whose memory can be read; argumentsOf: returns the command line of a process, split into
+ * arguments (latin1), or undefined if it cannot be read; examine: reads something of a process, and returns undefined if
+ * this fails; unexamined: the processes that could not be examined, each with the reason
  */
 export async function readableProcesses({ processes }: SystemReader, all: readonly number[]) {
   const silent = await processes.silent(all, 'maps');

@@ -107,9 +107,9 @@ async function writeAll(fd: number, bytes: Buffer): Promise<void> {
 }
 
 /**
- * Returns functions that give a complete file its name, without replacing a file that was created meanwhile, and that
- * give up. Decides before anything is written how the file gets its name: by link(2), which does not replace a file, unlike
- * rename(2). On a file system without hard links (vfat, exFAT, some CIFS), an empty file reserves the name.
+ * Returns `finish`, which gives the complete file its name without replacing a file that was created meanwhile, and
+ * `abandon`, which removes what was created. Decides before anything is written how the file gets its name: by link(2),
+ * which does not replace a file, unlike rename(2). On a file system without hard links (vfat, exFAT, some CIFS), an empty file reserves the name.
  */
 function namingIn(
   inside: (name: string) => string,

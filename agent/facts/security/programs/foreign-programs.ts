@@ -43,6 +43,7 @@ const listedByDefault = 100;
 const none: MappedFiles = {
   ...{ groups: [], addresses: new Map(), unreadable: new Map(), rest: [], memory: new Set() },
 };
+/** Upper bound on the time to examine all processes, in milliseconds. */
 const maximumTime = 3000;
 
 interface ProgramOptions extends Pick<Context, 'sealed' | 'allowed'> {

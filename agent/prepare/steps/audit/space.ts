@@ -105,7 +105,7 @@ export type Values = ReadonlyMap<string, string>;
 export type Setting = [key: string, value: string];
 
 /** The unit of sizes in auditd.conf(5): auditd counts in 1024 x 1024 bytes (auditd-event.c, MEGABYTE). */
-export const megabyte = 1024 ** 2;
+const megabyte = 1024 ** 2;
 
 /** The settings of auditd.conf(5) about disk space. The defaults are those of auditd (clear_config, auditd-config.c). */
 interface SpaceSettings {
