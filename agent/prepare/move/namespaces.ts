@@ -58,35 +58,47 @@ const mountinfoLimit = 64 * 1024 * 1024;
  * @throws SystemError if the mount table of this process cannot be read
  */
 export function readNamespaces(reader: SystemReader, region: Region): Namespaces {
-  const read = (folder: string, root: string) =>
-    parseMounts(reader.read(`${folder}/mountinfo`, mountinfoLimit), root);
+  const ids = new Set<number>();
+  /** Adds the lines of a mount table that matter for the region. Of several lines of a mount, the first counts. */
+  const addTable = (known: Map<number, Line>, folder: string, root: string) => {
+    const lines = parseMounts(reader.read(`${folder}/mountinfo`, mountinfoLimit), root);
+    const inRegion = new Set(lines.filter(({ device }) => region.devices.has(device)).map(({ id }) => id));
+    for (const line of lines) {
+      ids.add(line.id);
+      if (known.has(line.id)) continue;
+      const isNamespace = line.root.startsWith('mnt:[');
+      const matters = inRegion.has(line.id) || inRegion.has(line.parent) || backingOf(line).length > 0;
+      if (matters || isNamespace) known.set(line.id, line);
+    }
+    return known;
+  };
   const ownName = unlessSystemError(() => reader.link('/proc/self/ns/mnt')) ?? 'own';
-  const found = new Map([[ownName, { pid: process.pid, lines: read('/proc/self', '/') }]]);
+  const found = new Map([[ownName, { pid: process.pid, lines: addTable(new Map(), '/proc/self', '/') }]]);
   const roots = new Set<string>([`${ownName} /`]);
   for (const { folder, pid, namespace } of threads(reader)) {
     const root = unlessSystemError(() => decodeBytes(reader.link(`${folder}/root`)));
     if (root === undefined || roots.has(`${namespace} ${root}`)) continue;
-    const lines = unlessSystemError(() => read(folder, root));
-    if (lines === undefined) continue;
-    roots.add(`${namespace} ${root}`);
     // The mount table of a process with another root (chroot(2)) shows only the mounts below this root.
-    const known = found.get(namespace) ?? { pid, lines: [] };
-    found.set(namespace, { pid: known.pid, lines: [...known.lines, ...lines] });
+    const known = found.get(namespace) ?? { pid, lines: new Map<number, Line>() };
+    if (unlessSystemError(() => addTable(known.lines, folder, root)) === undefined) continue;
+    roots.add(`${namespace} ${root}`);
+    found.set(namespace, known);
   }
   const named = new Map<string, Namespace>();
   for (const [namespace, { pid, lines }] of found) {
     const own = namespace === ownName;
     const who = own ? 'this process' : describe(reader, pid);
-    named.set(namespace, { ...tableOf(lines, region), own, pid, name: nameOf(reader, pid), who });
+    const table = tableOf([...lines.values()], region);
+    named.set(namespace, { ...table, own, pid, name: nameOf(reader, pid), who });
   }
-  const lines = [...found.values()].flatMap((each) => each.lines);
-  const empty = lines.filter(({ root }) => root.startsWith('mnt:[') && !found.has(root));
   const all = [...named.values()] as [Namespace, ...Namespace[]];
+  const links = [...found.values()].flatMap(({ lines }) =>
+    [...lines.values()].filter(({ root }) => root.startsWith('mnt:[') && !found.has(root)),
+  );
   return {
-    ...{ region, all, own: all[0], named },
-    ids: new Set(lines.map(({ id }) => id)),
+    ...{ region, all, own: all[0], named, ids },
     byId: new Map(all.flatMap(({ mounts }) => mounts.map((mount) => [mount.id, mount]))),
-    kept: [...new Set(empty.map(({ target }) => target))],
+    kept: [...new Set(links.map(({ target }) => target))],
   };
 }
 
@@ -137,17 +149,16 @@ export function parseMounts(text: string, prefix: string): Line[] {
   });
 }
 
-/** @param lines a mount may occur several times */
+/** @param lines one line for each mount */
 export function tableOf(lines: readonly Line[], { devices }: Region): Table {
-  const distinct = [...new Map(lines.map((line) => [line.id, line])).values()];
-  const mounts = distinct.filter(({ device }) => devices.has(device));
+  const mounts = lines.filter(({ device }) => devices.has(device));
   const ids = new Set(mounts.map(({ id }) => id));
-  const covering = distinct.filter(({ parent }) => ids.has(parent));
+  const covering = lines.filter(({ parent }) => ids.has(parent));
   return {
     mounts,
     byTarget: Map.groupBy(mounts, ({ target }) => target),
     covers: new Set(covering.map(({ parent, target }) => `${parent} ${target}`)),
-    backed: distinct.flatMap((line) => (ids.has(line.id) ? [] : backingOf(line))),
+    backed: lines.flatMap((line) => (ids.has(line.id) ? [] : backingOf(line))),
   };
 }
 

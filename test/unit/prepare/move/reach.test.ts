@@ -4,10 +4,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { findBacking } from '../../../../agent/prepare/move/backing.ts';
+import { readNamespaces } from '../../../../agent/prepare/move/namespaces.ts';
 import { findReaches, judgeReaches } from '../../../../agent/prepare/move/users.ts';
 import { withGuest } from '../../../harness/guest.ts';
 import { folder, namespaces, root, volume } from '../../../harness/namespaces.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
+import { guestWith } from '../../../harness/step-table.ts';
 
 const reach = suite('prepare: ways to /home');
 /** Title, tables of mounts by namespace, what is in the way, what shows the old files and cannot write to them. */
@@ -95,6 +97,59 @@ reach('a read-only view on /home: mounts that the view does not cover can be wri
     'our own',
   );
 });
+/** Returns the files of a process in a mount namespace. @param chroot its root directory */
+const processFiles = (pid: number | 'self', name: string, chroot: string, ...lines: string[]) => ({
+  [`proc/${pid}/ns/mnt`]: { linkTo: `mnt:[${name}]` },
+  [`proc/${pid}/root`]: { linkTo: chroot },
+  [`proc/${pid}/mountinfo`]: `${lines.join('\n')}\n`,
+});
+reach(
+  'every root in a namespace counts; of a mount in several tables, the own or the first one',
+  async () => {
+    const alice = (target: string, how: string) => `62 60 253:0 /home/alice ${target} ${how} - xfs x rw`;
+    const bob = (target: string, how: string) => `72 70 253:0 /home/bob ${target} ${how} - xfs x rw`;
+    const tmp = (target: string) => `73 72 0:9 / ${target} rw - tmpfs t rw`;
+    const pids = Array.from({ length: 50 }, (_, index) => 1000 + index);
+    const files = [
+      processFiles('self', 'own', '/', root, alice('/srv/a', 'ro')),
+      processFiles(900, 'own', '/srv', alice('/a', 'rw'), '63 62 0:9 / /a rw - tmpfs t rw'),
+      processFiles(901, 'other', '/', '70 2 0:8 / / rw - overlay o rw,lowerdir=/l', bob('/srv/b', 'ro')),
+      processFiles(902, 'other', '/srv', bob('/b', 'rw'), tmp('/b/c')),
+      ...pids.map((pid) => {
+        const line = `${pid} 70 253:0 /home/u${pid} / rw - xfs x rw`;
+        const overlay = `${pid + 100} 70 0:7 / /o rw - overlay o rw,upperdir=/u${pid}`;
+        return processFiles(
+          pid,
+          'other',
+          `/c/${pid}`,
+          bob('/b', 'rw'),
+          line,
+          overlay,
+          `${pid + 200} 9 0:9 / /n rw - tmpfs t rw`,
+        );
+      }),
+    ];
+    await withGuest(guestWith(Object.assign({}, ...files)), (reader) => {
+      const found = readNamespaces(reader, folder);
+      assert.equal(
+        findReaches(found).map(({ path, mount }) => [path, mount.writable]),
+        [['/home', true], ['/srv/b', false], ...pids.map((pid) => [`/c/${pid}`, true])],
+      );
+      assert.equal(
+        found.all.map(({ pid, backed }) => [pid === process.pid || pid, backed.map(({ path }) => path)]),
+        [
+          [true, []],
+          [901, ['/l', ...pids.map((pid) => `/u${pid}`)]],
+        ],
+      );
+      assert.is(found.all[1]?.covers.has('72 /srv/b/c'), true);
+      assert.equal(
+        [60, 62, 63, 70, 72, 73, 1249].filter((id) => !found.ids.has(id)),
+        [],
+      );
+    });
+  },
+);
 for (const [title, line] of [
   ['bind mounts of /home', (n: number) => `${n} 60 253:0 /home/u${n} /srv/${n} rw shared:${n} - xfs x rw`],
   ['bind mounts of the root', (n: number) => `${n} 60 253:0 / /srv/${n} rw shared:${n} - xfs x rw`],
