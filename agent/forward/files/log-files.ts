@@ -51,10 +51,9 @@ export class LogFiles {
   state(): ForwardSource[] {
     return this.sources
       .filter(({ exists, error }) => exists || error !== '')
-      .map(({ path: name, acknowledgedBytes, behindBytes, lostBytes, error }) => ({
-        ...{ path: name, error },
-        ...{ acknowledgedBytes, behindBytes, lostBytes },
-      }));
+      .map(({ path: name, acknowledgedBytes, behindBytes, lostBytes, error }) => {
+        return { path: name, acknowledgedBytes, behindBytes, lostBytes, error };
+      });
   }
 
   /** The directories of the logs, without those that only a pattern names. */
