@@ -34,11 +34,13 @@ export function buildReport(
   const folders = topmost(blocking.flatMap(({ folder }) => folder ?? []));
   // An overlay would lose the state of a known service at every reboot.
   const resettable = folders.filter((folder) => stateRuleOf(folder)?.kind !== 'state');
+  const { bootId, began, savedAt, endedBy, sources } = state;
   const why = reasons(state, blocking.length);
   return {
     ...{ schema: 1, id: request.id, limitSeconds: request.limitSeconds },
-    ...state,
+    ...{ bootId, began, savedAt },
     uptimeSeconds: Math.round(state.uptimeSeconds),
+    endedBy,
     settledSeconds: state.settledSeconds === null ? null : Math.round(state.settledSeconds),
     ready: why.length === 0,
     why,
@@ -49,6 +51,7 @@ export function buildReport(
       overlay: line('OVERLAY', config.OVERLAY, resettable),
       persistInstead: line('PERSIST', config.PERSIST, folders, persistItem),
     },
+    sources,
   };
 }
 
@@ -93,9 +96,6 @@ interface Context {
   lastMessages: (unit: string) => readonly string[];
 }
 
-const blank: Omit<Observation, 'kind' | 'remedy'> = {
-  ...{ blocking: true, subject: '', paths: [], count: 1, messages: [], folder: null },
-};
 const most = 200;
 const shownPaths = 5;
 /** If the layers are full sooner, the guest is not ready. */
@@ -128,7 +128,7 @@ function failedUnits(
       const remedy = writes.map((write) => write.remedy).join(' ');
       const messages = lastMessages(unit);
       return {
-        ...{ ...blank, kind: 'failed', subject: unit },
+        ...{ kind: 'failed', blocking: true, subject: unit, count: 1, folder: null, paths: [] },
         messages: messages.length > 0 ? [...messages] : [`Result: ${result}`],
         remedy: remedy || 'The unit did not fail in maintenance mode: find the cause in its messages.',
       };
@@ -186,7 +186,8 @@ function firstPaths(files: readonly (string | null)[]): string[] {
 
 function checks({ failing }: Seen): Observation[] {
   return failing.map(({ id, observed, remedy }) => ({
-    ...{ ...blank, kind: 'check', subject: id, messages: [observed] },
+    ...{ kind: 'check', blocking: true, subject: id, paths: [], count: 1, folder: null },
+    messages: [observed],
     remedy: remedy || `See immutafs-agent status --explain ${id}.`,
   }));
 }
@@ -204,7 +205,7 @@ function fullSoon(growth: Growth | null, { folderOf, config }: Context): Observa
       : `put ${folder} on a disk that is emptied at every reboot (${line})`;
   return [
     {
-      ...{ ...blank, kind: 'full', paths },
+      ...{ kind: 'full', blocking: true, subject: '', count: 1, folder: null, paths, messages: [] },
       remedy: `Make the program that writes ${first} write less, keep ${folder} on a data disk (PERSIST=${persistItem(folder)}), ${scratch}, or increase VAR_SIZE or VAR_INODES.`,
     },
   ];
@@ -215,7 +216,8 @@ function skippedUnits({ skipped }: UnitStates, { baseline }: Context): Observati
   return [...skipped]
     .filter((unit) => !before.has(unit) && !unit.startsWith('immutafs-'))
     .map((unit) => ({
-      ...{ ...blank, kind: 'skipped', blocking: false, subject: unit },
+      ...{ kind: 'skipped', blocking: false, subject: unit, paths: [], count: 1, folder: null },
+      messages: [],
       remedy:
         'A condition of the unit (systemctl cat) is not met, for example because a path is read-only. Nothing has to be done if the guest does not need it.',
     }));

@@ -126,6 +126,34 @@ const growthOf = (path: string, seconds: number) => ({
   ...{ seconds: 600, usedBytes: 1, sizeBytes: 2, bytes: 1e6, inodes: 0 },
   ...{ largest: [{ path, bytes: 1e6, inodes: 0 }], forecast: { full: 'in', seconds } as const },
 });
+report('the fields of the report and of each kind of observation are in their order', () => {
+  const found = reportOf({
+    units: { ...failed('a.service'), skipped: new Set(['s.service']) },
+    refusals: [refusal('a.service', '/opt/a/x')],
+    denials: [{ program: 'p', path: '/etc/p/x' }],
+    growth: growthOf('/var/big', 60),
+    failing: [{ id: 'c', observed: 'o', remedy: '' }],
+  });
+  assert.is(
+    Object.keys(found).join(' '),
+    'schema id limitSeconds bootId began savedAt uptimeSeconds endedBy settledSeconds ready why observations omitted growth add sources',
+  );
+  const one = 'kind blocking subject count folder paths messages remedy';
+  const other = 'kind blocking subject paths count folder messages remedy';
+  assert.equal(
+    found.observations.map((each) => [each.kind, Object.keys(each).join(' ')]),
+    [
+      ...[
+        ['failed', one],
+        ['refused', one],
+        ['check', other],
+        ['full', one],
+        ['denied', one],
+        ['skipped', other],
+      ],
+    ],
+  );
+});
 report('the layers are full soon, or later', () => {
   const found = reportOf({ growth: growthOf('/var/lib/db', 3600) });
   assert.equal([kinds(found), found.ready], [['full '], false]);
