@@ -2,7 +2,7 @@ import * as assert from 'uvu/assert';
 import { inSmallSystem } from './small-system.ts';
 
 /**
- * Runs a script in the chroot of small-system.ts, which must end with an exit code. In the returned stdout, a step of a
+ * Runs a script in the chroot of small-system.ts, which must end with exit code 0. In the returned stdout, a step of a
  * plan is one line.
  */
 export function runHomeScript(script: string, sizeMiB?: number): { stdout: string; stderr: string } {

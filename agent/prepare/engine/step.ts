@@ -153,35 +153,50 @@ export type Action =
   | HomeAction
   | StateAction;
 
-/** Actions of several kinds with the same fields. */
-type Actions<Kind extends string, Fields> = Kind extends string ? { do: Kind } & Fields : never;
-
 /**
- * The actions of the migration of /home (agent/prepare/home/): partition, format, copy, verify, cutover, clear the marker.
+ * The actions of the migration of /home (agent/prepare/home/), in order.
  * `disk`: the disk as named on the command line, /dev/vdb or UUID=…
  * `wipe`: whether --wipe names the disk, so that its content may be destroyed.
- * `before` and `after` are null in a plan, because the UUID of the file system may not exist yet; the action log contains
- * both texts.
  */
 export type HomeAction =
-  | Actions<'partition-home' | 'copy-home', { disk: string; wipe: boolean }>
-  | Actions<'format-home' | 'verify-home' | 'clear-home-marker', { disk: string }>
+  /** Writes the progress marker to the disk and creates one partition. */
+  | { do: 'partition-home'; disk: string; wipe: boolean }
+  | { do: 'format-home'; disk: string }
+  /** Mounts the file system for copying and copies /home while it is in use. */
+  | { do: 'copy-home'; disk: string; wipe: boolean }
+  /** Makes /home read-only, copies the remaining changes and compares every byte. */
+  | { do: 'verify-home'; disk: string }
+  /**
+   * Writes the line for /home to /etc/fstab and mounts the new file system. `before` and `after` are null in a plan,
+   * because the UUID of the file system may not exist yet; the action log contains both texts.
+   */
   | { do: 'cutover-home'; disk: string; file: '/etc/fstab'; before: string | null; after: string | null }
+  /** Removes the progress marker. */
+  | { do: 'clear-home-marker'; disk: string }
+  /** Removes the old content of /home from the system disk after it has been compared with the new /home. */
   | { do: 'purge-home' };
 
-/** `item`: an item of PERSIST, with its options. `store`: PERSIST_STORE. */
+/** `item`: the item of PERSIST for a directory, with its options. `store`: PERSIST_STORE. */
 interface Item {
   item: string;
   store: string;
 }
 
-/**
- * The actions that move a directory to PERSIST_STORE (agent/prepare/steps/state/): copy, verify, switch, clear. `before`
- * and `after` are null in a plan; the action log contains both texts.
- */
+/** The actions that move a directory to PERSIST_STORE (agent/prepare/steps/state/), in order. */
 type StateAction =
-  | Actions<'copy-state' | 'verify-state' | 'clear-state' | 'purge-state', Item>
-  | Actions<'switch-state', Item & { file: string; before: string | null; after: string | null }>;
+  /** Copies the directory while it is in use. */
+  | ({ do: 'copy-state' } & Item)
+  /** Stops the services that use the directory, makes it read-only, copies the rest and compares every byte. */
+  | ({ do: 'verify-state' } & Item)
+  /**
+   * Adds the item to PERSIST, mounts the copy on the directory, and starts the services. `before` and `after` are null in
+   * a plan; the action log contains both texts.
+   */
+  | ({ do: 'switch-state'; file: string; before: string | null; after: string | null } & Item)
+  /** Moves the old content of the directory aside, so that no service uses it by mistake when nothing is mounted. */
+  | ({ do: 'clear-state' } & Item)
+  /** Removes the old content from the system disk. */
+  | ({ do: 'purge-state' } & Item);
 
 /** Where the content of a directory of PERSIST is. */
 export interface PlaceInStore {

@@ -13,14 +13,15 @@ import { findStaleMarker } from './progress-marker.ts';
 import { findMigration } from './purge.ts';
 import { missingPrograms } from '../move/requirements.ts';
 
-interface Part {
+/** What one of the planners below has found. */
+interface Change {
   why: string[];
   actions: Action[];
-  /** The state of the step, if no other part can be planned. */
+  /** The state of the step, if no other change can be planned. */
   state?: 'blocked' | 'by hand';
 }
 
-const nothing: Part = { why: [], actions: [] };
+const nothing: Change = { why: [], actions: [] };
 
 /**
  * Plans the changes for a /home that is already a separate, writable file system: removal of a stale marker, the line
@@ -29,16 +30,16 @@ const nothing: Part = { why: [], actions: [] };
 export async function planExistingHome(snapshot: Snapshot, home: Mount): Promise<Planned> {
   const why = [`/home is ${home.source}, which is not on the system's disk.`];
   const actions: Action[] = [];
-  for (const planPart of [planMarker, planPersistence, planOptions, planPurge]) {
-    const part = await planPart(snapshotAfter(snapshot, actions), home);
-    why.push(...part.why);
-    if (part.state !== undefined) return stepOf(part.state, why);
-    actions.push(...part.actions);
+  for (const planChange of [planMarker, planPersistence, planOptions, planPurge]) {
+    const change = await planChange(snapshotAfter(snapshot, actions), home);
+    why.push(...change.why);
+    if (change.state !== undefined) return stepOf(change.state, why);
+    actions.push(...change.actions);
   }
   return stepOf(actions.length > 0 ? 'needed' : 'done', why, actions);
 }
 
-async function planMarker({ reader }: Snapshot, home: Mount): Promise<Part> {
+async function planMarker({ reader }: Snapshot, home: Mount): Promise<Change> {
   const stale = mayHang(home) ? undefined : await findStaleMarker(reader, home);
   if (stale === undefined) return nothing;
   const { disk } = stale;
@@ -55,7 +56,7 @@ async function planMarker({ reader }: Snapshot, home: Mount): Promise<Part> {
  * administrator mounted it manually. The line is added only if the command line names the file system, by its UUID or by
  * its disk.
  */
-async function planPersistence(snapshot: Snapshot, home: Mount): Promise<Part> {
+async function planPersistence(snapshot: Snapshot, home: Mount): Promise<Change> {
   const { reader, settings, fstab } = snapshot;
   const node = nodeOfMount(reader, home);
   if (mayHang(home) || node === undefined || isPersistent(snapshot, home)) return nothing;
@@ -95,7 +96,7 @@ function isPersistent(snapshot: Snapshot, home: Mount): boolean {
  * Plans the mount options that REQUIRE_OPTIONS has for /home, in fstab and for the present mount.
  * @param home undefined in an image
  */
-export function planOptions({ config, fstab }: Snapshot, home: Mount | undefined): Part {
+export function planOptions({ config, fstab }: Snapshot, home: Mount | undefined): Change {
   const wanted = requiredForHome(config);
   const now = home === undefined ? [] : wanted.filter((option) => !home.options.includes(option));
   const before = fstab.text ?? '';
@@ -121,7 +122,7 @@ export function planOptions({ config, fstab }: Snapshot, home: Mount | undefined
 }
 
 /** Plans the removal of the old content, unless the action log has a completed purge that began after the cutover. */
-function planPurge({ reader, settings }: Snapshot): Part {
+function planPurge({ reader, settings }: Snapshot): Change {
   const log = readActionLog(reader);
   const migrated = findMigration(log);
   if (migrated === undefined) return nothing;
