@@ -81,4 +81,15 @@ context('what actions share is opened once, and closed last to first, also after
   assert.is(await messageOf(failing), 'failed');
   assert.equal(log, ['open one', 'open two', 'close two', 'close one']);
 });
+
+context('the signal handlers are removed even if closing a shared value fails', async () => {
+  const before = process.listenerCount('SIGTERM');
+  const failing = inContext(async ({ shared, abortOnSignals }) => {
+    abortOnSignals();
+    assert.is(process.listenerCount('SIGTERM'), before + 1);
+    await shared(() => Promise.resolve({ value: 1, close: () => Promise.reject(new SystemError('busy')) }));
+  });
+  assert.is(await messageOf(failing), 'busy');
+  assert.is(process.listenerCount('SIGTERM'), before);
+});
 context.run();

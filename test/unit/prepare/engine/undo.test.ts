@@ -6,6 +6,10 @@ import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 import { type Box, type Said, edited, tree, withBox } from '../../../harness/prepare-box.ts';
 import { guestWith } from '../../../harness/step-table.ts';
 
+/** Returns the files except those that programs have made, which --undo names and does not restore. */
+const withoutMade = (files: ReturnType<typeof tree>) =>
+  Object.entries(files).filter(([name]) => !/^boot\/initramfs-|^etc\/lvm\/backup\//.test(name));
+
 const undoing = suite('--undo');
 undoing('restores every file', () =>
   withBox(ordinaryGuest(), async ({ root, prepare, actionLog }) => {
@@ -17,7 +21,7 @@ undoing('restores every file', () =>
     assert.is(code, 0);
     assert.match(stdout, '/etc/fstab: restored');
     assert.match(stdout, 'not undone: what /usr/bin/dracut');
-    for (const file of edited) assert.is(tree(root)[file], before[file], file);
+    assert.equal(withoutMade(tree(root)), withoutMade(before));
     assert.equal(actionLog(), []);
     assert.match((await prepare({ undo: true })).stdout, 'Nothing to undo: prepare has changed nothing.');
     assert.is((await prepare()).code, 1);
@@ -53,7 +57,10 @@ undoing('a file that was changed since stays, and can be restored later', () =>
   }),
 );
 /** Undoes logged actions of the step `home`, one of which wrote /etc/fstab. */
-const undoLogged = (actions: readonly object[], check: (said: Said, box: Box) => void) =>
+const undoLogged = (
+  actions: readonly object[],
+  check: (said: Said, box: Box, before: ReturnType<typeof tree>) => void,
+) =>
   withBox(ordinaryGuest(), async (box) => {
     const { at, prepare } = box;
     const backup = '/var/lib/immutafs/backup/etc-fstab.1';
@@ -65,7 +72,8 @@ const undoLogged = (actions: readonly object[], check: (said: Said, box: Box) =>
       ...{ problem: null, backup: 'file' in action ? backup : null },
     }));
     fs.writeFileSync(at('var/lib/immutafs/prepare.json'), JSON.stringify({ schema: 1, entries }));
-    check(await prepare({ undo: true }), box);
+    const before = tree(box.root);
+    check(await prepare({ undo: true }), box, before);
   });
 const cutover = [
   { do: 'partition-home', disk: '/dev/vdb', wipe: false },
@@ -82,13 +90,13 @@ undoing('restores fstab after a cutover of /home', () =>
   }),
 );
 undoing('restores nothing once the old content of /home was removed: /home would be empty', () =>
-  undoLogged([...cutover, { do: 'purge-home' }], ({ code, stdout }, { read, actionLog }) => {
+  undoLogged([...cutover, { do: 'purge-home' }], ({ code, stdout }, { root, actionLog }, before) => {
     assert.is(code, 1);
     assert.match(
       stdout,
       /^Nothing is undone, because --purge-old-home has begun .*\/var\/lib\/immutafs\/backup\.$/m,
     );
-    assert.is(read('etc/fstab'), 'new\n');
+    assert.equal(tree(root), before);
     assert.is(actionLog().length, 5);
   }),
 );

@@ -187,5 +187,15 @@ writes('accepted paths are done, also on the next run', () =>
     assert.is((await prepare({ only })).code, 1);
   }),
 );
-
+writes('--apply writes the line, after which nothing is left to do, and --undo takes it back', () =>
+  withBox(
+    guestWith({ found: ['10 f /etc/cups/x'], files: { 'etc/cups/x': '' } }),
+    async ({ prepare, read }) => {
+      assert.is((await prepare({ only, apply: true, yes: true })).code, 0);
+      assert.is(read(conf), 'OVERLAY=/etc/cups\n');
+      assert.is((await prepare({ undo: true })).code, 0);
+      assert.is(read(conf), '');
+    },
+  ),
+);
 writes.run();
