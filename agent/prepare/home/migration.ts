@@ -38,9 +38,10 @@ export function withHome(text: string, { uuid, type }: Pick<Volume, 'uuid' | 'ty
   return replaceLines(text, '/home', `UUID=${uuid} /home ${type} ${options.join(',')} 0 0`);
 }
 
-/** Returns the options that REQUIRE_OPTIONS has for /home. */
+/** Returns the options that REQUIRE_OPTIONS has for /home, of which it can have several items. */
 export function requiredForHome(config: Config): string[] {
-  return requiredOptions(config).find(({ target }) => target === '/home')?.list ?? [];
+  const items = requiredOptions(config).filter(({ target }) => target === '/home');
+  return [...new Set(items.flatMap(({ list }) => list))];
 }
 
 /** Returns the mount on /home; undefined if there is none, or only the read-only view of a move. */
