@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
-import { SystemError, errorMessage } from '../../lib/errors.ts';
+import { SystemError, errorMessage, hasCode, unless } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Tools } from './context.ts';
 import { type Action, type StepId, stepIds } from './step.ts';
@@ -44,7 +44,7 @@ export interface LoggedAction {
 
 /** @throws SystemError if the file exists and is not an action log */
 export function readActionLog(reader: SystemReader): LoggedAction[] {
-  const text = reader.readIfPresent(actionLogFile);
+  const text = unless(hasCode('ENOENT'), () => reader.read(actionLogFile));
   if (text === undefined) return [];
   try {
     const { schema, entries } = JSON.parse(text) as { schema: unknown; entries: LoggedAction[] };

@@ -8,6 +8,7 @@ import {
   PlanOutdated,
   withContext,
 } from './context.ts';
+import { textBefore } from './part.ts';
 import { type Plan, type Planners, plan } from './plan.ts';
 import { type Action, type Settings, type Step, type StepId, stepIds } from './step.ts';
 
@@ -89,8 +90,7 @@ async function perform<Kind extends Action['do']>(
 export const basicExecutors: Pick<Executors, 'edit' | 'link' | 'remove' | 'run' | 'rename' | 'erase'> = {
   edit: {
     execute: ({ writer, reader }, { file, before, after }) => {
-      const now = reader.stat(file) === undefined ? null : reader.read(file);
-      if (now !== before)
+      if (textBefore(reader, file) !== before)
         throw new SystemError(`${file} was changed after the plan was made: run prepare again`);
       writer.replaceText(file, after);
     },

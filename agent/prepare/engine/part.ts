@@ -1,3 +1,4 @@
+import type { SystemReader } from '../../system/reader.ts';
 import type { Action, Step } from './step.ts';
 
 /** What a planner returns. */
@@ -38,6 +39,15 @@ export function stepFrom(parts: readonly Partial<Part>[], done: () => string[]):
   if (actions.length > 0) return stepOf('needed', [...why, ...manual, ...notes], actions);
   if (manual.length > 0) return stepOf('by hand', [...manual, ...notes]);
   return stepOf('done', [...done(), ...notes]);
+}
+
+/**
+ * Reads a file that an action edits. A link to a file that does not exist is an error, because it is not restored.
+ * @param limit the maximum size in bytes; by default that of `SystemReader.read`
+ * @returns the `before` of the action: one character per byte, or null if there is no file
+ */
+export function textBefore(reader: SystemReader, file: string, limit?: number): string | null {
+  return reader.stat(file) === undefined ? null : reader.read(file, limit);
 }
 
 /** Returns the values if the condition is met, otherwise none. */

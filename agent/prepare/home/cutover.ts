@@ -5,6 +5,7 @@ import { parseTreeState } from '../../system/tree.ts';
 import type { TreeState } from '../../system/writer.ts';
 import { backupFolder } from '../engine/action-log.ts';
 import type { ActionOf, Context, Executor } from '../engine/context.ts';
+import { textBefore } from '../engine/part.ts';
 import { mountProgram, umountProgram, unstage } from '../move/mounting.ts';
 import { openMoving } from '../move/moving.ts';
 import { deviceOf } from './devices.ts';
@@ -22,7 +23,7 @@ export const cutoverHome: Executor<ActionOf<'cutover-home'>> = {
   complete: async (context, action) => {
     context.checkAborted();
     const { volume } = stagedIn(await context.shared(openMigration));
-    const before = context.reader.readIfPresent(action.file) ?? null;
+    const before = textBefore(context.reader, action.file);
     return { ...action, before, after: withHome(before ?? '', volume) };
   },
   execute: async (context, { file, before, after }) => {
@@ -30,8 +31,7 @@ export const cutoverHome: Executor<ActionOf<'cutover-home'>> = {
     const { volume } = stagedIn(migration);
     const { reader, writer } = context;
     if (after === null || migration.moving.old === undefined) throw new Error('the copy was not verified');
-    if ((reader.readIfPresent(file) ?? null) !== before)
-      throw new SystemError(`${file} was changed: run prepare again`);
+    if (textBefore(reader, file) !== before) throw new SystemError(`${file} was changed: run prepare again`);
     try {
       writer.replaceText(file, after);
       await context.runAlways('/usr/bin/sync', []);

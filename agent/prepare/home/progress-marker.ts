@@ -4,6 +4,7 @@ import type { SystemReader } from '../../system/reader.ts';
 import { nodeOfMount } from '../../facts/disks/block.ts';
 import type { Mount } from '../../facts/mounts/mountinfo.ts';
 import type { Context } from '../engine/context.ts';
+import { textBefore } from '../engine/part.ts';
 import { markerFile } from '../move/copy.ts';
 import { deviceOf, probe } from './devices.ts';
 
@@ -36,12 +37,12 @@ const sync = '/usr/bin/sync';
 export function readMarker(reader: SystemReader, place: MarkerPlace): ProgressMarker | undefined {
   return 'device' in place
     ? parseMarker(reader.readAt(place.device, markerOffset, markerBytes))
-    : parseMarker(reader.readIfPresent(`${place.root}/${markerFile}`, markerBytes) ?? '');
+    : parseMarker(textBefore(reader, `${place.root}/${markerFile}`, markerBytes) ?? '');
 }
 
 /**
- * Writes a marker; a marker in a file system is overwritten in place. When this returns, the marker and all earlier
- * writes are on the disk.
+ * Writes a marker; a marker in a file system is overwritten in place. When this returns, the marker is on the disk and,
+ * unless it is `making`, all earlier writes are.
  * @param uuid the UUID of the new file system; empty before the file system exists
  * @throws SystemError if the file system has no marker and is not empty
  */
@@ -51,9 +52,11 @@ export async function writeMarker(
   progress: ProgressMarker['progress'],
   uuid: string,
 ): Promise<void> {
-  await runAlways(sync, []);
+  // Read before the sync, which can take minutes. A file that is changed meanwhile is newer than the marker.
   const seconds = Math.floor(reader.now().getTime() / 1000);
   const text = formatMarker({ progress, uuid, seconds });
+  // No earlier write matters for `making`, and the disk is not used for anything else between its check and the marker.
+  if (progress !== 'making') await runAlways(sync, []);
   if ('device' in place) {
     writer.writeAt(place.device, markerOffset, text);
     return;

@@ -30,7 +30,7 @@ export async function copyInUse(context: Context, { path, to, type }: Move): Pro
   context.say(`Copying ${path} (${formatBytes(bytes)}) to ${to}; it can be used meanwhile`);
   for (let pass = 0; pass < mostPasses; pass++) {
     const began = performance.now();
-    const output = pass === 0 ? bar(context, path, bytes) : undefined;
+    const output = pass === 0 && bytes > 0 ? bar(context, path, bytes) : undefined;
     await copyTree(context, { from: path, to: staging, type }, livePasses, [], output);
     if (performance.now() - began < shortPass) break;
   }

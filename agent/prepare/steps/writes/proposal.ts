@@ -2,6 +2,7 @@ import { type Config, configFile, parseConfig, words } from '../../../config/con
 import { isBelow } from '../../../facts/mounts/mountinfo.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import type { ActionOf } from '../../engine/context.ts';
+import { textBefore } from '../../engine/part.ts';
 import type { WriteGroup } from '../../engine/step.ts';
 import { pathOf } from '../../../config/keys.ts';
 
@@ -52,7 +53,7 @@ export function editConfig(
   reader: SystemReader,
   values: Partial<Record<'OVERLAY' | 'MOUNT_OPTIONS' | 'PERSIST' | 'SCRATCH_DEVICE', string>>,
 ): ActionOf<'edit'>[] | string {
-  const before = reader.readIfPresent(configFile, 65536) ?? null;
+  const before = textBefore(reader, configFile, 65536);
   const text = before ?? '';
   const problem = parseConfig(text).problems.find(({ key }) => Object.hasOwn(values, key));
   if (problem !== undefined) {

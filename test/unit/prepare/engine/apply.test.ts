@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SystemError, UsageError } from '../../../../agent/lib/errors.ts';
@@ -101,6 +102,13 @@ log('another content is an error', () =>
     fs.writeFileSync(at('var/lib/immutafs/prepare.json'), '{"schema":2,"entries":[]}');
     const error = await errorOf(prepare({ undo: true }));
     assert.match(error.message, /prepare\.json was not written by prepare: its schema is 2/);
+  }),
+);
+log('a file in the place of its directory is an error, and a guest without a log is none', () =>
+  withGuest(ordinaryGuest(), (reader, root) => {
+    assert.equal(readActionLog(reader), []);
+    fs.writeFileSync(path.join(root, 'var/lib/immutafs'), '');
+    assert.throws(() => readActionLog(reader), /prepare\.json: not a directory/);
   }),
 );
 for (const [title, entries] of [

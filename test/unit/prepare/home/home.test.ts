@@ -5,9 +5,8 @@ import { setOptions } from '../../../../agent/prepare/engine/fstab.ts';
 import { withHome } from '../../../../agent/prepare/home/migration.ts';
 import { formatMarker, parseMarker } from '../../../../agent/prepare/home/progress-marker.ts';
 import { findMigration } from '../../../../agent/prepare/home/purge.ts';
-import type { Guest } from '../../../harness/guest.ts';
+import { disk, forDisk, guestWithDisk, guestWithFiles, programs, uuid } from '../../../harness/home-disk.ts';
 import { planned } from '../../../harness/planned.ts';
-import { guestWith as guestWithFiles } from '../../../harness/step-table.ts';
 
 const line = 'UUID=1234-5 /home xfs rw,noexec,nodev,nosuid 0 0';
 const fstab = suite('prepare home: the line in fstab');
@@ -96,17 +95,11 @@ moved('neither an edit of the options nor an edit of another step is a cutover',
 });
 moved.run();
 
-const programs = ['usr/bin/rsync', 'usr/bin/find', 'usr/bin/lsattr', 'usr/bin/flock', 'usr/sbin/blkid'];
-const forDisk = ['usr/sbin/wipefs', 'usr/sbin/parted', 'usr/sbin/mkfs.xfs'];
-
-const guestWith = (files: readonly string[]) =>
-  guestWithFiles(Object.fromEntries(files.map((file) => [file, ''])));
-
 const first = suite('prepare: the first plan of /home');
 first(
   'without a disk: names every missing program, every obstacle and everything that is not copied',
   async () => {
-    const guest = guestWith([...programs, ...forDisk].filter((file) => !/rsync|parted/.test(file)));
+    const guest = guestWithFiles([...programs, ...forDisk].filter((file) => !/rsync|parted/.test(file)));
     guest.mounts['below'] = '0:44 / /home/x rw - tmpfs t rw';
     guest.mounts['bind'] = '253:1 /alice /srv/alice rw - xfs /dev/mapper/rhel-home rw';
     guest.mounts['home'] = guest.mounts['home']?.replace('noquota', 'usrquota,prjquota') ?? '';
@@ -130,42 +123,33 @@ first(
   },
 );
 first('installed programs are not named', async () => {
-  const { why } = await planned(guestWith([...programs, ...forDisk]), 'home');
+  const { why } = await planned(guestWithFiles([...programs, ...forDisk]), 'home');
   assert.is(why.length, 2, why.join('\n'));
 });
 first('an existing file system needs no parted', async () => {
-  const { why } = await planned(guestWith(programs), 'home', { settings: { homeUuid: '1-2' } });
+  const { why } = await planned(guestWithFiles(programs), 'home', { settings: { homeUuid: '1-2' } });
   assert.not.match(why.join('\n'), /is missing/);
   assert.match(why.join('\n'), /UUID=1-2 is not a file system of this guest/);
 });
 first('a new /home over the old one, which is still mounted at /home, is on its own disk', async () => {
-  const guest = guestWith([...programs, ...forDisk]);
+  const guest = guestWithFiles([...programs, ...forDisk]);
   guest.mounts['new'] = '252:16 / /home rw,noexec,nosuid,nodev - xfs /dev/vdb rw';
   const { why } = await planned(guest, 'home');
   assert.match(why[0] ?? '', /^\/home is \/dev\/vdb, which is not on the system/);
 });
+first('several items of REQUIRE_OPTIONS for /home count together', async () => {
+  const guest = guestWithDisk(undefined, false);
+  guest.files['etc/immutafs/immutafs.conf'] = 'REQUIRE_OPTIONS=/home:nosuid /tmp:nodev /home:noexec\n';
+  guest.files['proc/900/exe'] = { linkTo: '/home/alice/agent' };
+  guest.files['proc/900/comm'] = 'agent\n';
+  const moved = await planned(guest, 'home', { settings: { homeDevice: disk } });
+  assert.match(moved.why.join('\n'), /Programs that run from \/home now will not start again/);
+  guest.mounts['home'] = '252:16 / /home rw - xfs /dev/vdb rw';
+  guest.files['etc/fstab'] = '/dev/vdb /home xfs defaults 0 0\n';
+  const { why } = await planned(guest, 'home');
+  assert.match(why.join('\n'), '/home must have the options nosuid, noexec; missing: nosuid, noexec.');
+});
 first.run();
-
-const uuid = '68f0dbf4-343f-4b2e-8199-63212c9d26fa';
-const disk = '/dev/vdb';
-
-/**
- * Returns a guest whose /dev/vdb has a progress marker with the given text and, if isFormatted, our partition with a
- * file system.
- */
-function guestWithDisk(marker: string, isFormatted: boolean): Guest {
-  const guest = guestWith([...programs, ...forDisk]);
-  guest.files['dev/vdb1'] = '';
-  guest.files['dev/vdb'] = `${'\0'.repeat(512 * 1024)}${marker}`;
-  const vdb = guest.devices.find(({ name }) => name === 'vdb');
-  if (isFormatted && vdb !== undefined && !('on' in vdb)) vdb.partitions = { vdb1: '252:17' };
-  const probed = `TYPE=xfs\nUUID=${uuid}\nPART_ENTRY_NAME=immutafs-home\n`;
-  guest.answers.run = (program) => {
-    if (program === '/usr/sbin/wipefs') return { stdout: '', ended: 'good' };
-    return program === '/usr/sbin/blkid' ? { stdout: isFormatted ? probed : '', ended: 'good' } : undefined;
-  };
-  return guest;
-}
 
 const all = [
   { do: 'partition-home', disk, wipe: false },
@@ -184,9 +168,8 @@ for (const [title, marker, isFormatted, expected] of [
   ['a marker of another file system', { progress: 'copying', uuid: uuid.replace('6', '7') }, true, []],
 ] as const) {
   actions(title, async () => {
-    const text = marker === undefined ? '' : formatMarker({ ...marker, seconds: 1 });
     const settings = { homeDevice: disk };
-    const step = await planned(guestWithDisk(text, isFormatted), 'home', { settings });
+    const step = await planned(guestWithDisk(marker, isFormatted), 'home', { settings });
     assert.equal(step.actions, expected, step.why.join('\n'));
     assert.is(step.state, expected.length > 0 ? 'needed' : 'blocked');
     if (expected.length === 0) assert.match(step.why.join(), /it contains .*the partition \/dev\/vdb1/);

@@ -9,7 +9,7 @@ import { findReaches, judgeReaches } from '../../../../agent/prepare/move/users.
 import { withGuest } from '../../../harness/guest.ts';
 import { folder, namespaces, root, volume } from '../../../harness/namespaces.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
-import { guestWith } from '../../../harness/step-table.ts';
+import { type Files, guestWith } from '../../../harness/step-table.ts';
 
 const reach = suite('prepare: ways to /home');
 /** Title, tables of mounts by namespace, what is in the way, what shows the old files and cannot write to them. */
@@ -129,7 +129,7 @@ reach(
         );
       }),
     ];
-    await withGuest(guestWith(Object.assign({}, ...files)), (reader) => {
+    await withGuest(guestWith(Object.assign({}, ...files) as Files), (reader) => {
       const found = readNamespaces(reader, folder);
       assert.equal(
         findReaches(found).map(({ path, mount }) => [path, mount.writable]),

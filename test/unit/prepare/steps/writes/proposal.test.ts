@@ -8,6 +8,7 @@ import {
 } from '../../../../../agent/prepare/steps/writes/proposal.ts';
 import type { SystemReader } from '../../../../../agent/system/reader.ts';
 import { maintenanceGuest, withGuest } from '../../../../harness/guest.ts';
+import { errorOf } from '../../../../harness/rejection.ts';
 
 const proposals = suite('proposed lines');
 const proposed = (config: { OVERLAY?: string; PERSIST?: string; SCRATCH?: string }, ...items: string[][]) =>
@@ -45,7 +46,7 @@ proposals('an overlay is proposed only where it is permitted and no foothold for
   assert.equal(proposedAt, yes);
 });
 
-const edit = (text: string, values: Parameters<typeof editConfig>[1]) => {
+const edit = (text: string | { linkTo: string }, values: Parameters<typeof editConfig>[1]) => {
   const guest = maintenanceGuest();
   guest.files['etc/immutafs/immutafs.conf'] = text;
   return withGuest(guest, (reader) => editConfig(reader, values));
@@ -68,6 +69,11 @@ proposals('the line is replaced, or added below the delivered comment, or at the
 proposals('nothing to add is no action', async () => {
   assert.equal(await edit('OVERLAY=/a\n', {}), []);
   assert.equal(await edit('OVERLAY=/a\n', { OVERLAY: '/a' }), []);
+});
+
+proposals('a link to no file is an error', async () => {
+  const error = await errorOf(edit({ linkTo: '/run/x' }, { OVERLAY: '/a' }));
+  assert.match(error.message, /^\/etc\/immutafs\/immutafs\.conf: no such file/);
 });
 
 proposals('a line that is invalid, or given twice, is left to the administrator', async () => {
