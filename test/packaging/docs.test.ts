@@ -36,9 +36,9 @@ for (const page of ['man/immutafs-agent.8', 'man/immutafs.conf.5']) {
 docs('the manual and the catalog contain the texts of --explain', () => {
   const manual = rendered('man/immutafs-agent.8');
   const catalog = flat(documents()['immutafs.catalog'] ?? '');
-  for (const { id, messageId, title, means, why, fix } of checks) {
+  for (const { id, messageId, title, means, why, fix, page = '' } of checks) {
     assert.match(flat(explain(id)), flat(fix));
-    for (const text of [title, means, why, fix]) {
+    for (const text of [title, means, why, fix, page]) {
       assert.ok(catalog.includes(flat(text).slice(1)), `${id} in the catalog: ${text}`);
       assert.ok(manual.includes(flat(text).replaceAll('`', '').slice(1)), `${id} in the manual: ${text}`);
     }

@@ -3,7 +3,6 @@ import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { build, buildExecutable } from '../../packaging/build/build.ts';
-import { packageVersion } from '../../packaging/build/version.ts';
 import {
   dist,
   executable,
@@ -14,11 +13,10 @@ import {
   scratch,
 } from '../../packaging/build/paths.ts';
 import { libsystemdVersion } from '../../agent/system/journalctl.ts';
-import { run, runDist } from './support.ts';
+import { run, runDist, version } from './support.ts';
 
 const node = path.join(nodePackage, 'bin/node');
 const probe = path.join(scratch, 'probe');
-const version = packageVersion();
 
 test.before(async () => {
   await build();

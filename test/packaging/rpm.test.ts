@@ -3,12 +3,10 @@ import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { checks } from '../../agent/checks/index.ts';
-import { packageVersion } from '../../packaging/build/version.ts';
 import { installedRuntime, inRoot, runtime, scratch } from '../../packaging/build/paths.ts';
 import { buildRpm } from '../../packaging/rpm.ts';
-import { run } from './support.ts';
+import { rpmVersion, run, version } from './support.ts';
 
-const version = packageVersion();
 const rpm = await buildRpm();
 
 test('requires packages that RHEL 7 to 10 have, and no library of the build machine', () => {
@@ -53,8 +51,8 @@ test('requires no feature of rpm that 4.11 does not have', () => {
 });
 
 test('has the version of package.json and no name of the build machine', () => {
-  assert.is(query('%{VERSION} %{RELEASE} %{ARCH} %{BUILDHOST}'), `${version} 1 x86_64 localhost`);
-  assert.is(path.basename(rpm), `immutafs-agent-${version}-1.x86_64.rpm`);
+  assert.is(query('%{VERSION} %{RELEASE} %{ARCH} %{BUILDHOST}'), `${rpmVersion} 1 x86_64 localhost`);
+  assert.is(path.basename(rpm), `immutafs-agent-${rpmVersion}-1.x86_64.rpm`);
 });
 
 test('every file belongs to root and has the expected mode', () => {
@@ -72,6 +70,17 @@ test('contains every file of boot/, units/, dracut/ and the private runtime', ()
   const sources = ['boot', 'units', 'dracut', 'dracut/95immutafs'].map(inRoot).concat(runtime);
   const missing = sources.flatMap((folder) => readdirSync(folder)).filter((name) => !names.includes(name));
   assert.equal(missing, []);
+});
+
+test('contains these units, which rpm.spec installs by their suffix', () => {
+  const unit = /(?<=^\/usr\/lib\/systemd\/system\/immutafs-)[^/]+\.(service|timer)$/gm;
+  assert.equal(query('[%{FILENAMES}\n]').match(unit), [
+    ...['check.service', 'check.timer', 'drift.service', 'forward-state.service', 'forward.service'],
+    ...['mount-options@.service', 'mount@.service', 'persist.service', 'persist@.service'],
+    ...['rehearsal-limit.service', 'rehearsal.service', 'scratch-device.service', 'scratch-discard.service'],
+    ...['scratch-trim.service', 'scratch.service', 'seed-finish.service', 'seed.service'],
+    ...['user-runtime@.service', 'var.service', 'var@.service'],
+  ]);
 });
 
 test('the only configuration file is not replaced if it was edited', () => {

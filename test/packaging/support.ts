@@ -1,6 +1,11 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { inRoot } from '../../packaging/build/paths.ts';
+
+/** The version in package.json, and the same as rpm writes it. */
+export const { version } = JSON.parse(readFileSync(inRoot('package.json'), 'utf8')) as { version: string };
+export const rpmVersion = version.replaceAll('-', '~');
 
 export interface Outcome {
   /** Exit code; null if a signal ended the command. */

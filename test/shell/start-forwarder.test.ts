@@ -24,7 +24,7 @@ inShells('start-forwarder', (test, shell) => {
           umount /etc/immutafs; rm -rf /etc; mkdir -p /etc/immutafs
           cd /etc/immutafs; echo FORWARD= >immutafs.conf; chmod 755 /etc .
           ${lines}
-          cd /; ${user} sh /usr/libexec/immutafs/start-forwarder; echo "$? =" ) 2>>/out/errors`,
+          cd /; ${user} sh /usr/libexec/immutafs/start-forwarder 2>&1; echo "$? =" ) 2>>/out/errors`,
           )
           .join('\n')}`,
     });

@@ -13,9 +13,14 @@ import { startRsyslog, storedEntries } from './support/rsyslog.ts';
 import { wireSuite } from './support/wire-suite.ts';
 
 const program = '/usr/libexec/immutafs/read-journal';
+/** Where a test puts the program while it is absent or replaced. */
+const kept = `${program}.kept`;
 const reading = await wireSuite(import.meta.filename, 'the program that reads the journal');
 
 reading.before.each(() => configure({ FORWARD: 'relp://127.0.0.1:2514' }));
+reading.after.each(() => {
+  if (fs.existsSync(kept)) fs.renameSync(kept, program);
+});
 
 function journalExport(): Buffer {
   return execFileSync('journalctl', ['-q', '--no-pager', '-o', 'export'], { maxBuffer: 1024 ** 3 });
@@ -86,12 +91,11 @@ for (const [protocol, name] of [
     const middle = bytes.indexOf(`MESSAGE=entry ${count / 2}`);
     bytes.fill(0xff, middle - 200, middle + 200);
     fs.writeFileSync(file, bytes);
-    if (name === 'journalctl') fs.renameSync(program, `${program}.kept`);
+    if (name === 'journalctl') fs.renameSync(program, kept);
     const arrived = await serve(protocol);
     const agent = startAgent();
     await until('the last entry', () => arrived().includes(`entry ${count - 1}`), 60);
     await agent.stop();
-    if (name === 'journalctl') fs.renameSync(`${program}.kept`, program);
     assert.ok(arrived().length >= count - 20, `${arrived().length}`);
     const { lost = 0, corrupt = 0 } = forwardState()?.counts ?? {};
     assert.is(lost + corrupt, count - arrived().length);
@@ -144,11 +148,10 @@ for (const [what, entries, repeated] of [
 }
 
 reading('a program that cannot be run: journalctl reads the journal', async () => {
-  fs.renameSync(program, `${program}.kept`);
+  fs.renameSync(program, kept);
   fs.writeFileSync(program, '#!/nonexistent\n', { mode: 0o755 });
   const agent = await forwardWith('journalctl');
   assert.match(agent.output(), /read-journal ended: spawn .* ENOENT; journalctl reads the journal/);
-  fs.renameSync(`${program}.kept`, program);
 });
 
 reading('a systemd that is later than read-journal: journalctl reads the journal', async () => {

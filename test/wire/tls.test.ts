@@ -1,4 +1,5 @@
 // Protocols: relp+tls, journal+https, syslog+tls
+import { X509Certificate } from 'node:crypto';
 import fs from 'node:fs';
 import net from 'node:net';
 import { type TLSSocket, type TlsOptions, connect as connectTls } from 'node:tls';
@@ -43,6 +44,10 @@ const errorOf = (...peer: Parameters<typeof socketTo>): Promise<string> =>
   socketTo(...peer).then((socket) => (socket.destroy(), ''), errorMessage);
 
 const byFingerprint = () => ({ FORWARD_CA: '', FORWARD_PEER: fingerprint(`${serverDirectory}/server.pem`) });
+const bySha1 = () => {
+  const { fingerprint: sha1 } = new X509Certificate(fs.readFileSync(`${serverDirectory}/server.pem`));
+  return { FORWARD_CA: '', FORWARD_PEER: `SHA1:${sha1}` };
+};
 const wrongFingerprint = () => ({ FORWARD_PEER: `SHA256:${'00:'.repeat(31)}00` });
 const wrongCa = () => ({ FORWARD_CA: `${guestDirectory}/guest.pem` });
 const tls11 = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
@@ -56,6 +61,15 @@ const peers: [string, TlsOptions, () => Partial<TlsConfig>, string, RegExp?][] =
   ['another fingerprint', {}, wrongFingerprint, serverName, /has the fingerprint SHA256:/],
   ['another CA', {}, wrongCa, serverName, /not trusted: \w+/],
   ['the expected fingerprint and an unknown CA, over IPv6', {}, byFingerprint, '[::1]'],
+  ['the expected SHA-1 fingerprint', {}, bySha1, '[::1]'],
+  ['the name in FORWARD_PEER', {}, () => ({ FORWARD_PEER: serverName }), '127.0.0.1'],
+  [
+    'another name than FORWARD_PEER',
+    {},
+    () => ({ FORWARD_PEER: 'a.example' }),
+    serverName,
+    /Host: a\.example/,
+  ],
   ['only TLS 1.1', tls11, () => ({}), serverName, noHandshake],
   ['only TLS 1.2 with CBC', tls12('ECDHE-ECDSA-AES256-SHA384'), () => ({}), serverName, noHandshake],
   ['only TLS 1.2 with GCM', tls12('ECDHE-ECDSA-AES256-GCM-SHA384'), () => ({}), serverName],
@@ -125,6 +139,23 @@ tls('an invalid FORWARD_CA stops the forwarder, although the default would trust
   startAgent();
   await until('all entries, by the default', () => storedLines() >= 10);
 });
+
+tls(
+  'FORWARD_PEER: another fingerprint, and no entry is sent; the right one suffices without a CA',
+  async () => {
+    configure({ ...relp, FORWARD_PEER: fingerprint(`${guestDirectory}/guest.pem`) });
+    writeJournal(numbered('entry', 10));
+    await startServer();
+    const agent = startAgent();
+    assert.match((await untilState('waiting')).error, /has the fingerprint SHA256:/);
+    await sleep(500);
+    assert.is(storedLines(), 0);
+    await agent.stop();
+    configure({ ...relp, ...byFingerprint() });
+    startAgent();
+    await until('all entries', () => storedLines() >= 10);
+  },
+);
 
 const tlsServers = {
   'relp+tls': { port: 2514, start: startServer },

@@ -2,24 +2,22 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { packageVersion } from '../../../packaging/build/version.ts';
 import { inRoot, scratch } from '../../../packaging/build/paths.ts';
 import { signFile, signingKey, signPackage, writePublicKey } from '../../../packaging/release/key.ts';
 import { release } from '../../../packaging/release/release.ts';
 import { publicKeyName, writeRepository } from '../../../packaging/release/repository.ts';
 import { buildPackage, unpackSource } from '../../../packaging/release/source.ts';
-import { run, type Outcome } from '../support.ts';
+import { type Outcome, rpmVersion, run, version } from '../support.ts';
 import { DnfRoot } from './dnf-root.ts';
 import { Keyring } from './signing.ts';
 import { SourceRepository } from './source-repository.ts';
 
 /** Releases two versions for real, and installs them with dnf as an administrator does. */
-const version = packageVersion();
 const earlier = '0.0.1';
 const modules = fs.realpathSync(inRoot('node_modules'));
 const folder = fs.mkdtempSync(path.join(scratch, 'released-'));
 const out = path.join(folder, 'out');
-const packageFile = path.join(out, `x86_64/immutafs-agent-${version}-1.x86_64.rpm`);
+const packageFile = path.join(out, `x86_64/immutafs-agent-${rpmVersion}-1.x86_64.rpm`);
 const keyring = new Keyring('release@example.org');
 const stranger = new Keyring('stranger@example.org');
 const source = new SourceRepository(path.join(folder, 'repository'));
@@ -102,7 +100,7 @@ test('dnf installs, upgrades, downgrades, reinstalls and erases with every signa
       assert.is(guest.version(), expected, command);
     };
     succeeds('install', `immutafs-agent-${earlier}`, earlier);
-    succeeds('upgrade', 'immutafs-agent', version);
+    succeeds('upgrade', 'immutafs-agent', rpmVersion);
     assert.equal(guest.root.rpm(['--verify', 'immutafs-agent']).stdout, '');
     succeeds('downgrade', 'immutafs-agent', earlier);
 
@@ -114,9 +112,9 @@ test('dnf installs, upgrades, downgrades, reinstalls and erases with every signa
     assertFails(guest.dnf('install', file), /key|signature/i);
     assert.is(guest.version(), earlier);
     fs.copyFileSync(packageFile, file);
-    succeeds('install', file, version);
+    succeeds('install', file, rpmVersion);
 
-    succeeds('reinstall', 'immutafs-agent', version);
+    succeeds('reinstall', 'immutafs-agent', rpmVersion);
     succeeds('remove', 'immutafs-agent', '');
     for (const left of ['usr/bin/immutafs-agent', 'usr/lib64/immutafs-agent', 'usr/share/immutafs-agent'])
       assert.not.ok(guest.root.has(left), left);

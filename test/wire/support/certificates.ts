@@ -11,6 +11,7 @@ export interface CertificateOptions {
   name: string;
   /** The path of the created files, without `.pem` and `.key`. */
   file: string;
+  /** The validity, in seconds from now. */
   from?: number;
   to?: number;
 }

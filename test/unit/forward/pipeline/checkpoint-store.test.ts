@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
@@ -37,17 +38,22 @@ const state = '/data/state';
 
 /**
  * Reads where forwarding begins, on a system with a checkpoint of this boot and one on a data disk.
- * @param content with undefined, there is no file; with null, there is a directory instead
+ * @param content with undefined, there is no file; a function creates something else
  */
-function read(content: string | undefined | null, durable?: string, directory = forwardDirectory) {
+function read(
+  content: string | undefined | ((file: string) => unknown),
+  durable?: string,
+  directory = forwardDirectory,
+) {
   return inTemporaryDirectory((root): Start & { problems: string[] } => {
     const problems: string[] = [];
-    if (content === null) fs.mkdirSync(path.join(root, checkpointFile), { recursive: true });
     writeFiles(root, {
       'etc/machine-id': `${machine}\n`,
       ...(typeof content === 'string' ? { [checkpointFile.slice(1)]: bytes(content) } : {}),
       ...(durable === undefined ? {} : { [`${state.slice(1)}/checkpoint`]: bytes(durable) }),
     });
+    fs.mkdirSync(path.join(root, forwardDirectory), { recursive: true });
+    if (typeof content === 'function') content(path.join(root, checkpointFile));
     const trouble = (reason: string) => problems.push(reason);
     return { ...readStart(systemReader({ root }), directory, clock, trouble), problems };
   });
@@ -75,7 +81,8 @@ for (const [what, content, problem] of [
   ['cut off within a position', good + line.slice(0, -1), 'is not a valid checkpoint'],
   ['with another line between positions', `${good}${line}x\n${line}`, 'is not a valid checkpoint'],
   ['too large', good + line.repeat(10_000), 'larger than'],
-  ['a directory', null, 'directory'],
+  ['a directory', (file: string) => fs.mkdirSync(file), 'directory'],
+  ['a FIFO', (file: string) => execFileSync('mkfifo', [file]), 'not a regular file'],
   ['of this boot with the cursor of another', good.replace('b=b', 'b=c'), 'belongs to another boot'],
   ['from the future', good.replace('m=64', 'm=65'), 'is in the future'],
 ] as const) {

@@ -20,6 +20,7 @@ import { whileTemporaryDirectory, writeFiles } from '../../../harness/temporary.
 
 const daemons = suite('daemon');
 const minute = 60_000;
+const started: Daemon[] = [];
 
 class CountingLog extends RateLimitedLog {
   attempts = 0;
@@ -56,6 +57,7 @@ function daemonTo(port: number, root: string, scheme = 'syslog+tcp', patterns: s
     }),
     log,
   });
+  started.push(daemon);
   const state = () => JSON.parse(fs.readFileSync(path.join(root, forwardStateFile), 'utf8')) as ForwardState;
   return { daemon, run: daemon.run.bind(daemon), messages, state, attempts: () => log.attempts };
 }
@@ -79,6 +81,7 @@ function withServer(title: string, test: (server: net.Server, port: number, root
         await test(server, (server.address() as net.AddressInfo).port, root);
       } finally {
         mock.timers.reset();
+        for (const daemon of started.splice(0)) daemon.abort();
         for (const socket of sockets) socket.destroy();
         server.close();
       }

@@ -154,12 +154,15 @@ upload('a request stays open until an entry in pieces is complete', async () => 
   assert.equal(bodies(), ['piece end']);
 });
 
-upload('a refusal concerns every entry of the request', async () => {
-  const { request } = await connect((body) => (body === '' ? 202 : 417));
-  const error = await request(...messages('a'), runOf('run', 7));
-  assert.instance(error, RefusedError);
-  assert.is((error as RefusedError).count, 8);
-});
+for (const separate of [true, false])
+  upload(`a refusal concerns every entry of the request, separate: ${separate}`, async () => {
+    const { transport, event } = await connect((body) => (body === '' ? 202 : 417));
+    const done = event();
+    transport.send([...messages('a'), runOf('run', 7)], separate);
+    const error = await done;
+    assert.instance(error, RefusedError);
+    assert.is((error as RefusedError).count, 8);
+  });
 
 upload('a server that accepts an incomplete request has acknowledged nothing', async () => {
   const { transport, acknowledged, event } = await connect(() => 202, true);

@@ -187,10 +187,10 @@ cpio.run();
 const reading = suite('readImage');
 const read = (folder: string, isWanted: (name: string) => boolean) =>
   readImage(systemReader({ root: folder }), '/image', isWanted);
-for (const [title, pack, ofTruncated] of [
-  ['uncompressed', (data: Buffer) => data, undefined],
-  ['gzip', (data: Buffer) => zlib.gzipSync(data), /^\/image: /],
-  ['zstd', (data: Buffer) => zlib.zstdCompressSync(data), /^\/image: /],
+for (const [title, pack, lost] of [
+  ['uncompressed', (data: Buffer) => data, 600],
+  ['gzip', (data: Buffer) => zlib.gzipSync(data), 200],
+  ['zstd', (data: Buffer) => zlib.zstdCompressSync(data), 200],
 ] as const) {
   reading(`${title}, after a microcode archive`, () =>
     whileTemporaryDirectory(async (folder) => {
@@ -200,9 +200,8 @@ for (const [title, pack, ofTruncated] of [
       const found = await read(folder, (name) => name === 'wanted/a');
       assert.ok(found.some(({ name }) => name === 'early'));
       assert.equal(keptTexts(found), { 'wanted/a': cpioFiles['wanted/a'] });
-      if (ofTruncated === undefined) return;
-      fs.truncateSync(file, whole.length - 200);
-      assert.match((await errorOf(read(folder, () => true))).message, ofTruncated);
+      fs.truncateSync(file, whole.length - lost);
+      assert.match((await errorOf(read(folder, () => true))).message, /^\/image: /);
     }),
   );
 }
@@ -210,7 +209,7 @@ reading('an archive that was truncated before compression', () =>
   whileTemporaryDirectory(async (folder) => {
     fs.writeFileSync(path.join(folder, 'image'), zlib.gzipSync(realCpio(cpioFiles).subarray(0, -600)));
     const { message } = await errorOf(read(folder, () => false));
-    assert.match(message, '/image: ends in the middle of an archive');
+    assert.match(message, /^\/image: ends in the middle of an archive/);
   }),
 );
 reading.run();

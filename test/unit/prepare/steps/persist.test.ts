@@ -43,8 +43,8 @@ for (const [title, different, expected] of [
 ] as const) {
   persist(title, async () => {
     const ran: string[] = [];
-    const { state } = await planned(guestOf({ ...different, ran }), 'boot');
-    assert.equal([state, ran], ['done', [...expected]]);
+    const { state, why } = await planned(guestOf({ ...different, ran }), 'boot');
+    assert.equal([state, why, ran], ['done', ['Nothing at boot needs a writable disk.'], [...expected]]);
   });
 }
 persist.run();
