@@ -8,7 +8,7 @@ import { words } from '../config/config.ts';
 import type { Mount } from '../facts/mounts/mountinfo.ts';
 
 /** Maps an identity (tagKey) to the devices that carry it. */
-export type Carriers = ReadonlyMap<string, readonly BlockDevice[]>;
+type Carriers = ReadonlyMap<string, readonly BlockDevice[]>;
 
 export function carriersByTag(devices: readonly BlockDevice[]): Carriers {
   const carriers = new Map<string, BlockDevice[]>();
@@ -23,7 +23,7 @@ export function carriersByTag(devices: readonly BlockDevice[]): Carriers {
   return carriers;
 }
 
-export function carriersOf(carriers: Carriers, tag: Tag | undefined): readonly BlockDevice[] {
+function carriersOf(carriers: Carriers, tag: Tag | undefined): readonly BlockDevice[] {
   return tag === undefined ? [] : (carriers.get(tagKey(tag)) ?? []);
 }
 
@@ -34,7 +34,7 @@ export function carriersOf(carriers: Carriers, tag: Tag | undefined): readonly B
  * @param carriers the devices with this identity
  * @param all all block devices
  */
-export function genuineOf(
+function genuineOf(
   carriers: readonly BlockDevice[],
   device: BlockDevice,
   all: readonly BlockDevice[],
@@ -45,7 +45,7 @@ export function genuineOf(
 }
 
 /** Returns the devices with the strongest evidence that their disks are read-only; empty if all disks are writable. */
-export function bestSealed(carriers: readonly BlockDevice[]): BlockDevice[] {
+function bestSealed(carriers: readonly BlockDevice[]): BlockDevice[] {
   const best = Math.max(0, ...carriers.map(sealing));
   return best === 0 ? [] : carriers.filter((each) => sealing(each) === best);
 }
@@ -68,7 +68,7 @@ function belongTogether(one: BlockDevice, other: BlockDevice, all: readonly Bloc
 }
 
 /** Whether two devices are on paths to the same disk. */
-export function haveSameDisk(one: BlockDevice | undefined, other: BlockDevice | undefined): boolean {
+function haveSameDisk(one: BlockDevice | undefined, other: BlockDevice | undefined): boolean {
   return one?.serials.some((serial) => other?.serials.includes(serial)) ?? false;
 }
 

@@ -32,7 +32,7 @@ export function requiredReadOnly({ config }: Pick<Facts, 'config'>): string[] {
   return ['/', ...words(config.REQUIRE_READONLY)];
 }
 
-export function disksBelow(
+function disksBelow(
   { mounts }: Pick<Facts, 'mounts'>,
   disks: readonly Disk[],
   targets: readonly string[],

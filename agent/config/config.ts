@@ -35,16 +35,13 @@ export function parseConfig(text: string): ReadConfig {
 /** What the parser needs to know about a key. */
 export type Rule = Pick<Key, 'initial' | 'wanted' | 'good' | 'goodItem'>;
 
-export interface Lines<Name extends string> {
+interface Lines<Name extends string> {
   values: Record<Name, string>;
   problems: ConfigProblem[];
 }
 
 /** Parses a file of `KEY=value` lines like parseConfig. @param rules the keys of the file */
-export function parseLines<Name extends string>(
-  text: string,
-  rules: Readonly<Record<Name, Rule>>,
-): Lines<Name> {
+function parseLines<Name extends string>(text: string, rules: Readonly<Record<Name, Rule>>): Lines<Name> {
   const values = defaultsOf(rules);
   const problems: ConfigProblem[] = [];
   if (text.length > maximumBytes) {

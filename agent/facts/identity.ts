@@ -30,7 +30,7 @@ export function readIdentity(reader: SystemReader): Identity {
 }
 
 /** A line of /etc/passwd (passwd(5)), one character per byte (latin1). A missing field is empty. */
-export interface Account {
+interface Account {
   name: string;
   uid: string;
   gid: string;

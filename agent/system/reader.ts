@@ -28,7 +28,7 @@ export type { Ended, Owner, ProbeKind, ProcessReader, Stat, Usage };
 export type SystemReader = ReturnType<typeof systemReader> & { image?: ImagePart };
 
 /** The part of a SystemReader that only a reader of an image has. */
-export interface ImagePart {
+interface ImagePart {
   /** Records something that only a running guest has. The engine reports it with the step. */
   note: (what: string) => void;
   /** Returns what was refused or noted since the last call, in the words of a message. */

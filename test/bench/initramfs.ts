@@ -1,6 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { CpioReader } from '../../agent/prepare/steps/initramfs/image.ts';
 import { agentTree } from '../vm/harness/agent.ts';
 import { bootFilesIn } from '../vm/harness/kernel.ts';
 import { ordinaryTree } from '../vm/harness/tree.ts';
@@ -28,11 +28,10 @@ export async function initramfs(): Promise<Result> {
 
 async function sizesIn(tree: string): Promise<Map<string, number>> {
   const { initramfs: file } = await bootFilesIn(join(tree, 'root/boot'), join(tree, 'vmlinux'));
-  const reader = new CpioReader(() => false);
-  reader.write(await readFile(file));
-  reader.end();
-  if (reader.rest !== undefined) throw new Error(`${file} is compressed`);
-  return new Map(reader.found.map(({ name, bytes = 0 }) => [name, bytes]));
+  const options = ['--list', '--verbose', '--quiet'];
+  const list = execFileSync('cpio', options, { input: await readFile(file), encoding: 'latin1' });
+  const lines = list.matchAll(/^[-l].{9} +\d+ +\S+ +\S+ +(\d+) .{12} (.*?)(?: -> .*)?$/gm);
+  return new Map([...lines].map(([, bytes, name = '']) => [name, Number(bytes)]));
 }
 
 /** Returns the total size in KiB. */

@@ -11,7 +11,7 @@ export interface LoaderFile {
   text: string;
 }
 
-export interface Loader {
+interface Loader {
   files: LoaderFile[];
   /** Existing files that could not be read, each with the reason. */
   unread: string[];
@@ -19,7 +19,6 @@ export interface Loader {
 
 /** The kernel and the kernel arguments of a menu entry. */
 interface KernelLine {
-  file: string;
   /** The path of the kernel in grub.cfg, or the title of an entry of the Boot Loader Specification. */
   name: string;
   words: string[];
@@ -88,7 +87,6 @@ export function kernelLines({ files }: Pick<Loader, 'files'>): KernelLine[] {
   return files.flatMap(({ file, kind, text }) => {
     if (kind === 'grub') {
       return [...text.matchAll(linuxLine)].map(([, , name = '', words = '']) => ({
-        file,
         name,
         words: resolve(words),
       }));
@@ -96,7 +94,7 @@ export function kernelLines({ files }: Pick<Loader, 'files'>): KernelLine[] {
     if (kind === 'environment') return [];
     const name = /^title[ \t]+(.*)$/m.exec(text)?.[1] ?? file;
     const words = [...text.matchAll(optionsLine)].map(([, , value = '']) => value).join(' ');
-    return [{ file, name, words: resolve(words) }];
+    return [{ name, words: resolve(words) }];
   });
 }
 

@@ -29,7 +29,7 @@ export type ScratchEntry = PathEntry<(typeof scratchStates)[number]>;
 export type ScratchRecord = PathRecord<(typeof scratchStates)[number]>;
 
 /** What the boot recorded for a path of PERSIST or SCRATCH. */
-export interface PathRecord<State extends string> {
+interface PathRecord<State extends string> {
   state: State;
   /** Why the path is not as configured; for a path of PERSIST that is kept, what was corrected, or empty. */
   reason: string;

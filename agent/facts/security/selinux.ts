@@ -6,7 +6,7 @@ import { type Observed, unwrap } from '../observed.ts';
 import { decodeBytes } from '../../lib/format.ts';
 
 /** The state of SELinux if it is enabled. */
-export interface Selinux {
+interface Selinux {
   enforcing: boolean;
   /** SELINUXTYPE: "targeted". */
   policy: string;
@@ -161,7 +161,6 @@ export interface ServiceDomains {
 
 export interface ServiceProcess {
   unit: string;
-  pid: number;
   /** The type in the security context of the process: immutafs_t. */
   domain: string;
 }
@@ -202,7 +201,7 @@ function processesOf(reader: SystemReader, unit: string): ServiceProcess[] {
       // forked and that has not run the program of the service yet (systemd, src/core/exec-invoke.c).
       const name = reader.readIfPresent(`/proc/${line}/comm`, 64);
       if (context === undefined || name?.startsWith('(') === true) return [];
-      return [{ unit, pid: Number(line), domain: decodeBytes(context).split(':')[2] ?? '' }];
+      return [{ unit, domain: decodeBytes(context).split(':')[2] ?? '' }];
     });
   });
 }

@@ -65,7 +65,7 @@ export async function formatHome(context: Context, { disk }: ActionOf<'format-ho
 /**
  * Writes the marker `making` to a disk. It is written before any other change, so that an interrupted run can continue.
  */
-export async function startAgain(context: Context, device: string): Promise<void> {
+async function startAgain(context: Context, device: string): Promise<void> {
   await writeMarker(context, { device }, 'making', '');
   await settle(context);
 }

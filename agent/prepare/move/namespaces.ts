@@ -220,7 +220,7 @@ export function nameOf(reader: SystemReader, pid: number): string {
 }
 
 /** Describes a process by its name, PID and systemd unit. */
-export function describe(reader: SystemReader, pid: number): string {
+function describe(reader: SystemReader, pid: number): string {
   const unit = unitOf(reader, pid);
   return `${nameOf(reader, pid)} (process ${pid}${unit === undefined ? '' : `, of ${unit}`})`;
 }

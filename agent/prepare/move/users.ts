@@ -86,7 +86,7 @@ function firstFew(sentences: string[]): string[] {
 }
 
 /** A path in a namespace that leads to files of a region, with its mount. */
-export interface Reach {
+interface Reach {
   namespace: Namespace;
   mount: RegionMount;
   path: string;
@@ -160,7 +160,7 @@ function receivingGroups({ all }: Namespaces, servingId: number): ReadonlySet<st
 }
 
 /** Describes a path that leads to the region, with the solution. */
-export function describeReach(
+function describeReach(
   reader: SystemReader,
   region: Region,
   { namespace, mount, path, what, inside }: Reach,

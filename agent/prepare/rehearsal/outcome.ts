@@ -32,7 +32,7 @@ export type Outcome =
   | { state: 'unreadable'; error: string };
 
 /** `power-cut`: without a shutdown, so the power was cut, the guest was reset, or the kernel crashed. */
-export type How = NonNullable<RehearsalReport['endedBy']> | 'power-cut';
+type How = NonNullable<RehearsalReport['endedBy']> | 'power-cut';
 
 /** Returns the outcome of the last rehearsal; null if there was none. */
 export function readOutcome(reader: SystemReader): Outcome | null {

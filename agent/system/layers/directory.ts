@@ -18,8 +18,6 @@ export interface Entry {
   inode: bigint;
   /** "MAJOR:MINOR" of a device; otherwise "0:0". */
   device: string;
-  /** Whether it takes less space than its size, because it has holes. */
-  sparse: boolean;
 }
 
 /** A directory that is kept open, so that another process cannot put another directory in its place. */
@@ -144,7 +142,6 @@ function entryOf(stat: fs.BigIntStats): Entry {
     ctime: stat.ctimeNs,
     inode: stat.ino,
     device,
-    sparse: stat.isFile() && stat.blocks * 512n < stat.size,
   };
 }
 

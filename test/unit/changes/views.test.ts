@@ -22,7 +22,7 @@ const change = (path: string, more: Partial<Change> = {}): Change => ({
     type: 'file',
     mode: 0o644,
   },
-  ...{ uid: 0, gid: 0, size: 10, mtime: 0n, ctime: 0n, inode: 1n, device: '0:0', sparse: false },
+  ...{ uid: 0, gid: 0, size: 10, mtime: 0n, ctime: 0n, inode: 1n, device: '0:0' },
   ...more,
 });
 

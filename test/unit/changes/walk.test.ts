@@ -31,7 +31,6 @@ function entryOf({ text = '', files, ...own }: Recorded): Entry {
     ctime: own.ctime ?? 1n,
     inode: own.inode ?? 1n,
     device: own.device ?? '0:0',
-    sparse: false,
   };
 }
 

@@ -26,7 +26,7 @@ export function findExecutableMappings(maps: string): { mapped: MappedFile[]; ad
 }
 
 /** Returns the permissions of each mapping of a file, such as "r-xp". @throws Error if a line is malformed */
-export function fileMappings(maps: string, { device, inode, path }: MappedFile): string[] {
+function fileMappings(maps: string, { device, inode, path }: MappedFile): string[] {
   const lines = maps.split('\n').filter((line) => line !== '');
   return lines.flatMap((line) => {
     const file = parseLine(line);

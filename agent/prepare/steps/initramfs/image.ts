@@ -118,8 +118,6 @@ export interface CpioFile {
   name: string;
   /** The content, one character per byte; undefined if it was not kept. */
   text: string | undefined;
-  /** The size; undefined if lsinitrd(1) has listed the file. */
-  bytes?: number;
 }
 
 const headerBytes = 110;
@@ -200,7 +198,7 @@ export class CpioReader {
     const isKept = bytes <= mostKept && this.isWanted(name);
     if (isKept && data.length < padded(begin + bytes)) return 0;
     const text = isKept ? data.toString('latin1', begin, begin + bytes) : undefined;
-    this.found.push({ name, text, bytes });
+    this.found.push({ name, text });
     this.skip = padded(bytes);
     return begin;
   }
