@@ -21,14 +21,14 @@ inShells('generator', (test, shell) => {
       '# comment',
       'UUID=1 / xfs ro 0 0',
       'UUID=a-b /var xfs defaults 0 0',
-      '/dev/mapper/rhel-log /var/log xfs defaults 0 0',
       '/dev/vdb1 /var/lib/images ext4 noatime,noauto 0 0',
       'server:/x /var/nfs nfs defaults 0 0',
       'tmpfs /var/tmp tmpfs defaults 0 0',
       'LABEL=x /variable ext4 defaults 0 0',
       'LABEL=y /data vfat defaults 0 0',
-      // The last line has no newline.
       'LABEL=z none swap sw 0 0',
+      // The last line has no newline.
+      '/dev/mapper/rhel-log /var/log xfs defaults 0 0',
     ];
     const found = generate({ fstab: lines.join('\n'), before: '' });
     same(found, [
