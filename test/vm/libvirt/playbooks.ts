@@ -73,6 +73,7 @@ export function ansibleEnvironment(home: string): Record<string, string> {
     ANSIBLE_HOST_KEY_CHECKING: '0',
     ANSIBLE_NOCOLOR: '1',
     PYTHONDONTWRITEBYTECODE: '1',
+    PYTHONPATH: join(import.meta.dirname, 'python'),
     // Each task then needs one command in the emulated guest instead of three.
     ANSIBLE_PIPELINING: '1',
     ANSIBLE_SSH_ARGS: '-o ControlMaster=auto -o ControlPersist=10s -o UserKnownHostsFile=/dev/null',

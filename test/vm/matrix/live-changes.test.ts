@@ -72,10 +72,11 @@ const fill = (share: number) =>
 const filling = {
   ...{ half: fill(50), 'half-full': look.status, most: fill(85), 'mostly-full': look.status },
   ...{ all: fill(120), full: look.status, empty: 'rm /var/tmp/fill', emptied: look.status },
-  inodes: 'i=0; while mkdir /var/tmp/d$i; do i=$((i + 1)); [ $i -lt 3000 ] || exit 9; done',
+  // No program is started for each file. The shell would exit if it were the special built-in `:` that fails.
+  inodes: 'i=0; while true >/var/tmp/f$i; do i=$((i + 1)); [ $i -lt 3000 ] || exit 9; done',
   'no-inodes': look.status,
   alive: 'systemctl is-active ssh',
-  remove: 'cd /var/tmp && rmdir d*',
+  remove: 'cd /var/tmp && rm f*',
 };
 
 const steps = {
