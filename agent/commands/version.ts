@@ -2,14 +2,8 @@ import { getAsset, isSea } from 'node:sea';
 import { version } from '../lib/version.ts';
 import type { Output } from './output.ts';
 
-interface Bundled {
-  name: string;
-  version: string;
-  licence: string;
-  purl: string;
-  cpe?: string;
-  within?: string;
-}
+/** The fields that are printed, in this order: the list has others, which only the SBOM needs. */
+const fields = ['name', 'version', 'licence', 'purl', 'cpe', 'within', 'bundled'];
 
 /**
  * Prints the version of the agent, or with `json` also the software that the package contains (version.schema.json).
@@ -26,21 +20,9 @@ export function versionCommand(
     output.stdout(`${version}\n`);
     return 0;
   }
-  const bundled = list === undefined ? [] : (JSON.parse(list) as Bundled[]);
-  output.stdout(`${JSON.stringify({ version, bundled: bundled.map(describe) }, null, 2)}\n`);
+  const bundled: unknown = list === undefined ? [] : JSON.parse(list);
+  output.stdout(`${JSON.stringify({ version, bundled }, fields, 2)}\n`);
   return 0;
-}
-
-/** Leaves out what only the SBOM needs. */
-function describe({ name, version: release, licence, purl, cpe, within }: Bundled): Bundled {
-  return {
-    name,
-    version: release,
-    licence,
-    purl,
-    ...(cpe === undefined ? {} : { cpe }),
-    ...(within === undefined ? {} : { within }),
-  };
 }
 
 /**
