@@ -51,10 +51,14 @@ export async function changesCommand(
   }
   if (options.state === true) return showState(reader, output, comparison, options, warn);
   const selected = selection(paths.map((each) => selectedPath(comparison, each)));
+  const writeTo = async (file: string) => {
+    const { exportChanges } = await import('../changes/export/export.ts');
+    return exportChanges(reader, comparison, selected, warn, file, options.maxSize, output.terminal);
+  };
   const isComplete =
     options.export === undefined
       ? await show(reader, loadWriter, output, comparison, selected, options, warn)
-      : await writeExport(reader, output, comparison, selected, options.export, options.maxSize, warn);
+      : await writeTo(options.export);
   return isComplete && comparison.problems.length === 0 ? 0 : 3;
 }
 
@@ -81,19 +85,6 @@ function checkOptions(paths: readonly string[], options: ChangesOptions): void {
   if (options.state === true && paths.length > 0) throw new UsageError('--state takes no PATH');
   if (options.sinceReport === true && paths.length > 0)
     throw new UsageError('--since-report remembers all changes, so it takes no PATH');
-}
-
-async function writeExport(
-  reader: SystemReader,
-  { terminal }: Output,
-  comparison: Comparison,
-  selected: Selection,
-  file: string,
-  maxSize: string | undefined,
-  warn: (text: string) => void,
-): Promise<boolean> {
-  const { exportChanges } = await import('../changes/export/export.ts');
-  return exportChanges(reader, comparison, selected, warn, file, maxSize, terminal);
 }
 
 /** Prints the changes. @returns whether everything could be compared */

@@ -48,9 +48,7 @@ export type LoadWriter = (isLabelled?: boolean) => Promise<SystemWriter>;
 export async function readyCommand(system: SystemReader, output: Output, isImage = false): Promise<number> {
   const reader = readerFor(system, isImage);
   const { settings, chosen } = readOptions(reader, {});
-  const found = await withProgress(output, (progress) =>
-    planGuest(reader, { ...settings, progress }, chosen),
-  );
+  const found = await planWithProgress(reader, output, settings, chosen);
   const rehearsal = outcomeSentence(outcomeOf(reader));
   output.stdout(`${readinessText(found)}${rehearsal === undefined ? '' : `${rehearsal}\n`}`);
   return isDone(found) ? 0 : 1;
@@ -89,9 +87,7 @@ export async function prepareCommand(
   }
   if (options.discardState === true && options.rehearse !== true)
     throw new UsageError('--discard-state needs --rehearse');
-  const before = await withProgress(output, (progress) =>
-    planGuest(reader, { ...settings, progress }, chosen),
-  );
+  const before = await planWithProgress(reader, output, settings, chosen);
   if (options.rehearse === true) return requestCommand(reader, await loadWriter(), output, before, options);
   const print = (plan: Plan) => {
     const rehearsal = outcomeOf(reader);
@@ -181,14 +177,16 @@ function refuseForImages(options: PrepareOptions): void {
   }
 }
 
-/** Calls `work` with a function that shows progress on stderr, and removes the progress afterwards. */
-async function withProgress<T>(
+/** Plans with progress on stderr, which is removed afterwards. */
+async function planWithProgress(
+  reader: SystemReader,
   output: Output,
-  work: (progress: (text: string) => void) => Promise<T>,
-): Promise<T> {
+  settings: Settings,
+  chosen: ReadonlySet<StepId>,
+): Promise<Plan> {
   const { show, end } = progressTo(output);
   try {
-    return await work(show);
+    return await planGuest(reader, { ...settings, progress: show }, chosen);
   } finally {
     end();
   }
