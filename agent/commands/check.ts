@@ -52,9 +52,14 @@ export async function checkCommand(
   logChanges(report, options.boot === true ? undefined : lastReport(facts, log), log);
   // Log the findings before the report is written, because the next check logs only differences from this report.
   await send();
-  for (const { label, file, text } of [...outputFiles(facts, report), ...usageFile(facts, log)])
-    writeOutputFile(writer, label, file, text, log);
-  await writeBootState(reader, writer, facts, log);
+  const write = fileWriter(writer, log);
+  const usage = usageText(facts, log);
+  write('The report', reportFile, `${toJson(report, 2)}\n`);
+  write('The login message', loginFile, loginMessage(report));
+  const { PROMETHEUS_FILE } = facts.config;
+  if (PROMETHEUS_FILE !== '') write('PROMETHEUS_FILE', PROMETHEUS_FILE, formatPrometheus(report));
+  if (usage !== undefined) write('The usage history', usageHistoryFile, usage);
+  await writeBootState(reader, write, facts, log);
   await send();
   printReport(report, output, { ...options, all: true });
   return exitCode(report);
@@ -72,36 +77,19 @@ function lastReport({ lastReport: last }: AssessedFacts, log: Log): LastReport |
   return undefined;
 }
 
-interface OutputFile {
-  /** The name of the file in a warning. */
-  label: string;
-  file: string;
-  text: string;
-}
-
-function outputFiles({ config: { PROMETHEUS_FILE } }: AssessedFacts, report: Report): OutputFile[] {
-  const metrics = { label: 'PROMETHEUS_FILE', file: PROMETHEUS_FILE, text: formatPrometheus(report) };
-  return [
-    { label: 'The report', file: reportFile, text: `${toJson(report, 2)}\n` },
-    { label: 'The login message', file: loginFile, text: loginMessage(report) },
-    ...(PROMETHEUS_FILE === '' ? [] : [metrics]),
-  ];
-}
-
 /**
- * Returns the file with the samples of the use of /var, including the present one; none if /var is not an overlay.
- * Unreadable samples are replaced.
+ * Returns the samples of the use of /var, including the present one; undefined if /var is not an overlay. Unreadable
+ * samples are replaced.
  */
-function usageFile({ varUsage, usageHistory, identity }: AssessedFacts, log: Log): OutputFile[] {
+function usageText({ varUsage, usageHistory, identity }: AssessedFacts, log: Log): string | undefined {
   const usage = 'value' in varUsage ? varUsage.value : undefined;
-  if (usage === undefined) return [];
+  if (usage === undefined) return undefined;
   const samples = 'value' in usageHistory ? usageHistory.value : [];
   if (!('value' in usageHistory))
     log(priority.warning, `The usage history cannot be read and begins anew: ${usageHistory.error}`, {});
   const { usedBytes, inodesUsed } = usage;
   const now = { uptime: identity.uptime, usedBytes, inodesUsed };
-  const text = formatUsageHistory(identity.bootId, withSample(samples, now));
-  return [{ label: 'The usage history', file: usageHistoryFile, text }];
+  return formatUsageHistory(identity.bootId, withSample(samples, now));
 }
 
 /**
@@ -110,7 +98,7 @@ function usageFile({ varUsage, usageHistory, identity }: AssessedFacts, log: Log
  */
 async function writeBootState(
   reader: SystemReader,
-  writer: SystemWriter,
+  write: WriteFile,
   { bootState, identity: { bootId }, mounts }: AssessedFacts,
   log: Log,
 ): Promise<void> {
@@ -119,24 +107,23 @@ async function writeBootState(
   if ('error' in recorded)
     log(priority.warning, `The home directories cannot be recorded: ${recorded.error}`, {});
   const state = { bootId, booted: bootTime(reader), homes: 'value' in recorded ? recorded.value : '' };
-  writeOutputFile(writer, 'The state at boot', bootStateFile, formatBootState(state), log, 0o600);
+  write('The state at boot', bootStateFile, formatBootState(state), 0o600);
 }
 
+/** @param label the name of the file in a warning */
+type WriteFile = (label: string, file: string, text: string, mode?: number) => void;
+
 /**
- * Writes a file. If that fails, for example because the disk is full, logs a warning; the exit code does not change.
+ * Returns a function that writes a file. If that fails, for example because the disk is full, it logs a warning; the exit
+ * code does not change.
  */
-function writeOutputFile(
-  writer: SystemWriter,
-  label: string,
-  file: string,
-  text: string,
-  log: Log,
-  mode = 0o644,
-): void {
-  try {
-    if (path.dirname(file) === agentDirectory) writer.makeDirectory(agentDirectory, 0o755);
-    writer.writeAtomically(file, text, mode);
-  } catch (error) {
-    log(priority.warning, `${label} cannot be written: ${errorMessage(error)}`, {});
-  }
+function fileWriter(writer: SystemWriter, log: Log): WriteFile {
+  return (label, file, text, mode = 0o644) => {
+    try {
+      if (path.dirname(file) === agentDirectory) writer.makeDirectory(agentDirectory, 0o755);
+      writer.writeAtomically(file, text, mode);
+    } catch (error) {
+      log(priority.warning, `${label} cannot be written: ${errorMessage(error)}`, {});
+    }
+  };
 }
