@@ -1,4 +1,4 @@
-import { errorCode, unlessSystemError } from '../../lib/errors.ts';
+import { hasCode, unless, unlessSystemError } from '../../lib/errors.ts';
 import { observe } from '../../facts/observed.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { decodeBytes } from '../../lib/format.ts';
@@ -48,14 +48,7 @@ export async function readableProcesses({ processes }: SystemReader, all: readon
 }
 
 /** Calls `read`. @returns undefined if the process has ended (ENOENT, ESRCH) or must not be inspected (EACCES) */
-function unlessEnded<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (['ENOENT', 'ESRCH', 'EACCES'].includes(errorCode(error))) return undefined;
-    throw error;
-  }
-}
+const unlessEnded = <T>(read: () => T): T | undefined => unless(hasCode('ENOENT', 'ESRCH', 'EACCES'), read);
 
 /** A file that processes have open for writing. */
 export interface OpenFile {
