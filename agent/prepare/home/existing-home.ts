@@ -13,15 +13,8 @@ import { findStaleMarker } from './progress-marker.ts';
 import { findMigration } from './purge.ts';
 import { missingPrograms } from '../move/requirements.ts';
 
-/** What one of the planners below has found. */
-interface Change {
-  why: string[];
-  actions: Action[];
-  /** The state of the step, if no other change can be planned. */
-  state?: 'blocked' | 'by hand';
-}
-
-const nothing: Change = { why: [], actions: [] };
+/** What one of the planners below has found; with a state if no other change can be planned. */
+type Change = Partial<Pick<Planned, 'state' | 'why' | 'actions'>>;
 
 /**
  * Plans the changes for a /home that is already a separate, writable file system: removal of a stale marker, the line
@@ -31,17 +24,21 @@ export async function planExistingHome(snapshot: Snapshot, home: Mount): Promise
   const why = [`/home is ${home.source}, which is not on the system's disk.`];
   const actions: Action[] = [];
   for (const planChange of [planMarker, planPersistence, planOptions, planPurge]) {
-    const change = await planChange(snapshotAfter(snapshot, actions), home);
-    why.push(...change.why);
-    if (change.state !== undefined) return stepOf(change.state, why);
-    actions.push(...change.actions);
+    const {
+      state,
+      why: reasons = [],
+      actions: more = [],
+    } = await planChange(snapshotAfter(snapshot, actions), home);
+    why.push(...reasons);
+    if (state !== undefined) return stepOf(state, why);
+    actions.push(...more);
   }
   return stepOf(actions.length > 0 ? 'needed' : 'done', why, actions);
 }
 
 async function planMarker({ reader }: Snapshot, home: Mount): Promise<Change> {
   const stale = mayHang(home) ? undefined : await findStaleMarker(reader, home);
-  if (stale === undefined) return nothing;
+  if (stale === undefined) return {};
   const { disk } = stale;
   return {
     why: [
@@ -59,7 +56,7 @@ async function planMarker({ reader }: Snapshot, home: Mount): Promise<Change> {
 async function planPersistence(snapshot: Snapshot, home: Mount): Promise<Change> {
   const { reader, settings, fstab } = snapshot;
   const node = nodeOfMount(reader, home);
-  if (mayHang(home) || node === undefined || isPersistent(snapshot, home)) return nothing;
+  if (mayHang(home) || node === undefined || isPersistent(snapshot, home)) return {};
   const { UUID: uuid = '', TYPE: type = home.type } = await probe(reader, deviceOf(node));
   const [line] = linesOf(fstab.text ?? '', '/home');
   const instead = line === undefined ? 'names no /home' : `names ${line.source}`;
@@ -71,7 +68,7 @@ async function planPersistence(snapshot: Snapshot, home: Mount): Promise<Change>
       : [node, path.dirname(node)].includes(nodeOfSource(reader, homeDevice) ?? '');
   if (!isNamed || uuid === '') {
     const hint = 'Name it with --home-device or --home-uuid to add its line.';
-    return { why: [`${why} ${hint}`], actions: [], state: 'blocked' };
+    return { why: [`${why} ${hint}`], state: 'blocked' };
   }
   const after = withHome(fstab.text ?? '', { uuid, type });
   return { why: [why], actions: [{ do: 'edit', file: '/etc/fstab', before: fstab.text, after }] };
@@ -102,13 +99,13 @@ export function planOptions({ config, fstab }: Snapshot, home: Mount | undefined
   const before = fstab.text ?? '';
   const lines = linesOf(before, '/home');
   const later = wanted.filter((option) => lines.some(({ options }) => !options.includes(option)));
-  if (now.length === 0 && later.length === 0) return nothing;
+  if (now.length === 0 && later.length === 0) return {};
   const missing = mergeOptions(now, later).join(', ');
   const why = [`/home must have the options ${wanted.join(', ')}; missing: ${missing}.`];
   if (lines.length === 0) {
     const hint =
       'No line of /etc/fstab mounts it: add the options to the unit or automount map that mounts it.';
-    return { why: [...why, hint], actions: [], state: 'by hand' };
+    return { why: [...why, hint], state: 'by hand' };
   }
   const actions: Action[] = [];
   if (later.length > 0)
@@ -125,20 +122,17 @@ export function planOptions({ config, fstab }: Snapshot, home: Mount | undefined
 function planPurge({ reader, settings }: Snapshot): Change {
   const log = readActionLog(reader);
   const migrated = findMigration(log);
-  if (migrated === undefined) return nothing;
+  if (migrated === undefined) return {};
   if (migrated.volume !== undefined)
-    return {
-      why: [`The old content is still on ${migrated.volume}: remove that volume manually.`],
-      actions: [],
-    };
+    return { why: [`The old content is still on ${migrated.volume}: remove that volume manually.`] };
   const isPurged = log.some(
     ({ action, ended, problem, began }) =>
       action.do === 'purge-home' && ended !== null && problem === null && Date.parse(began) > migrated.at,
   );
-  if (isPurged) return nothing;
+  if (isPurged) return {};
   const where = "The old content is still on the system's disk, below the mount";
-  if (settings.purgeOldHome !== true) return { why: [`${where}; --purge-old-home removes it.`], actions: [] };
+  if (settings.purgeOldHome !== true) return { why: [`${where}; --purge-old-home removes it.`] };
   const missing = missingPrograms(reader, false);
-  if (missing.length > 0) return { why: [`${where}.`, ...missing], actions: [], state: 'blocked' };
+  if (missing.length > 0) return { why: [`${where}.`, ...missing], state: 'blocked' };
   return { why: [`${where}.`], actions: [{ do: 'purge-home' }] };
 }

@@ -29,7 +29,7 @@ export function planImageHome(look: Snapshot): Planned {
       `Line ${own.line} of /etc/fstab mounts /home from ${own.source}, on the disk of the image, which the host makes read-only: remove the line and the file system, or name a data disk (LABEL=${label}).`,
     ]);
   if (lines.length > 0) {
-    const { why, actions } = planOptions(look, undefined);
+    const { why = [], actions = [] } = planOptions(look, undefined);
     if (actions.length > 0) return stepOf('needed', why, actions);
     return stepOf('done', [`/etc/fstab mounts /home from ${lines[0]?.source}.`]);
   }
