@@ -52,7 +52,7 @@ export async function planState(look: Snapshot): Promise<Planned> {
   const reset = settings.acceptPaths.filter((path) => isReset(look, path));
   const acceptance = planAcceptance(reader, accepted, reset);
   const problems = [
-    ...moves.problems,
+    ...moves.manual,
     ...when(
       incomplete !== undefined,
       `The search for state is incomplete: ${incomplete}. Check the disk (dmesg), and run prepare again.`,
@@ -67,7 +67,7 @@ export async function planState(look: Snapshot): Promise<Planned> {
     ...(findings.length === 0 ? {} : { stateFindings: findings }),
   });
   const why = [...moves.why, ...problems];
-  if (moves.problems.length > 0) return step('blocked', why);
+  if (moves.manual.length > 0) return step('blocked', why);
   const actions = [...acceptance, ...moves.actions];
   if (actions.length > 0) {
     const sentence = 'A sealed boot may reset what --accept names.';

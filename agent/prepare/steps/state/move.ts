@@ -4,7 +4,7 @@ import { isBelow } from '../../../facts/mounts/mountinfo.ts';
 import { persistItemOf } from '../../../facts/security/places.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import { readActionLog } from '../../engine/action-log.ts';
-import { when } from '../../engine/part.ts';
+import { type Part, join, when } from '../../engine/part.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
 import { type Action, type PlaceInStore, placeInStore } from '../../engine/step.ts';
 import { readUnsettled } from '../../move/moving.ts';
@@ -17,20 +17,18 @@ import { editConfig } from '../writes/proposal.ts';
 import { whyNotMoved } from './old-content.ts';
 import { pathOf, itemOptions } from '../../../config/keys.ts';
 
-interface PartOfPlan {
-  /** What is done, one sentence each. */
-  why?: string[];
-  /** What prevents it. */
-  problems?: string[];
-  actions?: Action[];
+interface PartOfPlan extends Partial<Part> {
   /** The item that is added to PERSIST and nothing else, because the first sealed boot copies the directory. */
   later?: string;
 }
 
-/** The part of the step `state` that concerns --move-state and --purge-old-state. `paths`: the paths that are moved. */
-type MovePlan = Required<Omit<PartOfPlan, 'later'>> & { paths: string[] };
+/**
+ * The part of the step `state` that concerns --move-state and --purge-old-state. `manual`: what prevents a move. `paths`:
+ * the paths that are moved.
+ */
+type MovePlan = Omit<Part, 'notes'> & { paths: string[] };
 
-export const noMoves: MovePlan = { why: [], problems: [], actions: [], paths: [] };
+export const noMoves: MovePlan = { why: [], manual: [], actions: [], paths: [] };
 
 /** What the first sealed boot may have to copy by itself within its limit of 300 s, in bytes. */
 const mostForBoot = 1024 ** 3;
@@ -42,14 +40,9 @@ export async function planMoves(look: Snapshot): Promise<MovePlan> {
   const plans: PartOfPlan[] = [finish(look, moved, items.map(pathOf))];
   for (const item of items) plans.push(await planMove(look, item));
   plans.unshift(planEdit(look, plans));
-  if (items.length > 0) plans.push({ problems: missingPrograms(look.reader, false) });
-  const all = (key: 'why' | 'problems') => [...new Set(plans.flatMap((each) => each[key] ?? []))];
-  return {
-    why: all('why'),
-    problems: all('problems'),
-    actions: plans.flatMap(({ actions = [] }) => actions),
-    paths: items.map(pathOf),
-  };
+  if (items.length > 0) plans.push({ manual: missingPrograms(look.reader, false) });
+  const { why, manual, actions } = join(...plans);
+  return { why: [...new Set(why)], manual: [...new Set(manual)], actions, paths: items.map(pathOf) };
 }
 
 async function planMove(look: Snapshot, asked: string): Promise<PartOfPlan> {
@@ -70,13 +63,13 @@ async function planMove(look: Snapshot, asked: string): Promise<PartOfPlan> {
   if (readUnsettled(reader)?.path === path)
     return { why: [`The interrupted move of ${path} is continued.`], actions };
   const unkept = (await whyNotKept(reader, path, item.slice(path.length + 1))) ?? whyNotMoved(reader, path);
-  const problems = unkept === undefined ? nested(items, path) : [`${path} ${unkept}`];
-  if (problems.length > 0) return { problems };
+  const manual = unkept === undefined ? nested(items, path) : [`${path} ${unkept}`];
+  if (manual.length > 0) return { manual };
   if (isAutostart(item)) return planLater(look, item, place, named !== undefined);
   if (reader.stat(final) !== undefined) {
     const use = `to use it, add ${item} to PERSIST in ${configFile} and reboot`;
     return {
-      problems: [`${final} exists from an earlier use of PERSIST: ${use}; otherwise rename or remove it.`],
+      manual: [`${final} exists from an earlier use of PERSIST: ${use}; otherwise rename or remove it.`],
     };
   }
   const { blockers, notes } = await findNotCopied(reader, mounts, path);
@@ -96,7 +89,7 @@ async function planMove(look: Snapshot, asked: string): Promise<PartOfPlan> {
       : ` For the last part of the copy, ${shortList(services, ', ', 8)} ${services.length === 1 ? 'is' : 'are'} stopped.`;
   return {
     why: [`${path} moves to ${final}.${stops}`, ...notes, ...used],
-    problems: [...blockers, ...users.lasting, ...unstoppable, ...(await tooSmall(look, path, store, copy))],
+    manual: [...blockers, ...users.lasting, ...unstoppable, ...(await tooSmall(look, path, store, copy))],
     actions,
   };
 }
@@ -123,7 +116,7 @@ async function planLater(
   if (bytes > mostForBoot) {
     const size = bytes === Infinity ? 'too much' : formatBytes(bytes);
     return {
-      problems: [
+      manual: [
         `${because}, and the first sealed boot would have to copy it: ${size}. Name a directory below it that is only data, or move it with --move-state ${item},maintenance, which mounts it in maintenance boots, too: what root wrote there in a sealed boot can then change the system disk.`,
       ],
     };
@@ -136,7 +129,7 @@ function planEdit({ reader, config }: Snapshot, plans: readonly PartOfPlan[]): P
   const later = plans.flatMap((plan) => plan.later ?? []);
   if (later.length === 0) return {};
   const actions = editConfig(reader, { PERSIST: [...words(config.PERSIST), ...later].join(' ') });
-  return typeof actions === 'string' ? { problems: [actions] } : { actions };
+  return typeof actions === 'string' ? { manual: [actions] } : { actions };
 }
 
 function nested(items: readonly string[], path: string): string[] {
@@ -207,7 +200,7 @@ function finish(
         `The old content of ${shortList(paths, ', ', 8)} is still on the system disk${isPurged ? '.' : '; --purge-old-state removes it.'}`,
       ),
     ],
-    problems: interrupted(reader, named, moved),
+    manual: interrupted(reader, named, moved),
     actions: [
       ...begun.map(({ item }) => ({ do: 'clear-state', item, store }) as const),
       ...(isPurged ? aside.map(({ item }) => ({ do: 'purge-state', item, store }) as const) : []),
