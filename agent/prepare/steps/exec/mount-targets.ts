@@ -88,33 +88,28 @@ function affectedTargets(targets: readonly MountTarget[], target: string): Mount
   return above === undefined ? [own] : [own, ...affectedTargets(targets, above.target)];
 }
 
-/** Returns the options that a target must not get, because they would break something there or in a directory of it. */
-function forbiddenOptions(
-  targets: readonly MountTarget[],
-  found: readonly Conflict[],
-): Map<string, Set<MountOption>> {
-  const byTarget = new Map<string, Set<MountOption>>();
-  for (const { target, option } of found) {
-    for (const affected of affectedTargets(targets, target))
-      byTarget.set(affected.target, (byTarget.get(affected.target) ?? new Set()).add(option));
-  }
-  return byTarget;
-}
-
 /** Returns the strictest value of MOUNT_OPTIONS that breaks nothing. */
 export function proposeOptions(targets: readonly MountTarget[], found: readonly Conflict[]): string {
-  const forbidden = forbiddenOptions(targets, found);
+  // "TARGET:OPTION", also for the targets above that would pass the option on.
+  const forbidden = new Set(
+    found.flatMap(({ target, option }) =>
+      affectedTargets(targets, target).map((affected) => `${affected.target}:${option}`),
+    ),
+  );
+  const isForbidden = (target: string, option: MountOption) => forbidden.has(`${target}:${option}`);
   // In MOUNT_OPTIONS, a target must consist of certain characters.
   const named = targets.filter(
     ({ target }) => parseConfig(`MOUNT_OPTIONS=${target}:noexec\n`).problems.length === 0,
   );
   const items = (some: readonly MountTarget[]) =>
     some.flatMap(({ target, options }) => {
-      const left = options.filter((option) => forbidden.get(target)?.has(option) !== true);
+      const left = options.filter((option) => !isForbidden(target, option));
       return left.length === 0 ? [] : [`${target}:${left.join(',')}`];
     });
   const strict = named.filter(({ isStrict }) => isStrict);
-  const isStrictPossible = strict.every(({ target }) => !forbidden.has(target));
+  const isStrictPossible = strict.every(
+    ({ target }) => !allOptions.some((option) => isForbidden(target, option)),
+  );
   const others = items(named.filter(({ isStrict }) => !isStrict));
   return [...(isStrictPossible ? ['strict'] : items(strict)), ...others].join(' ');
 }
