@@ -142,7 +142,7 @@ export function parseMounts(text: string, prefix: string): Line[] {
       {
         ...{ id: Number(id), parent: Number(parent), device, root: unescapeOctal(root) },
         target: joinPath(prefix, unescapeOctal(target)),
-        writable: !hasReadOnly(options) && !hasReadOnly(superOptions),
+        writable: ![options, superOptions].some((list) => list.split(',').includes('ro')),
         ...{ shared: tag('shared:'), master: tag('master:'), type, source, superOptions },
       },
     ];
@@ -160,10 +160,6 @@ export function tableOf(lines: readonly Line[], { devices }: Region): Table {
     covers: new Set(covering.map(({ parent, target }) => `${parent} ${target}`)),
     backed: lines.flatMap((line) => (ids.has(line.id) ? [] : backingOf(line))),
   };
-}
-
-function hasReadOnly(options: string): boolean {
-  return options === 'ro' || options.startsWith('ro,') || options.endsWith(',ro') || options.includes(',ro,');
 }
 
 const overlayKeys = ['lowerdir', 'lowerdir+', 'datadir+', 'upperdir', 'workdir'];
