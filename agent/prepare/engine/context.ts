@@ -83,7 +83,7 @@ const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const defaultLimit = 3600;
 
 /** Calls `work` with the context of one step, and closes the shared values afterwards. */
-export async function withContext(tools: Tools, work: (context: Context) => Promise<void>): Promise<void> {
+export async function withContext<T>(tools: Tools, work: (context: Context) => Promise<T>): Promise<T> {
   const { writer } = tools;
   const abort = new AbortController();
   const onSignal = (signal: string) => abort.abort(signal);
@@ -122,7 +122,7 @@ export async function withContext(tools: Tools, work: (context: Context) => Prom
     },
   };
   try {
-    await work(context);
+    return await work(context);
   } finally {
     try {
       for (const { close } of [...opened.values()].toReversed()) await close?.();

@@ -56,12 +56,8 @@ async function revert<Kind extends Action['do']>(
 ): Promise<Undone | undefined> {
   const own = executors[action.do].revert;
   if (own === undefined) return undefined;
-  let text = '';
   try {
-    await withContext(tools, async (context) => {
-      text = await own(context, action);
-    });
-    return undone(text);
+    return undone(await withContext(tools, (context) => own(context, action)));
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     return kept(`not undone: ${error.message}`);

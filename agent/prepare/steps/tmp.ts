@@ -10,7 +10,7 @@ import {
 import type { FstabEntry } from '../../facts/mounts/fstab.ts';
 import { requiredOptions } from '../../facts/mounts/targets.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { type Planned, stepFrom, stepOf } from '../engine/part.ts';
+import { type Part, type Planned, stepFrom, stepOf } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Settings } from '../engine/step.ts';
 
@@ -22,7 +22,6 @@ const inodes = '50k';
 
 /** Plans the step `tmp`: /tmp is a noexec tmpfs. The content of the present /tmp stays on the disk, below the mount. */
 export function planTmp(look: Snapshot): Planned {
-  const { text } = look.fstab;
   const lines = look.fstab.lines.filter(({ target }) => target === '/tmp');
   if (lines.length > 1) {
     const numbers = lines.map(({ line }) => line).join(', ');
@@ -34,16 +33,7 @@ export function planTmp(look: Snapshot): Planned {
     return stepOf('done', [`${serving} mounts a tmpfs with ${required.join(',')}.`]);
   const removed = overriding.map(({ file }): Action => ({ do: 'remove', file }));
   const why = overriding.map(({ file, reason }) => `${file} overrides /etc/fstab and ${reason}.`);
-  const change = changeOf(look, lines[0], required);
-  const parts = [
-    { why, actions: removed },
-    change === undefined
-      ? {}
-      : {
-          why: [change.what],
-          actions: [{ do: 'edit', file: '/etc/fstab', before: text, after: change.after } as const],
-        },
-  ];
+  const parts = [{ why, actions: removed }, changeOf(look, lines[0], required)];
   return stepFrom(parts, () => [`/etc/fstab has /tmp with ${required.join(',')}.`]);
 }
 
@@ -51,20 +41,23 @@ function changeOf(
   { fstab, settings, systemDisks }: Snapshot,
   entry: FstabEntry | undefined,
   required: readonly string[],
-): { what: string; after: string } | undefined {
+): Partial<Part> {
   const text = fstab.text ?? '';
   const lines = newLines(settings, required);
-  if (entry === undefined) {
-    return { what: '/etc/fstab has no /tmp: a tmpfs will be added.', after: appendLines(text, lines) };
-  }
+  const change = (what: string, after: string): Partial<Part> => ({
+    why: [what],
+    actions: [{ do: 'edit', file: '/etc/fstab', before: fstab.text, after }],
+  });
+  if (entry === undefined)
+    return change('/etc/fstab has no /tmp: a tmpfs will be added.', appendLines(text, lines));
   const { line, options, type, source, disks } = entry;
   const edited = (edit: Edit) => editText(text, new Map([[line, edit]]));
   const onSystem = systemDisks.includes(disks);
   if (onSystem || options.includes('bind') || options.includes('rbind')) {
-    return {
-      what: `Line ${line}: /tmp is on ${source}, ${onSystem ? 'which becomes read-only' : 'a bind mount'}: a tmpfs will replace it.`,
-      after: edited((old) => [commentedOut('/tmp is in memory now')(old), ...lines].join('\n')),
-    };
+    return change(
+      `Line ${line}: /tmp is on ${source}, ${onSystem ? 'which becomes read-only' : 'a bind mount'}: a tmpfs will replace it.`,
+      edited((old) => [commentedOut('/tmp is in memory now')(old), ...lines].join('\n')),
+    );
   }
   const correct = (list: readonly string[]) => {
     const restricted = required.reduce<readonly string[]>(
@@ -74,11 +67,11 @@ function changeOf(
     return type === 'tmpfs' ? withSettings(settings, restricted) : restricted;
   };
   const wanted = correct(options).join(',');
-  if (wanted === options.join(',')) return undefined;
-  return {
-    what: `Line ${line}: /tmp will have the options ${wanted} instead of ${options.join(',')}.`,
-    after: edited((old) => withOptions(old, correct(optionsOf(old)))),
-  };
+  if (wanted === options.join(',')) return {};
+  return change(
+    `Line ${line}: /tmp will have the options ${wanted} instead of ${options.join(',')}.`,
+    edited((old) => withOptions(old, correct(optionsOf(old)))),
+  );
 }
 
 function newLines({ tmpSize = '25%', tmpMode = '1777' }: Settings, required: readonly string[]): string[] {
