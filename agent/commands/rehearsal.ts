@@ -1,6 +1,7 @@
-import { SystemError, UsageError, errorMessage } from '../lib/errors.ts';
+import { SystemError, UsageError } from '../lib/errors.ts';
 import { clean, decodeBytes } from '../lib/format.ts';
 import { readBootEnv } from '../facts/boot/boot-env.ts';
+import { observe } from '../facts/observed.ts';
 import { lockFile } from '../prepare/engine/action-log.ts';
 import type { Plan } from '../prepare/engine/plan.ts';
 import { type Request, endedByCommandFile, readRequest, requestFile } from '../prepare/rehearsal/record.ts';
@@ -95,13 +96,9 @@ export async function recordCommand(reader: SystemReader, writer: SystemWriter):
 
 /** Reads the request. Without it, the rehearsal is recorded too, and everything that fails is reported. */
 function requestOf(reader: SystemReader, limitSeconds: number, log: Log): Request {
-  let reason = `${requestFile} does not exist`;
-  try {
-    const request = readRequest(reader);
-    if (request !== undefined) return { ...request, limitSeconds };
-  } catch (error) {
-    reason = errorMessage(error);
-  }
+  const found = observe(() => readRequest(reader));
+  if ('value' in found && found.value !== undefined) return { ...found.value, limitSeconds };
+  const reason = 'error' in found ? found.error : `${requestFile} does not exist`;
   log(priority.warning, `The rehearsal is not compared with the boot before it: ${reason}`, {});
   return {
     ...{ schema: 1, id: '', requestedAt: reader.now().toISOString(), bootId: '', limitSeconds },

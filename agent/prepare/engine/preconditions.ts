@@ -1,11 +1,12 @@
 import path from 'node:path';
-import { SystemError, UsageError, errorMessage, unlessSystemError } from '../../lib/errors.ts';
+import { SystemError, UsageError, unlessSystemError } from '../../lib/errors.ts';
 import { findNamespaceProblems, isInitialPidNamespace } from '../../facts/mounts/namespace-check.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Snapshot } from './snapshot.ts';
 import { blockNodes, differingTarget, differsFromBelow, findLeaves } from '../../facts/disks/block.ts';
 import { shortList } from '../../lib/format.ts';
 import { readMountTable } from '../../facts/mounts/mountinfo.ts';
+import { observe } from '../../facts/observed.ts';
 
 /**
  * Ensures that this process has the root directory, the mounts and the processes of the guest. In a chroot, in a
@@ -51,11 +52,8 @@ function isRunningGuest(reader: SystemReader): boolean {
 }
 
 function problemsOf(reader: SystemReader): string[] {
-  try {
-    return findNamespaceProblems(reader, readMountTable(reader));
-  } catch (error) {
-    return [errorMessage(error)];
-  }
+  const found = observe(() => findNamespaceProblems(reader, readMountTable(reader)));
+  return 'error' in found ? [found.error] : found.value;
 }
 
 /**

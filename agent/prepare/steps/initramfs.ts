@@ -1,4 +1,4 @@
-import { errorMessage } from '../../lib/errors.ts';
+import { observeAsync } from '../../facts/observed.ts';
 import { formatBytes } from '../../lib/format.ts';
 import { type SystemReader, namesIfThere } from '../../system/reader.ts';
 import {
@@ -74,12 +74,10 @@ async function faultOf(
   const { version, image } = kernel;
   if (reader.stat(image) === undefined) return 'does not exist';
   if (isOlderThanModules(reader, kernel)) return `is older than the modules of ${version}`;
-  let files: CpioFile[];
-  try {
-    files = await readImage(reader, image, (name) => scripts.has(name) || buildParameters.test(name));
-  } catch (error) {
-    return `cannot be read: ${errorMessage(error)}`;
-  }
+  const isWanted = (name: string) => scripts.has(name) || buildParameters.test(name);
+  const found = await observeAsync(() => readImage(reader, image, isWanted));
+  if ('error' in found) return `cannot be read: ${found.error}`;
+  const files = found.value;
   if (reader.image !== undefined && isHostOnly(files)) return 'was made for the machine that built it';
   const hasHook = files.some(({ name }) => /hooks\/pre-pivot\/\d+-immutafs-pre-pivot\.sh$/.test(name));
   const missing = [
