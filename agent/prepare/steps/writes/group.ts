@@ -187,17 +187,10 @@ function parentOf(file: string): string {
 }
 
 /** How many components of the path name the directory of an unknown writer. The default is one: /data, /app. */
-const depths: Record<string, number> = { opt: 2, srv: 2, etc: 2, usr: 3, var: 3, home: 2, boot: 1 };
+const depths = new Map(Object.entries({ opt: 2, srv: 2, etc: 2, usr: 3, var: 3, home: 2, boot: 1 }));
 
 /** Returns the directory under which an unknown writer is reported: /opt/agent for /opt/agent/lib/state/1. */
 export function directoryOf(file: string): string {
-  let end = file.indexOf('/', 1);
-  if (end === -1) return '/';
-  const depth = depths[file.slice(1, end)] ?? 1;
-  for (let level = 1; level < depth; level++) {
-    const next = file.indexOf('/', end + 1);
-    if (next === -1) break;
-    end = next;
-  }
-  return file.slice(0, end);
+  const folders = file.split('/').slice(1, -1);
+  return `/${folders.slice(0, depths.get(folders[0] ?? '') ?? 1).join('/')}`;
 }
