@@ -208,29 +208,27 @@ function printerTo({ stdout, terminal }: Output): Printer {
   };
 }
 
+const device = /^\/dev\/[^\s]+$/;
+const size = /^([1-9]\d?%|100%|[1-9]\d{0,11}[kmgKMG]?)$/;
+
+/** @throws UsageError for a value of another form; undefined: the option was not used */
+function expectForm(flag: string, value: string | undefined, form: RegExp, wanted: string): void {
+  if (value !== undefined && !form.test(value)) throw new UsageError(`${flag} takes ${wanted}, not ${value}`);
+}
+
 function readOptions(
   reader: SystemReader,
   options: PrepareOptions,
 ): { settings: Settings; chosen: ReadonlySet<StepId> } {
   const { homeDevice, homeUuid, wipe, scratchDevice, tmpSize } = options;
-  for (const [name, device] of [
-    ['--home-device', homeDevice],
-    ['--wipe', wipe],
-    ['--scratch-device', scratchDevice],
-  ]) {
-    if (device !== undefined && !/^\/dev\/[^\s]+$/.test(device)) {
-      throw new UsageError(`${name} takes a device below /dev, not ${device}`);
-    }
-  }
-  if (homeUuid !== undefined && !/^[\da-fA-F-]+$/.test(homeUuid)) {
-    throw new UsageError(`--home-uuid takes the UUID of a file system, not ${homeUuid}`);
-  }
+  expectForm('--home-device', homeDevice, device, 'a device below /dev');
+  expectForm('--wipe', wipe, device, 'a device below /dev');
+  expectForm('--scratch-device', scratchDevice, device, 'a device below /dev');
+  expectForm('--home-uuid', homeUuid, /^[\da-fA-F-]+$/, 'the UUID of a file system');
   if (wipe !== undefined && wipe !== homeDevice && wipe !== scratchDevice) {
     throw new UsageError('--wipe must name the same disk as --home-device or --scratch-device');
   }
-  if (tmpSize !== undefined && !/^([1-9]\d?%|100%|[1-9]\d{0,11}[kmgKMG]?)$/.test(tmpSize)) {
-    throw new UsageError(`--tmp-size takes a percentage of the memory (25%) or a size (2g), not ${tmpSize}`);
-  }
+  expectForm('--tmp-size', tmpSize, size, 'a percentage of the memory (25%) or a size (2g)');
   const { only = options.image === true ? stepIds : guestStepIds, skip = [] } = options;
   const chosen = new Set(only.filter((id) => !skip.includes(id)));
   if (chosen.size === 0) throw new UsageError('--skip leaves out every step');
@@ -263,9 +261,7 @@ function readAcceptance(
   { since, accept = [] }: PrepareOptions,
   chosen: ReadonlySet<StepId>,
 ): Pick<Settings, 'sinceDays' | 'acceptPaths' | 'acceptUntil'> {
-  if (since !== undefined && !/^[1-9]\d{0,4}$/.test(since)) {
-    throw new UsageError(`--since takes a number of days, not ${since}`);
-  }
+  expectForm('--since', since, /^[1-9]\d{0,4}$/, 'a number of days');
   const paths = accept
     .filter((each) => each !== 'changes')
     .map((each) => (each === '/' ? each : each.replace(/\/+$/, '')));
