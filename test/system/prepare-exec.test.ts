@@ -2,7 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Step } from '../../agent/prepare/engine/step.ts';
-import { inSmallSystem } from '../harness/small-system.ts';
+import { plansOf } from '../harness/small-system.ts';
 
 const exec = suite('prepare --only exec');
 
@@ -11,20 +11,8 @@ const prologue = `
   for own in /usr /media /dev/disk; do mount -o remount,bind,ro $own; done
   mkdir -p /var/lib/vendor /var/tmp /var/log /root
   copy() { cp /usr/bin/sleep "$1"; "$1" 300 & sleep 0.3; }
-  exec_() { agent prepare --only exec "$@"; }
-  json() { exec_ --json | tr -s '\\n ' '  '; echo; }`;
-
-/** Runs a script. @returns the steps that \`json\` printed, and all other output */
-function run(script: string): { steps: Step[]; printed: string } {
-  const { stdout, stderr, code } = inSmallSystem(`${prologue}\n${script}`);
-  if (code !== 0) throw new Error(`${code}: ${stdout}${stderr}`);
-  const lines = stdout.split('\n');
-  const isJson = (line: string) => line.startsWith('{ "schema"');
-  return {
-    steps: lines.filter(isJson).flatMap((line) => (JSON.parse(line) as { steps: Step[] }).steps),
-    printed: lines.filter((line) => !isJson(line)).join('\n'),
-  };
-}
+  exec_() { agent prepare --only exec "$@"; }`;
+const run = (script: string) => plansOf(`${prologue}\n${script}`);
 
 const short = (step: Step | undefined) => [
   step?.state,
@@ -35,10 +23,10 @@ const short = (step: Step | undefined) => [
 
 exec('nothing runs from a writable mount: strict is proposed, written on request, and undone', () => {
   const { steps, printed } = run(`
-    json
+    json exec
     exec_ --apply --yes --strict-mounts >/dev/null
     grep ^MOUNT_OPTIONS /etc/immutafs/immutafs.conf
-    json
+    json exec
     agent prepare --undo >/dev/null
     ! grep ^MOUNT_OPTIONS /etc/immutafs/immutafs.conf`);
   assert.equal(steps.map(short), [['done'], ['done']], steps[0]?.why.join(' '));
@@ -56,7 +44,7 @@ exec('a program, a library and a script that run from /var, and those that an in
     chmod +x /var/lib/vendor/*.sh
     cd /var/lib; ./vendor/backup.sh & cd /
     sh /var/lib/vendor/read.sh &
-    sleep 0.5; json`);
+    sleep 0.5; json exec`);
   assert.equal(short(steps[0]).toSorted(), [
     'done',
     'noexec /var /var/lib/vendor/agentd agentd (PID)',
@@ -67,7 +55,7 @@ exec('a program, a library and a script that run from /var, and those that an in
 });
 
 exec('a program on /var/tmp, where the default sets noexec; deleted, it is named as well', () => {
-  const { steps } = run('copy /var/tmp/x; json; rm /var/tmp/x; json');
+  const { steps } = run('copy /var/tmp/x; json exec; rm /var/tmp/x; json exec');
   const expected = ['by hand', 'noexec /var/tmp /var/tmp/x x (PID)'];
   assert.equal(steps.map(short), [expected, expected]);
 });
@@ -75,9 +63,9 @@ exec('a program on /var/tmp, where the default sets noexec; deleted, it is named
 exec('closures of libffi, in two places: one advice, and strict would leave no place for them', () => {
   const { steps } = run(`
     map() { mkfifo /run/ready; python3 /media/test/harness/map-files.py "$1" >/run/ready & mapper=$!; read -r _ </run/ready; rm /run/ready; }
-    map closure:/var/tmp; json; kill $mapper
-    map closure:/run; json
-    echo MOUNT_OPTIONS=strict >/etc/immutafs/immutafs.conf; json`);
+    map closure:/var/tmp; json exec; kill $mapper
+    map closure:/run; json exec
+    echo MOUNT_OPTIONS=strict >/etc/immutafs/immutafs.conf; json exec`);
   assert.equal(steps.map(short), [['done'], ['done'], ['by hand']], JSON.stringify(steps));
   const [one, other, strict] = steps;
   assert.equal(one?.why, other?.why);
@@ -90,7 +78,7 @@ exec('closures of libffi, in two places: one advice, and strict would leave no p
 exec('a program with a path in /var in a mount namespace of its own is not in /var', () => {
   const { steps } = run(`
     unshare --mount sh -c 'mount -t tmpfs x /var/lib/vendor; cp /usr/bin/sleep /var/lib/vendor/x; exec /var/lib/vendor/x 300' &
-    sleep 0.5; json`);
+    sleep 0.5; json exec`);
   assert.equal(steps.map(short), [['done']]);
 });
 
@@ -100,7 +88,7 @@ exec('set-user-ID programs and device files, a whiteout and a file that is only 
     cp /usr/bin/sleep /var/lib/vendor/suid; chmod 4755 /var/lib/vendor/suid
     mknod /var/lib/vendor/null c 1 3; mknod /var/lib/vendor/whiteout c 0 0
     mkdir -p /var/lib/containers; mknod /var/lib/containers/null c 1 3
-    json`);
+    json exec`);
   assert.equal(short(steps[0]).toSorted(), [
     'done',
     'nodev /var /var/lib/vendor/null',

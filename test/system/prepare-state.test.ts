@@ -2,43 +2,16 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Step } from '../../agent/prepare/engine/step.ts';
-import { inSmallSystem } from '../harness/small-system.ts';
+import { buildPackage, plansOf } from '../harness/small-system.ts';
 
 const state = suite('prepare --only state');
 
-/**
- * Runs a script in the system. `state` runs the step, and `json` prints its plan. The package `acme`, which is installed
- * before the script, owns /var/lib/acme/owned.
- */
-function stepsOf(script: string): Step[] {
-  const { stdout, stderr, code } = inSmallSystem(
-    `mkdir -p root var/tmp var/lib/rpm var/cache var/log mnt
-    cat >/run/spec <<'SPEC'
-Name: acme
-Version: 1
-Release: 1
-Summary: x
-License: x
-BuildArch: noarch
-%description
-%install
-mkdir -p %{buildroot}/var/lib/acme
-echo x >%{buildroot}/var/lib/acme/owned
-%files
-/var/lib/acme
-SPEC
-    HOME=/run rpmbuild -bb --define '_topdir /run/rpm' --define '_rpmdir /run' /run/spec >/run/build 2>&1 || cat /run/build
-    state() { agent prepare --only state "$@"; }
-    json() { state --json | tr -s '\\n ' '  ' || :; echo; }
+/** Runs a script in a system with the package `acme`, which owns /var/lib/acme/owned. */
+const stepsOf = (script: string) =>
+  plansOf(`mkdir -p root var/tmp var/lib/rpm var/cache var/log mnt
+    ${buildPackage('acme', ['/var/lib/acme/owned'], ['/var/lib/acme'])}
     rpm --install --nodeps --nosignature /run/noarch/acme-1-1.noarch.rpm
-${script}`,
-  );
-  if (code !== 0) throw new Error(`${code}: ${stdout}${stderr}`);
-  return stdout
-    .split('\n')
-    .filter((line) => line.startsWith('{ "schema"'))
-    .map((line) => (JSON.parse(line) as { steps: [Step] }).steps[0]);
-}
+${script}`).steps;
 
 const shortOf = ({ state: decided, stateFindings = [] }: Step) => [
   decided,
@@ -49,8 +22,8 @@ state('what a package owns is state only while a process has it open; caches and
   const steps = stepsOf(`
     mkdir -p run/systemd/system
     printf '[Service]\\nStateDirectory=acme\\n' >run/systemd/system/acme.service
-    echo x >var/cache/x; echo x >var/log/messages; json
-    sleep 60 >>var/lib/acme/owned & pid=$!; sleep 1; json; kill $pid; wait $pid || :; json`);
+    echo x >var/cache/x; echo x >var/log/messages; json state
+    sleep 60 >>var/lib/acme/owned & pid=$!; sleep 1; json state; kill $pid; wait $pid || :; json state`);
   assert.equal(steps.map(shortOf), [['done'], ['by hand', '/var/lib/acme 1'], ['done']]);
   const [finding] = steps[1]?.stateFindings ?? [];
   assert.match(finding?.openBy.join() ?? '', /^sleep \(\d+\)$/);
@@ -86,9 +59,9 @@ state(
       stepsOf(`rm -r var/lib/acme var/lib/rpm; mkdir -p var/lib/dpkg/info run/systemd/system
     printf '[Service]\\nReadWritePaths=/var/lib/radicale/ /var/cache/radicale/\\n' >run/systemd/system/radicale.service
     ${install.join('\n')}
-    json
+    json state
     ${write.join('\n')}
-    json`);
+    json state`);
     assert.equal(untouched?.state, 'done');
     assert.equal(
       written?.stateFindings?.map(({ name, units, packages }) => [name, units[0], packages[0]]).toSorted(),

