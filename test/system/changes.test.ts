@@ -1,5 +1,5 @@
 /** Tests `changes` on real overlays in a mount namespace, with the program read-xattrs. */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -25,16 +25,9 @@ for (const [title, prepare, count] of [
   rounds(
     `${title}: the walk over the upper layer finds the same changes as a comparison of two full walks`,
     () => {
-      const script = `mount -t tmpfs x /mnt && mkdir /mnt/d && ${prepare} && exec "$@"`;
-      const { status, stdout, stderr } = spawnSync(
-        'unshare',
-        [
-          ...['--mount', '--propagation', 'private', 'sh', '-c', script, 'sh'],
-          ...[process.execPath, worker, '/mnt/d', String(count), program],
-        ],
-        { encoding: 'utf8', timeout: 240_000 },
-      );
-      assert.is(status, 0, stdout + stderr);
+      const script = `mkdir /mnt/d; ${prepare}; exec "$1" '${worker}' /mnt/d ${count} '${program}'`;
+      const { code, stdout, stderr } = inNamespace(script, 240_000);
+      assert.is(code, 0, stdout + stderr);
       assert.ok(Number(/^(\d+) changes/.exec(stdout)?.[1]) > count, stdout);
     },
   );

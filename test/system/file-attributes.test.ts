@@ -1,10 +1,7 @@
 /** Tests that files which `prepare` edits, backs up and restores keep their attributes, on real file systems. */
-import { spawnSync } from 'node:child_process';
-import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-
-const repository = path.join(import.meta.dirname, '../..');
+import { inNamespace } from '../harness/namespace.ts';
 
 /** Prints the attributes of a file, except its times. */
 const describe = `describe() { # file
@@ -19,19 +16,13 @@ const attributes = `
 
 /** Runs lines of sh with $file on a new file system, in which `write CODE` runs methods of the writer. */
 function onFileSystem(type: string, lines: string): string {
-  const script = `set -e; mount -t tmpfs x /mnt; mkdir /mnt/fs /mnt/backup; ${mount(type)} file=/mnt/fs/a; echo old >"$file"
+  const { code, stdout, stderr } =
+    inNamespace(`mkdir /mnt/fs /mnt/backup; ${mount(type)} file=/mnt/fs/a; echo old >"$file"
     ${describe}
-    write() { "$node" --import="$repository/test/harness/compile-cache.mjs" --input-type=module -e "import { systemWriter } from '$repository/agent/system/writer.ts'; const writer = systemWriter(); $1"; }
-    ${lines}`;
-  const { status, stdout, stderr } = spawnSync(
-    'unshare',
-    ['--mount', '--propagation', 'private', 'sh', '-c', script],
-    {
-      encoding: 'utf8',
-      env: { ...process.env, node: process.execPath, repository },
-    },
-  );
-  assert.is(status, 0, stdout + stderr);
+    node=$1 cached=$2
+    write() { "$node" "$cached" --input-type=module -e "import { systemWriter } from '/media/agent/system/writer.ts'; const writer = systemWriter(); $1"; }
+    ${lines}`);
+  assert.is(code, 0, stdout + stderr);
   return stdout;
 }
 
@@ -112,7 +103,7 @@ files('if an attribute cannot be kept, the file is not changed, and the error na
     'ext4',
     `setfattr -n trusted.mark -v x "$file"
     chown 12:12 "$file"
-    run() { setpriv --bounding-set -chown --inh-caps -chown "$node" --input-type=module -e "import { systemWriter } from '$repository/agent/system/writer.ts'; systemWriter().replaceText('$file', 'new')"; }
+    run() { setpriv --bounding-set -chown --inh-caps -chown "$node" --input-type=module -e "import { systemWriter } from '/media/agent/system/writer.ts'; systemWriter().replaceText('$file', 'new')"; }
     run 2>&1 | grep Error: || true
     cat "$file"; ls -A /mnt/fs`,
   );

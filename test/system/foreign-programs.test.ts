@@ -114,16 +114,16 @@ programs('with hidepid, another user does not see PID 1, which is no pass', () =
   );
 });
 
-/**
- * Starts a process of which nothing can be read in /proc, with the memory of a program in a tmpfs. Everything ends with
- * the server of the file system. $silent is its PID.
- */
-const silent = `
-gcc -o /mnt/memory/hold-memory ${path.join(repository, 'test/harness/hold-memory.c')}
+/** Mounts a file system with a file whose content is never delivered. Its users end with its server. */
+const hang = `
 mkdir /mnt/hang
 python3 ${path.join(repository, 'test/harness/hanging-file.py')} /mnt/hang & server=$!
 trap 'kill -9 $server' EXIT
 while ! grep -q ' /mnt/hang ' /proc/self/mountinfo; do sleep 0.05; done
+`;
+/** Starts a process of which nothing can be read in /proc, with the memory of a program in a tmpfs. $silent is its PID. */
+const silent = `${hang}
+gcc -o /mnt/memory/hold-memory ${path.join(repository, 'test/harness/hold-memory.c')}
 /mnt/memory/hold-memory /mnt/hang/file /usr/bin/sleep & silent=$!
 sleep 3
 ! timeout -s KILL 1 cat /proc/$silent/maps >/dev/null 2>&1
@@ -163,10 +163,7 @@ int main(int argc, char **argv) {
   for (;;) pause();
 }
 C
-mkdir /mnt/hang
-python3 ${path.join(repository, 'test/harness/hanging-file.py')} /mnt/hang & server=$!
-trap 'kill -9 $server' EXIT
-while ! grep -q ' /mnt/hang ' /proc/self/mountinfo; do sleep 0.05; done
+${hang}
 /mnt/memory/arguments /mnt/hang/file & hanging=$!
 sleep 1
 ! timeout -s KILL 1 cat /proc/$hanging/cmdline >/dev/null 2>&1`);

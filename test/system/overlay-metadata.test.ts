@@ -2,43 +2,26 @@
  * Tests the search for overlayfs metadata in a real folder, and the effect of the metadata on an overlay over the
  * folder.
  */
-import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { dist } from '../../packaging/build/paths.ts';
 import { buildProgram } from '../../packaging/build/small-programs.ts';
+import { inNamespace } from '../harness/namespace.ts';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 
-const root = path.join(import.meta.dirname, '../..');
 const search = `
-import { systemReader } from '${root}/agent/system/reader.ts';
-import { findOverlayMetadata } from '${root}/agent/prepare/steps/overlay-metadata.ts';
+import { systemReader } from '/media/agent/system/reader.ts';
+import { findOverlayMetadata } from '/media/agent/prepare/steps/overlay-metadata.ts';
 process.stdout.write(JSON.stringify(await findOverlayMetadata(systemReader(), ['/mnt/var'], ['/mnt/var/store'], (each) => each === '/mnt/var/other')));
 `;
 
 /** Runs commands of sh and returns the metadata that is found in /mnt/var, and the output of the commands. */
 function marksAfter(commands: string): { said: string[]; printed: string } {
-  const script = `set -e
-mount -t tmpfs x /usr/libexec; mkdir /usr/libexec/immutafs; cp '${dist}/read-xattrs' /usr/libexec/immutafs/
-mount -t tmpfs x /mnt; mkdir -p /mnt/var/lib /mnt/up /mnt/work /mnt/merged /mnt/var/store
+  const { stdout, stderr } = inNamespace(`
+mount -t tmpfs x /usr/libexec; mkdir /usr/libexec/immutafs; cp '${path.join(dist, 'read-xattrs')}' /usr/libexec/immutafs/
+mkdir -p /mnt/var/lib /mnt/up /mnt/work /mnt/merged /mnt/var/store
 ${commands}
-echo; "$1" "--import=$3" --input-type=module -e "$2"`;
-  const { stdout, stderr } = spawnSync(
-    'unshare',
-    [
-      '--mount',
-      '--propagation',
-      'private',
-      'sh',
-      '-c',
-      script,
-      'sh',
-      process.execPath,
-      search,
-      `${root}/test/harness/compile-cache.mjs`,
-    ],
-    { encoding: 'utf8' },
-  );
+echo; "$1" "$2" --input-type=module -e "${search}"`);
   const lines = stdout.trimEnd().split('\n');
   try {
     return { said: JSON.parse(lines.pop() ?? '') as string[], printed: lines.join('\n').trim() };
@@ -46,6 +29,11 @@ echo; "$1" "--import=$3" --input-type=module -e "$2"`;
     throw new Error(stdout + stderr, { cause: error });
   }
 }
+
+const assertOne = ([first = '', ...others]: string[], expected: RegExp) => {
+  assert.match(first, expected);
+  assert.equal(others, []);
+};
 
 const overlay = 'mount -t overlay -o lowerdir=/mnt/var,upperdir=/mnt/up,workdir=/mnt/work x /mnt/merged';
 const marks = suite('overlayfs metadata in a real folder');
@@ -56,8 +44,7 @@ marks('a whiteout cannot be opened through the overlay, and is reported', () => 
     `mknod '/mnt/var/lib/a b' c 0 0; ${overlay}; stat '/mnt/merged/lib/a b' 2>&1 || true`,
   );
   assert.match(printed, /No such file or directory$/);
-  assert.is(said.length, 1);
-  assert.match(said[0] ?? '', /^\/mnt\/var\/lib\/a b: character devices 0:0/);
+  assertOne(said, /^\/mnt\/var\/lib\/a b: character devices 0:0/);
 });
 
 marks('a different device is not a whiteout', () => {
@@ -69,8 +56,7 @@ marks('an overlayfs attribute is reported, another attribute is not', () => {
   const { said } = marksAfter(
     'mkdir /mnt/var/lib/d /mnt/var/lib/e; setfattr -n trusted.overlay.opaque -v y /mnt/var/lib/d; setfattr -n trusted.other -v y /mnt/var/lib/e',
   );
-  assert.is(said.length, 1);
-  assert.match(said[0] ?? '', /^\/mnt\/var\/lib\/d: trusted\.overlay attributes/);
+  assertOne(said, /^\/mnt\/var\/lib\/d: trusted\.overlay attributes/);
 });
 
 marks('the attributes are found without getfattr, below names with any characters, and on a link', () => {
@@ -81,8 +67,7 @@ b'; ln -s nowhere /mnt/var/link
     for each in '/mnt/var/lib/a
 b' /mnt/var/link; do setfattr -h -n trusted.overlay.origin -v y "$each"; done`,
   );
-  assert.is(said.length, 1);
-  assert.match(said[0] ?? '', /trusted\.overlay attributes/);
+  assertOne(said, /trusted\.overlay attributes/);
   for (const name of ['/mnt/var/lib/a\nb', '/mnt/var/link']) assert.ok(said[0]?.includes(name), said[0]);
 });
 
@@ -93,8 +78,7 @@ exec /usr/libexec/immutafs/read-xattrs-itself "$@" "$(printf '%5000s' x)"
 END
     cd /usr/libexec/immutafs; mv read-xattrs read-xattrs-itself; mv list read-xattrs; chmod +x read-xattrs
     setfattr -n trusted.overlay.opaque -v y /mnt/var/lib`);
-  assert.is(said.length, 1);
-  assert.match(said[0] ?? '', /overlayfs attributes: the search failed/);
+  assertOne(said, /overlayfs attributes: the search failed/);
 });
 
 marks('mounts below the folder are not searched', () => {
@@ -108,7 +92,6 @@ marks('the metadata in a container store are counted', () => {
   const { said } = marksAfter(
     'mkdir /mnt/var/store/d; mknod /mnt/var/store/d/w c 0 0; setfattr -n trusted.overlay.opaque -v y /mnt/var/store/d',
   );
-  assert.is(said.length, 1);
-  assert.match(said[0] ?? '', /^\/mnt\/var\/store has 1 whiteouts .* 1 files/);
+  assertOne(said, /^\/mnt\/var\/store has 1 whiteouts .* 1 files/);
 });
 marks.run();

@@ -112,68 +112,61 @@ for n in 1 2 3 4 5; do "$@" probe /mnt/t device; done; [ ! -e /mnt/opened ]`;
   assert.is(code, 0, 'the FIFO was opened');
 });
 
-/** Returns a folder on a file system without nodev, because the test needs working device nodes. */
-function probeFolder(): string {
-  return fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-probe-'));
+/** Runs a test with a folder on a file system without nodev, because it needs working device nodes. */
+async function inProbeFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-probe-'));
+  try {
+    await test(folder);
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
 }
 
-probes('an agent that is killed at any moment leaves nothing', async () => {
-  const folder = probeFolder();
-  const reader = systemReader({ self: [process.execPath, ...agent] });
-  try {
+/** Starts Node with arguments again and again, and sends it a signal after each of these delays in milliseconds. */
+async function interrupt(
+  args: readonly string[],
+  signal: NodeJS.Signals,
+  [first, last, step]: readonly [number, number, number],
+  ended: () => void = () => undefined,
+): Promise<void> {
+  for (let delay = first; delay < last; delay += step) {
+    const child = spawn(process.execPath, args, { stdio: 'ignore' });
+    const exit = once(child, 'exit');
+    await sleep(delay);
+    child.kill(signal);
+    await exit;
+    ended();
+  }
+}
+
+probes('an agent that is killed at any moment leaves nothing', () =>
+  inProbeFolder(async (folder) => {
+    const reader = systemReader({ self: [process.execPath, ...agent] });
     assert.equal(await reader.probe(['device'], folder), { device: 'OPENED' });
-    for (let delay = 40; delay < 240; delay += 20) {
-      const script = `import('${path.join(import.meta.dirname, '../../agent/system/reader.ts')}').then(({ systemReader }) =>
-        systemReader({ self: ${JSON.stringify([process.execPath, ...agent])} }).probe(['device'], '${folder}'))`;
-      const child = spawn(process.execPath, [...agent.slice(0, 1), '--input-type=module', '-e', script], {
-        stdio: 'ignore',
-      });
-      const ended = once(child, 'exit');
-      await sleep(delay);
-      child.kill('SIGKILL');
-      await ended;
-    }
+    const script = `import('${path.join(import.meta.dirname, '../../agent/system/reader.ts')}').then(({ systemReader }) =>
+      systemReader({ self: ${JSON.stringify([process.execPath, ...agent])} }).probe(['device'], '${folder}'))`;
+    const args = [...agent.slice(0, 1), '--input-type=module', '-e', script];
+    await interrupt(args, 'SIGKILL', [40, 240, 20]);
     await sleep(1500);
     assert.equal(fs.readdirSync(folder), []);
-  } finally {
-    fs.rmSync(folder, { recursive: true });
-  }
-});
+  }),
+);
 
-probes('a probe that receives SIGTERM still removes its files', async () => {
-  const folder = probeFolder();
-  try {
-    for (let delay = 60; delay < 160; delay += 20) {
-      const probe = spawn(process.execPath, [...agent, 'probe', folder, 'exec', 'device'], {
-        stdio: 'ignore',
-      });
-      const ended = once(probe, 'exit');
-      await sleep(delay);
-      probe.kill('SIGTERM');
-      await ended;
-      assert.equal(fs.readdirSync(folder), []);
-    }
-  } finally {
-    fs.rmSync(folder, { recursive: true });
-  }
-});
+probes('a probe that receives SIGTERM still removes its files', () =>
+  inProbeFolder((folder) =>
+    interrupt([...agent, 'probe', folder, 'exec', 'device'], 'SIGTERM', [60, 160, 20], () =>
+      assert.equal(fs.readdirSync(folder), []),
+    ),
+  ),
+);
 
-probes('after a killed probe, the next probe leaves no files', async () => {
-  const folder = probeFolder();
-  try {
-    for (let delay = 50; delay < 170; delay += 10) {
-      const probe = spawn(process.execPath, [...agent, 'probe', folder, 'device'], { stdio: 'ignore' });
-      const ended = once(probe, 'exit');
-      await sleep(delay);
-      probe.kill('SIGKILL');
-      await ended;
-    }
+probes('after a killed probe, the next probe leaves no files', () =>
+  inProbeFolder(async (folder) => {
+    await interrupt([...agent, 'probe', folder, 'device'], 'SIGKILL', [50, 170, 10]);
     await sleep(300);
     spawnSync(process.execPath, [...agent, 'probe', folder, 'device']);
     assert.equal(fs.readdirSync(folder), []);
-  } finally {
-    fs.rmSync(folder, { recursive: true });
-  }
-});
+  }),
+);
 
 probes.run();
