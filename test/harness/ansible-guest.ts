@@ -1,6 +1,8 @@
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
+import { type Test, suite } from 'uvu';
 import { linkCollection } from './collection.ts';
 
 /** The result of one task of the module `guest`. */
@@ -32,8 +34,11 @@ export interface LocalGuest {
     more?: readonly string[],
     name?: string,
   ) => Promise<TaskResult>;
-  /** The environment of ansible, with the stubs in PATH. */
-  env: Record<string, string>;
+  /** Runs ansible-playbook. @param args the playbook and further arguments, or the tasks of a play for this guest */
+  play: (
+    variables: Record<string, unknown>,
+    args: readonly string[] | readonly object[],
+  ) => Promise<{ all: string; exitCode?: number | undefined }>;
   /**
    * Returns the names that systemd-run was given for its units, in order of their start, such as "install-*.service".
    */
@@ -110,7 +115,14 @@ export function localGuest(folder: string): LocalGuest {
   const options = { extendEnv: false, stdin: 'ignore', reject: false } as const;
   linkCollection(at('collections'));
   return {
-    env,
+    play: (variables, args) => {
+      const tasks = args.filter((each) => typeof each === 'object');
+      const play = { hosts: 'localhost', connection: 'local', gather_facts: false, tasks };
+      if (tasks.length > 0) writeFileSync(at('book.json'), JSON.stringify([play]));
+      const rest = tasks.length > 0 ? [at('book.json')] : args.filter((each) => typeof each === 'string');
+      const command = ['-e', JSON.stringify(variables), ...rest];
+      return execa('/usr/bin/ansible-playbook', command, { ...options, env, all: true });
+    },
     run: async (args, module = 'guest', more = [], name = '') => {
       const task = ['--module-name', `immutafs.agent.${module}`, '--args', JSON.stringify(args)];
       const command = ['localhost', '--connection', 'local', ...more, ...task];
@@ -125,4 +137,17 @@ export function localGuest(folder: string): LocalGuest {
     units: () => readFileSync(at('units'), 'utf8').trim().split('\n'),
     file: at,
   };
+}
+
+/** Returns a suite whose tests each have a guest, and the folder of its stubs, which is removed afterwards. */
+export function guestSuite(title: string): Test<{ guest: LocalGuest; folder: string }> {
+  const tests = suite<{ guest: LocalGuest; folder: string }>(title);
+  tests.before.each((context) => {
+    context.folder = mkdtempSync(path.join(tmpdir(), 'immutafs-test-'));
+    context.guest = localGuest(context.folder);
+  });
+  tests.after.each(({ folder }) => {
+    rmSync(folder, { recursive: true });
+  });
+  return tests;
 }

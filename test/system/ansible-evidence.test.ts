@@ -1,23 +1,11 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { execa } from 'execa';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type LocalGuest, type TaskResult, localGuest } from '../harness/ansible-guest.ts';
+import { type LocalGuest, type TaskResult, guestSuite } from '../harness/ansible-guest.ts';
 
 /** Tests the module `evidence` and the playbook evidence.yml of the Ansible collection, with stubs for the agent. */
-const evidence = suite<{ guest: LocalGuest; folder: string; dest: string }>('the evidence of a guest');
-
-evidence.before.each((context) => {
-  context.folder = mkdtempSync(path.join(tmpdir(), 'immutafs-test-'));
-  context.dest = path.join(context.folder, 'evidence');
-  context.guest = localGuest(context.folder);
-});
-evidence.after.each(({ folder }) => {
-  rmSync(folder, { recursive: true });
-});
+const evidence = guestSuite('the evidence of a guest');
 
 /** Returns the directories that exports have left in the guest. */
 const left = () => readdirSync('/run').filter((name) => name.startsWith('immutafs-evidence.'));
@@ -52,16 +40,23 @@ ${after}`;
   writeFileSync(guest.file('bin/immutafs-agent'), text, { mode: 0o755 });
 }
 
-const fetch = (guest: LocalGuest, dest: string, more: Record<string, unknown> = {}): Promise<TaskResult> =>
-  guest.run({ dest, ...more }, 'evidence');
-const filesIn = (dest: string) => (existsSync(dest) ? readdirSync(path.join(dest, 'localhost')) : []);
+const destOf = (guest: LocalGuest) => guest.file('evidence');
+const fetch = (guest: LocalGuest, more: Record<string, unknown> = {}): Promise<TaskResult> =>
+  guest.run({ dest: destOf(guest), ...more }, 'evidence');
+const filesOf = (guest: LocalGuest) =>
+  existsSync(destOf(guest)) ? readdirSync(path.join(destOf(guest), 'localhost')) : [];
+/** Asserts that a task failed with this message. */
+function assertFailed({ failed, msg = '' }: TaskResult, message: RegExp): void {
+  assert.is(failed, true);
+  assert.match(msg, message);
+}
 
 evidence(
   'it arrives byte for byte, with its checksum, and nothing is left in the guest',
-  async ({ guest, dest }) => {
+  async ({ guest }) => {
     agent(guest);
     const before = left();
-    const result = await fetch(guest, dest, { max_size: '64M' });
+    const result = await fetch(guest, { max_size: '64M' });
     assert.is(result.failed, false, result.msg);
     const { file = '' } = result;
     const content = readFileSync(file);
@@ -80,9 +75,9 @@ evidence(
   },
 );
 
-evidence('an incomplete export is kept, with the problems', async ({ guest, dest }) => {
+evidence('an incomplete export is kept, with the problems', async ({ guest }) => {
   agent(guest, 'echo "/var/x: vanished" >&2; exit 3');
-  const { failed, complete, problems } = await fetch(guest, dest);
+  const { failed, complete, problems } = await fetch(guest);
   assert.equal([failed, complete, problems], [false, false, ['/var/x: vanished']]);
 });
 
@@ -124,72 +119,57 @@ for (const [title, change, message] of [
     /not send a valid export/,
   ],
 ] as const) {
-  evidence(`${title}: an error, and no file`, async ({ guest, dest }) => {
+  evidence(`${title}: an error, and no file`, async ({ guest }) => {
     const before = left();
     change(guest);
-    const { failed, msg } = await fetch(guest, dest);
-    assert.is(failed, true);
-    assert.match(msg ?? '', message);
-    assert.equal([filesIn(dest), left()], [[], before]);
+    assertFailed(await fetch(guest), message);
+    assert.equal([filesOf(guest), left()], [[], before]);
   });
 }
 
-evidence(
-  'a guest that sends more than the maximum is cut off, and its export ends',
-  async ({ guest, dest }) => {
-    writeFileSync(guest.file('bin/immutafs-agent'), '#!/bin/sh\nexec cat /dev/zero\n', { mode: 0o755 });
-    const before = left();
-    const { failed, msg } = await fetch(guest, dest, { max_size: '10M' });
-    assert.is(failed, true);
-    assert.match(msg ?? '', /the guest sends more than 10M/);
-    assert.equal([filesIn(dest), left()], [[], before]);
-  },
-);
-
-evidence('an export that does not end is given up', async ({ guest, dest }) => {
-  writeFileSync(guest.file('bin/immutafs-agent'), '#!/bin/sh\nexec sleep 60\n', { mode: 0o755 });
-  const { failed, msg } = await fetch(guest, dest, { timeout: 3 });
-  assert.is(failed, true);
-  assert.match(msg ?? '', /did not end in time|ended with 124/);
+evidence('a guest that sends more than the maximum is cut off, and its export ends', async ({ guest }) => {
+  writeFileSync(guest.file('bin/immutafs-agent'), '#!/bin/sh\nexec cat /dev/zero\n', { mode: 0o755 });
+  const before = left();
+  assertFailed(await fetch(guest, { max_size: '10M' }), /the guest sends more than 10M/);
+  assert.equal([filesOf(guest), left()], [[], before]);
 });
 
-evidence('a guest whose commands do not end cannot keep the task from ending', async ({ guest, dest }) => {
+evidence('an export that does not end is given up', async ({ guest }) => {
+  writeFileSync(guest.file('bin/immutafs-agent'), '#!/bin/sh\nexec sleep 60\n', { mode: 0o755 });
+  assertFailed(await fetch(guest, { timeout: 3 }), /did not end in time|ended with 124/);
+});
+
+evidence('a guest whose commands do not end cannot keep the task from ending', async ({ guest }) => {
   agent(guest);
   writeFileSync(guest.file('bin/base64'), '#!/bin/sh\nexec sleep 300\n', { mode: 0o755 });
   const begin = Date.now();
-  const { failed, msg } = await fetch(guest, dest, { timeout: 5 });
-  assert.is(failed, true);
-  assert.match(msg ?? '', /the export did not end in time/);
+  assertFailed(await fetch(guest, { timeout: 5 }), /the export did not end in time/);
   assert.ok(Date.now() - begin < 60_000, `${Date.now() - begin} ms`);
-  assert.equal(filesIn(dest), []);
+  assert.equal(filesOf(guest), []);
 });
 
-evidence('bad options', async ({ guest, dest }) => {
+evidence('bad options', async ({ guest }) => {
   agent(guest);
   for (const [options, message] of [
     [{ dest: 'relative' }, /must be an absolute path/],
-    [{ dest, max_size: '5' }, /must be a number with K, M, G or T/],
+    [{ max_size: '5' }, /must be a number with K, M, G or T/],
   ] as const) {
-    const { failed, msg } = await guest.run(options, 'evidence');
-    assert.is(failed, true);
-    assert.match(msg ?? '', message);
+    assertFailed(await fetch(guest, options), message);
   }
 });
 
 evidence(
   'evidence.yml: a guest that fails does not stop the others, and an earlier file stays',
-  async ({ guest, dest, folder }) => {
+  async ({ guest }) => {
+    const dest = destOf(guest);
     agent(guest);
     const local = { ansible_connection: 'local', ansible_python_interpreter: '/usr/bin/python3' };
     const dead = { ansible_connection: 'ssh', ansible_host: '127.0.0.1', ansible_port: 1 };
-    const inventory = path.join(folder, 'inventory.json');
+    const inventory = guest.file('inventory.json');
     const hosts = { a: { ...dead, ansible_ssh_retries: 0 }, b: local };
     writeFileSync(inventory, JSON.stringify({ immutafs_guests: { hosts } }));
-    const variables = JSON.stringify({ immutafs_evidence_directory: dest });
     const play = () =>
-      execa('/usr/bin/ansible-playbook', ['-i', inventory, '-e', variables, 'immutafs.agent.evidence'], {
-        ...{ env: guest.env, extendEnv: false, stdin: 'ignore', reject: false, all: true },
-      });
+      guest.play({ immutafs_evidence_directory: dest }, ['-i', inventory, 'immutafs.agent.evidence']);
     const first = await play();
     assert.is(first.exitCode, 2, 'a guest failed');
     assert.match(first.all, /a: FAILED: Fetch the evidence: the evidence: /);
@@ -257,7 +237,8 @@ for (const [title, restarts, message, { status = { forward }, again = '', boot =
   ],
   ['acknowledged, and incomplete evidence is enough', true, /Evidence: \S+\.tar \(INCOMPLETE\), SHA-256/],
 ] as readonly [string, boolean, RegExp, { status?: object; again?: string; boot?: string }?][]) {
-  evidence(`recycle.yml: ${title}`, async ({ guest, dest, folder }) => {
+  evidence(`recycle.yml: ${title}`, async ({ guest }) => {
+    const dest = destOf(guest);
     const isIncomplete = title.includes('incomplete');
     agent(guest, isIncomplete ? 'echo "/var/x: too large" >&2; exit 3' : 'exit 0');
     const report = {
@@ -277,21 +258,12 @@ for (const [title, restarts, message, { status = { forward }, again = '', boot =
   "changes --json") echo '${again}'; exit ;;
 esac\n`;
     writeFileSync(guest.file('bin/immutafs-agent'), program.replace('#!/bin/sh\n', `#!/bin/sh\n${cases}`));
-    const [book, restarted] = [path.join(folder, 'book.json'), path.join(folder, 'restarted')];
-    const play = {
-      hosts: 'localhost',
-      connection: 'local',
-      gather_facts: false,
-      tasks: tasks(restarted, boot),
-    };
-    writeFileSync(book, JSON.stringify([play]));
-    const variables = JSON.stringify({
+    const restarted = guest.file('restarted');
+    const variables = {
       ...{ immutafs_evidence_directory: dest, immutafs_backlog_timeout: 5 },
       ...(isIncomplete && restarts ? { immutafs_incomplete_evidence: true } : {}),
-    });
-    const { all, exitCode } = await execa('/usr/bin/ansible-playbook', ['-e', variables, book], {
-      ...{ env: guest.env, extendEnv: false, stdin: 'ignore', reject: false, all: true },
-    });
+    };
+    const { all, exitCode } = await guest.play(variables, tasks(restarted, boot));
     assert.match(all.replace(/\s+/g, ' '), message);
     assert.is(existsSync(restarted), restarts);
     assert.is(exitCode, title.startsWith('acknowledged') ? 0 : 2);

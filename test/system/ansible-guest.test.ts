@@ -1,23 +1,11 @@
-import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { localGuest } from '../harness/ansible-guest.ts';
-import type { LocalGuest } from '../harness/ansible-guest.ts';
+import { guestSuite } from '../harness/ansible-guest.ts';
 
 /** Tests the action plug-in `guest` of the Ansible collection: jobs, and the file that is uploaded for a job. */
-const action = suite<{ guest: LocalGuest; folder: string }>('the action plug-in guest');
-
-action.before.each((context) => {
-  context.folder = mkdtempSync(path.join(tmpdir(), 'immutafs-test-'));
-  context.guest = localGuest(context.folder);
-});
-
-action.after.each(({ folder }) => {
-  rmSync(folder, { recursive: true });
-});
+const action = guestSuite('the action plug-in guest');
 
 /** Returns the folders that uploads have left. */
 const left = () => readdirSync('/var/tmp').filter((name) => name.startsWith('immutafs.'));

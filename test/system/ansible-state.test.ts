@@ -1,13 +1,9 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { execa } from 'execa';
-import { suite } from 'uvu';
+import { existsSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import { localGuest } from '../harness/ansible-guest.ts';
+import { guestSuite } from '../harness/ansible-guest.ts';
 
 /** Tests the tasks that list the state that a restart discards, with real Ansible and a stub for the agent. */
-const state = suite('the playbooks restart no guest that would lose state');
+const state = guestSuite('the playbooks restart no guest that would lose state');
 
 const loss = JSON.stringify({
   ...{ schema: 1, service: 'postgresql', name: 'PostgreSQL', directories: ['/var/lib/pgsql'] },
@@ -62,31 +58,18 @@ const cases: readonly Case[] = [
 ];
 
 for (const { title, agent, variables, restarts, prints } of cases) {
-  state(title, async () => {
-    const folder = mkdtempSync(path.join(tmpdir(), 'immutafs-test-'));
-    try {
-      const guest = localGuest(folder);
-      const stub = `#!/bin/sh\n[ "$*" = "changes --state --json" ] || exit 99\n${agent}\n`;
-      writeFileSync(guest.file('bin/immutafs-agent'), stub, { mode: 0o755 });
-      const [book, restarted] = [guest.file('book.json'), guest.file('restarted')];
-      const tasks = [
-        { 'ansible.builtin.include_role': { name: 'immutafs.agent.host', tasks_from: 'require-kept' } },
-        { 'ansible.builtin.command': { argv: ['touch', restarted] } },
-      ];
-      const play = { hosts: 'localhost', connection: 'local', gather_facts: false, tasks };
-      writeFileSync(book, JSON.stringify([play]));
-      const all = { immutafs_hypervisor: 'localhost', immutafs_disk: 'vda', ...variables };
-      const { all: output, exitCode } = await execa(
-        '/usr/bin/ansible-playbook',
-        ['-e', JSON.stringify(all), book],
-        { env: guest.env, extendEnv: false, stdin: 'ignore', reject: false, all: true },
-      );
-      for (const text of prints) assert.ok(output.includes(text), `${text}\n${output}`);
-      if (prints.length === 0) assert.not.match(output, 'a restart loses', output);
-      assert.equal([existsSync(restarted), exitCode], [restarts, restarts ? 0 : 2], output);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+  state(title, async ({ guest }) => {
+    const stub = `#!/bin/sh\n[ "$*" = "changes --state --json" ] || exit 99\n${agent}\n`;
+    writeFileSync(guest.file('bin/immutafs-agent'), stub, { mode: 0o755 });
+    const restarted = guest.file('restarted');
+    const all = { immutafs_hypervisor: 'localhost', immutafs_disk: 'vda', ...variables };
+    const { all: output, exitCode } = await guest.play(all, [
+      { 'ansible.builtin.include_role': { name: 'immutafs.agent.host', tasks_from: 'require-kept' } },
+      { 'ansible.builtin.command': { argv: ['touch', restarted] } },
+    ]);
+    for (const text of prints) assert.ok(output.includes(text), `${text}\n${output}`);
+    if (prints.length === 0) assert.not.match(output, 'a restart loses', output);
+    assert.equal([existsSync(restarted), exitCode], [restarts, restarts ? 0 : 2], output);
   });
 }
 

@@ -35,6 +35,7 @@ function on(type: keyof typeof fileSystems, action: (at: string, folder: string)
 
 const content = (at: string) =>
   fs.readdirSync(at).map((name) => `${name}: ${fs.readFileSync(path.join(at, name), 'utf8')}`);
+const create = (at: string, name = 'x.tar') => createExportFile(path.join(at, name));
 const codeOf = (action: () => unknown) => {
   try {
     action();
@@ -48,7 +49,7 @@ const files = suite('the file of an export');
 for (const type of ['ext4', 'FAT'] as const) {
   files(`${type}: it gets its name when it is complete`, () =>
     on(type, async (at) => {
-      const target = createExportFile(path.join(at, 'x.tar'));
+      const target = create(at);
       await target.write(Buffer.from('data'));
       const before = content(at).filter((each) => each.startsWith('x.tar'));
       // Without hard links, an empty file reserves the name.
@@ -61,7 +62,7 @@ for (const type of ['ext4', 'FAT'] as const) {
     on(type, (at) => {
       fs.writeFileSync(path.join(at, 'x.tar'), 'mine');
       assert.is(
-        codeOf(() => createExportFile(path.join(at, 'x.tar'))),
+        codeOf(() => create(at)),
         'EEXIST',
       );
       assert.equal(content(at), ['x.tar: mine']);
@@ -69,7 +70,7 @@ for (const type of ['ext4', 'FAT'] as const) {
   );
   files(`${type}: a file that was created meanwhile is not overwritten`, () =>
     on(type, async (at) => {
-      const target = createExportFile(path.join(at, 'x.tar'));
+      const target = create(at);
       await target.write(Buffer.from('data'));
       fs.writeFileSync(path.join(at, 'x.tar'), 'mine');
       assert.is(
@@ -82,7 +83,7 @@ for (const type of ['ext4', 'FAT'] as const) {
   );
   files(`${type}: an incomplete file is removed`, () =>
     on(type, async (at) => {
-      const target = createExportFile(path.join(at, 'x.tar'));
+      const target = create(at);
       await target.write(Buffer.from('data'));
       target.abandon();
       assert.equal(content(at), []);
@@ -92,7 +93,7 @@ for (const type of ['ext4', 'FAT'] as const) {
 files('FAT: a name that is not possible there is an error before anything is written', () =>
   on('FAT', (at) => {
     assert.is.not(
-      codeOf(() => createExportFile(path.join(at, 'a:b'))),
+      codeOf(() => create(at, 'a:b')),
       'no error',
     );
     assert.equal(content(at), []);

@@ -22,7 +22,7 @@ import {
 } from './support/journal.ts';
 import type { Program } from './support/program.ts';
 import { startRemote, storedField } from './support/remote.ts';
-import { startRsyslog, storedEntries, storedMessages } from './support/rsyslog.ts';
+import { startRelp, storedMessages, storedTexts } from './support/rsyslog.ts';
 import { until } from './support/until.ts';
 import { wireSuite } from './support/wire-suite.ts';
 
@@ -56,18 +56,15 @@ const state = (cursor: string) => `MACHINE=${machine}\nBOOT=${first}\nCURSOR=${c
 const texts = (name: string, from = 0) =>
   Array.from({ length: count - from }, (_, index) => `${name} ${from + index}`);
 const everything = [...texts('first'), ...texts('second'), ...texts('this')];
-const received = () => storedEntries().map(({ text }) => text);
 const relp = { FORWARD: 'relp://127.0.0.1:2514', FORWARD_FILES: '' };
 const durable = { ...relp, FORWARD_STATE: directory };
 
-const startServer = () => startRsyslog('rsyslog-relp.conf', 2514);
-
 /** Starts a server and the agent, and asserts that the server stores exactly these entries. */
 async function forwardUntilAll(expected: readonly string[]): Promise<Program> {
-  await startServer();
+  await startRelp();
   const agent = startAgent();
-  await until('all entries', () => received().length >= expected.length);
-  assert.equal(received(), expected);
+  await until('all entries', () => storedTexts().length >= expected.length);
+  assert.equal(storedTexts(), expected);
   return agent;
 }
 
@@ -90,8 +87,8 @@ reboots('continues after the last acknowledged entry of an earlier boot, and rep
   forgetState();
   writeJournal(numbered('later', 1), 'later');
   startAgent();
-  await until('the later entry', () => received().includes('later 0'));
-  assert.equal(received(), [...everything.slice(10), 'later 0']);
+  await until('the later entry', () => storedTexts().includes('later 0'));
+  assert.equal(storedTexts(), [...everything.slice(10), 'later 0']);
 });
 
 reboots('by journal upload, with nothing acknowledged of the second boot', async () => {
@@ -146,11 +143,11 @@ reboots('a damaged journal of an earlier boot is reported, and the other boots a
   const bytes = fs.readFileSync(file);
   bytes.fill(0xff, Math.floor(bytes.length * 0.01), Math.floor(bytes.length * 0.02));
   fs.writeFileSync(file, bytes);
-  await startServer();
+  await startRelp();
   startAgent();
-  await until('the entries of this boot', () => received().includes(`this ${count - 1}`), 60);
+  await until('the entries of this boot', () => storedTexts().includes(`this ${count - 1}`), 60);
   const good = (text: string) => !text.startsWith('second');
-  assert.equal(received().filter(good), everything.slice(10).filter(good));
+  assert.equal(storedTexts().filter(good), everything.slice(10).filter(good));
 });
 
 reboots('a state that cannot be written is reported, and forwarding goes on', async () => {
@@ -179,7 +176,7 @@ reboots('a boot in which no server answered is sent by the next boot', async () 
 
 reboots('killed while it reads earlier boots: nothing is missing', async () => {
   fs.writeFileSync(stateFile, '');
-  await startServer();
+  await startRelp();
   for (const [point, times] of [
     ['sent', 2],
     ['saving', 1],
@@ -187,8 +184,8 @@ reboots('killed while it reads earlier boots: nothing is missing', async () => {
   ] as const)
     assert.is(await startAgentUntil(point, times).ended, null);
   startAgent();
-  await until('all entries', () => new Set(received()).size >= everything.length);
-  assert.equal([...new Set(received())], everything);
+  await until('all entries', () => new Set(storedTexts()).size >= everything.length);
+  assert.equal([...new Set(storedTexts())], everything);
   assert.is(
     storedMessages().some(({ text }) => text.includes('deleted before')),
     false,

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { unreadableText } from '../../agent/forward/pipeline/session.ts';
 import { configure, forwardState, startAgent } from './support/agent.ts';
 import { bootId, exportEntry } from './support/journal.ts';
-import { startRsyslog, storedEntries, storedMessages } from './support/rsyslog.ts';
+import { startRelp, storedMessages, storedTexts } from './support/rsyslog.ts';
 import { startRemote, storedField } from './support/remote.ts';
 import { until } from './support/until.ts';
 import { wireSuite } from './support/wire-suite.ts';
@@ -18,7 +18,6 @@ broken.after.each(() => {
   fs.rmSync('/run/fake', { recursive: true, force: true });
 });
 
-const texts = () => storedEntries().map(({ text }) => text);
 const notices = () => storedMessages().filter(({ app }) => app === 'immutafs-agent');
 
 const cursor = (n: number) =>
@@ -40,9 +39,9 @@ function fakeJournalctl(script: string, files: Record<string, string>): void {
 }
 
 async function forwardUntil(last: string): Promise<void> {
-  await startRsyslog('rsyslog-relp.conf', 2514);
+  await startRelp();
   const agent = startAgent();
-  await until(last, () => texts().includes(last), 60);
+  await until(last, () => storedTexts().includes(last), 60);
   await agent.stop();
 }
 
@@ -59,7 +58,7 @@ broken('219: journalctl ends within an entry: forwarding continues, and a notice
     { first: printed(1) + printed(2) + half, rest: printed(4) + printed(5) },
   );
   await forwardUntil('entry 5');
-  assert.equal(texts(), ['entry 1', 'entry 2', 'entry 4', 'entry 5']);
+  assert.equal(storedTexts(), ['entry 1', 'entry 2', 'entry 4', 'entry 5']);
   assert.equal(
     notices().map(({ text }) => text),
     [unreadableText(cursor(3))],
@@ -73,7 +72,7 @@ broken('journalctl prints no blank line: a notice replaces the entry, the next o
     all: `${printed(1)}${printed(2).slice(0, -1)}${printed(3)}`,
   });
   await forwardUntil('entry 3');
-  assert.equal(texts(), ['entry 1', 'entry 3']);
+  assert.equal(storedTexts(), ['entry 1', 'entry 3']);
   assert.is(notices().length, 1);
 });
 
@@ -86,7 +85,7 @@ broken('journalctl is killed within an entry: it is read again and does not coun
     { first: printed(1) + printed(2).slice(0, 200), all: printed(1) + printed(2) + printed(3) },
   );
   await forwardUntil('entry 3');
-  assert.equal(texts(), ['entry 1', 'entry 2', 'entry 3']);
+  assert.equal(storedTexts(), ['entry 1', 'entry 2', 'entry 3']);
   assert.equal(notices(), []);
 });
 
@@ -132,14 +131,14 @@ const failed = { first: printed(1), rest: printed(2) + printed(3), times: '\n\n\
 
 broken('journalctl fails for a while: state.json has the reason, and no entry is sent twice', async () => {
   fakeJournalctl(failing('Failed to open journal: Cannot allocate memory'), failed);
-  await startRsyslog('rsyslog-relp.conf', 2514);
+  await startRelp();
   const agent = startAgent();
   await until('the reason', () => /Cannot allocate memory/.test(forwardState()?.error ?? ''));
   assert.is(forwardState()?.state, 'connected');
-  await until('the last entry', () => texts().includes('entry 3'));
+  await until('the last entry', () => storedTexts().includes('entry 3'));
   await until('no error', () => forwardState()?.error === '');
   await agent.stop();
-  assert.equal(texts(), ['entry 1', 'entry 2', 'entry 3']);
+  assert.equal(storedTexts(), ['entry 1', 'entry 2', 'entry 3']);
 });
 
 broken('journalctl cannot seek to the cursor: forwarding begins at the first entry of the boot', async () => {
@@ -159,7 +158,7 @@ broken('219: journalctl cannot continue: later entries are found, those in betwe
     { first: printed(1), rest: printed(4) + printed(5) },
   );
   await forwardUntil('entry 5');
-  assert.equal(texts(), ['entry 1', 'entry 4', 'entry 5']);
+  assert.equal(storedTexts(), ['entry 1', 'entry 4', 'entry 5']);
   assert.is(forwardState()?.counts.lost, 2);
 });
 
@@ -184,7 +183,7 @@ broken('journal upload: a notice replaces a corrupt entry of 3 MiB, the others a
 
 broken('journalctl prints random bytes and fails: starts again after pauses, few messages', async () => {
   fakeJournalctl('head -c 100000 /dev/urandom | tr -d "=\\n"; exit 1', {});
-  await startRsyslog('rsyslog-relp.conf', 2514);
+  await startRelp();
   const agent = startAgent();
   await until('three attempts', () => fs.existsSync('/run/fake/calls') && calls().length >= 3);
   assert.ok(agent.output().split('\n').length < 10, agent.output());

@@ -5,11 +5,11 @@ import fs from 'node:fs';
 import * as assert from 'uvu/assert';
 import { libsystemdVersion } from '../../agent/system/journalctl.ts';
 import { configure, forwardState, startAgent } from './support/agent.ts';
-import { LiveJournal, exportEntry, numbered, writeJournal } from './support/journal.ts';
+import { LiveJournal, exportEntry, journalExport, numbered, writeJournal } from './support/journal.ts';
 import { type Program } from './support/program.ts';
 import { sleep, until } from './support/until.ts';
 import { bareEntries, exportedFields, startRemote, storedExport, storedField } from './support/remote.ts';
-import { startRsyslog, storedEntries } from './support/rsyslog.ts';
+import { startRelp, storedTexts } from './support/rsyslog.ts';
 import { wireSuite } from './support/wire-suite.ts';
 
 const program = '/usr/libexec/immutafs/read-journal';
@@ -21,12 +21,6 @@ reading.before.each(() => configure({ FORWARD: 'relp://127.0.0.1:2514' }));
 reading.after.each(() => {
   if (fs.existsSync(kept)) fs.renameSync(kept, program);
 });
-
-function journalExport(): Buffer {
-  return execFileSync('journalctl', ['-q', '--no-pager', '-o', 'export'], { maxBuffer: 1024 ** 3 });
-}
-
-const texts = () => storedEntries().map(({ text }) => text);
 
 /** Waits until only this program reads the journal for an agent, which starts others for a moment. */
 async function untilReadBy({ process: { pid } }: Program, name: string): Promise<void> {
@@ -52,12 +46,12 @@ function nameOf(pid: string): string {
 /** Forwards 100 entries. Asserts that each arrives once, and that this program reads the journal. */
 async function forwardWith(name: string): Promise<Program> {
   writeJournal(numbered('entry', 100));
-  await startRsyslog('rsyslog-relp.conf', 2514);
+  await startRelp();
   const agent = startAgent();
-  await until('the last entry', () => texts().includes('entry 99'));
+  await until('the last entry', () => storedTexts().includes('entry 99'));
   await untilReadBy(agent, name);
   await agent.stop();
-  assert.is(texts().length, 100);
+  assert.is(storedTexts().length, 100);
   return agent;
 }
 
@@ -68,8 +62,8 @@ reading('the forwarder runs it', async () => {
 /** Starts a server. @returns a function that returns the entries that have arrived, without the agent's own */
 async function serve(protocol: 'relp' | 'upload'): Promise<() => string[]> {
   if (protocol === 'relp') {
-    await startRsyslog('rsyslog-relp.conf', 2514);
-    return texts;
+    await startRelp();
+    return storedTexts;
   }
   configure({ FORWARD: 'journal+http://127.0.0.1:19532' });
   await startRemote('http');
@@ -106,17 +100,17 @@ for (const [protocol, name] of [
 reading('after a crash, journalctl continues', async () => {
   const journal = new LiveJournal();
   journal.append(numbered('before', 100));
-  await startRsyslog('rsyslog-relp.conf', 2514);
+  await startRelp();
   const agent = startAgent();
-  await until('the last entry', () => texts().includes('before 99'));
+  await until('the last entry', () => storedTexts().includes('before 99'));
   execFileSync('pkill', ['-SEGV', '-x', 'read-journal']);
   journal.append(numbered('after', 100));
-  await until('the last entry', () => texts().includes('after 99'));
+  await until('the last entry', () => storedTexts().includes('after 99'));
   await untilReadBy(agent, 'journalctl');
   await agent.stop();
   assert.match(agent.output(), 'read-journal ended: no message (SIGSEGV); journalctl reads the journal');
   await journal.close();
-  assert.is(texts().length, 200);
+  assert.is(storedTexts().length, 200);
   assert.is(forwardState()?.counts.lost, 0);
 });
 

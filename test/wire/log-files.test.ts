@@ -11,7 +11,7 @@ import {
 } from './support/agent.ts';
 import { auditRecords } from './support/audit-records.ts';
 import { serverName } from './support/certificates.ts';
-import { exactMessages, startExactServer, startRsyslog, storedEntries } from './support/rsyslog.ts';
+import { exactMessages, startExactServer, startRelp, storedEntries, storedTexts } from './support/rsyslog.ts';
 import { LiveJournal, numbered, writeJournal } from './support/journal.ts';
 import type { Point } from './support/kill-at.ts';
 import { type Program } from './support/program.ts';
@@ -212,17 +212,18 @@ files('a file that may not be read is not sent; the journal and other logs conti
   fs.writeFileSync(auditLog, 'secret\n', { mode: 0o600 });
   fs.writeFileSync('/var/log/app/other.log', 'of the other log\n');
   configure({ FORWARD: relp, FORWARD_FILES: `${auditLog} /var/log/app/other.log` });
-  await startRsyslog('rsyslog-relp.conf', 2514);
+  await startRelp();
   const journal = new LiveJournal();
   startAgentAsNobody();
   journal.append(numbered('entry', 100));
-  const texts = () => storedEntries().map(({ text }) => text);
-  await until('all entries', () => ['entry 99', 'of the other log'].every((text) => texts().includes(text)));
+  await until('all entries', () =>
+    ['entry 99', 'of the other log'].every((text) => storedTexts().includes(text)),
+  );
   await until('the error', () => errorOf(auditLog) !== '');
   assert.match(errorOf(auditLog), `${auditLog}: permission denied`);
   journal.append(numbered('later', 100));
-  await until('all later entries', () => texts().includes('later 99'));
-  assert.is(texts().length, 201);
+  await until('all later entries', () => storedTexts().includes('later 99'));
+  assert.is(storedTexts().length, 201);
   assert.is(errorOf('/var/log/app/other.log'), '');
   await journal.close();
 });
@@ -239,7 +240,7 @@ files('a record is an audit record only in the log of auditd', async () => {
     fs.writeFileSync(file, `${record}\n`);
   }
   configure({ FORWARD: relp, FORWARD_FILES: `${auditLog} ${appLog}` });
-  await startRsyslog('rsyslog-relp.conf', 2514);
+  await startRelp();
   startAgent();
   await until('both records', () => storedEntries().length === 2);
   const found = storedEntries().map(({ app, priority, id, time, data, text }) => {
@@ -254,7 +255,7 @@ files('a record is an audit record only in the log of auditd', async () => {
 
 files('FORWARD_FILES that matches nothing: the journal is forwarded', async () => {
   configure({ FORWARD: relp, FORWARD_FILES: '/var/log/none/*.log /var/log/absent.log' });
-  await startRsyslog('rsyslog-relp.conf', 2514);
+  await startRelp();
   writeJournal(numbered('entry', 1000));
   startAgent();
   await until('all entries', () => storedEntries().length === 1000);

@@ -6,7 +6,7 @@ import { configure, forwardState, startAgent, untilState } from './support/agent
 import { guestTls, serverName } from './support/certificates.ts';
 import { LiveJournal, journalField, numbered } from './support/journal.ts';
 import { startRemote, storedField } from './support/remote.ts';
-import { startRsyslog, storedEntries } from './support/rsyslog.ts';
+import { startRelp, startRsyslog, storedEntries, storedTexts } from './support/rsyslog.ts';
 import { until } from './support/until.ts';
 import { wireSuite } from './support/wire-suite.ts';
 
@@ -28,7 +28,7 @@ servers('uses the first server that answers, the preferred one when it is back, 
   assert.is(target, 'journal+http://127.0.0.1:19532');
   live.append(numbered('away', 10));
   await until('the entries on the second server', () => storedField('MESSAGE').includes('away 9'));
-  const preferred = await startRsyslog('rsyslog-relp.conf', 2514);
+  const preferred = await startRelp();
   await until('the first server again', () => forwardState()?.target === 'relp://127.0.0.1:2514', 40);
   live.append(numbered('back', 10));
   await until('the entries on the first server', () => rsyslogHas('back 9'));
@@ -37,7 +37,7 @@ servers('uses the first server that answers, the preferred one when it is back, 
   await preferred.kill();
   live.append(numbered('gone', 10));
   await until('the second server again', () => storedField('MESSAGE').includes('gone 9'));
-  const both = [...storedField('MESSAGE'), ...storedEntries().map(({ text }) => text)];
+  const both = [...storedField('MESSAGE'), ...storedTexts()];
   assert.equal([...new Set(both)].sort(), journalField('MESSAGE').sort());
 });
 

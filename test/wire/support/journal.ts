@@ -103,6 +103,11 @@ export function journalField(field: string): string[] {
   return text.toString('latin1').split('\n').slice(0, -1);
 }
 
+/** Returns the whole journal in the export format. */
+export function journalExport(): Buffer {
+  return execFileSync('journalctl', ['-q', '--no-pager', '-o', 'export'], { maxBuffer: 1024 ** 3 });
+}
+
 export function lastCursor(): string {
   const text = execFileSync('journalctl', ['-q', '-n', '1', '-o', 'cat', '--show-cursor']).toString('latin1');
   return /-- cursor: (\S+)\n$/.exec(text)?.[1] ?? '';

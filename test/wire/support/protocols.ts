@@ -3,7 +3,7 @@ import { serverName } from './certificates.ts';
 import { journalField } from './journal.ts';
 import type { Program } from './program.ts';
 import { startRemote, storedField } from './remote.ts';
-import { startRsyslog, storedEntries } from './rsyslog.ts';
+import { startRsyslog, storedTexts } from './rsyslog.ts';
 import { until } from './until.ts';
 
 /** A protocol, with a server whose configuration is in docs/log-server. */
@@ -25,7 +25,7 @@ const rsyslog = (scheme: string, name: string, port: number, window: number): Pr
   ...{ scheme, forward: `${scheme}://${serverName}:${port}`, window },
   // The server for syslog over UDP listens on a TCP port, too.
   start: () => startRsyslog(`rsyslog-${name}.conf`, port === 514 ? 601 : port),
-  stored: () => storedEntries().map(({ text }) => text),
+  stored: storedTexts,
 });
 const remote = (scheme: 'http' | 'https'): Protocol => ({
   ...{ scheme: `journal+${scheme}`, forward: `journal+${scheme}://${serverName}:19532`, window: 17_408 },

@@ -17,6 +17,8 @@ export async function startRsyslog(configuration: string, port: number): Promise
   return server;
 }
 
+export const startRelp = () => startRsyslog('rsyslog-relp.conf', 2514);
+
 export interface StoredMessage {
   priority: number;
   time: string;
@@ -51,6 +53,8 @@ function withoutTornStart(line: string): string {
 export function storedEntries(host = 'guest1'): StoredMessage[] {
   return storedMessages(host).filter(({ app }) => app !== 'immutafs-agent');
 }
+
+export const storedTexts = () => storedEntries().map(({ text }) => text);
 
 export function storedLines(host = 'guest1'): number {
   return storedText(host).split('\n').length - 1;
