@@ -377,18 +377,6 @@ edit('tmp', 'noexec,', '')(broken);
 for (const [title, report, head, steps] of [
   ['sealed', await reportOf(), /^ {2}SEALED: the host enforces read-only$/m, []],
   [
-    'failed',
-    await reportOf(edit('tmp', 'noexec,', '')),
-    /^ {2}FAILED: tmp-options; the host enforces read-only$/m,
-    [/to fix: .*remount,noexec \/tmp/],
-  ],
-  [
-    'unknown',
-    await reportOf(tryWrite('EIO')),
-    /^ {2}UNKNOWN: could not evaluate root-write-probe; the host enforces read-only$/m,
-    [/to fix: see immutafs-agent status --explain root-write-probe/],
-  ],
-  [
     'maintenance',
     await evaluateFixture(maintenanceGuest()),
     /^ {2}MAINTENANCE: the host left the system disk writable$/m,
@@ -418,12 +406,6 @@ for (const [title, report, head, steps] of [
     if (steps.length === 0) assert.not.match(text, /to fix:|To do:|To seal:/);
   });
 }
-states('a failed verdict never claims to be enforced without naming the failure', () => {
-  for (const enforcement of ['host', 'partial', 'guest', 'none'] as const) {
-    assert.match(formatText({ ...sample, enforcement }, plain), /^ {2}FAILED: host-enforced; /m);
-  }
-});
-
 const text = suite('text');
 text('errors and warnings of the boot are shown', () => {
   const boot = {

@@ -44,7 +44,7 @@ for (const [title, files] of Object.entries({
   'no file with a process ID': { 'proc/77/comm': 'auditd\n' },
   'a process that ended': { 'run/auditd.pid': '77\n' },
   'another process with the ID': { ...running, 'proc/77/comm': 'sshd\n' },
-  'an ID that is none': { ...running, 'run/auditd.pid': '../77\n' },
+  'an ID that is none': { ...running, 'run/auditd.pid': '../77\n', '77/comm': 'auditd\n' },
   'an empty file': { ...running, 'run/auditd.pid': '' },
 }))
   trail(`${title}: auditd does not run`, () => assert.is(find(files), undefined));

@@ -58,14 +58,6 @@ encoder('a record of the audit trail has its own time, type and serial number', 
   ]);
 });
 
-encoder('a line of another log that looks like a record of the audit trail is only a line', () => {
-  const line = 'type=USER_LOGIN msg=audit(1700000000.123:7): pid=1';
-  const [fields] = fieldsOf(encode(`${line}\n`, { path: '/var/log/audit/audit.log' }));
-  assert.equal(fields?.slice(-3), [
-    ...['SYSLOG_FACILITY=16', 'SYSLOG_IDENTIFIER=audit.log', `MESSAGE=${line}`],
-  ]);
-});
-
 const long = 'x'.repeat(70_000) + '\xff';
 for (const text of ['\xff\xfe\x80', 'a\x1db', '\x00', 'a\rb', '\x7f', 'caf\xc3\xa9', long])
   encoder(`${JSON.stringify(text.slice(0, 10))}, ${text.length} bytes: MESSAGE is unchanged`, () => {

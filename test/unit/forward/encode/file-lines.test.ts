@@ -43,12 +43,18 @@ lines('the program is audit for its records, and otherwise the name of the file,
   const text = 'type=LOGIN msg=audit(1700000000.123:7): a\nb\n';
   const chunk = { id: 1, path: '/var/log/caf\u00e9.log', inode: '1:1', offset: 0, text, terminated: true };
   const heads: string[] = [];
-  encodeEachLine(
-    { ...chunk, audit: true },
-    (record, program) => `${program} ${lineFacility(record)}`,
-    (_, __, head) => heads.push(head),
+  for (const audit of [true, false])
+    encodeEachLine(
+      { ...chunk, audit },
+      (record, program) => `${program} ${lineFacility(record)}`,
+      (_, __, head) => heads.push(head),
+    );
+  const other = 'caf\xc3\xa9.log 16';
+  assert.equal(
+    heads,
+    ['audit 13', other, other, other],
+    'in another log, what looks like a record is a line',
   );
-  assert.equal(heads, ['audit 13', 'caf\xc3\xa9.log 16']);
 });
 
 lines.run();

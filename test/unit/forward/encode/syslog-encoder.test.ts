@@ -140,13 +140,6 @@ syslog('a record of the audit trail has its own time, and its type as MSGID', ()
   ]);
 });
 
-syslog('a line of another log that looks like a record of the audit trail is only a line', () => {
-  const line = 'type=USER_LOGIN msg=audit(1700000000.123:7): a';
-  assert.equal(textsOf(bytesOfLine(`${line}\n`)), [
-    `<134>1 2023-11-14T22:15:00.000000Z guest1 app.log - - [file@32473 ${identity} offset="1000"] ${line}`,
-  ]);
-});
-
 syslog('a path cannot end the structured data, and a type cannot end the MSGID', () => {
   const path = '/var/log/a"] b\\ c.log';
   const [message = ''] = textsOf(

@@ -34,14 +34,6 @@ table('audit: log_group', 'audit', {
   'needed: absent': [forwarding(undefined), /Only root can read/, changes],
   'needed: 0': [forwarding('0'), /Only root can read/, changes],
   'needed: absent, and auditd runs': [forwarding(undefined, running), [edit, reload, ...permissions]],
-  'needed: absent, and another process has the ID of a former auditd': [
-    forwarding(undefined, { ...running, 'proc/700/comm': 'sshd\n' }),
-    changes,
-  ],
-  'needed: absent, and the ID of auditd is invalid': [
-    forwarding(undefined, { ...running, 'run/auditd.pid': '../700\n' }),
-    changes,
-  ],
   'needed: absent, and there is no log': [
     forwarding(undefined, Object.fromEntries(Object.keys(logs).map((log) => [log, undefined]))),
     [edit],
@@ -131,24 +123,9 @@ table('audit: a file that auditd cannot read is not changed', 'audit', {
     forwarding('root', {}, auditdText().replaceAll('\n', '\r\n')),
     /line 2 ends with a carriage return.*further lines/,
   ],
-  'by hand: "key=value"': [forwarding('root', {}, 'log_group=root\n'), /line 1 is not "key = value"/],
   'by hand: a link': [
     forwarding('root', { 'etc/audit/auditd.conf': { linkTo: '/etc/audit/other' } }),
     /not a regular file/,
-  ],
-});
-
-table('audit: the line that changes', 'audit', {
-  'needed: upper case': [
-    forwarding('root', {}, auditdText().replace('log_file', 'LOG_GROUP = root\nlog_file')),
-    ['edit /etc/audit/auditd.conf: LOG_GROUP = immutafs-forward', ...permissions],
-  ],
-  'needed: the last of two': [
-    forwarding('root', {}, `log_group = immutafs-forward\n${auditdText()}log_group  =  root\n`),
-    ['edit /etc/audit/auditd.conf: log_group  =  immutafs-forward', ...permissions],
-  ],
-  'done: none, if the last of two is right': [
-    forwarding('root', isOurs, `log_group = root\n${auditdText()}log_group = immutafs-forward\n`),
   ],
 });
 

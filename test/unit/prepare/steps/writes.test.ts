@@ -101,14 +101,6 @@ const openVendor = { ...openState, ...vendor.files, 'proc/900/fd/3': { linkTo: '
 const adjtime = { found: ['10 f /etc/adjtime', '10 f /root/.bash_history', '10 f /boot/grub2/grubenv'] };
 table('step writes: changes', 'writes', {
   'done: in /opt, and nothing runs': [inOpt(agent), listed, groups('/opt/agent'), isNotBlocking],
-  'done: in /opt, and a program of another directory runs': [
-    inOpt(runs('/opt/agent2/bin')),
-    ...[listed, groups('/opt/agent'), isNotBlocking],
-  ],
-  'done: in /opt, and an editor shows a file of it': [
-    inOpt(runs('/usr/bin/vi', 'vi /opt/agent/state')),
-    ...[listed, groups('/opt/agent'), isNotBlocking],
-  ],
   'done: by a program that runs from /usr/local, for which no overlay is proposed': [
     {
       found: ['10 f /usr/local/bin/agentd'],
