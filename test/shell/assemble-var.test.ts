@@ -2,6 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseBootEnv } from '../../agent/facts/boot/boot-env.ts';
 import {
+  type Boot,
   assembled,
   bootIn,
   config,
@@ -194,23 +195,23 @@ inShells('a separate /var is left to late boot', (test, shell) => {
 inShells('failures', (test, shell, name) => {
   const boot = bootIn(shell);
   const noOverlay = { 'proc/filesystems': 'nodev\ttmpfs\n\text4\nnodev\toverlayfs\n' };
+  /** Asserts that /var could not be assembled and that nothing remains. @returns the error, and the messages */
+  const fail = (options: Boot, code = 1, policy = 'degraded') => {
+    const booted = boot(options);
+    assert.equal([booted.code, booted.made, booted.run], [code, [], nothingLeft]);
+    assert.equal(booted.bootEnv.slice(0, -1), env({ VAR: 'failed', ON_FAILURE: policy }));
+    return [booted.bootEnv.at(-1) ?? '', booted.stderr] as const;
+  };
   for (const [policy, code] of [
     ['degraded', 1],
     ['emergency', 3],
     ['poweroff', 4],
   ] as const) {
     test(`no overlay in the kernel, ON_FAILURE=${policy}`, () => {
-      const booted = boot({
-        before: noModules,
-        files: { ...config(`ON_FAILURE=${policy}\n`), ...noOverlay },
-      });
-      assert.is(booted.code, code);
-      assert.equal(booted.made, []);
-      assert.equal(booted.run, nothingLeft);
-      assert.equal(booted.bootEnv.slice(0, -1), env({ VAR: 'failed', ON_FAILURE: policy }));
-      const error = booted.bootEnv.at(-1) ?? '';
+      const files = { ...config(`ON_FAILURE=${policy}\n`), ...noOverlay };
+      const [error, stderr] = fail({ before: noModules, files }, code, policy);
       assert.match(error, noOverlayFound);
-      assert.match(booted.stderr, `/var failed: ${error.replace('ERROR=', '')}\n`);
+      assert.match(stderr, `/var failed: ${error.replace('ERROR=', '')}\n`);
     });
   }
 
@@ -219,42 +220,20 @@ inShells('failures', (test, shell, name) => {
     assert.is(code, 0);
   });
 
-  for (const [title, lines] of [
-    ['no /var on the disk', 'rm -r /sysroot/var'],
-    ['/var is a file', 'rm -r /sysroot/var; : >/sysroot/var'],
-  ] as const) {
-    test(title, () => {
-      const booted = boot({ before: lines });
-      assert.is(booted.code, 1);
-      assert.equal(booted.made, []);
-      assert.equal(booted.run, nothingLeft);
-      assert.equal(booted.bootEnv.slice(0, -1), env({ VAR: 'failed' }));
-      const error = booted.bootEnv.at(-1) ?? '';
-      assert.match(error, /^ERROR=\/sysroot\/var on the disk is not a readable directory: stat failed: /);
-      assert.match(error, /No such file|Not a directory/);
-    });
-  }
-
-  for (const [title, damage, error] of [
+  const unreadable = '/sysroot/var on the disk is not a readable directory: stat failed: .*';
+  const debugfs = (command: string) => `debugfs -w -R '${command}' /image 2>/dev/null`;
+  for (const [title, options, error] of [
+    ['absent', { before: 'rm -r /sysroot/var' }, `${unreadable}No such file.*`],
+    ['a file', { before: 'rm -r /sysroot/var; : >/sysroot/var' }, `${unreadable}Not a directory.*`],
+    ['damaged: its inode', { damage: debugfs('clri /var') }, unreadable],
     [
-      'its inode',
-      'clri /var',
-      /^ERROR=\/sysroot\/var on the disk is not a readable directory: stat failed: /,
-    ],
-    [
-      'its only block',
-      'zap_block -f /var 0',
-      /^ERROR=\/run\/immutafs\/lower has subdirectories, but its entries cannot be read$/,
+      'damaged: its only block',
+      { damage: debugfs('zap_block -f /var 0') },
+      '/run/immutafs/lower has subdirectories, but its entries cannot be read',
     ],
   ] as const) {
-    test(`/var on the disk is damaged: ${title}`, () => {
-      const booted = boot({ damage: `debugfs -w -R '${damage}' /image 2>/dev/null` });
-      assert.is(booted.code, 1);
-      assert.equal(booted.made, []);
-      assert.equal(booted.run, nothingLeft);
-      assert.equal(booted.bootEnv.slice(0, -1), env({ VAR: 'failed' }));
-      assert.match(booted.bootEnv.at(-1) ?? '', error);
-    });
+    test(`/var on the disk is ${title}`, () =>
+      assert.match(fail(options)[0], new RegExp(`^ERROR=${error}$`)));
   }
 
   for (const [title, before] of [
@@ -281,11 +260,7 @@ inShells('failures', (test, shell, name) => {
   for (const part of failingMounts) {
     test(`mount fails: ${part}`, () => {
       const shim = `#!/bin/bash\ncase " $* " in *${part}*) printf 'mount: two\\nlines\\n' >&2; exit 32 ;; esac\nexec /usr/bin/mount "$@"\n`;
-      const booted = boot({ files: { 'shims/mount': shim }, before: useShims });
-      assert.is(booted.code, 1);
-      assert.equal(booted.made, []);
-      assert.equal(booted.run, nothingLeft);
-      const error = booted.bootEnv.at(-1) ?? '';
+      const [error] = fail({ files: { 'shims/mount': shim }, before: useShims });
       assert.match(error, /^ERROR=mount failed: mount: two lines \(mount /);
       assert.match(error, part);
     });

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { type ConfigProblem, formatProblem, parseConfig } from '../../agent/config/config.ts';
+import { inTemporaryDirectory } from '../harness/temporary.ts';
 import { type Shell, withLibrary } from './shells.ts';
 
 /** The result of a parser: the values of the keys that the boot uses, and the warnings. */
@@ -48,17 +48,14 @@ done 2>/dev/null
 
 /** Parses all texts in one run of the shell, because starting a shell takes longer than parsing a text. */
 export function byShell(shell: Shell, texts: readonly string[]): Parsed[] {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-config-'));
-  try {
+  return inTemporaryDirectory((folder) => {
     const names = texts.map((_, index) => String(100000 + index));
     texts.forEach((text, index) => {
       fs.writeFileSync(path.join(folder, names[index] ?? ''), text, 'latin1');
     });
     const output = withLibrary(shell, lines, folder);
     return names.map((name) => read(output, name));
-  } finally {
-    fs.rmSync(folder, { recursive: true });
-  }
+  });
 }
 
 function read(output: string, name: string): Parsed {

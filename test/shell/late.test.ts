@@ -1,7 +1,7 @@
 import * as assert from 'uvu/assert';
 import { type Boot, bootIn } from './assemble-var.ts';
 import { bootEnv, late, noModules, noOverlay, volume } from './late-boot.ts';
-import { inShells } from './shells.ts';
+import { inShells, mountOverlay } from './shells.ts';
 
 /** The configuration of the root, which is at / in late boot. */
 const config = { 'etc/immutafs/immutafs.conf': 'VAR_SIZE=8m\nVAR_INODES=5000\n' };
@@ -167,9 +167,7 @@ inShells('late', (test, shell) => {
           'usr/sbin/restorecon': '#!/bin/bash\necho "$@" >>/out/restored\n',
           'usr/bin/chcon': '#!/bin/bash\necho "$@" >>/out/changed\n',
         },
-        before: `          mkdir -p /layers /var; mount -t tmpfs x /layers; mkdir /layers/lower /layers/upper /layers/work
-          mount -t ${type} ${type === 'overlay' ? '-o lowerdir=/layers/lower,upperdir=/layers/upper,workdir=/layers/work' : ''} x /var
-          : >/out/restored`,
+        before: `${type === 'overlay' ? mountOverlay('/var') : 'mkdir -p /var; mount -t tmpfs x /var'}; : >/out/restored`,
         script: 'sh /usr/libexec/immutafs/assemble-var label',
         after: 'cat /out/restored /out/changed',
       });

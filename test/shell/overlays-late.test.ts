@@ -1,7 +1,7 @@
 import * as assert from 'uvu/assert';
 import { type Booted, bootIn } from './assemble-var.ts';
-import { bootEnv, late, volume } from './late-boot.ts';
-import { inShells } from './shells.ts';
+import { bootEnv as recordOf, late, volume } from './late-boot.ts';
+import { inShells, mountOverlay } from './shells.ts';
 
 const vdb = { name: 'vdb', device: '252:16', bus: 'virtio-blk' } as const;
 const tmpfs = '/run/var tmpfs rw,nosuid,nodev,noexec size=8192k,nr_inodes=5000,mode=700';
@@ -29,40 +29,41 @@ inShells('OVERLAY in late boot', (test, shell) => {
       ...more,
       files: {
         'etc/immutafs/immutafs.conf': `VAR_SIZE=8m\nVAR_INODES=5000\nON_FAILURE=poweroff\nOVERLAY=${overlay}\n`,
-        'run/immutafs/boot.env': bootEnv('sealed'),
+        'run/immutafs/boot.env': recordOf('sealed'),
         ...more.files,
       },
     });
 
   test('a file system of the sealed disk becomes the lower layer', () => {
-    const {
-      made,
-      bootEnv: record,
-      code,
-      after,
-    } = run('/opt:noexec', `${volume('vda', '/opt')} mkdir /opt`, late('/opt'), {
-      after: `echo new >/opt/lib/y; cat /opt/lib/y /run/immutafs/below/opt/lib/y; stat -c '%a %u:%g' /opt`,
-    });
+    const { made, bootEnv, code, after } = run(
+      '/opt:noexec',
+      `${volume('vda', '/opt')} mkdir /opt`,
+      late('/opt'),
+      {
+        after: `echo new >/opt/lib/y; cat /opt/lib/y /run/immutafs/below/opt/lib/y; stat -c '%a %u:%g' /opt`,
+      },
+    );
     assert.equal(made, [
       tmpfs,
       volumeView(',noatime'),
       overlayOn('/opt', '/run/immutafs/below/opt', 'nosuid,nodev,noexec'),
     ]);
-    assert.equal(record.slice(-2), ['OVERLAY=/opt begun', 'OVERLAY=/opt overlay']);
+    assert.equal(bootEnv.slice(-2), ['OVERLAY=/opt begun', 'OVERLAY=/opt overlay']);
     assert.equal([code, after], [0, 'new\nvolume\n755 5:6\n']);
   });
 
   test('a directory below it, whose file system systemd mounted', () => {
-    const {
-      made,
-      bootEnv: record,
-      after,
-    } = run('/opt/lib', `${volume('vda', '/opt')} ${mountIt('vda', '/opt')}`, late('/opt/lib'), {
-      after:
-        'echo new >/opt/lib/y; cat /opt/lib/y /run/immutafs/below/opt/lib/y; touch /opt/x || echo failed',
-    });
+    const { made, bootEnv, after } = run(
+      '/opt/lib',
+      `${volume('vda', '/opt')} ${mountIt('vda', '/opt')}`,
+      late('/opt/lib'),
+      {
+        after:
+          'echo new >/opt/lib/y; cat /opt/lib/y /run/immutafs/below/opt/lib/y; touch /opt/x || echo failed',
+      },
+    );
     assert.equal(made, [tmpfs, volumeView(), overlayOn('/opt/lib', '/run/immutafs/below/opt/lib')]);
-    assert.is(record.at(-1), 'OVERLAY=/opt/lib overlay');
+    assert.is(bootEnv.at(-1), 'OVERLAY=/opt/lib overlay');
     assert.is(after.replace(/touch: .*\n/, ''), 'new\nvolume\nfailed\n');
   });
 
@@ -82,14 +83,14 @@ inShells('OVERLAY in late boot', (test, shell) => {
   });
 
   test('without the hook: a directory of the root', () => {
-    const { made, bootEnv: record } = run('/srv/x', 'rm /run/immutafs/boot.env', late('/srv/x'), {
+    const { made, bootEnv } = run('/srv/x', 'rm /run/immutafs/boot.env', late('/srv/x'), {
       files: { 'srv/x/file': '', 'proc/cmdline': 'immutafs=sealed\n', 'etc/fstab': '' },
     });
     const [first, view = '', ...others] = made;
     assert.equal([first, ...others], [tmpfs, overlayOn('/srv/x', '/run/immutafs/root/srv/x')]);
     assert.match(view, /^\/run\/immutafs\/root tmpfs ro /);
-    assert.equal(record.slice(1, 3), ['STAGE=late', 'MODE=sealed']);
-    assert.is(record.at(-1), 'OVERLAY=/srv/x overlay');
+    assert.equal(bootEnv.slice(1, 3), ['STAGE=late', 'MODE=sealed']);
+    assert.is(bootEnv.at(-1), 'OVERLAY=/srv/x overlay');
   });
 
   test('the tmpfs of /var is shared', () => {
@@ -138,10 +139,7 @@ inShells('OVERLAY in late boot', (test, shell) => {
     ],
     [
       'an overlay of another program above it',
-      '/opt/lib',
-      `mkdir -p /opt /layers; mount -t tmpfs x /layers; mkdir -p /layers/{lower/lib,upper,work}
-        mount -t overlay -o lowerdir=/layers/lower,upperdir=/layers/upper,workdir=/layers/work x /opt`,
-      ...([/^failed \/opt is an overlay of another program$/, 1] as const),
+      ...(['/opt/lib', mountOverlay('/opt'), /^failed \/opt is an overlay of another program$/, 1] as const),
     ],
     ['refused', '/boot', '', /^refused the next boot starts from it/, 1],
   ] as const) {
@@ -160,21 +158,17 @@ inShells('OVERLAY in late boot', (test, shell) => {
     ['a path that OVERLAY does not have', 'sealed', '/opt2 /op'],
   ] as const) {
     test(`${title}: nothing is done`, () => {
-      const {
-        made,
-        bootEnv: record,
-        code,
-      } = run(overlay, `${volume('vda', '/opt')} mkdir /opt`, late('/opt'), {
-        files: { 'run/immutafs/boot.env': bootEnv(mode) },
+      const { made, bootEnv, code } = run(overlay, `${volume('vda', '/opt')} mkdir /opt`, late('/opt'), {
+        files: { 'run/immutafs/boot.env': recordOf(mode) },
       });
-      assert.equal([made, record.at(-1), code], [[], 'ON_FAILURE=degraded', 0]);
+      assert.equal([made, bootEnv.at(-1), code], [[], 'ON_FAILURE=degraded', 0]);
     });
   }
 
   test('labels: the overlays that the initramfs mounted get the labels of the disk', () => {
     const { after } = run('/opt /srv /home', '', 'sh /usr/libexec/immutafs/assemble-var label', {
       files: {
-        'run/immutafs/boot.env': `${bootEnv('sealed')}OVERLAY=/opt overlay\nOVERLAY=/srv deferred\nOVERLAY=/srv overlay\nOVERLAY=/home overlay\n`,
+        'run/immutafs/boot.env': `${recordOf('sealed')}OVERLAY=/opt overlay\nOVERLAY=/srv deferred\nOVERLAY=/srv overlay\nOVERLAY=/home overlay\n`,
         'sys/fs/selinux/enforce': '1',
         'usr/sbin/restorecon': '#!/bin/bash\necho restorecon "$@" >>/out/labelled\n',
         'usr/bin/chcon': '#!/bin/bash\necho "$@" >>/out/labelled\n',

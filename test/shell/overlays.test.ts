@@ -3,7 +3,7 @@ import path from 'node:path';
 import * as assert from 'uvu/assert';
 import { assembled, bootIn, config, env, small } from './assemble-var.ts';
 import { noModules } from './late-boot.ts';
-import { inShells } from './shells.ts';
+import { inShells, insteadOfMakeMounts, mountOverlay } from './shells.ts';
 
 const view = '/run/immutafs/root ext4 ro';
 const overlayOn = (target: string, options = 'nosuid,nodev', name = target.slice(1).replaceAll('/', '+')) =>
@@ -18,7 +18,6 @@ const refused = JSON.parse(
 ) as Record<string, string>;
 
 const units = '/sysroot/etc/systemd/system';
-const layers = 'lowerdir=/layers/lower,upperdir=/layers/upper,workdir=/layers/work';
 const link = (name: string) => `failed ${name} is a symbolic link: name the directory that it points to`;
 const missing = 'missing it does not exist';
 /** Paths that get no overlay in the initramfs, with the record in boot.env, and lines of bash or of fstab for the obstacle. */
@@ -33,12 +32,7 @@ const obstacles: readonly (readonly [string, string, string?, string?])[] = [
     'failed a file system is mounted below it, which an overlay would hide',
     'mkdir -p /sysroot/covering/x; mount -t tmpfs x /sysroot/covering/x',
   ],
-  [
-    '/other',
-    'failed another program has mounted an overlay there',
-    `mkdir -p /sysroot/other /layers; mount -t tmpfs x /layers; mkdir /layers/{lower,upper,work}
-      mount -t overlay -o ${layers} x /sysroot/other`,
-  ],
+  ['/other', 'failed another program has mounted an overlay there', mountOverlay('/sysroot/other')],
   ['/disk', 'deferred', '', 'UUID=1 //disk/ xfs ro'],
   ['/disk2/a/b', 'deferred', '', 'UUID=1 /disk2/a xfs ro'],
   ['/disk3', missing, '', 'UUID=1 /disk34 xfs ro'],
@@ -238,23 +232,24 @@ inShells('OVERLAY in the initramfs', (test, shell, name) => {
     assert.is(records(bootEnv).length, 2);
   });
 
-  /** Stands for make-mounts. */
-  const shim = (lines: string) =>
-    `program=/usr/libexec/immutafs/make-mounts; mv $program $program.real
-     printf '#!/bin/bash\\n%s\\n' '${lines}' >$program; chmod +x $program`;
   const all = ['/opt', '/opt/agent', '/root'];
   for (const [title, lines, mounted, reason] of [
     ['is missing', 'rm /usr/libexec/immutafs/make-mounts', [], /not found|No such file/],
-    ['fails at the first mount', shim('echo "make-mounts: bad" >&2; exit 1'), [], /^make-mounts: bad$/],
+    [
+      'fails at the first mount',
+      insteadOfMakeMounts('echo "make-mounts: bad" >&2; exit 1'),
+      [],
+      /^make-mounts: bad$/,
+    ],
     [
       'fails at one path: the others are mounted',
-      shim('exec "$0.real" "${@/\\/sysroot\\/root/\\/none}"'),
+      insteadOfMakeMounts('exec "$0.real" "${@/\\/sysroot\\/root/\\/none}"'),
       ['/opt', '/opt/agent'],
       /^make-mounts: \/none does not exist$/,
     ],
     [
       'ends early: each path is mounted singly',
-      shim('[ ! -e /ran ] || exec "$0.real" "$@"; : >/ran; "$0.real" "${@:1:12}"; exit 1'),
+      insteadOfMakeMounts('[ ! -e /ran ] || exec "$0.real" "$@"; : >/ran; "$0.real" "${@:1:12}"; exit 1'),
       all,
       undefined,
     ],

@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { inRoot } from '../../packaging/build/paths.ts';
+import { inTemporaryDirectory } from '../harness/temporary.ts';
 
 const profile = suite('packaging/profile.sh');
 const message = 'immutafs-agent: In maintenance.\n';
@@ -17,8 +17,7 @@ function login(
   text: string | null,
   change: (file: string) => unknown = () => undefined,
 ): string {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-profile-'));
-  try {
+  return inTemporaryDirectory((folder) => {
     const file = path.join(folder, 'login');
     if (text !== null) fs.writeFileSync(file, text);
     change(file);
@@ -30,9 +29,7 @@ function login(
     const stdio = ['pipe', 'pipe', 'ignore'] as const;
     const output = execFileSync(program, options, { input, encoding: 'utf8', env, stdio: [...stdio] });
     return output.replace(/^\n\nBusyBox.*\n.*\n\n/, '');
-  } finally {
-    fs.rmSync(folder, { recursive: true });
-  }
+  });
 }
 
 for (const shell of [['dash'], ['bash', '--norc'], ['busybox', 'sh']]) {

@@ -1,15 +1,9 @@
 import * as assert from 'uvu/assert';
 import type { DiskFixture } from '../harness/sysfs.ts';
 import { runInSandbox } from './sandbox.ts';
+import { vda } from './sealed-disk.ts';
 import { shim, withoutBusybox } from './shells.ts';
 
-const vda = (offered: boolean): DiskFixture => ({
-  name: 'vda',
-  device: '252:0',
-  bus: 'virtio-blk',
-  offered,
-  partitions: { vda1: '252:1', vda2: '252:2' },
-});
 const sda = (readOnly: boolean): DiskFixture => ({
   name: 'sda',
   device: '8:0',

@@ -229,9 +229,6 @@ for (const [title, lines, reason] of [
   ['swap', 'mkswap /dev/vdb >/dev/null', /^\/dev\/vdb has (no mark, and )?other data/],
   ['a partition table', 'echo , | sfdisk -q /dev/vdb >/dev/null 2>&1', /^\/dev\/vdb has .*(mark|data)/],
   ['a boot sector only', write('510'), /^\/dev\/vdb has other data: byte 510$/],
-  ['a label of LVM, which is in the second sector', write('512'), /^\/dev\/vdb has other data: byte 512$/],
-  ['a superblock of md at 4 KiB', write('4096'), /^\/dev\/vdb has other data: byte 4096$/],
-  ['a superblock of Btrfs at 64 KiB', write('65536 + 64'), /^\/dev\/vdb has other data: byte 65600$/],
   ['the last byte of the first MiB', write('1048575'), /^\/dev\/vdb has other data: byte 1048575$/],
   [
     'a superblock of md 0.90 near the end',

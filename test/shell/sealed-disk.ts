@@ -8,6 +8,11 @@ export const vdb: DiskFixture = {
   ...{ name: 'vdb', device: '252:16', bus: 'virtio-blk', offered: true },
   partitions: { vdb1: '252:17', vdb2: '252:18' },
 };
+/** The disk of the root. @param offered whether the host made it read-only */
+export const vda = (offered: boolean): DiskFixture => ({
+  ...{ name: 'vda', device: '252:0', bus: 'virtio-blk', offered },
+  partitions: { vda1: '252:1', vda2: '252:2' },
+});
 export const vdc: DiskFixture = {
   name: 'vdc',
   device: '252:32',

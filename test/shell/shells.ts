@@ -62,5 +62,15 @@ export function withLibrary(shell: Shell, lines: string, ...args: string[]): str
 /** Returns a bash program for /shims, which replaces a program of the machine. */
 export const shim = (lines: string) => `#!/bin/bash\nset -f\n${lines}\n`;
 
+/** Returns lines of bash that replace make-mounts with lines of bash, for which it is $0.real. */
+export const insteadOfMakeMounts = (lines: string) =>
+  `program=/usr/libexec/immutafs/make-mounts; mv $program $program.real
+   printf '#!/bin/bash\\n%s\\n' '${lines}' >$program; chmod +x $program`;
+
+/** Returns lines of bash that mount an overlay, whose lower layer has the folder lib. */
+export const mountOverlay = (target: string) =>
+  `mkdir -p ${target} /layers; mount -t tmpfs x /layers; mkdir -p /layers/{lower/lib,upper,work}
+   mount -t overlay -o lowerdir=/layers/lower,upperdir=/layers/upper,workdir=/layers/work x ${target}`;
+
 /** Lines of sh that put the programs in /shims first in PATH. */
 export const useShims = 'PATH=/shims:$PATH; export PATH\n';
