@@ -5,7 +5,7 @@ import type { Report } from '../../agent/report/report.ts';
 import { type SystemReader, type ProbeKind, systemReader } from '../../agent/system/reader.ts';
 import { version } from '../../agent/lib/version.ts';
 import { type DiskFixture, type StackFixture, makeSysfs } from './sysfs.ts';
-import { writeFiles } from './temporary.ts';
+import { whileTemporaryDirectory, writeFiles } from './temporary.ts';
 
 /** The fixture of a guest: everything that the agent reads. */
 export interface Guest {
@@ -241,16 +241,11 @@ export function evaluateFixture(guest: Guest): Promise<Report> {
   return withGuest(guest, (reader) => evaluateGuest(reader));
 }
 
-export async function withGuest<T>(
+export function withGuest<T>(
   guest: Guest,
   action: (reader: SystemReader, root: string) => Promise<T> | T,
 ): Promise<T> {
   // Use memory if possible, because on a busy disk the fsync(2) calls of `prepare` take seconds.
   const base = fs.existsSync('/dev/shm') ? '/dev/shm' : '/tmp';
-  const root = fs.mkdtempSync(`${base}/immutafs-guest-`);
-  try {
-    return await action(makeGuest(root, guest), root);
-  } finally {
-    fs.rmSync(root, { recursive: true, force: true });
-  }
+  return whileTemporaryDirectory((root) => action(makeGuest(root, guest), root), base);
 }

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { Step } from '../../agent/prepare/engine/step.ts';
 import { type Ran } from './namespace.ts';
 import { repository } from './repository.ts';
+import { inTemporaryDirectory } from './temporary.ts';
 
 const setUp = path.join(import.meta.dirname, 'small-system.sh');
 
@@ -16,8 +16,7 @@ const setUp = path.join(import.meta.dirname, 'small-system.sh');
  * @param sizeMiB size of $disk
  */
 export function inSmallSystem(script: string, sizeMiB = 400, timeout = 120_000): Ran {
-  const folder = mkdtempSync('/tmp/immutafs-system-');
-  try {
+  return inTemporaryDirectory((folder) => {
     const isolated = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child'];
     const args = [...isolated, 'sh', '-e', setUp, repository, folder, String(sizeMiB), script];
     const { status, stdout, stderr } = spawnSync('unshare', args, {
@@ -26,9 +25,7 @@ export function inSmallSystem(script: string, sizeMiB = 400, timeout = 120_000):
       killSignal: 'SIGKILL',
     });
     return { code: status, stdout, stderr };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  }, '/tmp');
 }
 
 /**

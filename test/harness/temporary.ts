@@ -4,8 +4,8 @@ import path from 'node:path';
 import type { Test } from 'uvu';
 
 /** Calls `action` with a new directory and removes the directory afterwards. */
-export function inTemporaryDirectory<T>(action: (directory: string) => T): T {
-  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-test-'));
+export function inTemporaryDirectory<T>(action: (directory: string) => T, parent = os.tmpdir()): T {
+  const directory = fs.mkdtempSync(path.join(parent, 'immutafs-test-'));
   try {
     return action(directory);
   } finally {
@@ -14,8 +14,11 @@ export function inTemporaryDirectory<T>(action: (directory: string) => T): T {
 }
 
 /** Calls an asynchronous action with a new directory, and removes the directory when the action has ended. */
-export async function whileTemporaryDirectory<T>(action: (directory: string) => Promise<T>): Promise<T> {
-  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-test-'));
+export async function whileTemporaryDirectory<T>(
+  action: (directory: string) => Promise<T> | T,
+  parent = os.tmpdir(),
+): Promise<T> {
+  const directory = fs.mkdtempSync(path.join(parent, 'immutafs-test-'));
   try {
     return await action(directory);
   } finally {
@@ -26,7 +29,7 @@ export async function whileTemporaryDirectory<T>(action: (directory: string) => 
 /** Returns a function that adds a test to a suite. The test receives a new directory, which is removed afterwards. */
 export function inDirectories(tests: Test) {
   return (title: string, test: (directory: string) => Promise<void> | void): void =>
-    tests(title, () => whileTemporaryDirectory(async (directory) => test(directory)));
+    tests(title, () => whileTemporaryDirectory(test));
 }
 
 /** Creates files below a directory. @param files by path: the text of a file, or the target of a symbolic link */

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { cpSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -13,6 +13,7 @@ import {
   scratch,
 } from '../../packaging/build/paths.ts';
 import { libsystemdVersion } from '../../agent/system/journalctl.ts';
+import { inTemporaryDirectory } from '../harness/temporary.ts';
 import { run, runDist, version } from './support.ts';
 
 const node = path.join(nodePackage, 'bin/node');
@@ -98,14 +99,11 @@ test('needs only the system calls of Linux 3.10', () => {
 
 test('loads the journal addon; if the file is missing, the import throws an Error', () => {
   assert.is(runProbe().journal, 'loaded');
-  const libraries = mkdtempSync(path.join(scratch, 'no-addon-'));
-  try {
+  inTemporaryDirectory((libraries) => {
     cpSync(runtime, libraries, { recursive: true });
     rmSync(path.join(libraries, 'journal_send.node'));
     assert.match(runProbe(libraries).journal, /^Error: .*journal_send\.node: cannot open shared object file/);
-  } finally {
-    rmSync(libraries, { recursive: true });
-  }
+  }, scratch);
 });
 
 test('contains no path of the build machine', () => {
@@ -129,8 +127,7 @@ test('is not rebuilt if nothing changed; the check takes less than a second of C
 });
 
 test('a build on a system with other mounts, another host name and umask gives the same executable', () => {
-  const folder = mkdtempSync(path.join(scratch, 'other-system-'));
-  try {
+  inTemporaryDirectory((folder) => {
     const out = path.join(folder, 'other-agent');
     const build = `
       import { agent, buildExecutable } from ${JSON.stringify(inRoot('packaging/build/build.ts'))};
@@ -144,9 +141,7 @@ test('a build on a system with other mounts, another host name and umask gives t
     ]);
     assert.is(code, 0, stderr);
     assert.ok(readFileSync(out).equals(readFileSync(executable)));
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  }, scratch);
 });
 
 /**

@@ -5,6 +5,8 @@ import type { V1beta1VirtualMachinePool } from '@kubevirt-ui-ext/kubevirt-api/ku
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseAllDocuments } from 'yaml';
+import { scratch } from '../../packaging/build/paths.ts';
+import { whileTemporaryDirectory } from '../harness/temporary.ts';
 import { tsc } from '../lint/programs.ts';
 
 const kubevirt = suite('manifests for KubeVirt');
@@ -27,9 +29,8 @@ const types: Record<string, { module: string; name: string }> = {
  *
  * @returns the messages of the compiler
  */
-async function check(text: string): Promise<string> {
-  const folder = fs.mkdtempSync(path.join(project, 'build/kubevirt-'));
-  try {
+function check(text: string): Promise<string> {
+  return whileTemporaryDirectory((folder) => {
     const lines = parseAllDocuments(text).map((document, index) => {
       const { apiVersion, kind, ...rest } = document.toJS() as Record<string, unknown>;
       const type = types[`${String(apiVersion)} ${String(kind)}`];
@@ -39,10 +40,8 @@ async function check(text: string): Promise<string> {
     });
     const file = path.join(folder, 'manifests.ts');
     fs.writeFileSync(file, lines.join(''));
-    return await tsc('--strict', '--skipLibCheck', '--module', 'nodenext', '--ignoreConfig', file);
-  } finally {
-    fs.rmSync(folder, { recursive: true });
-  }
+    return tsc('--strict', '--skipLibCheck', '--module', 'nodenext', '--ignoreConfig', file);
+  }, scratch);
 }
 
 kubevirt('KubeVirt knows every field', async () => {

@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { type MappedFiles, findMappedFiles, parseMappings } from '../../agent/system/mapped-files.ts';
 import { dist, inRoot } from '../../packaging/build/paths.ts';
 import { buildProgram } from '../../packaging/build/small-programs.ts';
+import { whileTemporaryDirectory } from '../harness/temporary.ts';
 
 const program = path.join(dist, 'read-mappings');
 const deny = `/usr/bin/python3 ${inRoot('test/harness/deny-call.py')}`;
@@ -177,16 +178,13 @@ const fixtures = suite('read-mappings with files');
 fixtures.before(() => buildProgram('read-mappings'));
 
 /** Returns what read-mappings finds in this text. */
-async function foundIn(maps: string): Promise<MappedFiles | undefined> {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'maps-'));
-  try {
+function foundIn(maps: string): Promise<MappedFiles | undefined> {
+  return whileTemporaryDirectory((folder) => {
     fs.mkdirSync(path.join(folder, '7'));
     fs.writeFileSync(path.join(folder, '7/maps'), maps, 'latin1');
     fs.symlinkSync('/usr/bin/a', path.join(folder, '7/exe'));
-    return await findMappedFiles(folder, [7], program);
-  } finally {
-    fs.rmSync(folder, { recursive: true });
-  }
+    return findMappedFiles(folder, [7], program);
+  });
 }
 const line = (permissions: string, rest: string) => `00400000-7f0000001000 ${permissions} 0000f000 ${rest}\n`;
 

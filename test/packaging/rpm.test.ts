@@ -1,10 +1,11 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { checks } from '../../agent/checks/index.ts';
 import { installedRuntime, inRoot, runtime, scratch } from '../../packaging/build/paths.ts';
 import { buildRpm } from '../../packaging/rpm.ts';
+import { inTemporaryDirectory } from '../harness/temporary.ts';
 import { rpmVersion, run, version } from './support.ts';
 
 const rpm = await buildRpm();
@@ -21,12 +22,9 @@ test('requires packages that RHEL 7 to 10 have, and no library of the build mach
 });
 
 test('the previous test detects automatic dependencies', () => {
-  const folder = mkdtempSync(path.join(scratch, 'automatic-'));
-  try {
+  inTemporaryDirectory((folder) => {
     assert.ok(libraryDependencies(automatic(folder)).includes('libcap.so.2()(64bit)'));
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  }, scratch);
 });
 
 test('contains the documents that the checks name', () => {
@@ -99,17 +97,14 @@ test('rpmlint reports no error', () => {
 });
 
 test('runs in a root that contains nothing else, not even /proc', () => {
-  const empty = mkdtempSync(path.join(scratch, 'empty-'));
-  try {
+  inTemporaryDirectory((empty) => {
     assert.is(run('sh', ['-c', 'cd "$1" && rpm2cpio "$2" | cpio -idm --quiet', 'sh', empty, rpm]).code, 0);
     // Node reads variables of the environment that must not affect this test, such as NODE_EXTRA_CA_CERTS.
     const agent = () => run('env', ['-i', '/usr/sbin/chroot', empty, '/usr/bin/immutafs-agent', 'version']);
     assert.equal(agent(), { code: 0, stdout: `${version}\n`, stderr: '' });
     rmSync(path.join(empty, installedRuntime, 'libstdc++.so.6'));
     assert.is(agent().code, 127);
-  } finally {
-    rmSync(empty, { recursive: true });
-  }
+  }, scratch);
 });
 
 function query(format: string): string {

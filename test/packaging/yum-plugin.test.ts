@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { inRoot, scratch } from '../../packaging/build/paths.ts';
+import { inTemporaryDirectory } from '../harness/temporary.ts';
 import { run } from './support.ts';
 
 /**
@@ -61,8 +62,7 @@ test('in maintenance, the plug-in does nothing', () => {
 test('the plug-in is valid for Python 2.7', () => {
   const check = (file: string) => run('/usr/bin/python3', ['-B', inRoot('test/harness/python-2.7.py'), file]);
   assert.equal(check(plugin), { code: 0, stdout: '', stderr: '' });
-  const folder = mkdtempSync(path.join(scratch, 'python-'));
-  try {
+  inTemporaryDirectory((folder) => {
     for (const [text, problem] of [
       ['f"{1}"', 'syntax: JoinedStr'],
       ['def f(a: int):\n    return a', 'annotation of a'],
@@ -78,9 +78,7 @@ test('the plug-in is valid for Python 2.7', () => {
       assert.is(code, 1, text);
       assert.match(stdout, problem);
     }
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  });
 });
 
 test.run();

@@ -2,13 +2,13 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { systemReader } from '../../agent/system/reader.ts';
 import { inNamespace, reportOf, said } from '../harness/namespace.ts';
+import { inDirectories } from '../harness/temporary.ts';
 
 /** Starts the agent from its sources, whose compiled code is cached. */
 const agent = [
@@ -16,6 +16,8 @@ const agent = [
   path.join(import.meta.dirname, '../../agent/main.ts'),
 ];
 const probes = suite('probes');
+/** The directories are on a file system without nodev, because the probes need working device nodes. */
+const probesIn = inDirectories(probes);
 
 for (const [options, expected] of [
   ['rw', { write: 'OK', exec: 'RAN', suid: 'HONOURED', device: 'OPENED' }],
@@ -112,16 +114,6 @@ for n in 1 2 3 4 5; do "$@" probe /mnt/t device; done; [ ! -e /mnt/opened ]`;
   assert.is(code, 0, 'the FIFO was opened');
 });
 
-/** Runs a test with a folder on a file system without nodev, because it needs working device nodes. */
-async function inProbeFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-probe-'));
-  try {
-    await test(folder);
-  } finally {
-    fs.rmSync(folder, { recursive: true });
-  }
-}
-
 /** Starts Node with arguments again and again, and sends it a signal after each of these delays in milliseconds. */
 async function interrupt(
   args: readonly string[],
@@ -139,34 +131,28 @@ async function interrupt(
   }
 }
 
-probes('an agent that is killed at any moment leaves nothing', () =>
-  inProbeFolder(async (folder) => {
-    const reader = systemReader({ self: [process.execPath, ...agent] });
-    assert.equal(await reader.probe(['device'], folder), { device: 'OPENED' });
-    const script = `import('${path.join(import.meta.dirname, '../../agent/system/reader.ts')}').then(({ systemReader }) =>
+probesIn('an agent that is killed at any moment leaves nothing', async (folder) => {
+  const reader = systemReader({ self: [process.execPath, ...agent] });
+  assert.equal(await reader.probe(['device'], folder), { device: 'OPENED' });
+  const script = `import('${path.join(import.meta.dirname, '../../agent/system/reader.ts')}').then(({ systemReader }) =>
       systemReader({ self: ${JSON.stringify([process.execPath, ...agent])} }).probe(['device'], '${folder}'))`;
-    const args = [...agent.slice(0, 1), '--input-type=module', '-e', script];
-    await interrupt(args, 'SIGKILL', [40, 240, 20]);
-    await sleep(1500);
-    assert.equal(fs.readdirSync(folder), []);
-  }),
-);
+  const args = [...agent.slice(0, 1), '--input-type=module', '-e', script];
+  await interrupt(args, 'SIGKILL', [40, 240, 20]);
+  await sleep(1500);
+  assert.equal(fs.readdirSync(folder), []);
+});
 
-probes('a probe that receives SIGTERM still removes its files', () =>
-  inProbeFolder((folder) =>
-    interrupt([...agent, 'probe', folder, 'exec', 'device'], 'SIGTERM', [60, 160, 20], () =>
-      assert.equal(fs.readdirSync(folder), []),
-    ),
+probesIn('a probe that receives SIGTERM still removes its files', (folder) =>
+  interrupt([...agent, 'probe', folder, 'exec', 'device'], 'SIGTERM', [60, 160, 20], () =>
+    assert.equal(fs.readdirSync(folder), []),
   ),
 );
 
-probes('after a killed probe, the next probe leaves no files', () =>
-  inProbeFolder(async (folder) => {
-    await interrupt([...agent, 'probe', folder, 'device'], 'SIGKILL', [50, 170, 10]);
-    await sleep(300);
-    spawnSync(process.execPath, [...agent, 'probe', folder, 'device']);
-    assert.equal(fs.readdirSync(folder), []);
-  }),
-);
+probesIn('after a killed probe, the next probe leaves no files', async (folder) => {
+  await interrupt([...agent, 'probe', folder, 'device'], 'SIGKILL', [50, 170, 10]);
+  await sleep(300);
+  spawnSync(process.execPath, [...agent, 'probe', folder, 'device']);
+  assert.equal(fs.readdirSync(folder), []);
+});
 
 probes.run();

@@ -1,9 +1,9 @@
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { addressesOf, findMappedFiles, parseMappings } from '../../../agent/system/mapped-files.ts';
+import { whileTemporaryDirectory } from '../../harness/temporary.ts';
 
 const records = (...texts: string[]) => texts.map((text) => `${text}\0`).join('');
 const library = { device: '253:0', inode: 12, path: '/lib/a b\n.so' };
@@ -58,17 +58,14 @@ parsing.run();
 const running = suite('running read-mappings');
 
 /** Runs a script instead of read-mappings, with `$1` as the file that contains the output. */
-async function findWith(script: string, text = output): ReturnType<typeof findMappedFiles> {
-  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'mappings-'));
-  try {
+function findWith(script: string, text = output): ReturnType<typeof findMappedFiles> {
+  return whileTemporaryDirectory((directory) => {
     const file = path.join(directory, 'output');
     fs.writeFileSync(file, text, 'latin1');
     const program = path.join(directory, 'program');
     fs.writeFileSync(program, `#!/bin/sh\noutput=${file}\n${script}\n`, { mode: 0o755 });
-    return await findMappedFiles(directory, [7, 8, 9, 10, 11], program);
-  } finally {
-    fs.rmSync(directory, { recursive: true });
-  }
+    return findMappedFiles(directory, [7, 8, 9, 10, 11], program);
+  });
 }
 
 running('it receives the processes, in the directory of procfs', async () => {
