@@ -8,28 +8,16 @@ import { SystemError } from '../../../agent/lib/errors.ts';
 import type { SystemReader } from '../../../agent/system/reader.ts';
 import { systemWriter } from '../../../agent/system/writer.ts';
 import { evaluateGuest } from '../../../agent/evaluate.ts';
+import { runCommand } from '../../harness/command-line.ts';
 import { goodGuest, withGuest, evaluateFixture } from '../../harness/guest.ts';
 import { exitCode } from '../../../agent/report/report.ts';
 
 const conf = '/etc/immutafs/immutafs.conf';
 const target = 'FORWARD=relp+tls://127.0.0.1:1\n';
-const pair = '00:'.repeat(31);
 
 /** A configuration, or the errno with which it cannot be read, and the expected message. */
 const stopping: Record<string, [string, string]> = {
   'a CA file without an absolute path': [`${target}FORWARD_CA=ca.pem\n`, `${conf}:2: FORWARD_CA: must be`],
-  'a CA file that is not UTF-8': [`${target}FORWARD_CA=/\xff.pem\n`, `${conf}:2: FORWARD_CA: must be`],
-  'a certificate without an absolute path': [`${target}FORWARD_CERT=a\n`, `${conf}:2: FORWARD_CERT: must be`],
-  'a key without an absolute path': [`${target}FORWARD_KEY=a\n`, `${conf}:2: FORWARD_KEY: must be`],
-  'a peer with a space': [`${target}FORWARD_PEER=log server\n`, `${conf}:2: FORWARD_PEER: must be`],
-  'a fingerprint that is too short': [
-    `${target}FORWARD_PEER=SHA256:AA:BB\n`,
-    `${conf}:2: FORWARD_PEER: must be`,
-  ],
-  'a fingerprint of an unsupported algorithm': [
-    `${target}FORWARD_PEER=SHA512:${pair}00\n`,
-    `${conf}:2: FORWARD_PEER: must be`,
-  ],
   'a repeated peer': [`${target}FORWARD_PEER=a\nFORWARD_PEER=\n`, `${conf}:3: FORWARD_PEER: given twice`],
   'an unknown key': [`${target}FORWARD_CAFILE=/ca.pem\n`, `${conf}:2: FORWARD_CAFILE: unknown key`],
   'a misspelt FORWARD': ['FORWRAD=relp://log:1\n', `${conf}:1: FORWRAD: unknown key`],
@@ -56,18 +44,8 @@ function withConfig<T>(text: string, action: (reader: SystemReader, root: string
   });
 }
 
-const noWriter = () => Promise.reject(new Error('must not write'));
-
-async function forward(text: string, ...options: string[]): Promise<{ code: number; stderr: string }> {
-  let stderr = '';
-  const output = {
-    stdout: () => undefined,
-    stderr: (text: string) => void (stderr += text),
-    terminal: false,
-  };
-  const code = await withConfig(text, (reader) => run(['forward', ...options], reader, noWriter, output));
-  return { code, stderr };
-}
+const forward = (text: string, ...options: string[]) =>
+  withConfig(text, (reader) => runCommand(reader, ['forward', ...options]));
 
 for (const [title, [text, expected]] of Object.entries(stopping)) {
   misconfigured(`${title}: exit 2, with the reason`, async () => {
@@ -91,10 +69,10 @@ for (const [title, text] of Object.entries({
   'a bad value of another key': 'USAGE_WARN=much\n',
   'a repeated other key': 'MODE=auto\nMODE=auto\n',
   'empty TLS keys': 'FORWARD_CA=\nFORWARD_CERT=\nFORWARD_KEY=\nFORWARD_PEER=\n',
-  'good TLS keys': `FORWARD_CA=/c\u00c3\u00a4.pem\nFORWARD_PEER=SHA256:${pair}00\n`,
+  'good TLS keys': 'FORWARD_CA=/c\u00c3\u00a4.pem\nFORWARD_PEER=log\n',
 })) {
   misconfigured(`${title} does not stop it`, async () => {
-    assert.equal(await forward(text), { code: 0, stderr: '' });
+    assert.equal(await forward(text), { code: 0, stdout: '', stderr: '' });
     const { checks } = await withConfig(text, (reader) => evaluateGuest(reader));
     assert.is(checks.find(({ id }) => id === 'forward-healthy')?.status, 'skip');
   });

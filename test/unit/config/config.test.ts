@@ -92,10 +92,13 @@ const values: Partial<Record<keyof typeof keys, { good: string[]; bad: string[] 
     good: ['/run/immutafs/forward', '/srv/a.b_c+d@e:f-g'],
     bad: ['', '/', 'a', '/a/', '/a/../b', '/a/./b', '/a b', '/a%b', '/a"b', '/\xc3\xa4'],
   },
-  FORWARD_CA: { good: ['', '/etc/ca.pem'], bad: ['ca.pem'] },
+  FORWARD_CA: { good: ['', '/etc/ca.pem'], bad: ['ca.pem', '/\xff.pem'] },
   FORWARD_CERT: { good: ['', '/etc/a.pem'], bad: ['a.pem'] },
   FORWARD_KEY: { good: ['', '/etc/a.key'], bad: ['a.key'] },
-  FORWARD_PEER: { good: ['', 'log.example.com'], bad: ['two words'] },
+  FORWARD_PEER: {
+    good: ['', 'log.example.com', `SHA256:${'00:'.repeat(31)}00`],
+    bad: ['two words', 'SHA256:AA:BB', `SHA512:${'00:'.repeat(31)}00`],
+  },
 };
 
 const table = suite('values');
