@@ -48,11 +48,6 @@ images(
   },
 );
 
-images('the twin: without --image, the program refuses to run in the chroot', ({ dnf }) => {
-  dnf.dnf('install', '--nogpgcheck', rpm);
-  const { code, stderr } = agent(dnf, 'prepare');
-  assert.is(code, 2);
-  assert.match(stderr, /prepare cannot work in a chroot.*use --image/);
-});
+// test/system/prepare-elsewhere.test.ts has the twin: without --image, it refuses to run in a chroot.
 
 images.run();

@@ -34,7 +34,7 @@ const places: Record<string, [script: string, reason: RegExp]> = {
 };
 function refused({ code, stdout, stderr }: Ran, reason: RegExp): void {
   assert.equal({ code, stdout }, { code: 2, stdout: '' }, stderr);
-  assert.match(stderr, /^immutafs-agent: prepare cannot work in a chroot/);
+  assert.match(stderr, /^immutafs-agent: prepare cannot work in a chroot.*use --image/);
   assert.match(stderr, reason);
 }
 

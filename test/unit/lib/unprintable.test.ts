@@ -27,29 +27,37 @@ const isEvil = (text: string) =>
 
 const counts = { acknowledged: 0, repeated: 0, lost: 0, corrupt: 0, refused: 0, cut: 0, suppressed: 0 };
 const at = '2026-03-04T05:06:07.089Z';
-const report: Report = {
+/** Returns a report in which each text that the guest or an attacker chooses is this one. */
+const reportWith = (text: string): Report => ({
   ...sample,
-  host: { name: evil, kernel: evil, os: evil, bootId: evil },
-  reason: evil,
-  disks: sample.disks.map((disk) => ({ ...disk, name: evil, evidence: evil, holds: [evil] })),
-  footholds: [{ target: evil, reason: evil, tighten: evil }] as Report['footholds'],
-  boot: { stage: 'late', version: evil, at, ageSeconds: 1, says: [], warnings: [evil], errors: [evil] },
+  host: { name: text, kernel: text, os: text, bootId: text },
+  reason: text,
+  disks: sample.disks.map((disk) => ({ ...disk, name: text, evidence: text, holds: [text] })),
+  footholds: [{ target: text, reason: text, tighten: text, executable: true, persistent: true }],
+  boot: { stage: 'late', version: text, at, ageSeconds: 1, says: [], warnings: [text], errors: [text] },
   checks: sample.checks.map((each) => ({
     ...each,
-    ...{ subject: evil, expected: evil, observed: evil, remedy: evil },
+    ...{ subject: text, expected: text, observed: text, remedy: text },
   })),
   forward: {
-    ...{ target: evil, state: 'waiting', since: at, lastAckAt: null, lag: { entries: 0, seconds: 0 } },
-    ...{ error: evil, ...counts },
-    sources: [{ path: evil, acknowledgedBytes: 0, behindBytes: 0, lostBytes: 1, error: evil }],
+    ...{ target: text, state: 'waiting', since: at, lastAckAt: null, lag: { entries: 0, seconds: 0 } },
+    ...{ error: text, ...counts },
+    sources: [{ path: text, acknowledgedBytes: 0, behindBytes: 0, lostBytes: 1, error: text }],
   },
-};
+});
+const report = reportWith(evil);
 
 const outputs = suite('unprintable characters');
 
-outputs('text has none', () =>
-  assert.not.ok(isEvil(formatText(report, { all: true, color: false, columns: undefined }))),
-);
+outputs('text has none, and no line more', () => {
+  for (const all of [false, true]) {
+    const [shown = '', harmless] = [evil, 'a'].map((text) =>
+      formatText(reportWith(text), { all, color: false, columns: undefined }),
+    );
+    assert.not.ok(isEvil(shown));
+    assert.is(shown.split('\n').length, harmless?.split('\n').length);
+  }
+});
 
 outputs('JSON has none, and reads back as the same value', () => {
   const text = toJson(report, 2);

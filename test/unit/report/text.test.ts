@@ -435,38 +435,6 @@ for (const view of [plain, full, terminal]) {
   });
 }
 
-const foothold = { executable: true, persistent: true };
-for (const [title, change] of Object.entries<(hostile: string) => Partial<Report>>({
-  "the host's name": (hostile) => ({ host: { ...sample.host, name: hostile, os: hostile, kernel: hostile } }),
-  'the reason': (hostile) => ({ reason: hostile }),
-  'a mount point': (hostile) => ({ disks: sample.disks.map((disk) => ({ ...disk, holds: [hostile] })) }),
-  "a disk's evidence": (hostile) => ({ disks: sample.disks.map((disk) => ({ ...disk, evidence: hostile })) }),
-  "a disk's name": (hostile) => ({ disks: sample.disks.map((disk) => ({ ...disk, name: hostile })) }),
-  'a foothold': (hostile) => ({
-    footholds: [{ ...foothold, target: hostile, reason: hostile, tighten: hostile }],
-  }),
-  'a finding': (hostile) => ({
-    checks: sample.checks.map((each) => ({
-      ...each,
-      subject: hostile,
-      observed: hostile,
-      expected: hostile,
-      remedy: each.remedy === '' ? '' : hostile,
-    })),
-  }),
-})) {
-  text(`control characters are replaced in ${title}`, () => {
-    const hostile = 'a\x1b]0;owned\x07\x9b2J\r\nb\x7f';
-    for (const view of [plain, full]) {
-      const shown = formatText({ ...sample, ...change(hostile) }, view);
-      // oxlint-disable-next-line no-control-regex -- control characters must not occur
-      assert.is(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/.test(shown), false);
-      const harmless = formatText({ ...sample, ...change('a') }, view);
-      assert.is(shown.split('\n').length, harmless.split('\n').length);
-    }
-  });
-}
-
 // uvu starts as soon as the event loop is idle, so no suite may be registered after an `await`.
 layout.run();
 explained.run();
