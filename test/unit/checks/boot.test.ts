@@ -9,10 +9,13 @@ testChanges('initramfs-hook', {
 });
 
 testChanges('root-log', {
-  ...inEach(['norecovery', 'noload', 'nologreplay', 'rescue=nologreplay'], (option) => [
-    edit('root', ' ro,seclabel', ` ro,${option},seclabel`),
-    'warn: log that was not replayed',
-  ]),
+  ...inEach(
+    [
+      ...['norecovery', 'noload', 'nologreplay', 'rescue=nologreplay', 'rescue=all', 'rescue=all:x'],
+      'rescue=usebackuproot:nologreplay',
+    ],
+    (option) => [edit('root', ' ro,seclabel', ` ro,${option},seclabel`), 'warn: log that was not replayed'],
+  ),
   'the lower layer is mounted with norecovery': [
     edit('lower', ' ro,seclabel', ' ro,norecovery,seclabel'),
     'warn',
@@ -91,7 +94,8 @@ testChanges('rivals-off', {
   ...inEach(
     [
       ...['readonlyroot', 'overlayroot=tmpfs', 'systemd.volatile=yes', 'systemd.volatile'],
-      ...['rd.live.overlay.overlayfs=1', 'rd.overlay', 'lockfs'],
+      ...['rd.live.overlay.overlayfs=1', 'rd.overlay', 'lockfs', 'rd.overlayfs', 'fsprotect', 'rd.overlay=1'],
+      'systemd.volatile=state',
     ],
     (word) => [file('proc/cmdline', `ro noresume ${word} quiet\n`), `fail: kernel argument ${word}`],
   ),
