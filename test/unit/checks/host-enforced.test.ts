@@ -38,55 +38,45 @@ const scsiDisks = (data: string): Change =>
     file('run/udev/data/b8:16', data),
   );
 
-testChanges('host-enforced', {
-  'the host attaches the disk a second time, writable': [
-    secondDisk('same', 'same'),
-    {
-      'host-enforced': /^fail: .*not offered by the host; another path to vda, by its serial number$/,
-      'kernel-lockdown-hints': 'warn',
-    },
-  ],
-  'the disk is read-only only by a flag': [
-    disk({ offered: false, readOnly: true }),
-    { 'host-enforced': /^fail: .*not offered/, 'kernel-lockdown-hints': 'warn', 'foreign-programs': 'skip' },
-  ],
-  'the disk is writable, but the boot was sealed by MODE=sealed': [
-    all(config('MODE=sealed\n'), disk({ offered: false }), handoff({ REASON: 'MODE=sealed' })),
-    { 'host-enforced': 'warn', 'kernel-lockdown-hints': 'warn', 'foreign-programs': 'skip' },
-  ],
-  '/ is on a second disk too, which was removed': [
-    ({ devices }) => {
-      devices[2] = { name: 'dm-0', device: '253:0', on: ['vda2', 'removed'], readOnly: true };
-    },
-    {
-      'host-enforced': /^fail: .*removed, which is below dm-0, was removed/,
-      'kernel-lockdown-hints': 'warn',
-      'foreign-programs': 'skip',
-    },
-  ],
-  '/ is only on a disk that was removed': [
-    ({ devices }) => {
-      devices[2] = { name: 'dm-0', device: '253:0', on: ['removed'], readOnly: true };
-    },
-    {
-      'host-enforced': /^fail: .*removed, which is below dm-0, was removed/,
-      'kernel-lockdown-hints': 'warn',
-      'foreign-programs': 'skip',
-    },
-  ],
-  '/ is on a second disk too, which is writable': [
-    ({ devices }) => {
-      devices[2] = { name: 'dm-0', device: '253:0', on: ['vda2', 'vdb'], readOnly: true };
-    },
+/** Puts the volume below / on these devices. */
+const rootOn =
+  (...on: string[]): Change =>
+  ({ devices }) => {
+    devices[2] = { name: 'dm-0', device: '253:0', on, readOnly: true };
+  };
+const removed = /^fail: .*removed, which is below dm-0, was removed/;
+
+testChanges(
+  'host-enforced',
+  {
+    'the host attaches the disk a second time, writable': [
+      secondDisk('same', 'same'),
+      {
+        'host-enforced': /^fail: .*not offered by the host; another path to vda, by its serial number$/,
+        'foreign-programs': 'pass',
+      },
+    ],
+    'the disk is read-only only by a flag': [
+      disk({ offered: false, readOnly: true }),
+      /^fail: .*not offered/,
+    ],
+    'the disk is writable, but the boot was sealed by MODE=sealed': [
+      all(config('MODE=sealed\n'), disk({ offered: false }), handoff({ REASON: 'MODE=sealed' })),
+      'warn',
+    ],
+    '/ is on a second disk too, which was removed': [rootOn('vda2', 'removed'), removed],
+    '/ is only on a disk that was removed': [rootOn('removed'), removed],
     // With this change, /home in fstab is on a disk of the system and writable.
-    {
-      'host-enforced': /^fail: virtio feature VIRTIO_BLK_F_RO not offered/,
-      'fstab-consistent': 'fail',
-      'kernel-lockdown-hints': 'warn',
-      'foreign-programs': 'skip',
-    },
-  ],
-});
+    '/ is on a second disk too, which is writable': [
+      rootOn('vda2', 'vdb'),
+      {
+        'host-enforced': /^fail: virtio feature VIRTIO_BLK_F_RO not offered/,
+        'fstab-consistent': 'fail',
+      },
+    ],
+  },
+  { 'kernel-lockdown-hints': 'warn', 'foreign-programs': 'skip' },
+);
 
 testFindings('host-enforced', {
   'a writable disk with another serial number': [secondDisk('one', 'other'), 'pass'],

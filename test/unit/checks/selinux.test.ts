@@ -15,30 +15,23 @@ import { maintenanceGuest } from '../../harness/guest.ts';
 /** Sets SELinux to enforcing mode, without file_contexts of a policy. */
 const enforcing = (...types: string[]): Change => all(file('sys/fs/selinux/enforce', '1'), labels(...types));
 
-testChanges('selinux-labels', {
-  'a label other than that of the policy': [
-    selinux('1', `/var\t-d\ta:b:usr_t:s0\n/tmp -d a:b:tmp_t:s0\n${moduleContexts}`),
-    labels('var_t', 'tmp_t'),
-    { 'selinux-labels': 'fail: /var is var_t, not usr_t', 'selinux-domain': 'pass' },
-  ],
-  'the default label of the kernel': [
-    all(selinux('1', moduleContexts), labels('tmpfs_t', 'tmp_t')),
-    { 'selinux-labels': 'fail: /var is tmpfs_t', 'selinux-domain': 'pass' },
-  ],
-  '/tmp without a label': [
-    all(selinux('1', moduleContexts), labels('var_t', 'unlabeled_t')),
-    { 'selinux-labels': 'fail: /tmp is unlabeled_t', 'selinux-domain': 'pass' },
-  ],
-  'the same, permissive': [
-    all(selinux('0', moduleContexts), labels('tmpfs_t', 'tmp_t')),
-    { 'selinux-labels': 'warn', 'selinux-domain': 'pass' },
-  ],
-  'labels as they should be': [enforcingGuest, { 'selinux-labels': 'pass', 'selinux-domain': 'pass' }],
-  'stat(1) has no answer': [
-    all(selinux('1', moduleContexts), labels()),
-    { 'selinux-labels': 'error: did not return a label', 'selinux-domain': 'pass' },
-  ],
-});
+const policy = selinux('1', moduleContexts);
+testChanges(
+  'selinux-labels',
+  {
+    'a label other than that of the policy': [
+      selinux('1', `/var\t-d\ta:b:usr_t:s0\n/tmp -d a:b:tmp_t:s0\n${moduleContexts}`),
+      labels('var_t', 'tmp_t'),
+      'fail: /var is var_t, not usr_t',
+    ],
+    'the default label of the kernel': [policy, labels('tmpfs_t', 'tmp_t'), 'fail: /var is tmpfs_t'],
+    '/tmp without a label': [policy, labels('var_t', 'unlabeled_t'), 'fail: /tmp is unlabeled_t'],
+    permissive: [selinux('0', moduleContexts), labels('tmpfs_t', 'tmp_t'), 'warn'],
+    'labels as they should be': [enforcingGuest, 'pass'],
+    'stat(1) has no answer': [policy, labels(), 'error: did not return a label'],
+  },
+  { 'selinux-domain': 'pass' },
+);
 
 /** An overlay of OVERLAY, whose label must be that of the disk. */
 const withOverlay = (...types: string[]): Change =>
@@ -83,16 +76,14 @@ const withoutModule = all(
   labels('var_t', 'tmp_t'),
 );
 
-testChanges(id, {
-  'SELinux is enabled, and the module is installed': [
-    enforcingGuest,
-    { [id]: 'pass', 'selinux-labels': 'pass' },
-  ],
-  'the module is not installed': [
-    withoutModule,
-    { [id]: 'warn: module immutafs is not installed', 'selinux-labels': 'pass' },
-  ],
-});
+testChanges(
+  id,
+  {
+    'SELinux is enabled, and the module is installed': [enforcingGuest, 'pass'],
+    'the module is not installed': [withoutModule, 'warn: module immutafs is not installed'],
+  },
+  { 'selinux-labels': 'pass' },
+);
 
 testFindings(id, {
   'SELinux is disabled': [() => undefined, 'skip: not enabled'],
@@ -143,24 +134,17 @@ testFindings(id, {
 /** Enables SELinux and makes a change. The labels of files do not matter in these tests. */
 const relabelled = (change: Change): Change => all(file('sys/fs/selinux/enforce', '1'), change);
 
-testChanges('autorelabel-absent', {
-  '/.autorelabel exists': [
-    all(enforcingGuest, file('.autorelabel', '')),
-    {
-      'autorelabel-absent': 'fail: /.autorelabel exists',
-      'selinux-labels': 'pass',
-      'selinux-domain': 'pass',
-    },
-  ],
-  'the kernel argument requests a relabelling': [
-    all(enforcingGuest, file('proc/cmdline', 'ro noresume autorelabel=1\n')),
-    {
-      'autorelabel-absent': 'fail: kernel argument autorelabel=1',
-      'selinux-labels': 'pass',
-      'selinux-domain': 'pass',
-    },
-  ],
-});
+testChanges(
+  'autorelabel-absent',
+  {
+    '/.autorelabel exists': [enforcingGuest, file('.autorelabel', ''), 'fail: /.autorelabel exists'],
+    'the kernel argument requests a relabelling': [
+      all(enforcingGuest, file('proc/cmdline', 'ro noresume autorelabel=1\n')),
+      'fail: kernel argument autorelabel=1',
+    ],
+  },
+  { 'selinux-labels': 'pass', 'selinux-domain': 'pass' },
+);
 
 testFindings('autorelabel-absent', {
   'the file, with SELinux off': [file('.autorelabel', ''), 'pass: no effect, because SELinux is disabled'],
