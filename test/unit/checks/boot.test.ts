@@ -1,4 +1,4 @@
-import { config, edit, file, handoff, mount } from '../../harness/changes.ts';
+import { all, config, edit, file, handoff, mount } from '../../harness/changes.ts';
 import { inEach, testChanges, testFindings } from '../../harness/finding.ts';
 import { maintenanceGuest } from '../../harness/guest.ts';
 
@@ -24,40 +24,27 @@ testChanges('root-log', {
 
 const cmdline = (words: string) => file('proc/cmdline', `root=/dev/mapper/rhel-root ro ${words}\n`);
 
+const cloudInit = file('usr/lib/systemd/system/cloud-init.service', '[Service]\n');
+const generated = (text: string) => file('run/systemd/generator.early/cloud-init.service', text);
+const disabled = file('etc/cloud/cloud-init.disabled', '');
+
 testFindings('provisioning-off', {
   'no provisioning unit': [config(''), 'pass: disabled'],
-  'a unit that is not masked': [
-    file('usr/lib/systemd/system/cloud-init.service', '[Service]\n'),
-    'fail: cloud-init.service can run',
-  ],
+  'a unit that is not masked': [cloudInit, 'fail: cloud-init.service can run'],
   'a template of Afterburn': [
     file('usr/lib/systemd/system/afterburn-sshkeys@.service', '[Service]\n'),
     'fail: afterburn-sshkeys@.service can run',
   ],
-  'masked by the generator': [
-    file('usr/lib/systemd/system/cloud-init.service', '[Service]\n'),
-    file('run/systemd/generator.early/cloud-init.service', ''),
-    'pass',
-  ],
-  'overridden by another generator': [
-    file('usr/lib/systemd/system/cloud-init.service', '[Service]\n'),
-    file('run/systemd/generator.early/cloud-init.service', '[Service]\n'),
-    'fail',
-  ],
+  'masked by the generator': [cloudInit, generated(''), 'pass'],
+  'overridden by another generator': [cloudInit, generated('[Service]\n'), 'fail'],
   'masked by an administrator': [
-    file('usr/lib/systemd/system/cloud-init.service', '[Service]\n'),
+    cloudInit,
     file('etc/systemd/system/cloud-init.service', { linkTo: '/dev/null' }),
     'pass',
   ],
-  'disabled by its file': [
-    file('usr/lib/systemd/system/cloud-init.service', '[Service]\n'),
-    file('etc/cloud/cloud-init.disabled', ''),
-    'pass',
-  ],
+  'disabled by its file': [cloudInit, disabled, 'pass'],
   'disabled by its file, enabled by the kernel command line': [
-    file('usr/lib/systemd/system/cloud-init.service', '[Service]\n'),
-    file('etc/cloud/cloud-init.disabled', ''),
-    cmdline('noresume cloud-init=enabled'),
+    all(cloudInit, disabled, cmdline('noresume cloud-init=enabled')),
     'fail',
   ],
   'cloud-init ran': [file('run/cloud-init/result.json', '{}'), 'fail: cloud-init ran in this boot'],

@@ -20,7 +20,7 @@ import { systemReader } from '../../../agent/system/reader.ts';
 import { device } from '../../harness/copies.ts';
 import { el7Guest } from '../../harness/el7-guest.ts';
 import { goodGuest, withGuest, evaluateFixture } from '../../harness/guest.ts';
-import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
+import { inDirectories, inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 import { findLargestFiles } from '../../../agent/facts/largest-files.ts';
 import { all, file, usage } from '../../harness/changes.ts';
 
@@ -367,61 +367,52 @@ history.run();
 const up = { target: '/var', upper: '/up' };
 
 const largest = suite('findLargestFiles');
-largest('down to two levels, by bytes and by inodes', () => {
-  inTemporaryDirectory((root) => {
-    const many = Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`up/spool/mail/${index}`, '']));
-    writeFiles(root, {
-      'up/log/journal/a/b': 'x'.repeat(200_000),
-      'up/log/messages': 'x'.repeat(9000),
-      ...many,
-    });
-    const found = findLargestFiles(systemReader({ root }), [up]);
-    assert.is(found[0]?.path, '/var/log/journal');
-    assert.ok((found[0]?.bytes ?? 0) >= 200_000);
-    assert.is(found[0]?.inodes, 3);
-    const mail = found.find((each) => each.path === '/var/spool/mail');
-    assert.is(mail?.inodes, 51);
+const largestIn = inDirectories(largest);
+largestIn('down to two levels, by bytes and by inodes', (root) => {
+  const many = Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`up/spool/mail/${index}`, '']));
+  writeFiles(root, {
+    'up/log/journal/a/b': 'x'.repeat(200_000),
+    'up/log/messages': 'x'.repeat(9000),
+    ...many,
   });
+  const found = findLargestFiles(systemReader({ root }), [up]);
+  assert.is(found[0]?.path, '/var/log/journal');
+  assert.ok((found[0]?.bytes ?? 0) >= 200_000);
+  assert.is(found[0]?.inodes, 3);
+  const mail = found.find((each) => each.path === '/var/spool/mail');
+  assert.is(mail?.inodes, 51);
 });
-largest('the upper layers of all overlays, each below its target', () => {
-  inTemporaryDirectory((root) => {
-    writeFiles(root, { 'up/log/a': 'x', 'opt/agent/logs/deep/b': 'x'.repeat(200_000) });
-    const found = findLargestFiles(systemReader({ root }), [up, { target: '/opt', upper: '/opt' }]);
-    assert.is(found[0]?.path, '/opt/agent/logs');
-    assert.ok(
-      found.some(({ path: each }) => each === '/opt/agent'),
-      JSON.stringify(found),
-    );
-    assert.ok(found.some(({ path: each }) => each === '/var/log/a'));
-  });
+largestIn('the upper layers of all overlays, each below its target', (root) => {
+  writeFiles(root, { 'up/log/a': 'x', 'opt/agent/logs/deep/b': 'x'.repeat(200_000) });
+  const found = findLargestFiles(systemReader({ root }), [up, { target: '/opt', upper: '/opt' }]);
+  assert.is(found[0]?.path, '/opt/agent/logs');
+  assert.ok(
+    found.some(({ path: each }) => each === '/opt/agent'),
+    JSON.stringify(found),
+  );
+  assert.ok(found.some(({ path: each }) => each === '/var/log/a'));
 });
-largest('many small files are listed as well as a few large ones', () => {
-  inTemporaryDirectory((root) => {
-    const large = Array.from({ length: 6 }, (_, index) => [`up/large${index}`, 'x'.repeat(100_000)]);
-    const small = Array.from({ length: 20 }, (_, index) => [`up/spool/many/${index}`, '']);
-    writeFiles(root, Object.fromEntries([...large, ...small]) as Record<string, string>);
-    const found = findLargestFiles(systemReader({ root }), [up]).map(({ path: each }) => each);
-    assert.ok(found.includes('/var/spool/many'), found.join());
-  });
+largestIn('many small files are listed as well as a few large ones', (root) => {
+  const large = Array.from({ length: 6 }, (_, index) => [`up/large${index}`, 'x'.repeat(100_000)]);
+  const small = Array.from({ length: 20 }, (_, index) => [`up/spool/many/${index}`, '']);
+  writeFiles(root, Object.fromEntries([...large, ...small]) as Record<string, string>);
+  const found = findLargestFiles(systemReader({ root }), [up]).map(({ path: each }) => each);
+  assert.ok(found.includes('/var/spool/many'), found.join());
 });
-largest('a mount point is not accessed', () => {
-  inTemporaryDirectory((root) => {
-    writeFiles(root, { 'up/a/b': 'x', 'up/hangs/c': 'x' });
-    const reader = systemReader({ root });
-    const touched: string[] = [];
-    const watched = { ...reader, stat: (file: string) => (touched.push(file), reader.stat(file)) };
-    const found = findLargestFiles(watched, [up], (file) => file === '/up/hangs');
-    assert.equal(found.map(({ path: each }) => each).sort(), ['/var/a', '/var/a/b']);
-    assert.equal(touched, ['/up/a', '/up/a/b']);
-  });
+largestIn('a mount point is not accessed', (root) => {
+  writeFiles(root, { 'up/a/b': 'x', 'up/hangs/c': 'x' });
+  const reader = systemReader({ root });
+  const touched: string[] = [];
+  const watched = { ...reader, stat: (file: string) => (touched.push(file), reader.stat(file)) };
+  const found = findLargestFiles(watched, [up], (file) => file === '/up/hangs');
+  assert.equal(found.map(({ path: each }) => each).sort(), ['/var/a', '/var/a/b']);
+  assert.equal(touched, ['/up/a', '/up/a/b']);
 });
-largest('a sparse file counts its allocated bytes', () => {
-  inTemporaryDirectory((root) => {
-    fs.mkdirSync(path.join(root, 'up'));
-    fs.closeSync(fs.openSync(path.join(root, 'up/sparse'), 'w'));
-    fs.truncateSync(path.join(root, 'up/sparse'), 1e9);
-    assert.is(findLargestFiles(systemReader({ root }), [up])[0]?.bytes, 0);
-  });
+largestIn('a sparse file counts its allocated bytes', (root) => {
+  fs.mkdirSync(path.join(root, 'up'));
+  fs.closeSync(fs.openSync(path.join(root, 'up/sparse'), 'w'));
+  fs.truncateSync(path.join(root, 'up/sparse'), 1e9);
+  assert.is(findLargestFiles(systemReader({ root }), [up])[0]?.bytes, 0);
 });
 largest('an endless tree ends after 20,000 entries', () => {
   const endless = { ...systemReader(), list: () => ['a', 'b'], stat: () => directory };

@@ -15,7 +15,7 @@ import { findDisks, parseSwaps } from '../../../../agent/facts/disks/disks.ts';
 import { diskScenarios, writeProtected, drives } from '../../../harness/disk-scenarios.ts';
 import { type DiskFixture, type StackFixture, makeSysfs } from '../../../harness/sysfs.ts';
 import { hostAt, mount, mounts } from '../../../harness/sysfs-reader.ts';
-import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
+import { inDirectories, inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 import { parseWriteProtect } from '../../../../agent/facts/disks/evidence.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
 
@@ -348,6 +348,7 @@ E:ID_PART_ENTRY_NUMBER=1
 G:systemd
 `;
 const records = suite('parseUdevRecord');
+const recordsIn = inDirectories(records);
 records('systemd 219', () =>
   assert.equal(
     [...parseUdevRecord(el7)],
@@ -390,22 +391,18 @@ records('any text: properties and valid tags, never an error', () => {
   );
 });
 
-records('no record, a link, a directory: no properties', () => {
-  inTemporaryDirectory((root) => {
-    writeFiles(root, {
-      'run/udev/data/b1:1': { linkTo: '/dev/zero' },
-      'run/udev/data/b1:2/x': '',
-      'run/udev/data/b1:3': 'E:A=1\n',
-    });
-    const reader = systemReader({ root });
-    for (const device of ['1:0', '1:1', '1:2']) assert.is(readUdevRecord(reader, device).size, 0);
-    assert.is(readUdevRecord(reader, '1:3').get('A'), '1');
+recordsIn('no record, a link, a directory: no properties', (root) => {
+  writeFiles(root, {
+    'run/udev/data/b1:1': { linkTo: '/dev/zero' },
+    'run/udev/data/b1:2/x': '',
+    'run/udev/data/b1:3': 'E:A=1\n',
   });
+  const reader = systemReader({ root });
+  for (const device of ['1:0', '1:1', '1:2']) assert.is(readUdevRecord(reader, device).size, 0);
+  assert.is(readUdevRecord(reader, '1:3').get('A'), '1');
 });
-records('a record of a mebibyte is an error', () => {
-  inTemporaryDirectory((root) => {
-    writeFiles(root, { 'run/udev/data/b1:0': 'E:A=1\n'.repeat(200_000) });
-    assert.throws(() => readUdevRecord(systemReader({ root }), '1:0'), /larger than 262144 bytes/);
-  });
+recordsIn('a record of a mebibyte is an error', (root) => {
+  writeFiles(root, { 'run/udev/data/b1:0': 'E:A=1\n'.repeat(200_000) });
+  assert.throws(() => readUdevRecord(systemReader({ root }), '1:0'), /larger than 262144 bytes/);
 });
 records.run();

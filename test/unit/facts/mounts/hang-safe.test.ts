@@ -4,7 +4,7 @@ import { hangSafe, mayHangCode } from '../../../../agent/facts/mounts/hang-safe.
 import { mountTable } from '../../../../agent/facts/mounts/mountinfo.ts';
 import { SystemError } from '../../../../agent/lib/errors.ts';
 import { type SystemReader, systemReader } from '../../../../agent/system/reader.ts';
-import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
+import { inDirectories, inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 import { findNamespaceProblems } from '../../../../agent/facts/mounts/namespace-check.ts';
 
 const tableWith = (type: string) =>
@@ -36,50 +36,45 @@ function errorOf(call: () => unknown): string | undefined {
 }
 
 const safe = suite('hangSafe');
+const safeIn = inDirectories(safe);
 for (const [name, call] of Object.entries(calls)) {
-  safe(`${name}: no access to a file system that may hang`, () => {
-    inTemporaryDirectory((root) => {
-      writeFiles(root, { 'srv/a': 'x', link: { linkTo: 'srv' } });
-      const reader = hangSafe(systemReader({ root }), tableWith('nfs4'));
-      for (const file of ['/srv/a', '/link/a']) {
-        assert.is(
-          errorOf(() => call(reader, file)),
-          mayHangCode,
-          file,
-        );
-      }
-    });
+  safeIn(`${name}: no access to a file system that may hang`, (root) => {
+    writeFiles(root, { 'srv/a': 'x', link: { linkTo: 'srv' } });
+    const reader = hangSafe(systemReader({ root }), tableWith('nfs4'));
+    for (const file of ['/srv/a', '/link/a']) {
+      assert.is(
+        errorOf(() => call(reader, file)),
+        mayHangCode,
+        file,
+      );
+    }
   });
 
-  safe(`${name}: passed on for another file system, and beside the mount`, () => {
-    inTemporaryDirectory((root) => {
-      writeFiles(root, { 'srv/a': 'x', 'srvx/a': 'x', link: { linkTo: 'srv' } });
-      for (const [type, file] of [
-        ['tmpfs', '/srv/a'],
-        ['tmpfs', '/link/a'],
-        ['nfs4', '/srvx/a'],
-      ] as const) {
-        const reader = hangSafe(systemReader({ root }), tableWith(type));
-        assert.is.not(
-          errorOf(() => call(reader, file)),
-          mayHangCode,
-          file,
-        );
-      }
-    });
+  safeIn(`${name}: passed on for another file system, and beside the mount`, (root) => {
+    writeFiles(root, { 'srv/a': 'x', 'srvx/a': 'x', link: { linkTo: 'srv' } });
+    for (const [type, file] of [
+      ['tmpfs', '/srv/a'],
+      ['tmpfs', '/link/a'],
+      ['nfs4', '/srvx/a'],
+    ] as const) {
+      const reader = hangSafe(systemReader({ root }), tableWith(type));
+      assert.is.not(
+        errorOf(() => call(reader, file)),
+        mayHangCode,
+        file,
+      );
+    }
   });
 }
 
-safe('the message names the file, the mount and the link', () => {
-  inTemporaryDirectory((root) => {
-    writeFiles(root, { 'srv/a': 'x', link: { linkTo: 'srv' } });
-    const reader = hangSafe(systemReader({ root }), tableWith('nfs4'));
-    assert.throws(() => reader.read('/srv/a'), /^\/srv\/a: not accessed, because nfs4 at \/srv may hang$/);
-    assert.throws(
-      () => reader.read('/link/a'),
-      /^\/link\/a: not accessed, because nfs4 at \/srv may hang \(reached through a symbolic link\)$/,
-    );
-  });
+safeIn('the message names the file, the mount and the link', (root) => {
+  writeFiles(root, { 'srv/a': 'x', link: { linkTo: 'srv' } });
+  const reader = hangSafe(systemReader({ root }), tableWith('nfs4'));
+  assert.throws(() => reader.read('/srv/a'), /^\/srv\/a: not accessed, because nfs4 at \/srv may hang$/);
+  assert.throws(
+    () => reader.read('/link/a'),
+    /^\/link\/a: not accessed, because nfs4 at \/srv may hang \(reached through a symbolic link\)$/,
+  );
 });
 safe.run();
 

@@ -8,7 +8,7 @@ import { expectedType } from '../../../../agent/facts/security/selinux.ts';
 import { findLockdown } from '../../../../agent/facts/security/kernel-settings.ts';
 import { dataPlaces, persistItem, placeOf, startPlaces } from '../../../../agent/facts/security/places.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
-import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
+import { inDirectories, writeFiles } from '../../../harness/temporary.ts';
 
 const contexts = suite('file_contexts');
 const policy = `
@@ -45,32 +45,29 @@ contexts('any text: no error', () => {
 contexts.run();
 
 const lockdown = suite('lockdown');
-lockdown('every setting', () => {
-  inTemporaryDirectory((root) => {
-    writeFiles(root, {
-      'sys/kernel/security/lockdown': 'none [integrity] confidentiality\n',
-      'proc/sys/kernel/modules_disabled': '0\n',
-      'proc/sys/kernel/kexec_load_disabled': '1\n',
-      'sys/module/module/parameters/sig_enforce': 'Y\n',
-    });
-    assert.equal(findLockdown(systemReader({ root })), {
-      lockdown: 'integrity',
-      modulesDisabled: false,
-      signaturesEnforced: true,
-      kexecDisabled: true,
-    });
+const lockdownIn = inDirectories(lockdown);
+lockdownIn('every setting', (root) => {
+  writeFiles(root, {
+    'sys/kernel/security/lockdown': 'none [integrity] confidentiality\n',
+    'proc/sys/kernel/modules_disabled': '0\n',
+    'proc/sys/kernel/kexec_load_disabled': '1\n',
+    'sys/module/module/parameters/sig_enforce': 'Y\n',
+  });
+  assert.equal(findLockdown(systemReader({ root })), {
+    lockdown: 'integrity',
+    modulesDisabled: false,
+    signaturesEnforced: true,
+    kexecDisabled: true,
   });
 });
-lockdown('missing files: unknown', () => {
-  inTemporaryDirectory((root) => {
-    const none = {
-      lockdown: undefined,
-      modulesDisabled: undefined,
-      signaturesEnforced: undefined,
-      kexecDisabled: undefined,
-    };
-    assert.equal(findLockdown(systemReader({ root })), none);
-  });
+lockdownIn('missing files: unknown', (root) => {
+  const none = {
+    lockdown: undefined,
+    modulesDisabled: undefined,
+    signaturesEnforced: undefined,
+    kexecDisabled: undefined,
+  };
+  assert.equal(findLockdown(systemReader({ root })), none);
 });
 lockdown.run();
 

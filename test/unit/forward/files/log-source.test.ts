@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { expandPattern } from '../../../../agent/forward/files/patterns.ts';
 import { filePosition } from '../../../../agent/forward/stages.ts';
 import { chunksOf, forwardedLines, linesOf, logFiles } from '../../../harness/log-sources.ts';
-import { inDirectories, inTemporaryDirectory } from '../../../harness/temporary.ts';
+import { inDirectories } from '../../../harness/temporary.ts';
 
 const sources = suite('the logs of FORWARD_FILES');
 
@@ -194,8 +194,9 @@ sourcesIn('a log that does not exist is no error, and is read when it appears', 
   assert.equal(linesOf(chunksOf(files, 1000)), ['a']);
 });
 
-sources('* matches neither compressed files nor rotated files of other logs nor hidden files', () => {
-  inTemporaryDirectory((directory) => {
+sourcesIn(
+  '* matches neither compressed files nor rotated files of other logs nor hidden files',
+  (_, directory) => {
     const names = ['app-1.log', 'app-2.log', 'app-2.log.1', 'app-3.log.gz', 'app-4.txt', '.app-5.log'];
     for (const name of names) fs.writeFileSync(`${directory}/${name}`, `${name}\n`);
     const matched = (pattern: string) =>
@@ -207,8 +208,8 @@ sources('* matches neither compressed files nor rotated files of other logs nor 
     assert.equal(matched('*5.log'), []);
     assert.equal(expandPattern(`${directory}/absent/*.log`, assert.unreachable), []);
     assert.equal(matched('absent.log'), ['absent.log']);
-  });
-});
+  },
+);
 
 /** Puts a directory, a FIFO without a writer, and links into a directory. Opening the FIFO to read blocks. */
 function makeOthers(directory: string): void {
@@ -241,19 +242,17 @@ sourcesIn(
   },
 );
 
-sources('a directory that cannot be read hides no log of another one', () => {
-  inTemporaryDirectory((directory) => {
-    for (const name of ['a', 'c']) {
-      fs.mkdirSync(`${directory}/${name}`);
-      fs.writeFileSync(`${directory}/${name}/app.log`, `${name}\n`);
-    }
-    // No directory denies access to root.
-    fs.symlinkSync('b', `${directory}/b`);
-    const troubles: string[] = [];
-    const files = logFiles([`${directory}/*/*.log`], { trouble: (reason) => troubles.push(reason) });
-    assert.equal(linesOf(chunksOf(files)), ['a', 'c']);
-    assert.equal(troubles, [`FORWARD_FILES: ${directory}/b: too many symbolic links encountered`]);
-  });
+sourcesIn('a directory that cannot be read hides no log of another one', (_, directory) => {
+  for (const name of ['a', 'c']) {
+    fs.mkdirSync(`${directory}/${name}`);
+    fs.writeFileSync(`${directory}/${name}/app.log`, `${name}\n`);
+  }
+  // No directory denies access to root.
+  fs.symlinkSync('b', `${directory}/b`);
+  const troubles: string[] = [];
+  const files = logFiles([`${directory}/*/*.log`], { trouble: (reason) => troubles.push(reason) });
+  assert.equal(linesOf(chunksOf(files)), ['a', 'c']);
+  assert.equal(troubles, [`FORWARD_FILES: ${directory}/b: too many symbolic links encountered`]);
 });
 
 /** Reads and acknowledges everything for some seconds. @returns the texts, and the reports of losses */
@@ -334,18 +333,17 @@ sourcesIn('NUL bytes at the end may not be all that is written there: they are s
   assert.is(state?.behindBytes, 0);
 });
 
-sources('a new log that a pattern matches is found after at most 5 s', () => {
-  inTemporaryDirectory((directory) => {
-    const files = logFiles([`${directory}/*.log`]);
-    assert.equal(chunksOf(files, 0), []);
-    fs.writeFileSync(`${directory}/new.log`, 'a\n');
-    assert.equal(chunksOf(files, 4999), []);
-    assert.equal(linesOf(chunksOf(files, 5000)), ['a']);
-  });
+sourcesIn('a new log that a pattern matches is found after at most 5 s', (_, directory) => {
+  const files = logFiles([`${directory}/*.log`]);
+  assert.equal(chunksOf(files, 0), []);
+  fs.writeFileSync(`${directory}/new.log`, 'a\n');
+  assert.equal(chunksOf(files, 4999), []);
+  assert.equal(linesOf(chunksOf(files, 5000)), ['a']);
 });
 
-sources('of more than 200 logs, the first 200 are read, and the first one too many is named', () => {
-  inTemporaryDirectory((directory) => {
+sourcesIn(
+  'of more than 200 logs, the first 200 are read, and the first one too many is named',
+  (_, directory) => {
     for (let n = 100; n < 302; n += 1) fs.writeFileSync(`${directory}/${n}.log`, `${n}\n`);
     const troubles: string[] = [];
     const files = logFiles([`${directory}/*.log`], { trouble: (reason) => troubles.push(reason) });
@@ -354,16 +352,14 @@ sources('of more than 200 logs, the first 200 are read, and the first one too ma
       `FORWARD_FILES matches more than 200 files; ${directory}/300.log is not forwarded`,
     ]);
     assert.is(files.state().length, 200);
-  });
-});
+  },
+);
 
-sources('the logs take turns', () => {
-  inTemporaryDirectory((directory) => {
-    const line = `${'x'.repeat(1023)}\n`;
-    for (const name of ['a', 'b']) fs.writeFileSync(`${directory}/${name}.log`, line.repeat(1024));
-    const paths = chunksOf(logFiles([`${directory}/*.log`])).map((chunk) => path.basename(chunk.path));
-    assert.equal(paths.slice(0, 4), ['a.log', 'b.log', 'a.log', 'b.log']);
-  });
+sourcesIn('the logs take turns', (_, directory) => {
+  const line = `${'x'.repeat(1023)}\n`;
+  for (const name of ['a', 'b']) fs.writeFileSync(`${directory}/${name}.log`, line.repeat(1024));
+  const paths = chunksOf(logFiles([`${directory}/*.log`])).map((chunk) => path.basename(chunk.path));
+  assert.equal(paths.slice(0, 4), ['a.log', 'b.log', 'a.log', 'b.log']);
 });
 
 sourcesIn(

@@ -13,7 +13,7 @@ import { planGuest } from '../../../../agent/prepare/prepare.ts';
 import { type CpioFile, CpioReader, readImage } from '../../../../agent/prepare/steps/initramfs/image.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
 import { type Guest, withGuest } from '../../../harness/guest.ts';
-import { inTemporaryDirectory, whileTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
+import { inDirectories, inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 import { errorOf } from '../../../harness/rejection.ts';
 
 const kernel = '3.10.0-1160.el7.x86_64';
@@ -185,6 +185,7 @@ cpio('a corrupt header', () => {
 cpio.run();
 
 const reading = suite('readImage');
+const readingIn = inDirectories(reading);
 const read = (folder: string, isWanted: (name: string) => boolean) =>
   readImage(systemReader({ root: folder }), '/image', isWanted);
 for (const [title, pack, lost] of [
@@ -192,26 +193,22 @@ for (const [title, pack, lost] of [
   ['gzip', (data: Buffer) => zlib.gzipSync(data), 200],
   ['zstd', (data: Buffer) => zlib.zstdCompressSync(data), 200],
 ] as const) {
-  reading(`${title}, after a microcode archive`, () =>
-    whileTemporaryDirectory(async (folder) => {
-      const whole = Buffer.concat([realCpio({ early: '1' }), Buffer.alloc(1024), pack(realCpio(cpioFiles))]);
-      const file = path.join(folder, 'image');
-      fs.writeFileSync(file, whole);
-      const found = await read(folder, (name) => name === 'wanted/a');
-      assert.ok(found.some(({ name }) => name === 'early'));
-      assert.equal(keptTexts(found), { 'wanted/a': cpioFiles['wanted/a'] });
-      fs.truncateSync(file, whole.length - lost);
-      assert.match((await errorOf(read(folder, () => true))).message, /^\/image: /);
-    }),
-  );
+  readingIn(`${title}, after a microcode archive`, async (folder) => {
+    const whole = Buffer.concat([realCpio({ early: '1' }), Buffer.alloc(1024), pack(realCpio(cpioFiles))]);
+    const file = path.join(folder, 'image');
+    fs.writeFileSync(file, whole);
+    const found = await read(folder, (name) => name === 'wanted/a');
+    assert.ok(found.some(({ name }) => name === 'early'));
+    assert.equal(keptTexts(found), { 'wanted/a': cpioFiles['wanted/a'] });
+    fs.truncateSync(file, whole.length - lost);
+    assert.match((await errorOf(read(folder, () => true))).message, /^\/image: /);
+  });
 }
-reading('an archive that was truncated before compression', () =>
-  whileTemporaryDirectory(async (folder) => {
-    fs.writeFileSync(path.join(folder, 'image'), zlib.gzipSync(realCpio(cpioFiles).subarray(0, -600)));
-    const { message } = await errorOf(read(folder, () => false));
-    assert.match(message, /^\/image: ends in the middle of an archive/);
-  }),
-);
+readingIn('an archive that was truncated before compression', async (folder) => {
+  fs.writeFileSync(path.join(folder, 'image'), zlib.gzipSync(realCpio(cpioFiles).subarray(0, -600)));
+  const { message } = await errorOf(read(folder, () => false));
+  assert.match(message, /^\/image: ends in the middle of an archive/);
+});
 reading.run();
 
 const kernels = suite('isOlderThanModules');

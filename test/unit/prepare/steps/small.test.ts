@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { hasFileTypes } from '../../../../agent/prepare/steps/boot.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
 import { type Files, goodEtc, newTmp, table, tmpOptions } from '../../../harness/step-table.ts';
-import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
+import { inDirectories, writeFiles } from '../../../harness/temporary.ts';
 
 const wants = 'etc/systemd/system/multi-user.target.wants/kdump.service';
 const kdump: Files = { [wants]: { linkTo: '/usr/lib/systemd/system/kdump.service' } };
@@ -56,29 +56,26 @@ table('mtab', 'mtab', {
 });
 
 const xfs = suite('hasFileTypes');
+const xfsIn = inDirectories(xfs);
 for (const [options, expected] of [
   [[], true],
   [['-m', 'crc=0', '-n', 'ftype=0'], false],
   [['-m', 'crc=0', '-n', 'ftype=1'], true],
 ] as const) {
-  xfs(`mkfs.xfs ${options.join(' ')}`, () =>
-    inTemporaryDirectory((folder) => {
-      const file = path.join(folder, 'disk');
-      fs.writeFileSync(file, '');
-      fs.truncateSync(file, 320 * 1024 * 1024);
-      execFileSync('mkfs.xfs', ['-q', ...options, file], { stdio: ['ignore', 'ignore', 'ignore'] });
-      assert.is(hasFileTypes(systemReader({ root: folder }), '/disk'), expected);
-    }),
-  );
+  xfsIn(`mkfs.xfs ${options.join(' ')}`, (folder) => {
+    const file = path.join(folder, 'disk');
+    fs.writeFileSync(file, '');
+    fs.truncateSync(file, 320 * 1024 * 1024);
+    execFileSync('mkfs.xfs', ['-q', ...options, file], { stdio: ['ignore', 'ignore', 'ignore'] });
+    assert.is(hasFileTypes(systemReader({ root: folder }), '/disk'), expected);
+  });
 }
-xfs('no XFS, a device that is too short, and no device', () =>
-  inTemporaryDirectory((folder) => {
-    writeFiles(folder, { other: 'x'.repeat(1024), short: 'XFSB' });
-    for (const name of ['/other', '/short', '/none']) {
-      assert.is(hasFileTypes(systemReader({ root: folder }), name), undefined, name);
-    }
-  }),
-);
+xfsIn('no XFS, a device that is too short, and no device', (folder) => {
+  writeFiles(folder, { other: 'x'.repeat(1024), short: 'XFSB' });
+  for (const name of ['/other', '/short', '/none']) {
+    assert.is(hasFileTypes(systemReader({ root: folder }), name), undefined, name);
+  }
+});
 xfs.run();
 
 table('etc', 'etc', {

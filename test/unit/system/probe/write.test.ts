@@ -4,27 +4,24 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { tryWrite } from '../../../../agent/system/probe/write.ts';
-import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
+import { inDirectories, inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
 const trying = suite('tryWrite');
-trying('a write that succeeds leaves no file', () => {
-  inTemporaryDirectory((root) => {
-    const before = fs.statSync(root).mtimeMs;
-    assert.is(tryWrite(root), 'OK');
-    assert.equal(fs.readdirSync(root), []);
-    assert.is(fs.statSync(root).mtimeMs, before);
-  });
+const tryingIn = inDirectories(trying);
+tryingIn('a write that succeeds leaves no file', (root) => {
+  const before = fs.statSync(root).mtimeMs;
+  assert.is(tryWrite(root), 'OK');
+  assert.equal(fs.readdirSync(root), []);
+  assert.is(fs.statSync(root).mtimeMs, before);
 });
 
 trying('a missing directory', () => {
   inTemporaryDirectory((root) => assert.is(tryWrite(path.join(root, 'none')), 'ENOENT'));
 });
 
-trying('a file instead of a directory', () => {
-  inTemporaryDirectory((root) => {
-    writeFiles(root, { a: '' });
-    assert.is(tryWrite(path.join(root, 'a')), 'ENOTDIR');
-  });
+tryingIn('a file instead of a directory', (root) => {
+  writeFiles(root, { a: '' });
+  assert.is(tryWrite(path.join(root, 'a')), 'ENOTDIR');
 });
 
 const module = path.join(import.meta.dirname, '../../../../agent/system/probe/write.ts');

@@ -9,9 +9,10 @@ import {
   searchChanges,
 } from '../../../../../agent/prepare/steps/writes/search.ts';
 import { type SystemReader, systemReader } from '../../../../../agent/system/reader.ts';
-import { whileTemporaryDirectory, writeFiles } from '../../../../harness/temporary.ts';
+import { inDirectories, writeFiles } from '../../../../harness/temporary.ts';
 
 const search = suite('search for changes');
+const searchIn = inDirectories(search);
 
 async function changesIn(
   area: Partial<SearchArea> & Pick<SearchArea, 'roots'>,
@@ -32,68 +33,56 @@ async function changesIn(
 const namesOf = (changes: readonly Change[], folder: string) =>
   changes.map((change) => `${change.type} ${path.relative(folder, change.path)}`).sort();
 
-search('finds every kind of file by its true name, and follows no link', () =>
-  whileTemporaryDirectory(async (folder) => {
-    const names = ['plain/file', 'new\nline', '100 f /etc/passwd'];
-    writeFiles(folder, { ...Object.fromEntries(names.map((name) => [name, ''])), link: { linkTo: '/usr' } });
-    fs.writeFileSync(Buffer.concat([Buffer.from(`${folder}/`), Buffer.from([0xff, 0x2a])]), '');
-    const { changes, incomplete } = await changesIn({ roots: [folder] });
-    assert.is(incomplete, undefined);
-    assert.equal(namesOf(changes, folder), [
-      ...['d ', 'd 100 f ', 'd 100 f /etc', 'd plain'],
-      ...['f 100 f /etc/passwd', 'f new\nline', 'f plain/file', 'f \xff*', 'l link'],
-    ]);
-    assert.ok(changes.every(({ at }) => Math.abs(at - Date.now() / 1000) < 60));
-  }),
-);
+searchIn('finds every kind of file by its true name, and follows no link', async (folder) => {
+  const names = ['plain/file', 'new\nline', '100 f /etc/passwd'];
+  writeFiles(folder, { ...Object.fromEntries(names.map((name) => [name, ''])), link: { linkTo: '/usr' } });
+  fs.writeFileSync(Buffer.concat([Buffer.from(`${folder}/`), Buffer.from([0xff, 0x2a])]), '');
+  const { changes, incomplete } = await changesIn({ roots: [folder] });
+  assert.is(incomplete, undefined);
+  assert.equal(namesOf(changes, folder), [
+    ...['d ', 'd 100 f ', 'd 100 f /etc', 'd plain'],
+    ...['f 100 f /etc/passwd', 'f new\nline', 'f plain/file', 'f \xff*', 'l link'],
+  ]);
+  assert.ok(changes.every(({ at }) => Math.abs(at - Date.now() / 1000) < 60));
+});
 
-search('nothing is found that was not changed since', () =>
-  whileTemporaryDirectory(async (folder) => {
-    writeFiles(folder, { 'a/b': '' });
-    const { changes, folders } = await changesIn({ roots: [folder] }, Date.now() / 1000 + 60);
-    assert.equal([changes, folders.includes(folder)], [[], true]);
-  }),
-);
+searchIn('nothing is found that was not changed since', async (folder) => {
+  writeFiles(folder, { 'a/b': '' });
+  const { changes, folders } = await changesIn({ roots: [folder] }, Date.now() / 1000 + 60);
+  assert.equal([changes, folders.includes(folder)], [[], true]);
+});
 
-search('a later change of the mode alone is found, and an old mtime hides nothing', () =>
-  whileTemporaryDirectory(async (folder) => {
-    writeFiles(folder, { a: '' });
-    fs.utimesSync(path.join(folder, 'a'), 1e9, 1e9);
-    assert.equal(namesOf((await changesIn({ roots: [folder] }, 1.5e9)).changes, folder), ['d ', 'f a']);
-    const onFat = await changesIn({ roots: [folder], withoutCtime: new Set([folder]) }, 1.5e9);
-    assert.equal(namesOf(onFat.changes, folder), ['d '], 'on FAT, only mtime counts');
-  }),
-);
+searchIn('a later change of the mode alone is found, and an old mtime hides nothing', async (folder) => {
+  writeFiles(folder, { a: '' });
+  fs.utimesSync(path.join(folder, 'a'), 1e9, 1e9);
+  assert.equal(namesOf((await changesIn({ roots: [folder] }, 1.5e9)).changes, folder), ['d ', 'f a']);
+  const onFat = await changesIn({ roots: [folder], withoutCtime: new Set([folder]) }, 1.5e9);
+  assert.equal(namesOf(onFat.changes, folder), ['d '], 'on FAT, only mtime counts');
+});
 
-search('excluded folders are not searched, even if their names are patterns', () =>
-  whileTemporaryDirectory(async (folder) => {
-    writeFiles(folder, { '[ab]*/x': '', 'a1/x': '', 'b\\?/x': '', 'bc/x': '' });
-    const excluded = [`${folder}/[ab]*`, `${folder}/b\\?`];
-    const { changes } = await changesIn({ roots: [folder], excluded });
-    assert.equal(namesOf(changes, folder), ['d ', 'd a1', 'd bc', 'f a1/x', 'f bc/x']);
-  }),
-);
+searchIn('excluded folders are not searched, even if their names are patterns', async (folder) => {
+  writeFiles(folder, { '[ab]*/x': '', 'a1/x': '', 'b\\?/x': '', 'bc/x': '' });
+  const excluded = [`${folder}/[ab]*`, `${folder}/b\\?`];
+  const { changes } = await changesIn({ roots: [folder], excluded });
+  assert.equal(namesOf(changes, folder), ['d ', 'd a1', 'd bc', 'f a1/x', 'f bc/x']);
+});
 
-search('a folder below an excluded one is searched if it is a root', () =>
-  whileTemporaryDirectory(async (folder) => {
-    writeFiles(folder, { 'var/spool/at/1': '', 'var/2': '' });
-    const { changes } = await changesIn({
-      roots: [folder, `${folder}/var/spool/at`],
-      excluded: [`${folder}/var`],
-    });
-    assert.equal(namesOf(changes, folder), ['d ', 'd var/spool/at', 'f var/spool/at/1']);
-  }),
-);
+searchIn('a folder below an excluded one is searched if it is a root', async (folder) => {
+  writeFiles(folder, { 'var/spool/at/1': '', 'var/2': '' });
+  const { changes } = await changesIn({
+    roots: [folder, `${folder}/var/spool/at`],
+    excluded: [`${folder}/var`],
+  });
+  assert.equal(namesOf(changes, folder), ['d ', 'd var/spool/at', 'f var/spool/at/1']);
+});
 
-search('the FAT file systems are searched even if another one cannot be read', () =>
-  whileTemporaryDirectory(async (folder) => {
-    writeFiles(folder, { 'fat/a': '', 'other/b': '' });
-    const roots = ['gone', 'other', 'fat'].map((name) => `${folder}/${name}`);
-    const { changes, incomplete } = await changesIn({ roots, withoutCtime: new Set([`${folder}/fat`]) });
-    assert.equal(namesOf(changes, folder), ['d fat', 'd other', 'f fat/a', 'f other/b']);
-    assert.is(incomplete, 'find could not read every directory');
-  }),
-);
+searchIn('the FAT file systems are searched even if another one cannot be read', async (folder) => {
+  writeFiles(folder, { 'fat/a': '', 'other/b': '' });
+  const roots = ['gone', 'other', 'fat'].map((name) => `${folder}/${name}`);
+  const { changes, incomplete } = await changesIn({ roots, withoutCtime: new Set([`${folder}/fat`]) });
+  assert.equal(namesOf(changes, folder), ['d fat', 'd other', 'f fat/a', 'f other/b']);
+  assert.is(incomplete, 'find could not read every directory');
+});
 
 search('a search that fails or hangs is incomplete', async () => {
   for (const [ended, why] of [
