@@ -63,82 +63,59 @@ ${lines}`;
   return stdout + stderr;
 }
 
-const refused = '/etc/x refused\n/etc/immutafs/rehearsal/x refused\n';
+const folder = '/etc/immutafs/rehearsal';
+const refused = `/etc/x refused\n${folder}/x refused\n`;
+const sealed = 'mount ro superblock ro\n';
+
+/** Lines that run in the root, what they print, and lines that prepare the root. */
+const cases: Record<string, [lines: string, expected: string | RegExp, before?: string]> = {
+  'the report is saved; meanwhile and afterwards the mounts of other processes refuse writes': [
+    `flags; /opt/save-rehearsal & waiting; flags; writes; report; touch /run/go; wait $!; echo $?; flags; writes; report
+     stat -c %a /etc/immutafs/rehearsal/report.json; ls -A /etc/immutafs/rehearsal`,
+    `${sealed}mount ro superblock rw\n${refused}old\n0\n${sealed}${refused}new\n600\nreport.json\n`,
+  ],
+  'SIGTERM does not leave the superblock writable': [
+    '/opt/save-rehearsal & waiting; kill -TERM $!; touch /run/go; wait $!; echo $?; flags; report',
+    `0\n${sealed}new\n`,
+  ],
+  'killed: the mounts still refuse writes, and `seal` makes the superblock read-only again': [
+    `/opt/save-rehearsal & waiting; kill -KILL $!; wait $! 2>/dev/null; flags; writes
+     touch /run/go; sleep 0.5; /opt/save-rehearsal seal; echo $?; flags; writes`,
+    `mount ro superblock rw\n${refused}0\n${sealed}${refused}`,
+  ],
+  'if the report cannot be written, the old one remains': [
+    `printf '#!/bin/sh\\nexit 1\\n' >/run/bin/dd; /opt/save-rehearsal; echo $?; flags; report`,
+    /^1\nmount ro superblock ro\nold\nsave-rehearsal: \S+report\.json cannot be written\n$/,
+  ],
+  'a mount of the file system that is writable itself: nothing is saved': [
+    `mkdir /run/rw; mount --bind /opt /run/rw; mount -o remount,bind,rw /run/rw
+     touch /run/go; /opt/save-rehearsal; echo $?; flags; report`,
+    `1\n${sealed}old\nsave-rehearsal: /run/rw is mounted read-write, the report is not saved on the disk\n`,
+  ],
+  'a symbolic link in place of the folder: nothing is saved': [
+    'touch /run/go; /opt/save-rehearsal; echo $?; flags',
+    `1\n${sealed}save-rehearsal: ${folder} is not a directory, the report is not saved on the disk\n`,
+    'mv etc/immutafs/rehearsal opt/x; ln -s /opt/x etc/immutafs/rehearsal',
+  ],
+  'an overlay on /etc: the report is saved on the disk below it': [
+    `mkdir /run/upper /run/work; mount -t overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work x /etc
+     touch /run/go; /opt/save-rehearsal; echo $?; flags; report; umount /etc; report`,
+    `0\n${sealed}new\nnew\n`,
+  ],
+  'a file system on the folder: the report is saved on the disk below it': [
+    `mount -t tmpfs x ${folder}; touch /run/go; /opt/save-rehearsal; echo $?; flags; report 2>/dev/null || echo none
+     umount ${folder}; report`,
+    `0\n${sealed}none\nnew\n`,
+  ],
+};
 
 for (const type of ['ext4', 'xfs']) {
   const save = suite(`save-rehearsal on ${type}`);
-
-  save('the report is saved; meanwhile and afterwards the mounts of other processes refuse writes', () => {
-    const output = inReadOnlyRoot(
-      type,
-      `flags; /opt/save-rehearsal & waiting; flags; writes; report; touch /run/go; wait $!; echo $?; flags; writes; report
-       stat -c %a /etc/immutafs/rehearsal/report.json; ls -A /etc/immutafs/rehearsal`,
-    );
-    const during = `mount ro superblock rw\n${refused}old\n`;
-    const after = `0\nmount ro superblock ro\n${refused}new\n600\nreport.json\n`;
-    assert.is(output, `mount ro superblock ro\n${during}${after}`);
-  });
-
-  save('SIGTERM does not leave the superblock writable', () => {
-    const output = inReadOnlyRoot(
-      type,
-      `/opt/save-rehearsal & waiting; kill -TERM $!; touch /run/go; wait $!; echo $?; flags; report`,
-    );
-    assert.is(output, '0\nmount ro superblock ro\nnew\n');
-  });
-
-  save('killed: the mounts still refuse writes, and `seal` makes the superblock read-only again', () => {
-    const output = inReadOnlyRoot(
-      type,
-      `/opt/save-rehearsal & waiting; kill -KILL $!; wait $! 2>/dev/null; flags; writes
-       touch /run/go; sleep 0.5; /opt/save-rehearsal seal; echo $?; flags; writes`,
-    );
-    assert.is(output, `mount ro superblock rw\n${refused}0\nmount ro superblock ro\n${refused}`);
-  });
-
-  save('if the report cannot be written, the old one remains', () => {
-    const output = inReadOnlyRoot(
-      type,
-      `printf '#!/bin/sh\\nexit 1\\n' >/run/bin/dd; /opt/save-rehearsal; echo $?; flags; report`,
-    );
-    assert.match(
-      output,
-      /^1\nmount ro superblock ro\nold\nsave-rehearsal: \S+report\.json cannot be written\n$/,
-    );
-  });
-
-  save('a mount of the file system that is writable itself: nothing is saved', () => {
-    const output = inReadOnlyRoot(
-      type,
-      `mkdir /run/rw; mount --bind /opt /run/rw; mount -o remount,bind,rw /run/rw
-       touch /run/go; /opt/save-rehearsal; echo $?; flags; report`,
-    );
-    const reason = 'save-rehearsal: /run/rw is mounted read-write, the report is not saved on the disk';
-    assert.is(output, `1\nmount ro superblock ro\nold\n${reason}\n`);
-  });
-
-  save('a symbolic link in place of the folder: nothing is saved', () => {
-    const before = 'mv etc/immutafs/rehearsal opt/x; ln -s /opt/x etc/immutafs/rehearsal';
-    const output = inReadOnlyRoot(type, 'touch /run/go; /opt/save-rehearsal; echo $?; flags', before);
-    const reason = '/etc/immutafs/rehearsal is not a directory, the report is not saved on the disk';
-    assert.is(output, `1\nmount ro superblock ro\nsave-rehearsal: ${reason}\n`);
-  });
-
-  for (const [title, mount, target] of [
-    [
-      'an overlay on /etc',
-      'mkdir /run/upper /run/work; mount -t overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work x /etc',
-      '/etc',
-    ],
-    ['a file system on the folder', 'mount -t tmpfs x /etc/immutafs/rehearsal', '/etc/immutafs/rehearsal'],
-  ] as const) {
-    save(`${title}: the report is saved on the disk below it`, () => {
-      const output = inReadOnlyRoot(
-        type,
-        `${mount}; touch /run/go; /opt/save-rehearsal; echo $?; flags; report 2>/dev/null || echo none; umount ${target}; report`,
-      );
-      const shown = target === '/etc' ? 'new' : 'none';
-      assert.is(output, `0\nmount ro superblock ro\n${shown}\nnew\n`);
+  for (const [title, [lines, expected, before]] of Object.entries(cases)) {
+    save(title, () => {
+      const output = inReadOnlyRoot(type, lines, before);
+      if (typeof expected === 'string') assert.is(output, expected);
+      else assert.match(output, expected);
     });
   }
   save.run();
