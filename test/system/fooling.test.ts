@@ -1,7 +1,7 @@
 /**
  * Attempts to show the agent data other than the kernel's. Each attempt runs in a private mount namespace, which is a
- * deception itself, so kernel-view is an error in all tests; prepare-elsewhere.test.ts has other namespaces and chroots. test/vm/matrix/live-changes.test.ts has some of them in a
- * whole guest.
+ * deception itself, so kernel-view is an error in all tests. prepare-elsewhere.test.ts has other namespaces and chroots.
+ * test/vm/matrix/live-changes.test.ts has some of the attempts in a whole guest.
  */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';

@@ -151,6 +151,24 @@ trouble('the connection to a server that acknowledges one entry a second is kept
   assert.ok(waiting.length <= 1024, `${waiting.length} unacknowledged messages`);
 });
 
+trouble('an entry that the server refuses three times is skipped, and the next ones are sent', async () => {
+  const live = new LiveJournal();
+  live.append(numbered('entry', 3));
+  let refused = 0;
+  await fakeServer(
+    2514,
+    relpServer((txnr, socket, text) => {
+      const bad = text.endsWith('] entry 1');
+      if (bad) refused += 1;
+      socket.write(bad ? `${txnr} rsp 6 500 no\n` : `${txnr} rsp 6 200 OK\n`);
+    }),
+  );
+  startAgent();
+  await until('the others', () => forwardState()?.counts.acknowledged === 3, 60);
+  assert.is(forwardState()?.counts.refused, 1);
+  assert.is(refused, 3);
+});
+
 trouble('an HTTP server that closes after some requests, like proxies: each entry arrives once', async () => {
   configure({ FORWARD: 'journal+http://127.0.0.1:2514' });
   writeJournal(numbered('entry', 30_000));
