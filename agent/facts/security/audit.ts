@@ -1,39 +1,28 @@
-import { SystemError } from '../../lib/errors.ts';
+import { unlessSystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
-
-/** Where auditd(8) writes the audit trail. */
-interface AuditTrail {
-  /** The value of log_file; undefined if auditd writes no file. */
-  file: string | undefined;
-  /** Whether journald receives the audit trail as well. */
-  inJournal: boolean;
-}
 
 const defaultFile = '/var/log/audit/audit.log';
 /** The link that systemd creates while the socket is active (since systemd 235). RHEL 7 does not have this socket. */
 const journalSocket = '/run/systemd/units/invocation:systemd-journald-audit.socket';
 
-/** Returns where the audit trail is; undefined if auditd does not run. @throws SystemError */
-export function findAuditTrail(reader: SystemReader): AuditTrail | undefined {
+/** Returns where auditd(8) writes the audit trail; undefined if auditd does not run. @throws SystemError */
+export function findAuditTrail(reader: SystemReader) {
   if (!isAuditdRunning(reader)) return undefined;
   const { values } = parseAuditdConf(reader.readIfPresent(auditdConf, 1024 * 1024) ?? '');
   const is = (key: string, value: string) => values.get(key)?.toLowerCase() === value;
   const writes = !is('write_logs', 'no') && !is('log_format', 'nolog');
   return {
+    /** The value of log_file; undefined if auditd writes no file. */
     file: writes ? (values.get('log_file') ?? defaultFile) : undefined,
+    /** Whether journald receives the audit trail as well. */
     inJournal: reader.stat(journalSocket) !== undefined,
   };
 }
 
 /** Returns the log file of auditd, whether it runs or not. An unprivileged user may not be able to read the setting. */
 export function auditLogFile(reader: SystemReader): string {
-  try {
-    const { values } = parseAuditdConf(reader.readIfPresent(auditdConf, 1024 * 1024) ?? '');
-    return values.get('log_file') ?? defaultFile;
-  } catch (error) {
-    if (error instanceof SystemError) return defaultFile;
-    throw error;
-  }
+  const text = unlessSystemError(() => reader.readIfPresent(auditdConf, 1024 * 1024)) ?? '';
+  return parseAuditdConf(text).values.get('log_file') ?? defaultFile;
 }
 
 /** Whether auditd runs. Only root can write the file with its process ID; the file of a crashed auditd is outdated. */
@@ -43,16 +32,6 @@ export function isAuditdRunning(reader: SystemReader): boolean {
 }
 
 export const auditdConf = '/etc/audit/auditd.conf';
-
-/** The settings of auditd.conf(5), as auditd reads them (auditd-config.c). */
-interface AuditdConf {
-  /**
-   * The values by key, the key in lower case. If several lines have the same key, the last one counts, as for auditd.
-   */
-  values: ReadonlyMap<string, string>;
-  /** The reasons why auditd would ignore a line or not start, one clause each. */
-  problems: string[];
-}
 
 /**
  * The longest line that auditd reads, without its newline: its buffer has 160 bytes. auditd ignores a longer line.
@@ -70,11 +49,11 @@ const numeric: Record<string, RegExp> = {
 };
 
 /**
- * Parses auditd.conf. auditd splits a line at spaces only: "key=value", a tab or a carriage return is an error, at
+ * Parses auditd.conf(5) as auditd does (auditd-config.c). auditd splits a line at spaces only: "key=value", a tab or a carriage return is an error, at
  * which auditd does not start.
  * @param text one character per byte
  */
-export function parseAuditdConf(text: string): AuditdConf {
+export function parseAuditdConf(text: string) {
   const values = new Map<string, string>();
   const faults: string[] = [];
   const lines = text.split('\n');
@@ -86,7 +65,11 @@ export function parseAuditdConf(text: string): AuditdConf {
   }
   const more = faults.length - 3;
   return {
+    /**
+     * The values by key, the key in lower case. If several lines have the same key, the last one counts, as for auditd.
+     */
     values,
+    /** The reasons why auditd would ignore a line or not start, one clause each. */
     problems: [
       ...faults.slice(0, 3),
       ...(more > 0 ? [`${more} further lines have similar errors`] : []),

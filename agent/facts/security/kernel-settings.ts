@@ -1,23 +1,18 @@
-import { errorCode, unlessAbsent } from '../../lib/errors.ts';
+import { hasCode, unless, unlessAbsent } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
 /** Settings that keep root from changing the running kernel; undefined if the kernel does not support the setting. */
-export interface Lockdown {
-  /** none, integrity or confidentiality (kernel_lockdown(7)). */
-  lockdown: string | undefined;
-  /** Whether no further modules can be loaded. */
-  modulesDisabled: boolean | undefined;
-  /** Whether only signed modules can be loaded. */
-  signaturesEnforced: boolean | undefined;
-  /** Whether kexec cannot load another kernel. */
-  kexecDisabled: boolean | undefined;
-}
+export type Lockdown = ReturnType<typeof findLockdown>;
 
-export function findLockdown(reader: SystemReader): Lockdown {
+export function findLockdown(reader: SystemReader) {
   return {
+    /** none, integrity or confidentiality (kernel_lockdown(7)). */
     lockdown: /\[(\w+)\]/.exec(readIfAllowed(reader, '/sys/kernel/security/lockdown') ?? '')?.[1],
+    /** Whether no further modules can be loaded. */
     modulesDisabled: isOn(readIfAllowed(reader, '/proc/sys/kernel/modules_disabled')),
+    /** Whether only signed modules can be loaded. */
     signaturesEnforced: isOn(readIfAllowed(reader, '/sys/module/module/parameters/sig_enforce')),
+    /** Whether kexec cannot load another kernel. */
     kexecDisabled: isOn(readIfAllowed(reader, '/proc/sys/kernel/kexec_load_disabled')),
   };
 }
@@ -28,12 +23,7 @@ function isOn(text: string | undefined): boolean | undefined {
 
 /** Returns undefined if the file does not exist (securityfs may not be mounted) or only root may read it. */
 function readIfAllowed(reader: SystemReader, file: string): string | undefined {
-  try {
-    return reader.readIfPresent(file, 4096);
-  } catch (error) {
-    if (['EACCES', 'EPERM'].includes(errorCode(error))) return undefined;
-    throw error;
-  }
+  return unless(hasCode('EACCES', 'EPERM'), () => reader.readIfPresent(file, 4096));
 }
 
 const file = '/proc/sys/crypto/fips_enabled';
@@ -49,32 +39,26 @@ export function readFipsMode(reader: SystemReader): boolean {
   return text === '1';
 }
 
-/** Settings that keep a process from executing code that is in no file on an executable mount. */
-export interface ExecBypass {
-  /** vm.memfd_noexec of this PID namespace; undefined if the kernel does not have it (before 6.3). */
-  memfdNoexec: number | undefined;
-  /** Whether the kernel supports user namespaces. */
-  userNamespaces: boolean;
-  /** user.max_user_namespaces; undefined if the kernel does not have it (before 4.9; RHEL 7 has it). */
-  maxUserNamespaces: number | undefined;
-  /** kernel.unprivileged_userns_clone; undefined if the kernel does not have it (only Debian's kernels do). */
-  unprivilegedUserns: number | undefined;
-  /** kernel.apparmor_restrict_unprivileged_userns; undefined if the kernel does not have it. */
-  apparmorRestrictsUserns: number | undefined;
-  /** kernel.yama.ptrace_scope; undefined if the kernel does not have Yama. */
-  ptraceScope: number | undefined;
-}
+/**
+ * Settings that keep a process from executing code that is in no file on an executable mount; undefined if the kernel does
+ * not have the setting.
+ */
+export type ExecBypass = ReturnType<typeof findExecBypass>;
 
 /** @throws SystemError if a setting exists and cannot be read */
-export function findExecBypass(reader: SystemReader): ExecBypass {
+export function findExecBypass(reader: SystemReader) {
   const sysctl = (name: string) => readNumber(reader, `/proc/sys/${name.replaceAll('.', '/')}`);
   return {
+    /** Of this PID namespace; since Linux 6.3. */
     memfdNoexec: sysctl('vm.memfd_noexec'),
-    // The link exists if the kernel supports them (namespaces(7)).
+    /** Whether the kernel supports user namespaces: the link then exists (namespaces(7)). */
     userNamespaces: unlessAbsent(() => reader.link('/proc/self/ns/user')) !== undefined,
+    /** Since Linux 4.9; RHEL 7 has it. */
     maxUserNamespaces: sysctl('user.max_user_namespaces'),
+    /** Only Debian's kernels have it. */
     unprivilegedUserns: sysctl('kernel.unprivileged_userns_clone'),
     apparmorRestrictsUserns: sysctl('kernel.apparmor_restrict_unprivileged_userns'),
+    /** Without Yama, the kernel does not have it. */
     ptraceScope: sysctl('kernel.yama.ptrace_scope'),
   };
 }
@@ -86,38 +70,28 @@ function readNumber(reader: SystemReader, file: string): number | undefined {
   return Number(text);
 }
 
-/** What gives the kernel random data that differs from boot to boot. */
-interface RandomSources {
-  /** The hardware generator that the kernel reads, such as virtio_rng.0; empty if there is none. */
-  current: string;
-  /** The instruction of the processor that returns random data; empty if it has none. */
-  instruction: string;
-  /** Whether the kernel command line keeps the kernel from trusting the instruction. */
-  distrusted: boolean;
-  /** Whether the file exists from which systemd-random-seed.service loads random data at boot. */
-  seed: boolean;
-}
-
 export const seedFile = '/var/lib/systemd/random-seed';
 
 /** Flags of /proc/cpuinfo: x86 (flags), and ARM's RNDR and RNDRRS (Features). */
 const instructions: Record<string, string> = { rdseed: 'RDSEED', rdrand: 'RDRAND', rng: 'RNDRRS' };
 
-export function findRandomSources(reader: SystemReader, kernelArgument: readonly string[]): RandomSources {
+/** Finds what gives the kernel random data that differs from boot to boot. */
+export function findRandomSources(reader: SystemReader, kernelArgument: readonly string[]) {
   const directory = '/sys/class/misc/hw_random';
-  const current = reader.stat(directory) === undefined ? '' : readLine(reader, `${directory}/rng_current`);
+  const read = () => reader.readIfPresent(`${directory}/rng_current`, 4096)?.trim() ?? '';
+  const current = reader.stat(directory) === undefined ? '' : read();
   return {
+    /** The hardware generator that the kernel reads, such as virtio_rng.0; empty if there is none. */
     current: current === 'none' ? '' : current,
+    /** The instruction of the processor that returns random data; empty if it has none. */
     instruction: findInstruction(reader),
+    /** Whether the kernel command line keeps the kernel from trusting the instruction. */
     distrusted: /^random\.trust_cpu=(0|n|N|off|no)$/.test(
       kernelArgument.findLast((argument) => argument.startsWith('random.trust_cpu=')) ?? '',
     ),
+    /** Whether the file exists from which systemd-random-seed.service loads random data at boot. */
     seed: reader.stat(seedFile) !== undefined,
   };
-}
-
-function readLine(reader: SystemReader, file: string): string {
-  return reader.readIfPresent(file, 4096)?.trim() ?? '';
 }
 
 /** Reads only the beginning of /proc/cpuinfo, which describes the first processor: each further one takes time. */
