@@ -1,18 +1,9 @@
-import type { Impostor } from '../facts/boot/boot-env.ts';
 import type { Facts } from '../facts/facts.ts';
-import type { FstabEntry } from '../facts/mounts/fstab.ts';
-import { type Observed, observe, unwrap, valueOf } from '../facts/observed.ts';
+import { observe, unwrap, valueOf } from '../facts/observed.ts';
 import type { Autostart } from '../facts/security/autostart.ts';
-import {
-  type Enforcement,
-  decideEnforcement,
-  findHostReadOnlyTargets,
-  type SystemDisks,
-  findSystemDisks,
-} from './system-disks.ts';
+import { decideEnforcement, findHostReadOnlyTargets, findSystemDisks } from './system-disks.ts';
 import { type Foothold, findFootholds } from './footholds.ts';
 import {
-  type ForeignMount,
   findForeignMounts,
   carriersByTag,
   describeEntries,
@@ -20,46 +11,18 @@ import {
   findPossibleRoots,
 } from './impostors.ts';
 import { type Forecast, forecastUsage } from './forecast.ts';
-import { type DecidedMode, decideMode } from './mode.ts';
-import { type OverlayState, assessOverlays } from './overlays.ts';
-import { type Persisted, findPersisted, type Scratch, findScratch } from './persisted.ts';
-import { type UnexplainedMount, findUnexplainedMounts } from './unexplained-mounts.ts';
+import { decideMode } from './mode.ts';
+import { assessOverlays } from './overlays.ts';
+import { findPersisted, findScratch } from './persisted.ts';
+import { findUnexplainedMounts } from './unexplained-mounts.ts';
 
-/** The conclusions from the facts. If the facts for a judgement could not be read, the judgement is their error. */
-interface Judgements {
-  mode: DecidedMode;
-  /** Whether the host or the guest enforces read-only on the system disks; `none` if this is unknown. */
-  enforcement: Enforcement;
-  /** The disks that the host must make read-only. */
-  systemDisks: Observed<SystemDisks>;
-  /** The targets among / and REQUIRE_READONLY of which the host made every disk read-only. */
-  hostReadOnlyTargets: Observed<ReadonlySet<string>>;
-  footholds: Observed<Foothold[]>;
-  /** The paths of PERSIST; empty in the mode off. */
-  persisted: Observed<Persisted[]>;
-  /** The paths of SCRATCH. */
-  scratchPaths: Observed<Scratch[]>;
-  impostors: Observed<Impostor[]>;
-  /** The impostors from which the machine may have started. */
-  possibleRoots: Observed<Impostor[]>;
-  /** The mounts that use an impostor. */
-  foreignMounts: Observed<ForeignMount[]>;
-  /** Mounts inside a layer or over files of the sealed disk that nothing on the sealed disk explains. */
-  unexplainedMounts: Observed<UnexplainedMount[]>;
-  /** The lines of fstab, each with the device that the line is meant for. */
-  fstabEntries: Observed<FstabEntry[]>;
-  /** The state of each path of OVERLAY. */
-  overlayStates: Observed<OverlayState[]>;
-  /** undefined if there is no forecast, or if /var is not an overlay. */
-  forecast: Forecast | undefined;
-  /** The start-up files of users whose home directories persist across reboots. */
-  persistentAutostart: Observed<Autostart[]>;
-}
+export type AssessedFacts = ReturnType<typeof assess>;
 
-export type AssessedFacts = Facts & Judgements;
-
-/** Makes each judgement once. Pure; never throws. */
-export function assess(facts: Facts): AssessedFacts {
+/**
+ * Adds the conclusions from the facts, each made once. If the facts for a judgement could not be read, the judgement is
+ * their error. Pure; never throws.
+ */
+export function assess(facts: Facts) {
   const { blockDevices, bootEnv, disks, mounts } = facts;
   const carriers = carriersByTag(valueOf(blockDevices) ?? []);
   const systemDisks = observe(() => findSystemDisks(facts, unwrap(disks)));
@@ -73,15 +36,23 @@ export function assess(facts: Facts): AssessedFacts {
   return {
     ...facts,
     mode,
+    /** Whether the host or the guest enforces read-only on the system disks; `none` if this is unknown. */
     enforcement: valueOf(enforcement) ?? 'none',
+    /** The disks that the host must make read-only. */
     systemDisks,
+    /** The targets among / and REQUIRE_READONLY of which the host made every disk read-only. */
     hostReadOnlyTargets: observe(() => findHostReadOnlyTargets(facts)),
     footholds,
+    /** The paths of PERSIST; empty in the mode off. */
     persisted: observe(() => findPersisted(facts, mode)),
+    /** The paths of SCRATCH. */
     scratchPaths: observe(() => findScratch(facts, mode)),
     impostors,
+    /** The impostors from which the machine may have started. */
     possibleRoots: observe(() => findPossibleRoots(facts, unwrap(impostors))),
+    /** The mounts that use an impostor. */
     foreignMounts,
+    /** Mounts inside a layer or over files of the sealed disk that nothing on the sealed disk explains. */
     unexplainedMounts: observe(() =>
       findUnexplainedMounts({
         ...facts,
@@ -90,9 +61,13 @@ export function assess(facts: Facts): AssessedFacts {
         overlays: unwrap(facts.overlays),
       }),
     ),
+    /** The lines of fstab, each with the device that the line is meant for. */
     fstabEntries: observe(() => describeEntries(unwrap(facts.fstab).lines, carriers)),
+    /** The state of each path of OVERLAY. */
     overlayStates: observe(() => assessOverlays({ ...facts, systemDisks, mode })),
+    /** undefined if there is no forecast, or if /var is not an overlay. */
     forecast: forecastOf(facts),
+    /** The start-up files of users whose home directories persist across reboots. */
     persistentAutostart: observe(() => keepPersistent(facts, unwrap(footholds))),
   };
 }

@@ -5,26 +5,20 @@ import type { Mount, MountTable } from '../facts/mounts/mountinfo.ts';
 import { valueOf } from '../facts/observed.ts';
 
 /** The disks that the host must make read-only: those below / and below the other targets of REQUIRE_READONLY. */
-export interface SystemDisks {
-  readonly disks: readonly Disk[];
-  /** Whether at least one of the given disks is a system disk. */
-  includes(disks: readonly { name: string }[]): boolean;
-  /**
-   * Whether a system disk has a file system at the mount point of a mount. Includes hidden mounts at this mount point.
-   */
-  holds(mount: Mount | undefined): boolean;
-}
+export type SystemDisks = ReturnType<typeof findSystemDisks>;
 
-export function findSystemDisks(
-  facts: Pick<Facts, 'config' | 'mounts'>,
-  disks: readonly Disk[],
-): SystemDisks {
+export function findSystemDisks(facts: Pick<Facts, 'config' | 'mounts'>, disks: readonly Disk[]) {
   const found = disksBelow(facts, disks, requiredReadOnly(facts));
   const names = new Set(found.map(({ name }) => name));
   return {
     disks: found,
-    includes: (others) => others.some(({ name }) => names.has(name)),
-    holds: (mount) => found.some(({ holds }) => mount !== undefined && holds.includes(mount.target)),
+    /** Whether at least one of the given disks is a system disk. */
+    includes: (others: readonly { name: string }[]): boolean => others.some(({ name }) => names.has(name)),
+    /**
+     * Whether a system disk has a file system at the mount point of a mount. Includes hidden mounts at this mount point.
+     */
+    holds: (mount: Mount | undefined): boolean =>
+      found.some(({ holds }) => mount !== undefined && holds.includes(mount.target)),
   };
 }
 

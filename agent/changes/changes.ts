@@ -12,7 +12,7 @@ import { homesSince, walkHomes } from './homes.ts';
 import { type XattrReader, xattrReader } from '../system/layers/xattrs.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { type Report, type Selection, type Unknown, bytesOf } from './change.ts';
-import { type Layers, type WritableLayer, findLayers, readDefaultMetacopy, whyNoLayer } from './layers.ts';
+import { type WritableLayer, findLayers, readDefaultMetacopy, whyNoLayer } from './layers.ts';
 import { startPlaces } from '../facts/security/places.ts';
 import type { OpenLayer } from './walk/place.ts';
 import { walkLayer } from './walk/walk.ts';
@@ -23,19 +23,10 @@ import { parseFstab, readFstabText } from '../facts/mounts/fstab.ts';
 import { readMountUnits } from '../facts/mounts/mount-units.ts';
 
 /** The layers of this guest, ready to be compared. */
-export interface Comparison extends Layers {
-  mounts: MountTable;
-  /** Why there is no layer by intent (maintenance mode); undefined if there are layers. */
-  noLayer: string | undefined;
-  /**
-   * Compares every layer, and the places in /run and the home directories from which programs are started.
-   * @throws Error if nothing can be compared
-   */
-  run(selected: Selection, report: Report): Promise<void>;
-}
+export type Comparison = ReturnType<typeof compareLayers>;
 
 /** @throws SystemError if the mounts cannot be read, or if there is no layer and none of the intended reasons for it */
-export function compareLayers(reader: SystemReader): Comparison {
+export function compareLayers(reader: SystemReader) {
   const mounts = readMountTable(reader);
   const bootEnv = observe(() => readBootEnv(reader));
   const scratch = valueOf(observe(() => findScratchDevice(reader, mounts)));
@@ -48,11 +39,16 @@ export function compareLayers(reader: SystemReader): Comparison {
   return {
     ...found,
     mounts,
+    /** Why there is no layer by intent (maintenance mode); undefined if there are layers. */
     noLayer:
       found.layers.length > 0
         ? undefined
         : whyNoLayer(bootEnv, () => observe(() => findDisks(reader, mounts.all))),
-    run: async (selected, report) => {
+    /**
+     * Compares every layer, and the places in /run and the home directories from which programs are started.
+     * @throws Error if nothing can be compared
+     */
+    run: async (selected: Selection, report: Report): Promise<void> => {
       for (const each of hiddenByMounts(hangSafe(reader, mounts), mounts, bootEnv, found.layers))
         if (selected.leadsTo(each.path)) await report(each);
       const xattrs = xattrReader();

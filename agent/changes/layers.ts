@@ -21,14 +21,6 @@ export interface WritableLayer {
   reachable: boolean;
 }
 
-export interface Layers {
-  layers: WritableLayer[];
-  /** Why it is not certain that these are all layers. */
-  problems: string[];
-  /** Overlays that are no layer over the sealed disk, and directories of SCRATCH without an overlay. */
-  notes: string[];
-}
-
 /**
  * Lists the overlays with one lower layer that are mounted now, and those that boot.env records, because a process can
  * have unmounted an overlay. An overlay with several lower layers belongs to a container, of which the sealed disk has no
@@ -41,7 +33,7 @@ export function findLayers(
   bootEnv: Observed<BootEnv | undefined>,
   defaultMetacopy: boolean,
   scratchDevice?: string,
-): Layers {
+) {
   const layers = new Map<string, WritableLayer>();
   const notes: string[] = [];
   for (const [upper, mount] of overlays(mounts)) {
@@ -72,7 +64,13 @@ export function findLayers(
     );
   }
   const sorted = [...layers.values()].sort((a, b) => (a.target < b.target ? -1 : 1));
-  return { layers: sorted, problems: 'error' in bootEnv ? [`${bootEnvFile}: ${bootEnv.error}`] : [], notes };
+  return {
+    layers: sorted,
+    /** Why it is not certain that these are all layers. */
+    problems: 'error' in bootEnv ? [`${bootEnvFile}: ${bootEnv.error}`] : [],
+    /** Overlays that are no layer over the sealed disk, and directories of SCRATCH without an overlay. */
+    notes,
+  };
 }
 
 /** Maps each upper layer to the mount of its overlay: the whole overlay rather than a bind mount of a part. */

@@ -11,15 +11,7 @@ export const sinceFile = '/run/immutafs/changes.seen';
 const mostRemembered = 1_000_000;
 
 /** Tells new changes from those that were shown before, and remembers both. */
-export interface Remembered {
-  /**
-   * Whether a change was not shown before. Remembers it.
-   * @param content the SHA-256 of a notable file; empty for others
-   */
-  isNew(change: Change, content?: string): boolean;
-  /** Stores what was shown. @returns how many changes were not remembered, because there are too many */
-  store(writer: SystemWriter): number;
-}
+export type Remembered = ReturnType<typeof readRemembered>;
 
 /**
  * A change is new if the file was written to, or changed its path or metadata: the kernel updates the ctime then. Root can
@@ -27,14 +19,18 @@ export interface Remembered {
  * @param limit the number of changes to remember
  * @throws SystemError if a user other than root can have written the stored state
  */
-export function readRemembered(reader: SystemReader, limit = mostRemembered): Remembered {
+export function readRemembered(reader: SystemReader, limit = mostRemembered) {
   const text = reader.readRecord(sinceFile, 'root', mostRemembered * 11);
   const before: TreeState | undefined =
     text === undefined ? undefined : parseTreeState(Buffer.from(text, 'base64').toString('latin1'));
   const now = makeTreeState();
   let [count, omitted] = [0, 0];
   return {
-    isNew: (change, content = '') => {
+    /**
+     * Whether a change was not shown before. Remembers it.
+     * @param content the SHA-256 of a notable file; empty for others
+     */
+    isNew: (change: Change, content = ''): boolean => {
       const { path, change: kind, from = '', inode, size, mtime, ctime } = change;
       const name = `${kind}\0${path}\0${from}\0${content}`;
       const state = { inode, size: BigInt(size), modified: mtime, changed: ctime };
@@ -43,7 +39,8 @@ export function readRemembered(reader: SystemReader, limit = mostRemembered): Re
       count += 1;
       return before === undefined || !before.has(name, state);
     },
-    store: (writer) => {
+    /** Stores what was shown. @returns how many changes were not remembered, because there are too many */
+    store: (writer: SystemWriter): number => {
       try {
         writer.makeDirectory('/run/immutafs', 0o755);
         const text = Buffer.from(now.done().text(), 'latin1').toString('base64');

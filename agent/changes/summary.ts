@@ -4,13 +4,6 @@ import { type Category, categories, categoryOf } from './category.ts';
 import type { Change } from './change.ts';
 import { formatTime } from './json.ts';
 
-/** Collects changes for the default view, in limited memory. */
-interface Summary {
-  add(change: Change): void;
-  /** Returns the lines of the view. @param isComplete whether everything could be compared */
-  lines(isComplete: boolean): string[];
-}
-
 /** The number of changes that are shown for each category. */
 const shownEach = 40;
 /** The number of directories that are counted separately, before those with the deepest paths are combined. */
@@ -25,8 +18,11 @@ interface Counts {
   bytes: number;
 }
 
-/** @param isIgnored whether changes at a path are only counted, unless they are notable (category.ts) */
-export function summarize(isIgnored: (path: string) => boolean): Summary {
+/**
+ * Collects changes for the default view, in limited memory.
+ * @param isIgnored whether changes at a path are only counted, unless they are notable (category.ts)
+ */
+export function summarize(isIgnored: (path: string) => boolean) {
   const notable = new Map<Category, { changes: Change[]; more: number }>(
     categories.map((each) => [each, { changes: [], more: 0 }]),
   );
@@ -34,7 +30,7 @@ export function summarize(isIgnored: (path: string) => boolean): Summary {
   const ignored = directoryCounts();
   let total = 0;
   return {
-    add: (change) => {
+    add: (change: Change): void => {
       total += 1;
       const category = categoryOf(change);
       const found = category === undefined ? undefined : notable.get(category);
@@ -45,7 +41,8 @@ export function summarize(isIgnored: (path: string) => boolean): Summary {
         (isIgnored(change.path) ? ignored : directories).add(change);
       }
     },
-    lines: (isComplete) => {
+    /** Returns the lines of the view. @param isComplete whether everything could be compared */
+    lines: (isComplete: boolean): string[] => {
       const first = [...notable].flatMap(([category, { changes, more }]) => [
         ...changes.sort(byPath).map((change) => `${category.padEnd(10)}  ${describeChange(change)}`),
         ...(more === 0 ? [] : [`${category.padEnd(10)}  and ${more} more: --all lists them`]),

@@ -76,30 +76,25 @@ export type ForwardState = v.InferOutput<typeof stateSchema>;
 export const graceSeconds = 300;
 
 /** The recorded state of the daemon, and whether its process exists. */
-export interface Forwarder {
-  state: ForwardState;
-  /** Whether a process with the recorded PID exists. */
-  alive: boolean;
-  /** Seconds since the daemon wrote the state. */
-  reportedSeconds: number;
-  /** Seconds since the daemon entered the state. */
-  sinceSeconds: number;
-}
+export type Forwarder = NonNullable<ReturnType<typeof findForwarder>>;
 
 /**
  * Reads the state of the daemon; undefined if the daemon has not run in this boot. The daemon runs as an unprivileged
  * user, so its file is validated.
  * @throws SystemError; Error for a malformed file
  */
-export function findForwarder(reader: SystemReader): Forwarder | undefined {
+export function findForwarder(reader: SystemReader) {
   const text = reader.readRecord(forwardStateFile, 'directory', 256 * 1024);
   if (text === undefined) return undefined;
   const state = parseRecord(stateSchema, decodeBytes(text), forwardStateFile);
   const ago = (time: string) => (reader.now().getTime() - Date.parse(time)) / 1000;
   return {
     state,
+    /** Whether a process with the recorded PID exists. */
     alive: reader.stat(`/proc/${state.pid}`) !== undefined,
+    /** Seconds since the daemon wrote the state. */
     reportedSeconds: ago(state.at),
+    /** Seconds since the daemon entered the state. */
     sinceSeconds: ago(state.since),
   };
 }

@@ -2,19 +2,8 @@ import { decodeBytes } from '../lib/format.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { observe, valueOf } from './observed.ts';
 
-/** The name and versions of the running system, for the report. */
-interface Identity {
-  name: string;
-  kernel: string;
-  os: string;
-  bootId: string;
-  /** Whether the agent runs as root. */
-  root: boolean;
-  /** Seconds since the kernel started. */
-  uptime: number;
-}
-
-export function readIdentity(reader: SystemReader): Identity {
+/** Returns the name and versions of the running system, for the report. */
+export function readIdentity(reader: SystemReader) {
   const { hostname, kernel, uid, seconds } = reader.environment();
   const release = observe(() => reader.read('/etc/os-release', 65536));
   const bootId = observe(() => reader.read('/proc/sys/kernel/random/boot_id').trim());
@@ -24,22 +13,19 @@ export function readIdentity(reader: SystemReader): Identity {
     kernel,
     os: decodeBytes(pretty ?? 'unknown'),
     bootId: valueOf(bootId) ?? '',
+    /** Whether the agent runs as root. */
     root: uid === 0,
+    /** Seconds since the kernel started. */
     uptime: seconds,
   };
 }
 
-/** A line of /etc/passwd (passwd(5)), one character per byte (latin1). A missing field is empty. */
-interface Account {
-  name: string;
-  uid: string;
-  gid: string;
-  home: string;
-  shell: string;
-}
-
-/** Returns the local accounts; none if there is no file. @throws SystemError if it cannot be read */
-export function readAccounts(reader: SystemReader): Account[] {
+/**
+ * Returns the lines of /etc/passwd (passwd(5)), one character per byte (latin1). A missing field is empty, as are all
+ * fields if there is no file.
+ * @throws SystemError if the file cannot be read
+ */
+export function readAccounts(reader: SystemReader) {
   const text = reader.readIfPresent('/etc/passwd', 1024 * 1024) ?? '';
   return text.split('\n').map((line) => {
     const [name = '', , uid = '', gid = '', , home = '', shell = ''] = line.split(':');

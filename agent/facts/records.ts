@@ -127,16 +127,7 @@ export function formatUsageHistory(bootId: string, samples: readonly UsageSample
 export const reportFile = '/run/immutafs/report.json';
 
 /** The parts of the last report that the agent uses. */
-export interface LastReport {
-  at: string;
-  bootId: string;
-  verdict: string;
-  /** Maps the id of each check to its status. */
-  checks: Map<string, string>;
-  disks: Map<string, Evidence>;
-  /** The foreign programs that the report lists, as programKey returns them. */
-  programs: ReadonlySet<string>;
-}
+export type LastReport = ReturnType<typeof parseReport>;
 
 /**
  * Reads the last report of this boot; undefined if there is none.
@@ -166,12 +157,14 @@ const reportSchema = v.object({
 });
 
 /** Parses a report. @throws Error that names a missing or invalid field */
-export function parseReport(json: string): LastReport {
+export function parseReport(json: string) {
   const { at, host, verdict, checks, disks, programs } = parseRecord(reportSchema, json, reportFile);
   return {
     ...{ at, bootId: host.bootId, verdict },
+    /** Maps the id of each check to its status. */
     checks: new Map(checks.map(({ id, status }) => [id, status])),
-    disks: new Map(disks.map(({ name, ...evidence }) => [name, evidence])),
+    disks: new Map<string, Evidence>(disks.map(({ name, ...evidence }) => [name, evidence])),
+    /** The foreign programs that the report lists, as programKey returns them. */
     programs: new Set(programs?.list.map(programKey)),
   };
 }

@@ -23,26 +23,25 @@ export function logReport(report: Report, log: Log): void {
   logVerdict(report, log, '');
 }
 
-/** The differences from the previous report. */
-interface Drift {
-  /** The findings whose status changed. `before` is undefined if the previous report does not contain the check. */
-  findings: { finding: Finding; before: string | undefined }[];
-  /** The previous verdict; undefined if the verdict has not changed. */
-  verdict: string | undefined;
-}
-
 /**
- * Finds the changes of status. Ignores other changes, because observed values such as bytes in use change constantly.
+ * Finds the changes of status since the previous report. Ignores other changes, because observed values such as bytes in
+ * use change constantly.
  */
-export function findDrift(before: LastReport, now: Report): Drift {
+export function findDrift(before: LastReport, now: Report) {
   const findings = now.checks
     .map((finding) => ({ finding, before: before.checks.get(finding.id) }))
     .filter((each) => each.before !== each.finding.status);
-  return { findings, verdict: before.verdict === now.verdict ? undefined : before.verdict };
+  return {
+    /** The findings whose status changed. `before` is undefined if the previous report does not contain the check. */
+    findings,
+    /** The previous verdict; undefined if the verdict has not changed. */
+    verdict: before.verdict === now.verdict ? undefined : before.verdict,
+  };
 }
 
 /** Logs one entry for each check whose status changed, and one entry for the verdict if the verdict changed. */
-export function logDrift({ findings, verdict }: Drift, report: Report, log: Log): void {
+export function logDrift(drift: ReturnType<typeof findDrift>, report: Report, log: Log): void {
+  const { findings, verdict } = drift;
   for (const { finding, before = 'none' } of findings) {
     const { id, status } = finding;
     const level = Math.min(levels[status], priority.notice);

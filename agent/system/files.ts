@@ -2,14 +2,7 @@ import fs from 'node:fs';
 import { SystemError } from '../lib/errors.ts';
 
 /** The size and usage of a file system, in bytes and in inodes (statfs(2)). */
-export interface Usage {
-  /** The type of the file system (f_type in statfs(2)). */
-  type: number;
-  sizeBytes: number;
-  usedBytes: number;
-  inodes: number;
-  inodesUsed: number;
-}
+export type Usage = ReturnType<typeof usageOf>;
 
 export interface Stat {
   kind: 'file' | 'directory' | 'link' | 'other';
@@ -139,9 +132,10 @@ function kindOf(stat: fs.Stats): Stat['kind'] {
   return stat.isSymbolicLink() ? 'link' : 'other';
 }
 
-export function usageOf(file: string): Usage {
+export function usageOf(file: string) {
   const { type, bsize, blocks, bfree, files, ffree } = fs.statfsSync(file);
   return {
+    /** The type of the file system (f_type in statfs(2)). */
     type,
     sizeBytes: blocks * bsize,
     usedBytes: (blocks - bfree) * bsize,

@@ -10,15 +10,7 @@ import { type OpenLayer, inParent, withFile } from '../walk/place.ts';
 import { decodeBytes } from '../../lib/format.ts';
 
 /** Adds changed files to an export, and a line for each change to its manifest. */
-export interface FileExporter {
-  /** @returns why the file is not in the export, or not as it was; undefined if it is, or has no content to export */
-  add(change: Change, layer: OpenLayer | undefined): Promise<string | undefined>;
-  /** The number of changes, and the bytes of content. */
-  readonly count: number;
-  readonly bytes: number;
-  /** The files that did not fit, and their bytes. */
-  readonly omitted: { count: number; bytes: number };
-}
+export type FileExporter = ReturnType<typeof fileExporter>;
 
 /**
  * @param room returns the bytes that the export may still take
@@ -29,7 +21,7 @@ export function fileExporter(
   xattrs: XattrReader,
   room: () => number,
   line: (object: object) => Promise<void>,
-): FileExporter {
+) {
   const omitted = { count: 0, bytes: 0 };
   let [count, bytes] = [0, 0];
 
@@ -68,7 +60,8 @@ export function fileExporter(
   }
 
   return {
-    add: async (change, layer) => {
+    /** @returns why the file is not in the export, or not as it was; undefined if it is, or has no content to export */
+    add: async (change: Change, layer: OpenLayer | undefined): Promise<string | undefined> => {
       count += 1;
       const { at } = change;
       if (change.change === 'deleted' || layer === undefined || at === undefined || at === '') {
@@ -85,12 +78,14 @@ export function fileExporter(
         return isAbsent(error) ? undefined : errorMessage(error);
       }
     },
+    /** The number of changes, and the bytes of content. */
     get count() {
       return count;
     },
     get bytes() {
       return bytes;
     },
+    /** The files that did not fit, and their bytes. */
     omitted,
   };
 }
@@ -155,19 +150,13 @@ export interface Part {
   sha256: string;
 }
 
-/** Writes a text of any length in members of limited size, because a tar header states the size in advance. */
-interface Parts {
-  add(bytes: Buffer): Promise<void>;
-  /** Writes the rest. @returns all members */
-  end(): Promise<Part[]>;
-  /** The bytes that are not written yet. */
-  readonly waiting: number;
-}
-
 const partBytes = 4 * 1024 * 1024;
 
-/** @param name the members are called DIRECTORY/00001.EXTENSION and so on */
-export function partsWriter(tar: TarWriter, directory: string, extension: string, now: () => Date): Parts {
+/**
+ * Writes a text of any length in members of limited size, because a tar header states the size in advance.
+ * @param directory the members are called DIRECTORY/00001.EXTENSION and so on
+ */
+export function partsWriter(tar: TarWriter, directory: string, extension: string, now: () => Date) {
   const parts: Part[] = [];
   let waiting: Buffer[] = [];
   let bytes = 0;
@@ -179,15 +168,17 @@ export function partsWriter(tar: TarWriter, directory: string, extension: string
     parts.push({ member, sha256: await tar.addText(member, content, now()) });
   };
   return {
-    add: async (piece) => {
+    add: async (piece: Buffer): Promise<void> => {
       waiting.push(piece);
       bytes += piece.length;
       if (bytes >= partBytes) await flush();
     },
-    end: async () => {
+    /** Writes the rest. @returns all members */
+    end: async (): Promise<Part[]> => {
       await flush();
       return parts;
     },
+    /** The bytes that are not written yet. */
     get waiting() {
       return bytes;
     },

@@ -3,32 +3,25 @@ import type { Xattrs } from '../../system/layers/xattrs.ts';
 const prefix = 'trusted.overlay.';
 
 /** The metadata of overlayfs in the extended attributes of a file in an upper layer (overlayfs.rst). */
-export interface OverlayMetadata {
-  /** Whether the directory hides the directory of the lower layer. */
-  opaque: boolean;
-  /**
-   * The path in the lower layer from which a directory was renamed: absolute in the layer, or a name in the same
-   * directory.
-   */
-  redirect: string | undefined;
-  /** Whether the file is a whiteout of the form that Linux 6.7 introduced, if it is empty. */
-  whiteout: boolean;
-  /** Whether the content of the file is still that of the lower layer. */
-  metacopy: boolean;
-  /** Whether the file was copied up. Kernels before 4.12 do not record this. */
-  copied: boolean;
-  /** The inode number of the file in the lower layer from which this file was copied up, if it is known. */
-  origin: bigint | undefined;
-}
+export type OverlayMetadata = ReturnType<typeof overlayMetadata>;
 
-export function overlayMetadata(xattrs: Xattrs): OverlayMetadata {
+export function overlayMetadata(xattrs: Xattrs) {
   const origin = xattrs.get(`${prefix}origin`);
   return {
+    /** Whether the directory hides the directory of the lower layer. */
     opaque: xattrs.get(`${prefix}opaque`) === 'y',
+    /**
+     * The path in the lower layer from which a directory was renamed: absolute in the layer, or a name in the same
+     * directory.
+     */
     redirect: xattrs.get(`${prefix}redirect`),
+    /** Whether the file is a whiteout of the form that Linux 6.7 introduced, if it is empty. */
     whiteout: xattrs.has(`${prefix}whiteout`),
+    /** Whether the content of the file is still that of the lower layer. */
     metacopy: xattrs.has(`${prefix}metacopy`),
+    /** Whether the file was copied up. Kernels before 4.12 do not record this. */
     copied: origin !== undefined,
+    /** The inode number of the file in the lower layer from which this file was copied up, if it is known. */
     origin: origin === undefined ? undefined : originInode(origin),
   };
 }

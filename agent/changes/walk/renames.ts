@@ -19,21 +19,7 @@ export interface Target {
   renamed: Change;
 }
 
-/**
- * Finds which deleted file and which new file are the same, by the inode number that overlayfs recorded at the copy-up.
- * Holds back a limited number of changes until both are known, so memory is limited; a pair beyond the limit is reported
- * as a deletion and an addition.
- */
-interface Renames {
-  /** @returns what to report now, and the matches */
-  source(source: Source): Decision;
-  target(target: Target): Decision;
-  /** Announces that the deletion of a file is part of a rename that is known already. */
-  expect(inode: bigint): Decision;
-  /** @returns the changes that are still held back */
-  end(): Found[];
-}
-
+/** What to report now, and the match. */
 export interface Decision {
   report: Found[];
   match?: { source: Source; renamed: Change };
@@ -42,14 +28,19 @@ export interface Decision {
 /** The number of sources and of targets that are held back. */
 const mostHeld = 10_000;
 
-export function renameMatcher(limit = mostHeld): Renames {
+/**
+ * Finds which deleted file and which new file are the same, by the inode number that overlayfs recorded at the copy-up.
+ * Holds back a limited number of changes until both are known, so memory is limited; a pair beyond the limit is reported
+ * as a deletion and an addition.
+ */
+export function renameMatcher(limit = mostHeld) {
   const sources = new Map<bigint, Source>();
   const targets = new Map<bigint, Target>();
   const expected = new Set<bigint>();
   const nothing: Decision = { report: [] };
   const only = (change: Change | undefined): Decision => ({ report: change === undefined ? [] : [change] });
   return {
-    source: (source) => {
+    source: (source: Source): Decision => {
       if (expected.delete(source.inode)) return nothing;
       const target = targets.get(source.inode);
       if (target !== undefined) {
@@ -61,7 +52,7 @@ export function renameMatcher(limit = mostHeld): Renames {
       sources.set(source.inode, source);
       return nothing;
     },
-    target: (target) => {
+    target: (target: Target): Decision => {
       const source = sources.get(target.origin);
       if (source !== undefined) {
         sources.delete(target.origin);
@@ -71,11 +62,12 @@ export function renameMatcher(limit = mostHeld): Renames {
       targets.set(target.origin, target);
       return nothing;
     },
-    expect: (inode) => {
+    /** Announces that the deletion of a file is part of a rename that is known already. */
+    expect: (inode: bigint): void => {
       if (!sources.delete(inode) && expected.size < limit) expected.add(inode);
-      return nothing;
     },
-    end: () => {
+    /** @returns the changes that are still held back */
+    end: (): Found[] => {
       const held = [
         ...[...sources.values()].map(({ deleted }) => deleted),
         ...[...targets.values()].map(({ otherwise }) => otherwise),

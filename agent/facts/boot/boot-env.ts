@@ -34,46 +34,10 @@ export type SeedRecord =
       sha256: string;
     };
 
-/** A seed on a device that the host did not make read-only. */
-interface IgnoredSeed {
-  device: string;
-  /** Its disks, in the form of `disks`: "vdb:0:none". */
-  disks: string;
-}
-
 /** The content of /run/immutafs/boot.env, in which dracut/assemble-var records this boot. */
-export interface BootEnv {
-  version: string;
-  /** The part of the boot that decided the mode. */
-  stage: 'initramfs' | 'late';
-  /** Seconds since the kernel started. */
-  uptime: number;
-  mode: Mode;
-  reason: string;
-  /** The disks under /, as recorded by the initramfs: "vda:1:virtio-feature …". */
-  disks: string;
-  /** The state of /var. */
-  var: 'overlay' | 'disk' | 'deferred' | 'failed';
-  /** The part of the boot that assembled the overlay on /var; `none` if /var is not an overlay. */
-  assembled: 'initramfs' | 'late' | 'none';
-  errors: string[];
-  warnings: string[];
-  /** Each target, /var or a path below it, with its state after late boot: "/var/log overlay". */
-  layers: string[];
-  /** One record for each path of OVERLAY that the boot examined. */
-  overlays: OverlayRecord[];
-  /** "major:minor" of the file system of the initramfs; undefined if the initramfs did not write this record. */
-  initramfs: string | undefined;
-  /** Impostors that the initramfs ignored. */
-  impostors: Impostor[];
-  /** Undefined if the boot did not look for a seed. */
-  seed: SeedRecord | undefined;
-  ignoredSeeds: IgnoredSeed[];
-  /** Undefined unless this boot is a rehearsal (`prepare --rehearse`). */
-  rehearsal: { limitSeconds: number } | undefined;
-}
+export type BootEnv = ReturnType<typeof parseBootEnv>;
 
-export type Mode = 'sealed' | 'maintenance' | 'off';
+export type Mode = BootEnv['mode'];
 
 export const bootEnvFile = '/run/immutafs/boot.env';
 
@@ -88,7 +52,7 @@ export function readBootEnv(reader: SystemReader): BootEnv | undefined {
  * @throws Error that names the missing key or the malformed line. The boot scripts never leave such a file, so another
  *     program modified it.
  */
-export function parseBootEnv(text: string): BootEnv {
+export function parseBootEnv(text: string) {
   const lines = text.split('\n').filter((each) => each !== '');
   const pairs = lines.map((line) => {
     const [, key, value] = /^([A-Z_]+)=(.*)$/.exec(line) ?? [];
@@ -105,17 +69,24 @@ export function parseBootEnv(text: string): BootEnv {
   };
   return {
     version: get('VERSION'),
+    /** The part of the boot that decided the mode. */
     stage: oneOf(['initramfs', 'late'], 'STAGE', get('STAGE')),
+    /** Seconds since the kernel started. */
     uptime: seconds('UPTIME', get('UPTIME')),
     mode: oneOf(['sealed', 'maintenance', 'off'], 'MODE', get('MODE')),
     reason: get('REASON'),
+    /** The disks under /, as recorded by the initramfs: "vda:1:virtio-feature …". */
     disks: get('DISKS'),
+    /** The state of /var. */
     var: oneOf(['overlay', 'disk', 'deferred', 'failed'], 'VAR', get('VAR')),
+    /** The part of the boot that assembled the overlay on /var; `none` if /var is not an overlay. */
     assembled: oneOf(['initramfs', 'late', 'none'], 'ASSEMBLED', last('ASSEMBLED') ?? 'none'),
     // systemd restarts a failed unit for each unit that requires it, so the same error may be recorded several times.
     errors: [...new Set(all('ERROR'))],
     warnings: all('WARNING'),
+    /** Each target, /var or a path below it, with its state after late boot: "/var/log overlay". */
     layers: all('LAYER'),
+    /** One record for each path of OVERLAY that the boot examined. */
     overlays: [
       ...new Map(
         all('OVERLAY')
@@ -123,10 +94,15 @@ export function parseBootEnv(text: string): BootEnv {
           .map((each) => [each.target, each]),
       ).values(),
     ],
+    /** "major:minor" of the file system of the initramfs; undefined if the initramfs did not write this record. */
     initramfs: device(last('INITRAMFS')),
+    /** Impostors that the initramfs ignored. */
     impostors: all('IMPOSTOR').map(impostor),
+    /** Undefined if the boot did not look for a seed. */
     seed: seed(last('SEED')),
+    /** Seeds on devices that the host did not make read-only. */
     ignoredSeeds: all('SEED_IGNORED').map(ignoredSeed),
+    /** Undefined unless this boot is a rehearsal (`prepare --rehearse`). */
     rehearsal: rehearsal(last('REHEARSAL')),
   };
 }
@@ -162,8 +138,8 @@ function seed(value: string | undefined): SeedRecord | undefined {
   return { state: 'accepted', device: name, sha256 };
 }
 
-/** Parses "DEVICE DISKS". */
-function ignoredSeed(value: string): IgnoredSeed {
+/** Parses "DEVICE DISKS", the disks in the form of `disks`: "vdb:0:none". */
+function ignoredSeed(value: string) {
   const [, name, disks] = /^(\S+) (.*)$/.exec(value) ?? [];
   if (name === undefined || disks === undefined)
     throw new Error(`${bootEnvFile}: SEED_IGNORED=${value} does not have the form DEVICE DISKS`);
@@ -171,7 +147,7 @@ function ignoredSeed(value: string): IgnoredSeed {
 }
 
 /** Parses the time limit of a rehearsal, in seconds since the kernel started. */
-function rehearsal(value: string | undefined): BootEnv['rehearsal'] {
+function rehearsal(value: string | undefined) {
   if (value === undefined) return undefined;
   if (!/^[1-9]\d{0,5}$/.test(value))
     throw new Error(`${bootEnvFile}: REHEARSAL=${value} is not a number of seconds`);

@@ -100,18 +100,6 @@ function readVariable(reader: SystemReader, name: string): Buffer | undefined {
   return file === undefined ? undefined : variableData(file);
 }
 
-/** A boot entry of the firmware: a variable Boot#### (UEFI 2.10, 3.1.3, EFI_LOAD_OPTION). */
-interface LoadOption {
-  /** LOAD_OPTION_ACTIVE: the firmware tries the entry automatically. */
-  active: boolean;
-  description: string;
-  /**
-   * The partition of the first HD() node in the device path. undefined if there is no such node, because the entry
-   * names a network card, a whole disk or a program in flash memory.
-   */
-  partition: string | undefined;
-}
-
 /**
  * Returns the data of an EFI variable: the content of its file in efivarfs without the four leading bytes, which hold
  * the attributes (Documentation/filesystems/efivarfs.rst).
@@ -139,11 +127,11 @@ export function parseBootOrder(data: Buffer): string[] {
 }
 
 /**
- * Parses a variable Boot####: attributes (4 bytes), length of the device path (2 bytes), description (null-terminated
- * UTF-16), device path.
+ * Parses a boot entry of the firmware, a variable Boot#### (UEFI 2.10, 3.1.3, EFI_LOAD_OPTION): attributes (4 bytes),
+ * length of the device path (2 bytes), description (null-terminated UTF-16), device path.
  * @throws Error for a truncated variable
  */
-export function parseLoadOption(data: Buffer): LoadOption {
+export function parseLoadOption(data: Buffer) {
   if (data.length < 8) throw new Error(`an EFI boot entry is too short: ${data.length} bytes`);
   const pathBytes = data.readUInt16LE(4);
   let end = 6;
@@ -152,8 +140,13 @@ export function parseLoadOption(data: Buffer): LoadOption {
   const path = data.subarray(end + 2, end + 2 + pathBytes);
   if (path.length < pathBytes) throw new Error('an EFI boot entry has a truncated device path');
   return {
+    /** LOAD_OPTION_ACTIVE: the firmware tries the entry automatically. */
     active: (data.readUInt32LE(0) & 1) !== 0,
     description: data.toString('utf16le', 6, end),
+    /**
+     * The partition of the first HD() node in the device path. undefined if there is no such node, because the entry
+     * names a network card, a whole disk or a program in flash memory.
+     */
     partition: partitionOf(path),
   };
 }

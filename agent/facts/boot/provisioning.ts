@@ -1,13 +1,5 @@
 import type { SystemReader } from '../../system/reader.ts';
 
-/** Programs that run as root and configure the system from data on any disk or from the network. */
-interface Provisioning {
-  /** Installed units that are neither masked nor disabled. */
-  units: string[];
-  /** Files in /run which show that cloud-init has run in this boot. */
-  ran: string[];
-}
-
 export const cloudInitUnits: readonly string[] = [
   ...['cloud-init-main.service', 'cloud-init-local.service', 'cloud-init-network.service'],
   ...['cloud-init.service', 'cloud-config.service', 'cloud-final.service'],
@@ -25,15 +17,12 @@ export const provisioningUnits = [
 export const cloudInitDisabled = '/etc/cloud/cloud-init.disabled';
 
 /**
- * Finds provisioning programs that can run or have run.
+ * Finds the provisioning programs that can run or have run. They run as root and configure the system from data on any
+ * disk or from the network.
  * @param fromSeed whether units count as masked that start only if the boot has accepted the host's seed (SEED=host)
  * @param words the arguments on the kernel command line, where cloud-init= takes precedence over cloudInitDisabled
  */
-export function findProvisioning(
-  reader: SystemReader,
-  words: readonly string[],
-  fromSeed: boolean,
-): Provisioning {
+export function findProvisioning(reader: SystemReader, words: readonly string[], fromSeed: boolean) {
   const argument = words.findLast((word) => /^cloud-init=(en|dis)abled$/.test(word));
   const disabled = argument?.endsWith('=disabled') ?? reader.stat(cloudInitDisabled) !== undefined;
   const units = provisioningUnits.filter(
@@ -44,7 +33,12 @@ export function findProvisioning(
       !(fromSeed && isBoundToSeed(reader, unit)),
   );
   const results = ['/run/cloud-init/result.json', '/run/cloud-init/status.json'];
-  return { units, ran: results.filter((file) => reader.stat(file) !== undefined) };
+  return {
+    /** Installed units that are neither masked nor disabled. */
+    units,
+    /** Files in /run which show that cloud-init has run in this boot. */
+    ran: results.filter((file) => reader.stat(file) !== undefined),
+  };
 }
 
 /** Whether immutafs-generator lets a unit of cloud-init start only after the seed was copied. */

@@ -4,27 +4,6 @@ import { parseRecord } from '../../lib/json-record.ts';
 import { type SystemReader, namesIfThere } from '../../system/reader.ts';
 import { cloudInitUnits } from './provisioning.ts';
 
-/** The copy of the seed that units/find-seed makes for cloud-init, and what cloud-init did. */
-interface Seed {
-  /** The SHA-256 of the copy as the boot records it; undefined if there is no copy. Only root can read the copy. */
-  sha256: string | undefined;
-  /** Whether a unit of cloud-init is installed. */
-  isInstalled: boolean;
-  /**
-   * The files in /etc that differ from those that the boot wrote from the seed in a guest without cloud-init; undefined if it
-   * wrote none, or if this user may not read the list.
-   */
-  differing: string[] | undefined;
-  /** Undefined until cloud-init has finished. */
-  result: CloudInitResult | undefined;
-}
-
-interface CloudInitResult {
-  /** The data source, with where it found its data: "DataSourceNoCloud [seed=/var/lib/cloud/seed/nocloud]". */
-  datasource: string;
-  errors: string[];
-}
-
 /** The directory of the copy, a constant of units/find-seed, which also limits the size of each file. */
 const copy = '/run/immutafs/seed/nocloud';
 /** The copy of the directory immutafs of the seed, and what `sha256sum` printed for the files in /etc (units/seed-files.sh). */
@@ -38,14 +17,24 @@ const resultSchema = object({
   v1: object({ datasource: nullish(string()), errors: optional(array(string()), []) }),
 });
 
-/** @throws Error if a file cannot be read, or is not one of cloud-init */
-export function readSeed(reader: SystemReader, isRoot: boolean): Seed {
+/**
+ * Reads the copy of the seed that units/find-seed makes for cloud-init, and what cloud-init did.
+ * @throws Error if a file cannot be read, or is not one of cloud-init
+ */
+export function readSeed(reader: SystemReader, isRoot: boolean) {
   // A symbolic link to a file in /var/lib/cloud/data.
   const text = reader.readIfPresent(resultFile, mostBytes);
   return {
+    /** The SHA-256 of the copy as the boot records it; undefined if there is no copy. Only root can read the copy. */
     sha256: isRoot ? checksum(reader) : undefined,
+    /**
+     * The files in /etc that differ from those that the boot wrote from the seed in a guest without cloud-init; undefined
+     * if it wrote none, or if this user may not read the list.
+     */
     differing: isRoot ? findDiffering(reader) : undefined,
+    /** Whether a unit of cloud-init is installed. */
     isInstalled: cloudInitUnits.some((unit) => reader.stat(`/usr/lib/systemd/system/${unit}`) !== undefined),
+    /** Undefined until cloud-init has finished. */
     result: text === undefined ? undefined : parseResult(text),
   };
 }
@@ -80,7 +69,11 @@ function sha256(text: string): string {
 }
 
 /** @throws Error if the text is not a result of cloud-init */
-function parseResult(text: string): CloudInitResult {
+function parseResult(text: string) {
   const { datasource, errors } = parseRecord(resultSchema, decodeBytes(text), resultFile).v1;
-  return { datasource: datasource ?? 'no data source', errors };
+  return {
+    /** The data source, with where it found its data: "DataSourceNoCloud [seed=/var/lib/cloud/seed/nocloud]". */
+    datasource: datasource ?? 'no data source',
+    errors,
+  };
 }

@@ -40,20 +40,14 @@ export function findDisks(
     .sort((a, b) => a.name.localeCompare(b.name));
 }
 
-interface Path {
-  node: string;
-  held: ReadonlySet<string>;
-  /** The name of a mounted disk to which this node is another path. */
-  sameAs: string | undefined;
-}
-
 /**
  * Adds the other paths to the given disks. A host may attach the same disk several times, and a write through one path
  * changes the disk below all of them. Paths have the same serial number, which the host sets. All paths hold the same
  * file systems.
  * @param holds the mount points, by the sysfs directory of the disk
+ * @returns `sameAs`: the name of a mounted disk to which the node is another path
  */
-function withOtherPaths(reader: SystemReader, holds: ReadonlyMap<string, ReadonlySet<string>>): Path[] {
+function withOtherPaths(reader: SystemReader, holds: ReadonlyMap<string, ReadonlySet<string>>) {
   const mounted = [...holds].map(([node, held]) => ({ node, held, serial: serialOf(reader, node) }));
   const others = otherDisks(reader, holds).map((node) => ({
     node,

@@ -73,21 +73,17 @@ export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader
   };
 }
 
-/** The mounts whose file systems may never respond. */
-interface Hanging {
-  isEmpty: boolean;
-  /** Returns the visible mount at a mount point if its file system may hang. */
-  enteredAt(path: string): Mount | undefined;
-}
-
-/** Finds the mounts that may hang. Omits "/", because the agent itself is started from there. */
-export function findHanging(mounts: MountTable): Hanging {
+/**
+ * Finds the mounts whose file systems may never respond. Omits "/", because the agent itself is started from there.
+ */
+export function findHanging(mounts: MountTable) {
   const hangs = hangingTest(mounts);
   const targets = new Set<string>();
   for (const mount of mounts.all) if (mount.target !== '/' && hangs(mount)) targets.add(mount.target);
   return {
     isEmpty: targets.size === 0,
-    enteredAt: (path) => {
+    /** Returns the visible mount at a mount point if its file system may hang. */
+    enteredAt: (path: string): Mount | undefined => {
       if (!targets.has(path)) return undefined;
       const mount = mounts.serving(path);
       return mount !== undefined && mount.target === path && hangs(mount) ? mount : undefined;

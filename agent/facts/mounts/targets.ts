@@ -4,20 +4,8 @@ import { mayHangCode } from './hang-safe.ts';
 import type { MountTable } from './mountinfo.ts';
 import { type Observed, observe, observeAsync, valueOf } from '../observed.ts';
 
-/**
- * Maps each path and kind of probe to the answer: the name of errno, or a word that the probe prints
- * (agent/system/probe/).
- */
-type ProbeAnswers = Record<string, Partial<Record<ProbeKind, string>>>;
-
-interface TargetProbes {
-  /** The existing targets among `/` and the targets of REQUIRE_READONLY, REQUIRE_OPTIONS and MOUNT_OPTIONS. */
-  present: string[];
-  /** Maps `/` and each existing target of REQUIRE_READONLY to the name of errno, or to OK if a write succeeded. */
-  writeProbes: Record<string, string>;
-  /** The answers for each existing target of REQUIRE_OPTIONS; undefined if no probe was requested. */
-  optionProbes: ProbeAnswers | undefined;
-}
+/** The answer to each kind of probe: the name of errno, or a word that the probe prints (agent/system/probe/). */
+type ProbeAnswers = Partial<Record<ProbeKind, string>>;
 
 export interface TargetOptions {
   target: string;
@@ -54,12 +42,7 @@ function targetOptions(word: string): TargetOptions {
  * @param probe whether to also try the operations that REQUIRE_OPTIONS forbids
  * @returns the answers of the child processes, which run while the caller continues
  */
-export async function startProbes(
-  reader: SystemReader,
-  config: Config,
-  mounts: MountTable,
-  probe: boolean,
-): Promise<{ answers: Promise<TargetProbes> }> {
+export async function startProbes(reader: SystemReader, config: Config, mounts: MountTable, probe: boolean) {
   const readOnly = [...new Set(['/', ...words(config.REQUIRE_READONLY)])];
   const options = requiredOptions(config);
   const added = addedOptions(config).flatMap(({ target }) =>
@@ -75,8 +58,11 @@ export async function startProbes(
     tryWrites(reader, written),
     Promise.all(tried.map((each) => tryOptions(reader, each))),
   ]).then(([writeProbes, optionProbes]) => ({
+    /** The existing targets among `/` and the targets of REQUIRE_READONLY, REQUIRE_OPTIONS and MOUNT_OPTIONS. */
     present: present.map(({ target }) => target),
+    /** Maps `/` and each existing target of REQUIRE_READONLY to the name of errno, or to OK if a write succeeded. */
     writeProbes,
+    /** The answers for each existing target of REQUIRE_OPTIONS; undefined if no probe was requested. */
     optionProbes: probe ? Object.fromEntries(optionProbes) : undefined,
   }));
   return { answers };
@@ -142,8 +128,8 @@ const kinds: Record<string, ProbeKind> = { noexec: 'exec', nosuid: 'suid', nodev
 
 async function tryOptions(
   reader: SystemReader,
-  { target, list }: { target: string; list: string[] },
-): Promise<[string, Partial<Record<ProbeKind, string>>]> {
+  { target, list }: TargetOptions,
+): Promise<[string, ProbeAnswers]> {
   const wanted = list.flatMap((option) => kinds[option] ?? []);
   return [target, wanted.length === 0 ? {} : await askChild(reader, wanted, target)];
 }
@@ -153,7 +139,7 @@ async function askChild(
   reader: SystemReader,
   wanted: readonly ProbeKind[],
   target: string,
-): ReturnType<SystemReader['probe']> {
+): Promise<ProbeAnswers> {
   const answers = await observeAsync(() => reader.probe(wanted, target));
   if ('value' in answers) return answers.value;
   return Object.fromEntries(wanted.map((kind) => [kind, answers.error]));

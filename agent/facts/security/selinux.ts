@@ -6,17 +6,7 @@ import { type Observed, unwrap } from '../observed.ts';
 import { decodeBytes } from '../../lib/format.ts';
 
 /** The state of SELinux if it is enabled. */
-interface Selinux {
-  enforcing: boolean;
-  /** SELINUXTYPE: "targeted". */
-  policy: string;
-}
-
-/** The mode of SELinux and the labels of directories. */
-interface Labels {
-  enforcing: boolean;
-  labels: Label[];
-}
+type Selinux = NonNullable<ReturnType<typeof readSelinux>>;
 
 export interface Label {
   path: string;
@@ -36,12 +26,16 @@ export function hasSelinux(reader: SystemReader): boolean {
  * @returns undefined if SELinux is disabled
  * @throws SystemError if the kernel has SELinux but selinuxfs is not visible
  */
-export function readSelinux(reader: SystemReader): Selinux | undefined {
+export function readSelinux(reader: SystemReader) {
   const config = reader.readIfPresent('/etc/selinux/config') ?? '';
   const enforce = readEnforce(reader, config);
   if (enforce === undefined) return undefined;
   const policy = /^\s*SELINUXTYPE\s*=\s*(\S+)/m.exec(config)?.[1] ?? 'targeted';
-  return { enforcing: enforce === '1', policy };
+  return {
+    enforcing: enforce === '1',
+    /** "targeted" */
+    policy,
+  };
 }
 
 /**
@@ -58,7 +52,7 @@ function readEnforce(reader: SystemReader, config: string): string | undefined {
 }
 
 /**
- * Reads the labels of the overlays that the boot mounted and of /tmp. Those at or below /var and /tmp must have the type
+ * Reads the mode of SELinux and the labels of the overlays that the boot mounted and of /tmp. Those at or below /var and /tmp must have the type
  * that the policy assigns, each other one the type of its lower layer.
  * @param selinux undefined if SELinux is disabled; the result is then undefined as well
  * @throws SystemError if stat(1) fails or times out
@@ -69,7 +63,7 @@ export async function readLabels(
   mounts: MountTable,
   layers: readonly Layer[],
   overlays: Observed<Overlay[]>,
-): Promise<Labels | undefined> {
+) {
   if (selinux === undefined) return undefined;
   const ofVar = layers.filter(({ target }) => mounts.serving(target)?.type === 'overlay');
   const ofPolicy = [...ofVar.map(({ target }) => target), '/tmp'];
@@ -148,16 +142,7 @@ function matches(pattern: string, path: string): boolean {
 }
 
 /** The SELinux module of this package, and the domains of its services. */
-export interface ServiceDomains {
-  /** Whether the policy contains the module. */
-  installed: boolean;
-  /** Whether a second module makes the domains permissive, as the package does with policies that were not tested. */
-  permissive: boolean;
-  /** Whether the policy allows a transition with NoNewPrivileges=yes: that of RHEL 7.9 does, earlier ones may not. */
-  transitionsWithoutPrivileges: boolean;
-  /** The running processes of the services; the check itself is one if a service runs it. */
-  processes: ServiceProcess[];
-}
+export type ServiceDomains = ReturnType<typeof findServiceDomains>;
 
 export interface ServiceProcess {
   unit: string;
@@ -181,13 +166,17 @@ const stores = ['/var/lib/selinux', '/etc/selinux'];
 const permissiveModule = 'active/modules/200/immutafs-permissive';
 
 /** Finds the module in the file contexts of the policy, and the domain of each process of the services. */
-export function findServiceDomains(reader: SystemReader, { policy }: Selinux): ServiceDomains {
+export function findServiceDomains(reader: SystemReader, { policy }: Selinux) {
   const contexts = reader.readIfPresent(`/etc/selinux/${policy}/contexts/files/file_contexts`) ?? '';
   const capability = reader.readIfPresent('/sys/fs/selinux/policy_capabilities/nnp_nosuid_transition', 64);
   return {
+    /** Whether the policy contains the module. */
     installed: contexts.includes(':immutafs_exec_t:'),
+    /** Whether a second module makes the domains permissive, as the package does with policies that were not tested. */
     permissive: stores.some((store) => reader.stat(`${store}/${policy}/${permissiveModule}`) !== undefined),
+    /** Whether the policy allows a transition with NoNewPrivileges=yes: that of RHEL 7.9 does, earlier ones may not. */
     transitionsWithoutPrivileges: capability?.trim() === '1',
+    /** The running processes of the services; the check itself is one if a service runs it. */
     processes: units.flatMap((unit) => processesOf(reader, unit)),
   };
 }

@@ -102,17 +102,11 @@ async function othersStopping(reader: SystemReader, quiet: ReturnType<typeof qui
   return jobs.some(({ unit, type, state }) => type === 'stop' && state === 'running' && unit !== ownUnit);
 }
 
-interface Job {
-  unit: string;
-  type: string;
-  state: string;
-}
-
 /**
  * Returns the jobs of systemd while it stops this service; undefined if it does not answer. An answer names the job that
  * stops or restarts this service: in what it takes for a chroot, systemctl prints nothing, successfully.
  */
-async function listJobs(reader: SystemReader): Promise<Job[] | undefined> {
+async function listJobs(reader: SystemReader) {
   const args = ['list-jobs', '--full', '--no-legend', '--no-pager'];
   try {
     const { stdout, ended } = await reader.run('/usr/bin/systemctl', args, systemctlMilliseconds);

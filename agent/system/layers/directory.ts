@@ -4,21 +4,7 @@ import { O_PATH } from '../foreign-directory.ts';
 import { fill, whileOpen } from '../files.ts';
 
 /** What lstat(2) returns for a name in a directory. */
-export interface Entry {
-  type: 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'char' | 'block';
-  /** The permission bits, with set-user-ID, set-group-ID and sticky. */
-  mode: number;
-  uid: number;
-  gid: number;
-  /** In bytes. */
-  size: number;
-  /** The mtime and the ctime, in nanoseconds since the epoch. */
-  mtime: bigint;
-  ctime: bigint;
-  inode: bigint;
-  /** "MAJOR:MINOR" of a device; otherwise "0:0". */
-  device: string;
-}
+export type Entry = ReturnType<typeof entryOf>;
 
 /** A directory that is kept open, so that another process cannot put another directory in its place. */
 export interface Directory {
@@ -130,17 +116,21 @@ function openDescriptor(at: string): number {
   return fd ?? fs.openSync(at, flags);
 }
 
-function entryOf(stat: fs.BigIntStats): Entry {
+function entryOf(stat: fs.BigIntStats) {
   const device = stat.isCharacterDevice() || stat.isBlockDevice() ? deviceOf(stat.rdev) : '0:0';
   return {
     type: typeOf(stat),
+    /** The permission bits, with set-user-ID, set-group-ID and sticky. */
     mode: Number(stat.mode) & 0o7777,
     uid: Number(stat.uid),
     gid: Number(stat.gid),
+    /** In bytes. */
     size: Number(stat.size),
+    /** The mtime and the ctime, in nanoseconds since the epoch. */
     mtime: stat.mtimeNs,
     ctime: stat.ctimeNs,
     inode: stat.ino,
+    /** "MAJOR:MINOR" of a device; otherwise "0:0". */
     device,
   };
 }
@@ -152,7 +142,7 @@ function deviceOf(rdev: bigint): string {
   return `${major}:${minor}`;
 }
 
-function typeOf(stat: fs.BigIntStats): Entry['type'] {
+function typeOf(stat: fs.BigIntStats) {
   if (stat.isFile()) return 'file';
   if (stat.isDirectory()) return 'directory';
   if (stat.isSymbolicLink()) return 'symlink';

@@ -12,17 +12,7 @@ export type Xattrs = ReadonlyMap<string, string>;
 type Answer = Xattrs | { error: string };
 
 /** Reads extended attributes (xattr(7)) in a child process that serves every request of this process. */
-export interface XattrReader {
-  /**
-   * Reads the attributes of files. Does not follow a symbolic link in the last component of a path.
-   * @param paths without null characters, one character per byte (latin1)
-   * @returns for each path the attributes, or the error code of the first failure
-   * @throws Error if the program cannot be run, ends, or does not answer within 30 s. It is no SystemError, because then
-   *     nothing can be compared.
-   */
-  read(paths: readonly string[]): Promise<Answer[]>;
-  close(): void;
-}
+export type XattrReader = ReturnType<typeof xattrReader>;
 
 /** The time until an answer, in milliseconds. Attributes of local files take microseconds. */
 const deadline = 30_000;
@@ -35,7 +25,7 @@ interface Request {
 }
 
 /** Starts the program at the first request. @param program another program, for tests */
-export function xattrReader(program = readXattrsProgram): XattrReader {
+export function xattrReader(program = readXattrsProgram) {
   let child: ReturnType<typeof start> | undefined;
   let request: Request | undefined;
   let failed: Error | undefined;
@@ -58,7 +48,14 @@ export function xattrReader(program = readXattrsProgram): XattrReader {
     }
   };
   return {
-    read: async (paths) => {
+    /**
+     * Reads the attributes of files. Does not follow a symbolic link in the last component of a path.
+     * @param paths without null characters, one character per byte (latin1)
+     * @returns for each path the attributes, or the error code of the first failure
+     * @throws Error if the program cannot be run, ends, or does not answer within 30 s. It is no SystemError, because then
+     *     nothing can be compared.
+     */
+    read: async (paths: readonly string[]): Promise<Answer[]> => {
       if (paths.length === 0) return [];
       child ??= start(program, receive, fail);
       const { stdin } = child;
@@ -73,7 +70,7 @@ export function xattrReader(program = readXattrsProgram): XattrReader {
         stdin.write(Buffer.from(paths.map((each) => `${each}\0`).join(''), 'latin1'));
       });
     },
-    close: () => {
+    close: (): void => {
       child?.stdin.destroy();
       child?.stdout.destroy();
       child?.kill('SIGKILL');
