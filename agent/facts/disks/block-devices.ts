@@ -1,5 +1,6 @@
 import path from 'node:path';
-import { errorCode } from '../../lib/errors.ts';
+import { cached } from '../../lib/cached.ts';
+import { hasCode, unless } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { blockNodes, btrfsDevices, devicesUnder } from './block.ts';
 import { type Disk, describeDisk, serialOf } from './disks.ts';
@@ -34,7 +35,6 @@ export interface BlockDevice {
   partition: Partition | undefined;
 }
 
-type Described = Omit<Disk, 'holds'>;
 type EvidenceOfDisk = Evidence & { serial: string };
 
 /** The content type of a path to a multipath disk, as multipath.rules of multipath-tools sets it in ID_FS_TYPE. */
@@ -51,26 +51,24 @@ const maximumDevices = 4096;
  */
 export function findBlockDevices(
   reader: SystemReader,
-  known: ReadonlyMap<string, Described>,
+  known: ReadonlyMap<string, Omit<Disk, 'holds'>>,
   lastEvidence: (name: string) => Evidence | undefined,
 ): BlockDevice[] {
   const nodes = blockNodes(reader, maximumDevices);
-  const evidence = evidenceOfDisks(reader, known, lastEvidence);
+  const evidence = cached((node: string) => ({
+    ...(known.get(path.basename(node)) ?? describeDisk(reader, node, lastEvidence)),
+    serial: serialOf(reader, node),
+  }));
   const lists = btrfsDevices(reader).map((nodes) => nodes.map((each) => path.basename(each)));
   const members = (name: string) => lists.find((list) => list.includes(name)) ?? [];
-  const devices = nodes.flatMap((node) => unlessGone(() => describe(reader, node, evidence, members)) ?? []);
+  const devices = nodes.flatMap(
+    (node) => unless(isGone, () => describe(reader, node, evidence, members)) ?? [],
+  );
   return withVolumeGroups(reader, withoutPaths(devices));
 }
 
-/** Returns undefined if the device has been unplugged in the meantime. */
-function unlessGone<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (['ENOENT', 'ENODEV', 'ENXIO'].includes(errorCode(error))) return undefined;
-    throw error;
-  }
-}
+/** The error codes of a device that has been unplugged in the meantime. */
+const isGone = hasCode('ENOENT', 'ENODEV', 'ENXIO');
 
 function describe(
   reader: SystemReader,
@@ -127,23 +125,6 @@ function describe(
 function ofAll(disks: readonly Evidence[]): boolean | null {
   if (disks.length === 0 || disks.some((disk) => !disk.readOnly || disk.hostReadOnly === false)) return false;
   return disks.every((disk) => disk.hostReadOnly === true) ? true : null;
-}
-
-/** Returns a function that reads the evidence for a disk and caches it. */
-function evidenceOfDisks(
-  reader: SystemReader,
-  known: ReadonlyMap<string, Described>,
-  lastEvidence: (name: string) => Evidence | undefined,
-): (node: string) => EvidenceOfDisk {
-  const found = new Map<string, EvidenceOfDisk>();
-  return (node) => {
-    const cached = found.get(node);
-    if (cached !== undefined) return cached;
-    const disk = known.get(path.basename(node)) ?? describeDisk(reader, node, lastEvidence);
-    const evidence = { ...disk, serial: serialOf(reader, node) };
-    found.set(node, evidence);
-    return evidence;
-  };
 }
 
 /**

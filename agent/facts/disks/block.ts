@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { SystemError, errorCode } from '../../lib/errors.ts';
+import { SystemError, hasCode, unless } from '../../lib/errors.ts';
 import { type SystemReader, namesIfThere } from '../../system/reader.ts';
 import { deviceFile } from './tags.ts';
 import type { Mount } from '../mounts/mountinfo.ts';
@@ -58,13 +58,10 @@ export function blockNodes(reader: SystemReader, maximum = Infinity): string[] {
 }
 
 function resolveIfPresent(reader: SystemReader, file: string): string | undefined {
-  try {
-    return reader.resolve(file);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
+  return unless(isGone, () => reader.resolve(file));
 }
+
+const isGone = hasCode('ENOENT');
 
 /**
  * Returns the sysfs directories of a device and every device below it, through partitions, device-mapper and md, and of

@@ -1,3 +1,4 @@
+import { cached } from '../../lib/cached.ts';
 import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type Mount, type MountTable, lowersOf, optionOf } from './mountinfo.ts';
@@ -24,13 +25,9 @@ export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader
       mayHangCode,
     );
   };
-  const targets = new Map<string, string | undefined>();
-  const readLink = (file: string) => {
-    if (!targets.has(file)) {
-      targets.set(file, reader.stat(file)?.kind === 'link' ? reader.link(file) : undefined);
-    }
-    return targets.get(file);
-  };
+  const readLink = cached((file: string) =>
+    reader.stat(file)?.kind === 'link' ? reader.link(file) : undefined,
+  );
   const follow = (file: string) => followLinks(file, readLink, checkAt(file), 'follow the last');
   const followDirectory = (file: string) => followLinks(file, readLink, checkAt(file), 'keep the last');
   /** Wraps a method so that it first checks the path of the file. */
@@ -106,15 +103,11 @@ const maximumDepth = 10;
  * each overlay and each type of file system once.
  */
 function hangingTest(mounts: MountTable): (mount: Mount) => boolean {
-  const types = new Map<string, boolean>();
+  const isHangingType = cached((type: string) => mayHang({ type }));
   // Mounts of the same overlay share one list of options, which serves as the key.
   const overlays = new Map<readonly string[], boolean>();
   const hangs = (mount: Mount, depth = 0): boolean => {
-    if (mount.type !== 'overlay') {
-      const known = types.get(mount.type) ?? mayHang(mount);
-      types.set(mount.type, known);
-      return known;
-    }
+    if (mount.type !== 'overlay') return isHangingType(mount.type);
     const known = overlays.get(mount.superOptions);
     if (known !== undefined) return known;
     if (depth > maximumDepth) return true;

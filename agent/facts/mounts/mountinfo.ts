@@ -1,6 +1,7 @@
+import { cached } from '../../lib/cached.ts';
 import { unescapeOctal } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { findHidden } from './visibility.ts';
+import { type Children, findHidden } from './visibility.ts';
 
 /** A line of /proc/self/mountinfo (proc_pid_mountinfo(5)) with its escapes decoded. */
 export interface Mount {
@@ -28,7 +29,8 @@ export function parseMountinfo(text: string): Mount[] {
   const lines = text.split('\n');
   if (lines.at(-1) === '') lines.pop();
   if (lines.length === 0) throw new Error('mountinfo is empty');
-  const options = splitter();
+  // Many mounts have the same options.
+  const options = cached((list: string) => list.split(',').map(unescapeOctal));
   return lines.map((line, index) => {
     const mount = parseLine(line, options);
     if (mount === undefined) throw new Error(`mountinfo line ${index + 1} is malformed`);
@@ -62,20 +64,6 @@ function parseLine(line: string, split: (list: string) => string[]): Mount | und
   };
 }
 
-/**
- * Returns a function that splits a list of options and caches the result, because many mounts have the same options.
- */
-function splitter(): (list: string) => string[] {
-  const known = new Map<string, string[]>();
-  return (list) => {
-    const cached = known.get(list);
-    if (cached !== undefined) return cached;
-    const options = list.split(',').map(unescapeOctal);
-    known.set(list, options);
-    return options;
-  };
-}
-
 export interface MountTable {
   readonly all: readonly Mount[];
   /** Returns all mounts at a mount point, including hidden mounts. */
@@ -102,9 +90,8 @@ export function mountTable(text: string): MountTable {
   const children = childrenOf(all);
   const root = rootMount(all);
   const byTarget = Map.groupBy(all, ({ target }) => target);
-  const served = new Map<string, Mount | undefined>();
   let hidden: ReadonlySet<Mount> | undefined;
-  const servingMount = (path: string) => {
+  const serving = cached((path: string) => {
     let current = root;
     for (let steps = 0; steps <= all.length; steps++) {
       const next = current && nextOnPath(children.get(current.id), path);
@@ -112,17 +99,14 @@ export function mountTable(text: string): MountTable {
       current = next;
     }
     throw new Error('mountinfo is not a tree');
-  };
+  });
   return {
     all,
     at: (target) => byTarget.get(target) ?? [],
     get hidden() {
-      return (hidden ??= findHidden(all, root));
+      return (hidden ??= findHidden(all, root, children));
     },
-    serving: (path) => {
-      if (!served.has(path)) served.set(path, servingMount(path));
-      return served.get(path);
-    },
+    serving,
   };
 }
 
@@ -143,8 +127,7 @@ function rootMount(mounts: readonly Mount[]): Mount | undefined {
   return mounts.find(({ id, parent, target }) => target === '/' && (parent === id || !ids.has(parent)));
 }
 
-/** Maps the id of a parent and a mount point to the visible mount: the last of several at the same mount point. */
-function childrenOf(mounts: readonly Mount[]): Map<number, Map<string, Mount>> {
+function childrenOf(mounts: readonly Mount[]): Children<Mount> {
   const children = new Map<number, Map<string, Mount>>();
   for (const mount of mounts) {
     // A mount over "/" is not visible to a process whose root directory is below it. The initial mount is its own

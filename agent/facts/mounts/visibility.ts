@@ -5,18 +5,22 @@ interface MountNode {
   target: string;
 }
 
+/** Maps the id of a parent and a mount point to the visible mount: the last of several at the same mount point. */
+export type Children<Mount> = ReadonlyMap<number, ReadonlyMap<string, Mount>>;
+
 /**
  * Returns the mounts that cannot be reached by any path (path_resolution(7)). Another mount at the same mount point or
  * at a directory above it covers them, or they are mounted over "/", where a process whose root directory is below the
  * mount does not enter them.
  * @param root the root mount of the process
+ * @param on the mounts that are not mounted over "/"
  */
 export function findHidden<Mount extends MountNode>(
   mounts: readonly Mount[],
   root: Mount | undefined,
+  on: Children<Mount>,
 ): ReadonlySet<Mount> {
   const byId = new Map(mounts.map((mount) => [mount.id, mount]));
-  const on = mountedOn(mounts, root);
   const isCovered = ({ id, target }: Mount) => target !== '/' && on.get(id)?.has(target) === true;
   const entered = new Map<Mount, boolean>(root === undefined ? [] : [[root, true]]);
   const isEntered = (mount: Mount, parent: Mount) => {
@@ -26,21 +30,6 @@ export function findHidden<Mount extends MountNode>(
   };
   for (const mount of mounts) decide(mount, entered, byId, isEntered);
   return new Set(mounts.filter((mount) => entered.get(mount) !== true || isCovered(mount)));
-}
-
-/** Maps the id of a parent and a mount point to the visible mount: the last of several at the same mount point. */
-function mountedOn<Mount extends MountNode>(
-  mounts: readonly Mount[],
-  root: Mount | undefined,
-): Map<number, Map<string, Mount>> {
-  const on = new Map<number, Map<string, Mount>>();
-  for (const mount of mounts) {
-    if (mount === root) continue;
-    const targets = on.get(mount.parent);
-    if (targets === undefined) on.set(mount.parent, new Map([[mount.target, mount]]));
-    else targets.set(mount.target, mount);
-  }
-  return on;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { monotonicMilliseconds } from '../../system/clock.ts';
 import { type SystemReader, namesIfReadable } from '../../system/reader.ts';
+import { cached } from '../../lib/cached.ts';
 import { SystemError } from '../../lib/errors.ts';
 import { type Observed, observe } from '../observed.ts';
 import { homeFiles, homeUnits } from './places.ts';
@@ -49,14 +50,9 @@ export function findAutostart(reader: SystemReader): HomeAutostart[] {
 
 function readHome(reader: SystemReader, home: string, isLate: boolean): Pick<Autostart, 'units' | 'files'> {
   if (isLate) throw new SystemError(`${home}: not read, because reading other homes took ${maximumTime} ms`);
-  const known = new Map<string, boolean>();
   // Each directory below the home directory, such as .ssh, is examined once.
-  const isInDirectory = (name: string) => {
-    const directory = name.slice(0, Math.max(0, name.lastIndexOf('/')));
-    const answer = known.get(directory) ?? areDirectories(reader, home, directory);
-    known.set(directory, answer);
-    return answer;
-  };
+  const isThere = cached((directory: string) => areDirectories(reader, home, directory));
+  const isInDirectory = (name: string) => isThere(name.slice(0, Math.max(0, name.lastIndexOf('/'))));
   return {
     units:
       areDirectories(reader, home, homeUnits) && namesIfReadable(reader, `${home}/${homeUnits}`).length > 0,

@@ -1,0 +1,8 @@
+/** Returns a function that computes the value of each key once. If it throws, it computes the value again later. */
+export function cached<Key, Value>(compute: (key: Key) => Value): (key: Key) => Value {
+  const known = new Map<Key, Value>();
+  return (key) => {
+    if (!known.has(key)) known.set(key, compute(key));
+    return known.get(key) as Value;
+  };
+}
