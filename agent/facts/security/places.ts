@@ -14,7 +14,7 @@ interface Place {
   category?: PlaceCategory;
 }
 
-function rows(why: string, category: PlaceCategory | undefined, paths: string): Place[] {
+function rows(why: string, paths: string, category?: PlaceCategory): Place[] {
   return paths
     .trim()
     .split(/\s+/)
@@ -24,93 +24,87 @@ function rows(why: string, category: PlaceCategory | undefined, paths: string): 
 /** The rows outside of the directories that hold data. */
 const systemPlaces: readonly Place[] = [
   // Broad rows. `changes` has rows below them for the files that matter.
-  ...rows('services, logins and the boot are configured there', undefined, '/etc'),
-  ...rows('shells and user services start programs from home directories', undefined, '/home /root'),
+  ...rows('services, logins and the boot are configured there', '/etc'),
   ...rows(
     'shells and user services start programs from home directories',
-    undefined,
-    '/var/home /var/roothome',
+    '/home /root /var/home /var/roothome',
   ),
-  ...rows('services start programs from it', undefined, '/opt /usr'),
+  ...rows('services start programs from it', '/opt /usr'),
 
   ...rows(
     'cron starts programs from it',
-    'cron',
     `/etc/anacrontab /etc/cron.allow /etc/cron.d /etc/cron.daily /etc/cron.deny /etc/cron.hourly /etc/cron.monthly
      /etc/cron.weekly /etc/crontab /etc/incron.d`,
+    'cron',
   ),
-  ...rows('it decides who may submit jobs of at', 'at', '/etc/at.allow /etc/at.deny'),
+  ...rows('it decides who may submit jobs of at', '/etc/at.allow /etc/at.deny', 'at'),
   ...rows(
     'systemd starts programs from it',
-    'unit',
-    '/etc/systemd /lib/systemd/system /lib/systemd/user /usr/lib/systemd/system /usr/lib/systemd/user',
-  ),
-  ...rows(
-    'systemd starts programs from it',
-    'unit',
-    `/run/systemd/system /run/systemd/user /run/systemd/system.control /run/systemd/user.control
+    `/etc/systemd /lib/systemd/system /lib/systemd/user /usr/lib/systemd/system /usr/lib/systemd/user
+     /run/systemd/system /run/systemd/user /run/systemd/system.control /run/systemd/user.control
      /run/systemd/system.attached /run/systemd/transient /run/systemd/generator /run/systemd/generator.early
      /run/systemd/generator.late /run/systemd/system-generators /run/systemd/user-generators`,
+    'unit',
   ),
   ...rows(
     'udev starts programs from it',
-    'udev',
     '/etc/udev /run/udev/rules.d /lib/udev/rules.d /usr/lib/udev/rules.d',
+    'udev',
   ),
   ...rows(
     'the boot starts programs or loads modules from it',
-    'startup',
     `/etc/binfmt.d /etc/default /etc/init.d /etc/init /etc/inittab /etc/kernel /etc/modprobe.d /etc/modules
      /etc/modules-load.d /etc/rc.d /etc/rc.local /etc/rc0.d /etc/rc1.d /etc/rc2.d /etc/rc3.d /etc/rc4.d /etc/rc5.d
      /etc/rc6.d /etc/rcS.d /etc/sysctl.conf /etc/sysctl.d /etc/tmpfiles.d`,
+    'startup',
   ),
   ...rows(
     'the next boot is built from it in maintenance',
-    'startup',
     '/etc/dracut.conf /etc/dracut.conf.d /etc/grub.d /etc/initramfs-tools /etc/kdump.conf',
+    'startup',
   ),
   ...rows(
     'a changed network connection starts programs from it',
-    'startup',
     '/etc/NetworkManager /etc/dhcp /etc/network /etc/networkd-dispatcher /etc/ppp',
+    'startup',
   ),
   ...rows(
     'every login or shell reads it',
-    'startup',
     `/etc/X11 /etc/bash.bashrc /etc/bash_completion.d /etc/bashrc /etc/csh.cshrc /etc/csh.login /etc/environment
      /etc/profile /etc/profile.d /etc/skel /etc/xdg /etc/zlogin /etc/zprofile /etc/zsh /etc/zshenv /etc/zshrc`,
+    'startup',
   ),
   ...rows(
     'every program loads libraries that it names',
-    'startup',
     '/etc/alternatives /etc/ld.so.conf /etc/ld.so.conf.d /etc/ld.so.preload',
-  ),
-  ...rows(
-    'it decides who may log in or act as root',
     'startup',
-    '/etc/pam.d /etc/polkit-1 /etc/security /etc/sudoers /etc/sudoers.d',
   ),
   ...rows(
     'it decides who may log in or act as root',
-    'login',
-    '/etc/group /etc/gshadow /etc/nsswitch.conf /etc/passwd /etc/shadow /etc/ssh /etc/sssd',
+    '/etc/pam.d /etc/polkit-1 /etc/security /etc/sudoers /etc/sudoers.d',
+    'startup',
   ),
-  ...rows('it decides whom the guest trusts', undefined, '/etc/pki /etc/ssl'),
+  ...rows(
+    'it decides who may log in or act as root',
+    '/etc/group /etc/gshadow /etc/nsswitch.conf /etc/passwd /etc/shadow /etc/ssh /etc/sssd',
+    'login',
+  ),
+  ...rows('it decides whom the guest trusts', '/etc/pki /etc/ssl'),
   ...rows(
     'this agent, services and the boot are configured there',
-    'startup',
     '/etc/immutafs /etc/lvm /etc/selinux /etc/sysconfig',
+    'startup',
   ),
   ...rows(
     'the package manager runs programs from it',
-    'startup',
     '/etc/apt /etc/dnf /etc/dpkg /etc/rpm /etc/yum /etc/yum.conf /etc/yum.repos.d',
+    'startup',
   ),
   ...rows(
     'a service that runs as root starts programs from it',
-    'startup',
     `/etc/aliases /etc/audisp /etc/audit /etc/containers /etc/dbus-1 /etc/inetd.conf /etc/logrotate.conf
      /etc/logrotate.d /etc/rsyslog.conf /etc/rsyslog.d /etc/snmp /etc/xinetd.d`,
+    'startup',
   ),
 ];
 
@@ -131,56 +125,50 @@ export const dataPlaces: readonly string[] = [
 
 /** The exceptions in the directories that hold data: see places.ts. */
 const varPlaces: readonly Place[] = [
-  ...rows('cron starts programs from it', 'cron', '/var/spool/cron /var/spool/fcron /var/spool/incron'),
-  ...rows('at starts jobs from it', 'at', '/var/spool/at /var/spool/cron/atjobs'),
+  ...rows('cron starts programs from it', '/var/spool/cron /var/spool/fcron /var/spool/incron', 'cron'),
+  ...rows('at starts jobs from it', '/var/spool/at /var/spool/cron/atjobs', 'at'),
   ...rows(
     'the scheduler starts jobs from it',
-    undefined,
     '/var/spool/pbs /var/spool/slurm /var/spool/slurmctld /var/spool/slurmd /var/spool/torque',
   ),
-  ...rows('systemd starts the services of the users that it names', 'unit', '/var/lib/systemd/linger'),
-  ...rows('systemd keeps the state of units and of user sessions there', undefined, '/var/lib/systemd'),
+  ...rows('systemd starts the services of the users that it names', '/var/lib/systemd/linger', 'unit'),
+  ...rows('systemd keeps the state of units and of user sessions there', '/var/lib/systemd'),
   ...rows(
     'systemd merges images from it into /usr and /etc, or starts them',
-    'startup',
     '/var/lib/confexts /var/lib/extensions /var/lib/machines /var/lib/portables',
+    'startup',
   ),
-  ...rows('cloud-init starts programs from it', undefined, '/var/lib/cloud'),
+  ...rows('cloud-init starts programs from it', '/var/lib/cloud'),
   ...rows(
     'an agent of the cloud, which runs as root, starts programs from it',
-    undefined,
     '/var/lib/amazon /var/lib/google /var/lib/waagent',
   ),
   ...rows(
     'containers and virtual machines start from it',
-    undefined,
     `/var/lib/cni /var/lib/containerd /var/lib/containers /var/lib/crio /var/lib/docker /var/lib/etcd
      /var/lib/incus /var/lib/k0s /var/lib/kubelet /var/lib/libvirt /var/lib/lxc /var/lib/lxd /var/lib/nomad
      /var/lib/rancher`,
   ),
   ...rows(
     'the package manager runs scripts from it, and decides from it what is installed',
-    undefined,
     `/var/lib/PackageKit /var/lib/apt /var/lib/dnf /var/lib/dpkg /var/lib/flatpak /var/lib/fwupd /var/lib/pacman
      /var/lib/rpm /var/lib/snapd /var/lib/yum`,
   ),
-  ...rows('programs in /usr are selected from it in maintenance', 'startup', '/var/lib/alternatives'),
-  ...rows('kernel modules are built and installed from it', 'startup', '/var/lib/dkms'),
-  ...rows('kdump boots an initramfs from it', undefined, '/var/lib/kdump'),
-  ...rows('it holds the SELinux policy', 'startup', '/var/lib/selinux'),
-  ...rows('it decides who may log in or act as root', 'startup', '/var/lib/pam /var/lib/polkit-1'),
+  ...rows('programs in /usr are selected from it in maintenance', '/var/lib/alternatives', 'startup'),
+  ...rows('kernel modules are built and installed from it', '/var/lib/dkms', 'startup'),
+  ...rows('kdump boots an initramfs from it', '/var/lib/kdump'),
+  ...rows('it holds the SELinux policy', '/var/lib/selinux', 'startup'),
+  ...rows('it decides who may log in or act as root', '/var/lib/pam /var/lib/polkit-1', 'startup'),
   ...rows(
     'it caches logins, groups and sudo rules, which permit a login while the servers cannot be reached',
-    undefined,
     '/var/lib/sss',
   ),
-  ...rows('it holds the users of Samba and the cached logins of winbind', undefined, '/var/lib/samba'),
-  ...rows('it decides what fapolicyd permits to run', undefined, '/var/lib/fapolicyd'),
-  ...rows('certmonger runs the commands of its requests as root', undefined, '/var/lib/certmonger'),
-  ...rows('iscsid attaches the disks that it names', undefined, '/var/lib/iscsi'),
+  ...rows('it holds the users of Samba and the cached logins of winbind', '/var/lib/samba'),
+  ...rows('it decides what fapolicyd permits to run', '/var/lib/fapolicyd'),
+  ...rows('certmonger runs the commands of its requests as root', '/var/lib/certmonger'),
+  ...rows('iscsid attaches the disks that it names', '/var/lib/iscsi'),
   ...rows(
     'an agent that runs as root starts programs or applies settings from it',
-    undefined,
     `/srv/pillar /srv/salt /var/lib/cfengine /var/lib/cfengine3 /var/lib/chef /var/lib/insights /var/lib/pcp
      /var/lib/puppet /var/lib/salt /var/opt/BESClient /var/opt/ds_agent /var/opt/microsoft`,
   ),
