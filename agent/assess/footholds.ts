@@ -5,14 +5,7 @@ import { isBelow, type Mount, type MountTable, isWritable, optionOf } from '../f
 import { type Observed, valueOf } from '../facts/observed.ts';
 
 /** A mount that is part of the remaining attack surface, because it is writable and also executable or persistent. */
-export interface Foothold {
-  target: string;
-  executable: boolean;
-  persistent: boolean;
-  reason: string;
-  /** The instruction to remove the foothold. */
-  tighten: string;
-}
+export type Foothold = ReturnType<typeof findFootholds>[number];
 
 /**
  * Returns every mount that is writable and executable, or writable and persistent. Includes hidden mounts, because a
@@ -23,7 +16,7 @@ export function findFootholds({
   disks,
   config,
   scratchDevice,
-}: Pick<Facts, 'mounts' | 'disks' | 'config' | 'scratchDevice'>): Foothold[] {
+}: Pick<Facts, 'mounts' | 'disks' | 'config' | 'scratchDevice'>) {
   const items = new Map(persistItems(config).map((item) => [item.path, item]));
   const isHostReadOnly = readOnlyTest(valueOf(disks) ?? []);
   const isPersistent = persistenceTest(mounts, scratchDevice);
@@ -48,6 +41,7 @@ export function findFootholds({
         executable,
         persistent,
         reason,
+        /** The instruction to remove the foothold. */
         tighten: inEtc
           ? etcRemedy(mount, persistent)
           : item

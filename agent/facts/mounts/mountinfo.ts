@@ -4,21 +4,7 @@ import type { SystemReader } from '../../system/reader.ts';
 import { type Children, findHidden } from './visibility.ts';
 
 /** A line of /proc/self/mountinfo (proc_pid_mountinfo(5)) with its escapes decoded. */
-export interface Mount {
-  id: number;
-  parent: number;
-  /** "major:minor" of the device of the file system. */
-  device: string;
-  /** The directory of the file system that is mounted: "/" unless this is a bind mount or a subvolume. */
-  root: string;
-  target: string;
-  /** The options of this mount: ro, nosuid, … */
-  options: string[];
-  type: string;
-  source: string;
-  /** The options of the file system, which all its mounts share. */
-  superOptions: string[];
-}
+export type Mount = NonNullable<ReturnType<typeof parseLine>>;
 
 /**
  * Parses mountinfo.
@@ -46,7 +32,7 @@ export function parseMountinfo(text: string): Mount[] {
 const form =
   /^(\d{1,10}) (\d{1,10}) (\d{1,10}:\d{1,10}) ([^ ]+) (\/[^ ]*) ([^ ]+)(?: [^ -][^ ]*)* - ([^ ]+) ([^ ]*) ([^ ]+)$/s;
 
-function parseLine(line: string, split: (list: string) => string[]): Mount | undefined {
+function parseLine(line: string, split: (list: string) => string[]) {
   const found = form.exec(line);
   if (found === null) return undefined;
   const [, id = '', parent = '', device = '', root = '', target = '', options = ''] = found;
@@ -54,12 +40,16 @@ function parseLine(line: string, split: (list: string) => string[]): Mount | und
   return {
     id: Number(id),
     parent: Number(parent),
+    /** "major:minor" of the device of the file system. */
     device,
+    /** The directory of the file system that is mounted: "/" unless this is a bind mount or a subvolume. */
     root: unescapeOctal(root),
     target: unescapeOctal(target),
+    /** The options of this mount: ro, nosuid, … */
     options: split(options),
     type: unescapeOctal(type),
     source: unescapeOctal(source),
+    /** The options of the file system, which all its mounts share. */
     superOptions: split(superOptions),
   };
 }
