@@ -14,7 +14,7 @@ import type { SystemReader } from '../system/reader.ts';
 import { type Report, type Selection, type Unknown, bytesOf } from './change.ts';
 import { type WritableLayer, findLayers, readDefaultMetacopy, whyNoLayer } from './layers.ts';
 import { startPlaces } from '../facts/security/places.ts';
-import type { OpenLayer } from './walk/place.ts';
+import { type OpenLayer, closing } from './walk/place.ts';
 import { walkLayer } from './walk/walk.ts';
 import { findUnexplainedMounts } from '../assess/unexplained-mounts.ts';
 import { readConfig } from '../config/config.ts';
@@ -86,12 +86,9 @@ async function walkRun(xattrs: XattrReader, selected: Selection, report: Report)
       if (!isAbsent(error)) await report({ path: place, layer: '/run', error: errorMessage(error) });
       continue;
     }
-    try {
-      const layer = { target: place, upper, lower: undefined, metacopy: false };
-      await walkLayer(layer, xattrs, selected, (found) => report({ ...found, layer: '/run' }, layer));
-    } finally {
-      upper.close();
-    }
+    const layer = { target: place, upper, lower: undefined, metacopy: false };
+    const reportRun: Report = (found) => report({ ...found, layer: '/run' }, layer);
+    await closing(upper, () => walkLayer(layer, xattrs, selected, reportRun));
   }
 }
 

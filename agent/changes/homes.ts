@@ -3,11 +3,11 @@ import { hangSafe, mayHangCode } from '../facts/mounts/hang-safe.ts';
 import type { MountTable } from '../facts/mounts/mountinfo.ts';
 import { findAutostart } from '../facts/security/autostart.ts';
 import { sha256Of } from '../system/layers/content.ts';
-import { type Entry, openDirectory } from '../system/layers/directory.ts';
+import { type Directory, type Entry, openDirectory } from '../system/layers/directory.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { type FileState, makeTreeState, parseTreeState } from '../system/tree.ts';
 import { type Report, type Selection, bytesOf } from './change.ts';
-import { inParent, withFile } from './walk/place.ts';
+import { closing, inParent, withFile } from './walk/place.ts';
 
 const layer = 'home directories';
 
@@ -41,17 +41,13 @@ function homeKey(home: string, device: string): string {
  * @throws SystemError, also if the file is too large to be read
  */
 async function readHomeFile(reader: SystemReader, home: string, file: string): Promise<HomeFile | undefined> {
-  const directory = openDirectory(reader.resolve(home));
-  try {
-    return await inParent(directory, file, async (parent, name) => {
-      const entry = parent.stat(name);
-      if (entry?.type !== 'file') return entry && { entry, sha256: '' };
-      if (entry.size > largest) throw new SystemError('larger than 1 MiB, so its content is not compared');
-      return { entry, sha256: await withFile(parent, name, sha256Of) };
-    });
-  } finally {
-    directory.close();
-  }
+  const read = async (parent: Directory, name: string): Promise<HomeFile | undefined> => {
+    const entry = parent.stat(name);
+    if (entry?.type !== 'file') return entry && { entry, sha256: '' };
+    if (entry.size > largest) throw new SystemError('larger than 1 MiB, so its content is not compared');
+    return { entry, sha256: await withFile(parent, name, sha256Of) };
+  };
+  return closing(openDirectory(reader.resolve(home)), (directory) => inParent(directory, file, read));
 }
 
 /** Records the start-up files of all home directories. A home directory that cannot be read is left out. */

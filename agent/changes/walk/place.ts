@@ -75,12 +75,7 @@ export async function inParent<T>(
   const end = path.lastIndexOf('/');
   const name = path.slice(end + 1);
   if (end === -1) return action(root, name);
-  const directory = openBelow(root, path.slice(0, end));
-  try {
-    return await action(directory, name);
-  } finally {
-    directory.close();
-  }
+  return closing(openBelow(root, path.slice(0, end)), (directory) => action(directory, name));
 }
 
 /** Runs an action on a regular file below a directory. */
@@ -89,12 +84,17 @@ export function withFile<T>(
   path: string,
   action: (file: OpenFile) => T | Promise<T>,
 ): Promise<T> {
-  return inParent(root, path, async (directory, name) => {
-    const file = directory.file(name);
-    try {
-      return await action(file);
-    } finally {
-      file.close();
-    }
-  });
+  return inParent(root, path, (directory, name) => closing(directory.file(name), action));
+}
+
+/** Runs an action on something that is open, and closes it. */
+export async function closing<Open extends { close(): void }, T>(
+  opened: Open,
+  action: (opened: Open) => T | Promise<T>,
+): Promise<T> {
+  try {
+    return await action(opened);
+  } finally {
+    opened.close();
+  }
 }

@@ -11,7 +11,7 @@ import {
   openCounterpart,
 } from './compare.ts';
 import { overlayMetadata } from './overlay-xattrs.ts';
-import { type OpenLayer, type Place, type Seen, below } from './place.ts';
+import { type OpenLayer, type Place, type Seen, below, closing } from './place.ts';
 import { type Decision, renameMatcher } from './renames.ts';
 
 /** The depth at which a walk ends, because each level keeps three descriptors open. */
@@ -121,27 +121,19 @@ export async function walkLayer(
   }
 
   async function visitDirectory(place: Place, seen: Seen): Promise<void> {
-    const counterpart = openCounterpart(layer, place, seen);
-    try {
+    await closing(openCounterpart(layer, place, seen), async (counterpart) => {
+      const { lower, lowerAt, merged, redirected } = counterpart;
       if (selected.has(seen.path)) {
         const change = await compareDirectory(layer, place, seen, counterpart, xattrs);
-        if (counterpart.redirected && counterpart.lower !== undefined)
-          renames.expect(counterpart.lower.entry.inode);
+        if (redirected && lower !== undefined) renames.expect(lower.entry.inode);
         if (change !== undefined) await report(change);
       }
-      const upper = place.upper.open(seen.name);
-      try {
-        const { lower, lowerAt, merged } = counterpart;
-        await visitContents({
-          ...{ path: seen.path, at: below(place.at, seen.name), upper, lower, lowerAt, merged },
-          ...{ records: seen.metadata.copied, depth: place.depth + 1 },
-        });
-      } finally {
-        upper.close();
-      }
-    } finally {
-      counterpart.close();
-    }
+      const at = below(place.at, seen.name);
+      const [records, depth] = [seen.metadata.copied, place.depth + 1];
+      await closing(place.upper.open(seen.name), (upper) =>
+        visitContents({ path: seen.path, at, upper, lower, lowerAt, merged, records, depth }),
+      );
+    });
   }
 
   /** Reports the entries of the lower directory that an opaque directory does not show. */
