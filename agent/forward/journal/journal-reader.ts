@@ -37,7 +37,7 @@ export class JournalReader implements Reader {
   #start: StartPosition;
   /** Starts journalctl again when it expires. */
   #timer: NodeJS.Timeout | undefined;
-  readonly #stall = new StallDetector(() => void this.#checkStall());
+  readonly #stall = stallDetector(() => void this.#checkStall());
   /** The number of attempts to start after a stall since an entry was read. */
   #attempts = 0;
   #chunks = 0;
@@ -241,50 +241,30 @@ function isAtEnd(last: Cursor, cursor: Cursor | undefined): boolean {
 const milliseconds = { first: 2000, least: 60_000, most: 600_000 };
 
 /** Calls back if journalctl prints nothing for too long: it is stuck, or the journal has no new entries. */
-class StallDetector {
-  readonly #suspect: () => void;
-  #timer: NodeJS.Timeout | undefined;
-  #limit = milliseconds.first;
-
-  constructor(suspect: () => void) {
-    this.#suspect = suspect;
-  }
-
-  start(): void {
-    this.#wait(milliseconds.first);
-  }
-
-  dataReceived(): void {
-    this.#timer?.refresh();
-  }
-
-  /**
-   * Must be called when an entry was read after a stall or after false alarms.
-   * @param soon whether to check soon, because the next entry may also be corrupt
-   */
-  recovered(soon: boolean): void {
-    this.#wait(soon ? milliseconds.first : milliseconds.least);
-  }
-
-  /** Must be called when the check found that there was nothing to read. */
-  falseAlarm(): void {
-    this.#wait(Math.min(milliseconds.most, Math.max(milliseconds.least, 2 * this.#limit)));
-  }
-
-  /** Whether more than one false alarm has raised the timeout. */
-  get backedOff(): boolean {
-    return this.#limit > milliseconds.least;
-  }
-
-  stop(): void {
-    clearTimeout(this.#timer);
-  }
-
-  #wait(limit: number): void {
-    this.#limit = limit;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(this.#suspect, limit);
-  }
+function stallDetector(suspect: () => void) {
+  let timer: NodeJS.Timeout | undefined;
+  let limit = milliseconds.first;
+  const wait = (next: number) => {
+    limit = next;
+    clearTimeout(timer);
+    timer = setTimeout(suspect, limit);
+  };
+  return {
+    start: () => wait(milliseconds.first),
+    dataReceived: () => void timer?.refresh(),
+    /**
+     * Must be called when an entry was read after a stall or after false alarms.
+     * @param soon whether to check soon, because the next entry may also be corrupt
+     */
+    recovered: (soon: boolean) => wait(soon ? milliseconds.first : milliseconds.least),
+    /** Must be called when the check found that there was nothing to read. */
+    falseAlarm: () => wait(Math.min(milliseconds.most, Math.max(milliseconds.least, 2 * limit))),
+    /** Whether more than one false alarm has raised the timeout. */
+    get backedOff() {
+      return limit > milliseconds.least;
+    },
+    stop: () => clearTimeout(timer),
+  };
 }
 
 /** The offset of each attempt from the time of the last entry, in microseconds. */
