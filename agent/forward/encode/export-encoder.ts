@@ -1,48 +1,39 @@
 import type { AuditRecord } from '../../lib/audit-record.ts';
 import { cleanBytes, encodeBytes } from '../../lib/format.ts';
-import type { LogEntry } from '../../lib/journal-export/entry.ts';
 import type { Clock } from '../../system/clock.ts';
-import { type Encoder, type LineChunk, type OutgoingMessage, filePosition } from '../stages.ts';
+import { type Encoder, filePosition } from '../stages.ts';
 import { encodeEachLine, lineFacility, lineSeverity } from './file-lines.ts';
 
-/** Passes journal entries through unchanged, for systemd-journal-remote. */
-export class ExportEncoder implements Encoder {
-  readonly #clock: Clock;
-  readonly #host: string;
-
-  /** @param hostname the host name in the agent's own messages */
-  constructor(clock: Clock, hostname: string) {
-    this.#clock = clock;
-    this.#host = hostname;
-  }
-
-  encode({ cursor, text, run }: LogEntry, out: OutgoingMessage[]): void {
-    out.push({ text, cursor, run });
-  }
-
-  encodeLines(chunk: LineChunk, out: OutgoingMessage[]): void {
-    const { id, path, inode } = chunk;
-    const file = `${field('IMMUTAFS_FILE', encodeBytes(path))}IMMUTAFS_INODE=${inode}\n`;
-    const head = `${this.#head(lineSeverity)}${file}IMMUTAFS_OFFSET=`;
-    encodeEachLine(chunk, programFields, (line, record, program, offset, end, isIncomplete) => {
-      const incomplete = isIncomplete ? 'IMMUTAFS_INCOMPLETE=1\n' : '';
-      const event =
-        record === undefined ? '' : `_SOURCE_REALTIME_TIMESTAMP=${record.time}\n_AUDIT_ID=${record.serial}\n`;
-      const text = `${head}${offset}\n${incomplete}${program}${event}${binary('MESSAGE', line)}\n`;
-      out.push({ text, cursor: filePosition(id, end) });
-    });
-  }
-
-  encodeNotice(message: string, out: OutgoingMessage[]): void {
-    const text = `${this.#head(4)}SYSLOG_IDENTIFIER=immutafs-agent\nMESSAGE=${cleanBytes(message)}\n\n`;
-    out.push({ text, cursor: '' });
-  }
-
-  #head(priority: number): string {
-    const { realtime, monotonic, bootId } = this.#clock;
+/**
+ * Returns an encoder that passes journal entries through unchanged, for systemd-journal-remote.
+ * @param hostname the host name in the agent's own messages
+ */
+export function exportEncoder({ realtime, monotonic, bootId }: Clock, hostname: string): Encoder {
+  const headOf = (priority: number) => {
     const times = `__REALTIME_TIMESTAMP=${realtime()}\n__MONOTONIC_TIMESTAMP=${monotonic()}\n`;
-    return `${times}_BOOT_ID=${bootId}\n_HOSTNAME=${this.#host}\nPRIORITY=${priority}\n`;
-  }
+    return `${times}_BOOT_ID=${bootId}\n_HOSTNAME=${hostname}\nPRIORITY=${priority}\n`;
+  };
+  return {
+    encode: ({ cursor, text, run }, out) => void out.push({ text, cursor, run }),
+    encodeLines: (chunk, out) => {
+      const { id, path, inode } = chunk;
+      const file = `${field('IMMUTAFS_FILE', encodeBytes(path))}IMMUTAFS_INODE=${inode}\n`;
+      const head = `${headOf(lineSeverity)}${file}IMMUTAFS_OFFSET=`;
+      encodeEachLine(chunk, programFields, (line, record, program, offset, end, isIncomplete) => {
+        const incomplete = isIncomplete ? 'IMMUTAFS_INCOMPLETE=1\n' : '';
+        const event =
+          record === undefined
+            ? ''
+            : `_SOURCE_REALTIME_TIMESTAMP=${record.time}\n_AUDIT_ID=${record.serial}\n`;
+        const text = `${head}${offset}\n${incomplete}${program}${event}${binary('MESSAGE', line)}\n`;
+        out.push({ text, cursor: filePosition(id, end) });
+      });
+    },
+    encodeNotice: (message, out) => {
+      const text = `${headOf(4)}SYSLOG_IDENTIFIER=immutafs-agent\nMESSAGE=${cleanBytes(message)}\n\n`;
+      out.push({ text, cursor: '' });
+    },
+  };
 }
 
 /** Returns the fields that depend on the type of a record only, as journald sets them (systemd.journal-fields(7)). */

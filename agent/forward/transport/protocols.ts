@@ -1,6 +1,6 @@
 import { syslogFields } from '../../lib/journal-export/fields.ts';
 import type { Clock } from '../../system/clock.ts';
-import { ExportEncoder } from '../encode/export-encoder.ts';
+import { exportEncoder } from '../encode/export-encoder.ts';
 import { SyslogEncoder } from '../encode/syslog-encoder.ts';
 import type { Encoder, Transport } from '../stages.ts';
 import type { ConnectOptions } from './connection.ts';
@@ -38,7 +38,7 @@ export function protocolOf({ protocol, carrier }: Target): Protocol {
     case 'journal':
       return {
         ...{ connect: connectUpload, fields: undefined, window: uploadWindow, sparse: false },
-        createEncoder: (clock, hostname) => new ExportEncoder(clock, hostname),
+        createEncoder: exportEncoder,
         queueBytes: 256 * 1024,
       };
   }

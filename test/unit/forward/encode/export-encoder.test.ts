@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ExportEncoder } from '../../../../agent/forward/encode/export-encoder.ts';
+import { exportEncoder } from '../../../../agent/forward/encode/export-encoder.ts';
 import type { LineChunk, OutgoingMessage } from '../../../../agent/forward/stages.ts';
 import { exportedFields } from '../../../wire/support/remote.ts';
 
@@ -22,7 +22,7 @@ function encode(text: string, more: Partial<LineChunk> = {}): OutgoingMessage[] 
     ...{ id: 259, path: '/var/log/app.log', inode: '2049:7', offset: 1000 },
     ...{ text, terminated: true, audit: false },
   };
-  new ExportEncoder(clock, 'guest1').encodeLines({ ...chunk, ...more }, out);
+  exportEncoder(clock, 'guest1').encodeLines({ ...chunk, ...more }, out);
   return out;
 }
 
@@ -94,7 +94,7 @@ for (const feed of ['\n', '\u010a', '\r', '\u2028'])
   encoder(`a notice with ${JSON.stringify(feed)} in the name of a file adds no field`, () => {
     const out: OutgoingMessage[] = [];
     const name = `caf\u00e9${feed}_UID=0${feed}${feed}_PID=1`;
-    new ExportEncoder(clock, 'guest1').encodeNotice(`5 bytes of ${name} are lost`, out);
+    exportEncoder(clock, 'guest1').encodeNotice(`5 bytes of ${name} are lost`, out);
     const sent = Buffer.from(out.map(({ text }) => text).join(''), 'latin1');
     assert.is(sent.filter((byte) => byte === 10).length, 8);
     const all = exportedFields(Buffer.concat([Buffer.from('__CURSOR=s=1\n'), sent]));
