@@ -160,14 +160,11 @@ function isInstallationMedium(content: string): boolean {
 }
 
 /**
- * A mount that uses an impostor, although a device on a disk that the host made read-only has the requested identity.
+ * A mount that uses an impostor, although a device on a disk that the host made read-only has the requested identity. The
+ * impostor is the mounted device or below it.
  */
-export interface ForeignMount {
+export interface ForeignMount extends Impostor {
   target: string;
-  /** The mounted device, or the impostor below the mounted device. */
-  device: string;
-  sealedDevice: string;
-  identity: string;
 }
 
 type Known = Pick<
@@ -226,9 +223,7 @@ interface Devices {
   carriers: Carriers;
 }
 
-type Found = Omit<ForeignMount, 'target'>;
-
-function impostorsAt(mount: Mount | undefined, requested: readonly string[], all: Devices): Found[] {
+function impostorsAt(mount: Mount | undefined, requested: readonly string[], all: Devices): Impostor[] {
   // A tmpfs, a network file system or an automount point has no device, so it cannot use an impostor.
   if (mount === undefined || (mount.device.startsWith('0:') && mount.type !== 'btrfs')) return [];
   const mounted = mountedDevices(mount, all.devices);
@@ -260,7 +255,7 @@ function otherThanRequested(
   file: string,
   stack: ReadonlySet<string>,
   { carriers }: Devices,
-): Found[] {
+): Impostor[] {
   const sealed = bestSealed(carriersOf(carriers, tag));
   const [first] = sealed;
   if (tag === undefined || first === undefined || sealed.some(({ name }) => stack.has(name))) return [];
@@ -272,7 +267,7 @@ function copyOfMember(
   device: BlockDevice,
   stack: ReadonlySet<string>,
   { devices, carriers }: Devices,
-): Found[] {
+): Impostor[] {
   const uuids = device.tags.filter((tag) => tag.startsWith('UUID='));
   return uuids.flatMap((tag) => {
     const genuine = genuineOf(carriersOf(carriers, tag), device, devices);
@@ -282,7 +277,7 @@ function copyOfMember(
 }
 
 /** Reports that the volume group below the mount has the name of a sealed volume group, but a different UUID. */
-function inAnotherGroup(device: BlockDevice, stack: ReadonlySet<string>, { devices }: Devices): Found[] {
+function inAnotherGroup(device: BlockDevice, stack: ReadonlySet<string>, { devices }: Devices): Impostor[] {
   const { volumeGroup: group } = device;
   if (group === undefined) return [];
   const same = devices.filter(
