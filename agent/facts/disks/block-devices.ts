@@ -5,35 +5,11 @@ import type { SystemReader } from '../../system/reader.ts';
 import { blockNodes, btrfsDevices, devicesUnder } from './block.ts';
 import { type Disk, describeDisk, serialOf } from './disks.ts';
 import type { Evidence } from './evidence.ts';
-import { type Tag, tagsOf, readUdevRecord } from './tags.ts';
-import { type VolumeGroup, readVolumeGroup, volumeGroupOfLv } from './volume-group.ts';
+import { tagsOf, readUdevRecord } from './tags.ts';
+import { readVolumeGroup, volumeGroupOfLv } from './volume-group.ts';
 
 /** A block device and its identities. The device need not be mounted. */
-export interface BlockDevice {
-  /** The kernel's name: vda2, dm-0. */
-  name: string;
-  /** "major:minor" */
-  device: string;
-  /** The path shown in messages: /dev/vda2, /dev/mapper/rhel-root. */
-  file: string;
-  /** Names of the device itself and of every device below it. */
-  stack: string[];
-  /** The disks below the device, with the evidence for readOnly. */
-  disks: { name: string; readOnly: boolean; evidence: string }[];
-  /** The serial numbers of these disks; a disk without a serial number is omitted. */
-  serials: string[];
-  /** Evidence.hostReadOnly, combined for all disks below the device: true only if it is true for every disk. */
-  hostReadOnly: boolean | null;
-  tags: Tag[];
-  /** Names of all devices of the mounted Btrfs that contains this device; empty if no mounted Btrfs contains it. */
-  members: string[];
-  /** The type of the content as libblkid names it: xfs, LVM2_member; empty if the type is unknown. */
-  content: string;
-  /** The volume group of a physical volume; undefined for other devices or if the group is unknown. */
-  volumeGroup: VolumeGroup | undefined;
-  /** undefined if the device is not a partition. */
-  partition: Partition | undefined;
-}
+export type BlockDevice = NonNullable<ReturnType<typeof describe>>;
 
 type EvidenceOfDisk = Evidence & { serial: string };
 
@@ -75,8 +51,8 @@ function describe(
   node: string,
   evidence: (disk: string) => EvidenceOfDisk,
   members: (name: string) => string[],
-): BlockDevice[] {
-  if (Number(reader.read(`${node}/size`)) === 0) return [];
+) {
+  if (Number(reader.read(`${node}/size`)) === 0) return undefined;
   const name = path.basename(node);
   const device = reader.read(`${node}/dev`).trim();
   const { stack, leaves } = devicesUnder(reader, node);
@@ -84,37 +60,49 @@ function describe(
   const mapped = reader.stat(`${node}/dm/name`) === undefined ? '' : reader.read(`${node}/dm/name`).trim();
   const found = leaves.map((leaf) => ({ name: path.basename(leaf), ...evidence(leaf) }));
   const hostReadOnly = ofAll(found);
-  return [
-    {
-      name,
-      device,
-      file: mapped === '' ? `/dev/${name}` : `/dev/mapper/${mapped}`,
-      stack: stack.map((each) => path.basename(each)),
-      disks: found.map(({ name: disk, readOnly, evidence: text }) => ({
-        name: disk,
-        readOnly,
-        evidence: text,
-      })),
-      serials: found.map(({ serial }) => serial).filter((serial) => serial !== ''),
-      hostReadOnly,
-      tags: [...(mapped === '' ? [] : [`DM=${mapped}`]), ...tagsOf(record)],
-      members: members(name),
-      content:
-        record.get('DM_MULTIPATH_DEVICE_PATH') === '1' ? multipathPath : (record.get('ID_FS_TYPE') ?? ''),
-      volumeGroup: volumeGroupOfLv(
-        record.get('DM_VG_NAME') ?? '',
-        mapped === '' ? '' : reader.read(`${node}/dm/uuid`),
-      ),
-      partition:
-        reader.stat(`${node}/partition`) === undefined
-          ? undefined
-          : describePartition(record, {
-              name,
-              disk: path.basename(path.dirname(node)),
-              writable: hostReadOnly === false,
-            }),
-    },
-  ];
+  return {
+    /** The kernel's name: vda2, dm-0. */
+    name,
+    /** "major:minor" */
+    device,
+    /** The path shown in messages: /dev/vda2, /dev/mapper/rhel-root. */
+    file: mapped === '' ? `/dev/${name}` : `/dev/mapper/${mapped}`,
+    /** Names of the device itself and of every device below it. */
+    stack: stack.map((each) => path.basename(each)),
+    /** The disks below the device, with the evidence for readOnly. */
+    disks: found.map(({ name: disk, readOnly, evidence: text }) => ({
+      name: disk,
+      readOnly,
+      evidence: text,
+    })),
+    /** The serial numbers of these disks; a disk without a serial number is omitted. */
+    serials: found.map(({ serial }) => serial).filter((serial) => serial !== ''),
+    /** Evidence.hostReadOnly, combined for all disks below the device: true only if it is true for every disk. */
+    hostReadOnly,
+    tags: [...(mapped === '' ? [] : [`DM=${mapped}`]), ...tagsOf(record)],
+    /** Names of all devices of the mounted Btrfs that contains this device; empty if no mounted Btrfs contains it. */
+    members: members(name),
+    /** The type of the content as libblkid names it: xfs, LVM2_member; empty if the type is unknown. */
+    content:
+      record.get('DM_MULTIPATH_DEVICE_PATH') === '1' ? multipathPath : (record.get('ID_FS_TYPE') ?? ''),
+    /**
+     * Here that of a logical volume. `withVolumeGroups` replaces it by the volume group of a physical volume, which is
+     * undefined for other devices or if the group is unknown.
+     */
+    volumeGroup: volumeGroupOfLv(
+      record.get('DM_VG_NAME') ?? '',
+      mapped === '' ? '' : reader.read(`${node}/dm/uuid`),
+    ),
+    /** undefined if the device is not a partition. */
+    partition:
+      reader.stat(`${node}/partition`) === undefined
+        ? undefined
+        : describePartition(record, {
+            name,
+            disk: path.basename(path.dirname(node)),
+            writable: hostReadOnly === false,
+          }),
+  };
 }
 
 /**
