@@ -110,7 +110,8 @@ const offers = `relp_version=0\nrelp_software=immutafs-agent,${version},\ncomman
 
 /** Builds the frames and interprets the responses of a RELP session as the client (librelp's doc/relp.html). */
 export class RelpDialogue {
-  readonly #responses = new RelpResponses();
+  /** The beginning of a frame of the server that is not complete yet. */
+  #held = '';
   /** The transaction numbers of messages that were acknowledged before an older message. */
   readonly #early = new Set<number>();
   /** The transaction number of `open`. */
@@ -163,7 +164,7 @@ export class RelpDialogue {
 
   #read(text: string, answer: RelpResult): void {
     let at = 0;
-    if (this.#responses.empty && this.#early.size === 0) {
+    if (this.#held === '' && this.#early.size === 0) {
       // Fast path for acknowledgements in the order in which the messages were sent.
       while (this.unacknowledged > 0) {
         const expected = `${this.#oldest} rsp 6 200 OK\n`;
@@ -173,7 +174,9 @@ export class RelpDialogue {
       }
     }
     if (at === text.length) return;
-    for (const frame of this.#responses.push(text.slice(at))) this.#take(frame, answer);
+    const { frames, rest } = splitFrames(this.#held + text.slice(at));
+    this.#held = rest;
+    for (const frame of frames) this.#take(frame, answer);
   }
 
   #take({ txnr, command, data }: RelpFrame, answer: RelpResult): void {
@@ -224,32 +227,19 @@ interface RelpFrame {
 const dataBytes = 65536;
 const headerBytes = 64;
 
-/** Splits the bytes from a server into frames. Accepts chunks of any size and uses bounded memory. */
-class RelpResponses {
-  #held = '';
-
-  /**
-   * @param text one character per byte (latin1)
-   * @throws Error for bytes that do not conform to the RELP protocol
-   */
-  push(text: string): RelpFrame[] {
-    const bytes = this.#held + text;
-    const frames: RelpFrame[] = [];
-    let at = 0;
-    for (;;) {
-      const read = readFrame(bytes, at);
-      if (read === undefined) break;
-      frames.push(read.frame);
-      at = read.end;
-    }
-    this.#held = bytes.slice(at);
-    return frames;
+/**
+ * Splits the bytes from a server into complete frames and the rest, whose length is limited.
+ * @param bytes one character per byte (latin1)
+ * @throws Error for bytes that do not conform to the RELP protocol
+ */
+function splitFrames(bytes: string): { frames: RelpFrame[]; rest: string } {
+  const frames: RelpFrame[] = [];
+  let at = 0;
+  for (let read = readFrame(bytes, at); read !== undefined; read = readFrame(bytes, at)) {
+    frames.push(read.frame);
+    at = read.end;
   }
-
-  /** Whether no incomplete frame is held. */
-  get empty(): boolean {
-    return this.#held === '';
-  }
+  return { frames, rest: bytes.slice(at) };
 }
 
 /** Reads the frame at an offset. @returns undefined if the frame is incomplete */
