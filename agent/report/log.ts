@@ -3,7 +3,6 @@ import { type LastReport, programKey } from '../facts/records.ts';
 import { type Fields, type Log, priority } from '../system/log.ts';
 import type { Report } from './report.ts';
 import { checks } from '../checks/index.ts';
-import type { ForeignProgram } from '../facts/security/programs/foreign-programs.ts';
 
 const levels = {
   pass: priority.info,
@@ -136,7 +135,7 @@ export function logNewPrograms({ programs }: Report, before: LastReport | undefi
   if (programs === null) return;
   const byKey = new Map(programs.list.toReversed().map((each) => [programKey(each), each]));
   const fresh = programs.list.filter(
-    (each) => byKey.get(programKey(each)) === each && !isKnown(each, before),
+    (each) => byKey.get(programKey(each)) === each && before?.programs.has(programKey(each)) !== true,
   );
   for (const { pid, path, reason, user, unit, command, startedAt } of fresh.slice(0, logged)) {
     const who = [user, unit].filter((each) => each !== '').join(', ');
@@ -160,8 +159,4 @@ export function logNewPrograms({ programs }: Report, before: LastReport | undefi
     const message = `${more} more new programs that are not from the sealed disk: immutafs-agent status --json`;
     log(priority.warning, message, { MESSAGE_ID: programMessage.messageId });
   }
-}
-
-function isKnown(program: ForeignProgram, before: LastReport | undefined): boolean {
-  return before?.programs.has(programKey(program)) === true;
 }
