@@ -11,16 +11,7 @@ export interface Impostor {
 }
 
 /** What the boot did about a path of OVERLAY. */
-export interface OverlayRecord {
-  target: string;
-  /**
-   * `overlay`: mounted. `deferred`, `begun`: late boot did not finish it. `unneeded`: not on the system disk. `refused`,
-   * `missing`, `failed`: no overlay, for the reason.
-   */
-  state: 'overlay' | 'deferred' | 'begun' | 'refused' | 'missing' | 'unneeded' | 'failed';
-  /** Why there is no overlay; empty for `overlay`, `deferred` and `begun`. */
-  reason: string;
-}
+export type OverlayRecord = ReturnType<typeof overlay>;
 
 /** What the boot did about the host's seed (units/find-seed). */
 export type SeedRecord =
@@ -107,10 +98,14 @@ export function parseBootEnv(text: string) {
   };
 }
 
+/**
+ * `overlay`: mounted. `deferred`, `begun`: late boot did not finish it. `unneeded`: not on the system disk. `refused`,
+ * `missing`, `failed`: no overlay, for the reason.
+ */
 const overlayStates = ['overlay', 'deferred', 'begun', 'refused', 'missing', 'unneeded', 'failed'] as const;
 
-/** Parses "PATH STATE REASON". */
-function overlay(value: string): OverlayRecord {
+/** Parses "PATH STATE REASON". The reason is empty for `overlay`, `deferred` and `begun`. */
+function overlay(value: string) {
   const [, target, state, reason = ''] = /^(\/\S*) (\S+)(?: (.+))?$/.exec(value) ?? [];
   if (target === undefined || state === undefined)
     throw new Error(`${bootEnvFile}: OVERLAY=${value} does not have the form PATH STATE REASON`);

@@ -54,20 +54,7 @@ function parseLine(line: string, split: (list: string) => string[]) {
   };
 }
 
-export interface MountTable {
-  readonly all: readonly Mount[];
-  /** Returns all mounts at a mount point, including hidden mounts. */
-  at(target: string): readonly Mount[];
-  /** The mounts that cannot be reached by any path (`findHidden`). */
-  readonly hidden: ReadonlySet<Mount>;
-  /**
-   * Returns the mount that serves a path for this process. Follows the path as the kernel does (path_resolution(7),
-   * fs/namespace.c), so that a mount covered by another mount is not returned. The path starts at the root directory of
-   * the process, so a mount that was later made over "/" is not visible.
-   * @param path absolute, normalised, without symbolic links
-   */
-  serving(path: string): Mount | undefined;
-}
+export type MountTable = ReturnType<typeof mountTable>;
 
 /** Reads the mounts of this process. @throws SystemError; the errors of parseMountinfo */
 export function readMountTable(reader: SystemReader): MountTable {
@@ -75,8 +62,8 @@ export function readMountTable(reader: SystemReader): MountTable {
 }
 
 /** Parses mountinfo into a table. Same parameter and errors as parseMountinfo. */
-export function mountTable(text: string): MountTable {
-  const all = parseMountinfo(text);
+export function mountTable(text: string) {
+  const all: readonly Mount[] = parseMountinfo(text);
   const children = childrenOf(all);
   const root = rootMount(all);
   const byTarget = Map.groupBy(all, ({ target }) => target);
@@ -92,10 +79,18 @@ export function mountTable(text: string): MountTable {
   });
   return {
     all,
-    at: (target) => byTarget.get(target) ?? [],
-    get hidden() {
+    /** Returns all mounts at a mount point, including hidden mounts. */
+    at: (target: string): readonly Mount[] => byTarget.get(target) ?? [],
+    /** The mounts that cannot be reached by any path (`findHidden`). */
+    get hidden(): ReadonlySet<Mount> {
       return (hidden ??= findHidden(all, root, children));
     },
+    /**
+     * Returns the mount that serves a path for this process. Follows the path as the kernel does (path_resolution(7),
+     * fs/namespace.c), so that a mount covered by another mount is not returned. The path starts at the root directory of
+     * the process, so a mount that was later made over "/" is not visible. The path is absolute and normalised, without
+     * symbolic links.
+     */
     serving,
   };
 }
