@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { defineStubDomain } from '../test/vm/libvirt/stub-domain.ts';
-import { withHypervisor } from '../test/vm/libvirt/hypervisor.ts';
+import { withHypervisorIn } from '../test/vm/libvirt/hypervisor.ts';
 
 /**
  * Clicks the two clicks of docs/host.md in a real virt-manager and takes its picture: `node docs/virt-manager.ts
@@ -25,7 +25,7 @@ const folder = '/srv/hypervisor';
 const home = await mkdtemp(join(tmpdir(), 'virt-manager-'));
 try {
   await mkdir(folder);
-  await withHypervisor(folder, async (host) => {
+  await withHypervisorIn(folder, async (host) => {
     await defineStubDomain(host, 'guest', 2222);
     const env = { DISPLAY: ':77', HOME: home, PATH: '/usr/sbin:/usr/bin', LC_ALL: 'C.UTF-8' };
     const screen = execa('Xvfb', [env.DISPLAY, '-screen', '0', `${size.width}x${size.height}x24`]);

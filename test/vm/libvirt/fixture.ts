@@ -8,7 +8,6 @@ import { agentRpm, agentTree } from '../harness/agent.ts';
 import type { Edit } from '../harness/disk.ts';
 import { type Layout, xfsOnLvm } from '../harness/layout.ts';
 import { mountKernelFileSystems } from '../harness/mounts.ts';
-import { withRunFolder } from '../harness/run-folder.ts';
 import { type Template, templateOf } from '../harness/template.ts';
 import { freePort } from './domain.ts';
 import { defineStubDomain } from './stub-domain.ts';
@@ -41,35 +40,33 @@ export async function withFixture(
   edit: Edit | undefined,
   work: (fixture: LibvirtFixture) => Promise<void>,
 ): Promise<void> {
-  await withRunFolder((folder) =>
-    withHypervisor(folder, async (host) => {
-      const { emulator, overrideReadOnly } = await overridingEmulator(folder);
-      const fill = await filling(folder);
-      const guest = await defineGuest(host, {
-        name: 'guest',
-        template,
-        emulator,
-        memoryMiB: 2048,
-        edit: async (root, mounts) => {
-          await fill(root, mounts);
-          await edit?.(root, mounts);
-        },
-      });
-      const stub = { name: 'stub', port: await freePort(), key: guest.key };
-      await defineStubDomain(host, stub.name, stub.port);
-      const editDomain: LibvirtFixture['editDomain'] = async (readonly) => {
-        const edited = ['--edit', 'target=vda', '--disk', `readonly=${readonly}`];
-        const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
-        await execa('/usr/bin/virt-xml', ['--connect', host.uri, guest.name, ...edited], { env });
-      };
-      await withAnsible(
-        host,
-        [guest],
-        (ansible) => work({ ansible, host, guest, overrideReadOnly, editDomain }),
-        [stub],
-      );
-    }),
-  );
+  await withHypervisor(async (host) => {
+    const { emulator, overrideReadOnly } = await overridingEmulator(host.folder);
+    const fill = await filling(host.folder);
+    const guest = await defineGuest(host, {
+      name: 'guest',
+      template,
+      emulator,
+      memoryMiB: 2048,
+      edit: async (root, mounts) => {
+        await fill(root, mounts);
+        await edit?.(root, mounts);
+      },
+    });
+    const stub = { name: 'stub', port: await freePort(), key: guest.key };
+    await defineStubDomain(host, stub.name, stub.port);
+    const editDomain: LibvirtFixture['editDomain'] = async (readonly) => {
+      const edited = ['--edit', 'target=vda', '--disk', `readonly=${readonly}`];
+      const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
+      await execa('/usr/bin/virt-xml', ['--connect', host.uri, guest.name, ...edited], { env });
+    };
+    await withAnsible(
+      host,
+      [guest],
+      (ansible) => work({ ansible, host, guest, overrideReadOnly, editDomain }),
+      [stub],
+    );
+  });
 }
 
 /** Runs a command in the guest. @returns its stdout @throws if it fails */

@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { errorMessage } from '../../../agent/lib/errors.ts';
 import { until } from '../../wire/support/until.ts';
+import { withRunFolder } from '../harness/run-folder.ts';
 
 /** A real libvirt with private folders. virsh and virt-xml connect to `uri`. */
 export interface Hypervisor {
   uri: string;
-  /** The folder with the files of libvirt and its domains. The caller removes the folder. */
+  /** The folder with the files of libvirt and its domains. `withHypervisor` removes it. */
   folder: string;
   /** Runs /usr/bin/virsh. @throws if it fails */
   virsh: (...args: string[]) => Promise<string>;
@@ -54,11 +55,19 @@ mount -t tmpfs run /run
 wait $!
 `;
 
+/** Calls `work` with a libvirtd for this test only. */
+export function withHypervisor<T>(work: (host: Hypervisor) => Promise<T>): Promise<T> {
+  return withRunFolder((folder) => withHypervisorIn(folder, work));
+}
+
 /**
- * Calls `work` with a libvirtd for this test only. libvirtd and its guests end when the test process ends for any
- * reason, because setpriv(1) makes the kernel kill unshare(1) and with it the PID namespace.
+ * Calls `work` with a libvirtd whose files are in an empty folder. libvirtd and its guests end when this process ends for
+ * any reason, because setpriv(1) makes the kernel kill unshare(1) and with it the PID namespace.
  */
-export async function withHypervisor<T>(folder: string, work: (host: Hypervisor) => Promise<T>): Promise<T> {
+export async function withHypervisorIn<T>(
+  folder: string,
+  work: (host: Hypervisor) => Promise<T>,
+): Promise<T> {
   await configure(folder);
   const ended = ['setpriv', '--pdeathsig', 'KILL', '--', 'unshare', '--mount', '--propagation', 'private'];
   const own = [

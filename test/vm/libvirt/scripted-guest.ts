@@ -2,7 +2,6 @@ import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import * as assert from 'uvu/assert';
-import { withRunFolder } from '../harness/run-folder.ts';
 import { freePort } from './domain.ts';
 import { withHypervisor } from './hypervisor.ts';
 import type { Hypervisor } from './hypervisor.ts';
@@ -100,75 +99,73 @@ export async function withPool(
   work: (pool: Pool) => Promise<void>,
   images: readonly string[] = [],
 ): Promise<void> {
-  await withRunFolder((folder) =>
-    withHypervisor(folder, async (host) => {
-      const at = (name: string): string => join(folder, name);
-      await mkdir(at('bin'));
-      const settings = `export POOL=${folder} URI='${host.uri}' PATH=${at('bin')}:/usr/sbin:/usr/bin:/sbin:/bin`;
-      for (const [name, text] of Object.entries(programs)) {
-        await writeFile(at(`bin/${name}`), `#!/bin/sh\n${settings}\n${text}\n`);
-        await chmod(at(`bin/${name}`), 0o755);
-      }
-      const image: Pool['image'] = async (name, ...lines) => {
-        await writeFile(at(name), `${lines.join('\n')}\n`);
-        await execa('truncate', ['--size', '1M', at(name)]);
-        return at(name);
-      };
-      await image('one', 'version 1');
-      const guests = [];
+  await withHypervisor(async (host) => {
+    const at = (name: string): string => join(host.folder, name);
+    await mkdir(at('bin'));
+    const settings = `export POOL=${host.folder} URI='${host.uri}' PATH=${at('bin')}:/usr/sbin:/usr/bin:/sbin:/bin`;
+    for (const [name, text] of Object.entries(programs)) {
+      await writeFile(at(`bin/${name}`), `#!/bin/sh\n${settings}\n${text}\n`);
+      await chmod(at(`bin/${name}`), 0o755);
+    }
+    const image: Pool['image'] = async (name, ...lines) => {
+      await writeFile(at(name), `${lines.join('\n')}\n`);
+      await execa('truncate', ['--size', '1M', at(name)]);
+      return at(name);
+    };
+    await image('one', 'version 1');
+    const guests = [];
+    for (const name of names) {
+      const port = await freePort();
+      await defineStubDomain(host, name, port);
+      const before = await host.virsh('dumpxml', '--inactive', '--security-info', name);
+      const own = before
+        .replace(`${name}/system.raw`, 'one')
+        .replace(/<target dev='vda'[^>]*>/, '$&<readonly/>');
+      await writeFile(at('domain.xml'), own);
+      await host.virsh('define', '--file', at('domain.xml'));
+      await writeFile(at(`port-${port}`), name);
+      guests.push({ name, port, key: '/dev/null' });
+    }
+    const builders = [];
+    for (const name of images) {
+      const port = await freePort();
+      await writeFile(at(`answers-${name}`), `${name}-builder`);
+      await symlink(at(`answers-${name}`), at(`port-${port}`));
+      builders.push({ name, port, key: '/dev/null' });
+    }
+    const state: Pool['state'] = async () => {
+      const lines = [];
       for (const name of names) {
-        const port = await freePort();
-        await defineStubDomain(host, name, port);
-        const before = await host.virsh('dumpxml', '--inactive', '--security-info', name);
-        const own = before
-          .replace(`${name}/system.raw`, 'one')
-          .replace(/<target dev='vda'[^>]*>/, '$&<readonly/>');
-        await writeFile(at('domain.xml'), own);
-        await host.virsh('define', '--file', at('domain.xml'));
-        await writeFile(at(`port-${port}`), name);
-        guests.push({ name, port, key: '/dev/null' });
+        const xml = await host.virsh('dumpxml', '--inactive', name);
+        const [disk = ''] = /<disk [\s\S]*?<\/disk>/.exec(xml) ?? [];
+        const [, file = ''] = /<source file='[^']*\/([^'/]+)'/.exec(disk) ?? [];
+        const sealed = disk.includes('<readonly/>') ? '' : ' writable';
+        lines.push(`${name} ${(await host.virsh('domstate', name)).trim()} ${file}${sealed}`);
       }
-      const builders = [];
-      for (const name of images) {
-        const port = await freePort();
-        await writeFile(at(`answers-${name}`), `${name}-builder`);
-        await symlink(at(`answers-${name}`), at(`port-${port}`));
-        builders.push({ name, port, key: '/dev/null' });
+      return lines;
+    };
+    const notes: Pool['notes'] = async () =>
+      (await readFile(at('notes'), 'utf8').catch(() => '')).split('\n').filter((line) => line !== '');
+    const common = {
+      ...{ ansible_ssh_executable: at('bin/ssh'), immutafs_image_format: 'raw', ansible_timeout: 3 },
+      ...{ immutafs_state_directory: at('state'), immutafs_settle_timeout: 1, immutafs_health_wait: 0 },
+      ...{ immutafs_start_timeout: 5, immutafs_shutdown_timeout: 5, immutafs_backlog_timeout: 1 },
+    };
+    // The modules of the playbook seal, without the playbook.
+    const withSealed = async (ansible: Ansible) => {
+      for (const name of names) {
+        const domain = { uri: host.uri, domain: name, target: 'vda' };
+        const start = { ...domain, state: 'running', directory: at('state') };
+        for (const { failed, msg } of [
+          await ansible.module('boot', domain),
+          await ansible.module('domain', start),
+        ])
+          assert.not(failed, msg);
       }
-      const state: Pool['state'] = async () => {
-        const lines = [];
-        for (const name of names) {
-          const xml = await host.virsh('dumpxml', '--inactive', name);
-          const [disk = ''] = /<disk [\s\S]*?<\/disk>/.exec(xml) ?? [];
-          const [, file = ''] = /<source file='[^']*\/([^'/]+)'/.exec(disk) ?? [];
-          const sealed = disk.includes('<readonly/>') ? '' : ' writable';
-          lines.push(`${name} ${(await host.virsh('domstate', name)).trim()} ${file}${sealed}`);
-        }
-        return lines;
-      };
-      const notes: Pool['notes'] = async () =>
-        (await readFile(at('notes'), 'utf8').catch(() => '')).split('\n').filter((line) => line !== '');
-      const common = {
-        ...{ ansible_ssh_executable: at('bin/ssh'), immutafs_image_format: 'raw', ansible_timeout: 3 },
-        ...{ immutafs_state_directory: at('state'), immutafs_settle_timeout: 1, immutafs_health_wait: 0 },
-        ...{ immutafs_start_timeout: 5, immutafs_shutdown_timeout: 5, immutafs_backlog_timeout: 1 },
-      };
-      // The modules of the playbook seal, without the playbook.
-      const withSealed = async (ansible: Ansible) => {
-        for (const name of names) {
-          const domain = { uri: host.uri, domain: name, target: 'vda' };
-          const start = { ...domain, state: 'running', directory: at('state') };
-          for (const { failed, msg } of [
-            await ansible.module('boot', domain),
-            await ansible.module('domain', start),
-          ])
-            assert.not(failed, msg);
-        }
-        await work({ ansible, host, common, image, state, notes });
-      };
-      await withAnsible(host, guests, withSealed, builders);
-    }),
-  );
+      await work({ ansible, host, common, image, state, notes });
+    };
+    await withAnsible(host, guests, withSealed, builders);
+  });
 }
 
 /** Runs a playbook, kills it as it begins a task, and requires that no disk is writable or without an image. */

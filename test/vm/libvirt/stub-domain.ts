@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { withRunFolder } from '../harness/run-folder.ts';
 import { asQcow2, defineDomain, freePort } from './domain.ts';
 import type { DomainOptions } from './domain.ts';
 import { withHypervisor } from './hypervisor.ts';
@@ -55,20 +54,18 @@ export async function withStubDomain(
   firmware?: (folder: string) => string,
   systemFormat: 'raw' | 'qcow2' = 'raw',
 ): Promise<void> {
-  await withRunFolder((folder) =>
-    withHypervisor(folder, async (hypervisor) => {
-      const port = await freePort();
-      await defineStubDomain(hypervisor, 'stub', port, {
-        firmware: firmware?.(folder) ?? '',
-        systemFormat,
-      });
-      await withAnsible(hypervisor, [{ name: 'stub', port, key: '/dev/null' }], (ansible) => {
-        const disk: Disk = (readonly, more = {}, mode) => {
-          const args = { uri: hypervisor.uri, domain: 'stub', target: 'vda', readonly, ...more };
-          return ansible.module('disk', args, mode);
-        };
-        return work(ansible, hypervisor, disk);
-      });
-    }),
-  );
+  await withHypervisor(async (hypervisor) => {
+    const port = await freePort();
+    await defineStubDomain(hypervisor, 'stub', port, {
+      firmware: firmware?.(hypervisor.folder) ?? '',
+      systemFormat,
+    });
+    await withAnsible(hypervisor, [{ name: 'stub', port, key: '/dev/null' }], (ansible) => {
+      const disk: Disk = (readonly, more = {}, mode) => {
+        const args = { uri: hypervisor.uri, domain: 'stub', target: 'vda', readonly, ...more };
+        return ansible.module('disk', args, mode);
+      };
+      return work(ansible, hypervisor, disk);
+    });
+  });
 }

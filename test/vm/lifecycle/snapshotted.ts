@@ -6,7 +6,6 @@ import { execa } from 'execa';
 import { agentTree } from '../harness/agent.ts';
 import type { Disks, Edit } from '../harness/disk.ts';
 import { xfsOnLvm } from '../harness/layout.ts';
-import { withRunFolder } from '../harness/run-folder.ts';
 import { templateOf } from '../harness/template.ts';
 import { withHypervisor } from '../libvirt/hypervisor.ts';
 import type { Hypervisor } from '../libvirt/hypervisor.ts';
@@ -30,26 +29,24 @@ export async function withSnapshottedGuest(
   work: (fixture: SnapshottedGuest) => Promise<void>,
   options: { tree?: Promise<string>; edit?: (folder: string) => Promise<Edit> } = {},
 ): Promise<void> {
-  await withRunFolder((folder) =>
-    withHypervisor(folder, async (host) => {
-      const template = await templateOf(xfsOnLvm, await (options.tree ?? agentTree()));
-      const name = 'guest';
-      const edit = (await options.edit?.(folder)) ?? (() => Promise.resolve());
-      const guest = await defineGuest(host, { name, template, edit, memoryMiB: 1536, systemFormat: 'qcow2' });
-      const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
-      const edited = ['--edit', 'target=vda', '--disk', 'readonly=on'];
-      await execa('/usr/bin/virt-xml', ['--connect', host.uri, name, ...edited], { env });
-      const common = {
-        immutafs_rollback: true,
-        immutafs_state_directory: join(folder, 'state'),
-        immutafs_health_wait: 2,
-        immutafs_initramfs_command: [],
-      };
-      await withAnsible(host, [guest], (ansible) =>
-        work({ ansible, host, guest, disks: template.disks, common }),
-      );
-    }),
-  );
+  await withHypervisor(async (host) => {
+    const template = await templateOf(xfsOnLvm, await (options.tree ?? agentTree()));
+    const name = 'guest';
+    const edit = (await options.edit?.(host.folder)) ?? (() => Promise.resolve());
+    const guest = await defineGuest(host, { name, template, edit, memoryMiB: 1536, systemFormat: 'qcow2' });
+    const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
+    const edited = ['--edit', 'target=vda', '--disk', 'readonly=on'];
+    await execa('/usr/bin/virt-xml', ['--connect', host.uri, name, ...edited], { env });
+    const common = {
+      immutafs_rollback: true,
+      immutafs_state_directory: join(host.folder, 'state'),
+      immutafs_health_wait: 2,
+      immutafs_initramfs_command: [],
+    };
+    await withAnsible(host, [guest], (ansible) =>
+      work({ ansible, host, guest, disks: template.disks, common }),
+    );
+  });
 }
 
 export const imageOf = (guest: VirtualGuest) => join(guest.folder, 'system.qcow2');

@@ -6,7 +6,6 @@ import * as assert from 'uvu/assert';
 import type { Report } from '../../../agent/report/report.ts';
 import { sleep, until } from '../../wire/support/until.ts';
 import { checkOf, notPassed } from '../harness/expect.ts';
-import { withRunFolder } from '../harness/run-folder.ts';
 import { freePort } from '../libvirt/domain.ts';
 import { ask, defineSealed, statusIn } from '../libvirt/fixture.ts';
 import { forwardingTo, startRelpServer } from '../libvirt/forwarding.ts';
@@ -38,19 +37,17 @@ interface Fixture {
 }
 
 const withGuest = (work: (fixture: Fixture) => Promise<void>) =>
-  withRunFolder((folder) =>
-    withHypervisor(folder, async (host) => {
-      const port = await freePort();
-      const stop = await startRelpServer(folder, port);
-      const options = { memoryMiB: wholeMiB, balloon: true, reachesHost: true };
-      try {
-        const guest = await defineSealed(host, { ...options, edit: forwardingTo(port) });
-        await work({ host, guest, received: () => readFileSync(join(folder, 'received'), 'latin1') });
-      } finally {
-        stop();
-      }
-    }),
-  );
+  withHypervisor(async (host) => {
+    const port = await freePort();
+    const stop = await startRelpServer(host.folder, port);
+    const options = { memoryMiB: wholeMiB, balloon: true, reachesHost: true };
+    try {
+      const guest = await defineSealed(host, { ...options, edit: forwardingTo(port) });
+      await work({ host, guest, received: () => readFileSync(join(host.folder, 'received'), 'latin1') });
+    } finally {
+      stop();
+    }
+  });
 
 /** Sets the memory of the running guest, and waits until the balloon has its size. */
 async function setMemory({ virsh }: Hypervisor, mebibytes: number): Promise<void> {

@@ -8,7 +8,6 @@ import { whileTemporaryDirectory } from '../../harness/temporary.ts';
 import { until } from '../../wire/support/until.ts';
 import { dnfTree } from '../harness/dnf.ts';
 import { layout } from '../harness/layout.ts';
-import { withRunFolder } from '../harness/run-folder.ts';
 import { templateOf } from '../harness/template.ts';
 import { ask, filling } from '../libvirt/fixture.ts';
 import { type Hypervisor, withHypervisor } from '../libvirt/hypervisor.ts';
@@ -22,40 +21,36 @@ const fleet = suite('docs/guide.md: many guests');
 const names = ['web2', 'web3'];
 
 fleet('the playbooks install the package in ordinary guests, and seal and report them', () =>
-  withRunFolder((folder) =>
-    withHypervisor(folder, (host) =>
-      withLogMachine(async (server) => {
-        const guests = await ordinaryGuests(host, folder);
-        const each = <T>(work: (guest: VirtualGuest) => Promise<T>) => Promise.all(guests.map(work));
-        const tree = await treeIn(folder);
-        const [inventory] = blocksOf('docs/guide.md').filter(({ language }) => language === 'yaml');
-        assert.match(inventory?.text ?? '', 'web[2:10]: {}');
-        const two = inventory?.text.replace('[2:10]', '[2:3]') ?? '';
-        await writeInventory(tree, two, host, Object.fromEntries(guests.map((guest) => [guest.name, guest])));
-        await server.machine(
-          'install -m 0644 docs/log-server/rsyslog-relp.conf /etc/rsyslog.d/immutafs.conf',
-        );
-        await server.start();
-        await each((guest) => host.virsh('start', guest.name));
-        await each((guest) => untilUp(guest, 600));
+  withHypervisor((host) =>
+    withLogMachine(async (server) => {
+      const guests = await ordinaryGuests(host, host.folder);
+      const each = <T>(work: (guest: VirtualGuest) => Promise<T>) => Promise.all(guests.map(work));
+      const tree = await treeIn(host.folder);
+      const [inventory] = blocksOf('docs/guide.md').filter(({ language }) => language === 'yaml');
+      assert.match(inventory?.text ?? '', 'web[2:10]: {}');
+      const two = inventory?.text.replace('[2:10]', '[2:3]') ?? '';
+      await writeInventory(tree, two, host, Object.fromEntries(guests.map((guest) => [guest.name, guest])));
+      await server.machine('install -m 0644 docs/log-server/rsyslog-relp.conf /etc/rsyslog.d/immutafs.conf');
+      await server.start();
+      await each((guest) => host.virsh('start', guest.name));
+      await each((guest) => untilUp(guest, 600));
 
-        // The sockets of ssh in this directory need a short path.
-        await whileTemporaryDirectory(async (home) => {
-          const controller = local(tree, ansibleEnvironment(home));
-          const pages = new PageRun('test/vm/long/guide-fleet.test.ts', { 'on the controller': controller });
-          await pages.section('docs/guide.md', 'Ten guests');
-          await each((guest) => ask(guest, 'immutafs-agent status'));
-          const report = await readFile(join(tree, 'fleet.html'), 'utf8');
-          assert.ok(names.every((name) => report.includes(name)));
-          for (const name of names) {
-            const count = `grep -c ' Linux version ' /var/log/guests/${name}/journal.log`;
-            const sealedBoot = async () => (await server.machine(count)).output === '1';
-            await until(`the log of ${name} has the sealed boot`, sealedBoot, 60);
-          }
-          pages.assertComplete();
-        });
-      }),
-    ),
+      // The sockets of ssh in this directory need a short path.
+      await whileTemporaryDirectory(async (home) => {
+        const controller = local(tree, ansibleEnvironment(home));
+        const pages = new PageRun('test/vm/long/guide-fleet.test.ts', { 'on the controller': controller });
+        await pages.section('docs/guide.md', 'Ten guests');
+        await each((guest) => ask(guest, 'immutafs-agent status'));
+        const report = await readFile(join(tree, 'fleet.html'), 'utf8');
+        assert.ok(names.every((name) => report.includes(name)));
+        for (const name of names) {
+          const count = `grep -c ' Linux version ' /var/log/guests/${name}/journal.log`;
+          const sealedBoot = async () => (await server.machine(count)).output === '1';
+          await until(`the log of ${name} has the sealed boot`, sealedBoot, 60);
+        }
+        pages.assertComplete();
+      });
+    }),
   ),
 );
 

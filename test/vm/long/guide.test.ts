@@ -9,7 +9,6 @@ import { agentRpm } from '../harness/agent.ts';
 import type { Edit } from '../harness/disk.ts';
 import { dnfTree } from '../harness/dnf.ts';
 import { layout } from '../harness/layout.ts';
-import { withRunFolder } from '../harness/run-folder.ts';
 import { templateOf } from '../harness/template.ts';
 import { until } from '../../wire/support/until.ts';
 import { ask, filling } from '../libvirt/fixture.ts';
@@ -40,67 +39,65 @@ const largeMiB = 32;
 const withLargeFile: Edit = (root) => writeFile(join(root, large), Buffer.alloc(largeMiB * 2 ** 20, 1));
 
 guide('from the package to a sealed guest with a log server, an update, and back', () =>
-  withRunFolder((folder) =>
-    withHypervisor(folder, (host) =>
-      withLogMachine(async (server) => {
-        await agentRpm();
-        const fill = await filling(folder);
-        const web1 = await defineGuest(host, {
-          name: 'web1',
-          template: await templateOf(ordinary, await dnfTree()),
-          memoryMiB: 2048,
-          reachesHost: true,
-          edit: async (root, mounts) => {
-            await fill(root, mounts);
-            await asInGuide('web1')(root, mounts);
-            await withLargeFile(root, mounts);
-            await withLetter(root, mounts);
-          },
-        });
-        const machines = {
-          'on the build machine': await sourceMachine(folder, web1),
-          'on the log server': server.machine,
-          'in the guest': guestMachine(web1),
-          'on the host': hostMachine(host),
-        };
-        const pages = new PageRun('test/vm/long/guide.test.ts', machines, { GUEST: 'web1' });
+  withHypervisor((host) =>
+    withLogMachine(async (server) => {
+      await agentRpm();
+      const fill = await filling(host.folder);
+      const web1 = await defineGuest(host, {
+        name: 'web1',
+        template: await templateOf(ordinary, await dnfTree()),
+        memoryMiB: 2048,
+        reachesHost: true,
+        edit: async (root, mounts) => {
+          await fill(root, mounts);
+          await asInGuide('web1')(root, mounts);
+          await withLargeFile(root, mounts);
+          await withLetter(root, mounts);
+        },
+      });
+      const machines = {
+        'on the build machine': await sourceMachine(host.folder, web1),
+        'on the log server': server.machine,
+        'in the guest': guestMachine(web1),
+        'on the host': hostMachine(host),
+      };
+      const pages = new PageRun('test/vm/long/guide.test.ts', machines, { GUEST: 'web1' });
 
-        await host.virsh('start', 'web1');
-        await untilUp(web1, 600);
-        const before = await tracesOf(web1);
-        await ask(web1, 'rpm --install /root/1.rpm');
-        await pages.section('docs/guide.md', 'Get the package');
-        await pages.section('docs/guide.md', 'A log server');
-        await server.start();
-        await pages.section('docs/guide.md', 'One guest');
-        await ask(web1, inInitramfs);
-        await assertSizes(web1);
-        await pages.section('docs/guide.md', 'Logs');
-        await pages.section('docs/guide.md', 'Monitoring');
+      await host.virsh('start', 'web1');
+      await untilUp(web1, 600);
+      const before = await tracesOf(web1);
+      await ask(web1, 'rpm --install /root/1.rpm');
+      await pages.section('docs/guide.md', 'Get the package');
+      await pages.section('docs/guide.md', 'A log server');
+      await server.start();
+      await pages.section('docs/guide.md', 'One guest');
+      await ask(web1, inInitramfs);
+      await assertSizes(web1);
+      await pages.section('docs/guide.md', 'Logs');
+      await pages.section('docs/guide.md', 'Monitoring');
 
-        await pages.section('docs/guide.md', 'Updates');
-        assert.is(await ask(web1, 'rpm --query --queryformat "%{VERSION}" updated'), '2');
-        await pages.section('docs/host.md', 'With virsh and virt-xml', { machine: 'on the host' });
-        await untilUp(web1, 600);
-        await ask(web1, 'immutafs-agent status');
-        const count = "grep -c ' Linux version ' /var/log/guests/web1/journal.log";
-        const threeBoots = async () => (await server.machine(count)).output === '3';
-        await until('the log has a line for each boot since the installation', threeBoots, 60);
+      await pages.section('docs/guide.md', 'Updates');
+      assert.is(await ask(web1, 'rpm --query --queryformat "%{VERSION}" updated'), '2');
+      await pages.section('docs/host.md', 'With virsh and virt-xml', { machine: 'on the host' });
+      await untilUp(web1, 600);
+      await ask(web1, 'immutafs-agent status');
+      const count = "grep -c ' Linux version ' /var/log/guests/web1/journal.log";
+      const threeBoots = async () => (await server.machine(count)).output === '3';
+      await until('the log has a line for each boot since the installation', threeBoots, 60);
 
-        await pages.section('docs/guide.md', 'Updates', { blocks: 2 });
-        await untilUp(web1, 600);
-        await pages.section('docs/guide.md', 'Remove it again');
-        await assertRemoved(web1, before);
-        await machines['in the guest']('systemctl poweroff');
-        const isOff = async () => (await host.virsh('domstate', 'web1')).trim() === 'shut off';
-        await until('web1 is shut off', isOff, 180);
-        await host.virsh('start', 'web1');
-        await untilUp(web1, 600);
-        const mounts = 'findmnt --mountpoint /var; findmnt --mountpoint /home; cat /home/alice/letter';
-        assert.is(await ask(web1, mounts), 'dear Bob');
-        pages.assertComplete();
-      }),
-    ),
+      await pages.section('docs/guide.md', 'Updates', { blocks: 2 });
+      await untilUp(web1, 600);
+      await pages.section('docs/guide.md', 'Remove it again');
+      await assertRemoved(web1, before);
+      await machines['in the guest']('systemctl poweroff');
+      const isOff = async () => (await host.virsh('domstate', 'web1')).trim() === 'shut off';
+      await until('web1 is shut off', isOff, 180);
+      await host.virsh('start', 'web1');
+      await untilUp(web1, 600);
+      const mounts = 'findmnt --mountpoint /var; findmnt --mountpoint /home; cat /home/alice/letter';
+      assert.is(await ask(web1, mounts), 'dear Bob');
+      pages.assertComplete();
+    }),
   ),
 );
 

@@ -6,7 +6,6 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { blocksOf, commandsIn } from '../../harness/pages/blocks.ts';
 import { until } from '../../wire/support/until.ts';
-import { withRunFolder } from '../harness/run-folder.ts';
 import { type AgentDomain, startAgentDomain } from '../libvirt/agent-domain.ts';
 import { type Hypervisor, refusalOf, withHypervisor } from '../libvirt/hypervisor.ts';
 import { migrationHere } from '../libvirt/migration.ts';
@@ -55,22 +54,21 @@ interface Fixture {
 
 /** Calls `work` with a running domain `guest` that has a sealed disk and a data disk. */
 function withDomain(work: (fixture: Fixture) => Promise<void>): Promise<void> {
-  return withRunFolder((folder) =>
-    withHypervisor(folder, async (hypervisor) => {
-      const page = readPage();
-      const domain = await startAgentDomain(hypervisor, 'guest', 'qcow2');
-      const here = (text: string) => text.replaceAll('GUEST', 'guest').replaceAll('/backup', folder);
-      for (const [name, text] of page.files) await writeFile(join(folder, name), here(text));
-      const run: Fixture['run'] = async (...start) => {
-        const found = page.commands.find((words) => start.every((word, index) => words[index] === word));
-        assert.ok(found, start.join(' '));
-        ran.add(found.join(' '));
-        const words = found.map((word) => (page.files.has(word) ? join(folder, word) : here(word)));
-        return hypervisor.virsh(...words);
-      };
-      await work({ page, hypervisor, domain, folder, run });
-    }),
-  );
+  return withHypervisor(async (hypervisor) => {
+    const { folder } = hypervisor;
+    const page = readPage();
+    const domain = await startAgentDomain(hypervisor, 'guest', 'qcow2');
+    const here = (text: string) => text.replaceAll('GUEST', 'guest').replaceAll('/backup', folder);
+    for (const [name, text] of page.files) await writeFile(join(folder, name), here(text));
+    const run: Fixture['run'] = async (...start) => {
+      const found = page.commands.find((words) => start.every((word, index) => words[index] === word));
+      assert.ok(found, start.join(' '));
+      ran.add(found.join(' '));
+      const words = found.map((word) => (page.files.has(word) ? join(folder, word) : here(word)));
+      return hypervisor.virsh(...words);
+    };
+    await work({ page, hypervisor, domain, folder, run });
+  });
 }
 
 /** Writes a line into the data disk, and tries the same on the sealed disk. @returns what the guest says about the latter */
@@ -149,32 +147,30 @@ host('a live migration keeps the seal and the data; the sealed disk is not copie
     const { page, hypervisor, folder, domain } = fixture;
     await write(fixture, 'one');
     await domain.run('while :; do /bin/busybox date +%s >/tmp/alive; /bin/busybox usleep 100000; done');
-    await withRunFolder((other) =>
-      withHypervisor(other, async (destination) => {
-        const { options: here } = await migrationHere(hypervisor, 'guest');
-        const words = page.commands.find(([command]) => command === 'migrate') ?? [];
-        const command = words.map((word) =>
-          word.replace('GUEST', 'guest').replace('DESTINATION', destination.uri),
-        );
-        const copied = ['--copy-storage-all', '--migrate-disks', 'vda'];
-        assert.match(
-          await refusalOf(hypervisor.virsh(...command, ...here, ...copied)),
-          /Cannot migrate empty or read-only disk/,
-        );
+    await withHypervisor(async (destination) => {
+      const { options: here } = await migrationHere(hypervisor, 'guest');
+      const words = page.commands.find(([command]) => command === 'migrate') ?? [];
+      const command = words.map((word) =>
+        word.replace('GUEST', 'guest').replace('DESTINATION', destination.uri),
+      );
+      const copied = ['--copy-storage-all', '--migrate-disks', 'vda'];
+      assert.match(
+        await refusalOf(hypervisor.virsh(...command, ...here, ...copied)),
+        /Cannot migrate empty or read-only disk/,
+      );
 
-        await hypervisor.virsh(...command, ...here);
-        ran.add(words.join(' '));
-        assert.not.match(await hypervisor.virsh('list', '--all', '--name'), 'guest');
-        for (const options of [[], ['--inactive']]) {
-          assert.match(await destination.virsh('dumpxml', ...options, 'guest'), /<readonly\/>/);
-        }
-        const moved = moveTo(domain, destination);
-        assert.match(await write({ domain: moved }, 'two'), /vda.*(Read-only|Operation not permitted)/i);
-        assert.is(await lineIn(join(folder, 'guest/home.qcow2')), 'two');
-        const alive = await readFileIn(moved, '/tmp/alive');
-        await until('the program runs on', async () => (await readFileIn(moved, '/tmp/alive')) !== alive, 30);
-      }),
-    );
+      await hypervisor.virsh(...command, ...here);
+      ran.add(words.join(' '));
+      assert.not.match(await hypervisor.virsh('list', '--all', '--name'), 'guest');
+      for (const options of [[], ['--inactive']]) {
+        assert.match(await destination.virsh('dumpxml', ...options, 'guest'), /<readonly\/>/);
+      }
+      const moved = moveTo(domain, destination);
+      assert.match(await write({ domain: moved }, 'two'), /vda.*(Read-only|Operation not permitted)/i);
+      assert.is(await lineIn(join(folder, 'guest/home.qcow2')), 'two');
+      const alive = await readFileIn(moved, '/tmp/alive');
+      await until('the program runs on', async () => (await readFileIn(moved, '/tmp/alive')) !== alive, 30);
+    });
   }),
 );
 

@@ -9,7 +9,6 @@ import { whileTemporaryDirectory } from '../../harness/temporary.ts';
 import { agentTree } from '../harness/agent.ts';
 import { dnfTree } from '../harness/dnf.ts';
 import { xfsOnLvm } from '../harness/layout.ts';
-import { withRunFolder } from '../harness/run-folder.ts';
 import { templateOf } from '../harness/template.ts';
 import { freePort } from '../libvirt/domain.ts';
 import { ask, filling, seal } from '../libvirt/fixture.ts';
@@ -34,40 +33,39 @@ const web2 = { name: 'web2', domain: 'web-two' };
 const planted = '/var/cache/planted';
 
 playbooks('a sealed guest is updated, and restarted after its evidence was fetched', () =>
-  withRunFolder((folder) =>
-    withHypervisor(folder, async (host) => {
-      const port = await freePort();
-      const stop = await startRelpServer(folder, port);
-      try {
-        const guest = await sealedGuest(host, folder, port);
-        const tree = await treeIn(folder);
-        await writeInventory(tree, inventoryOfPage(), host, { [web2.name]: guest });
-        const evidence = join(folder, 'evidence');
-        // The sockets of ssh in this directory need a short path.
-        await whileTemporaryDirectory(async (home) => {
-          const machine = 'on the controller';
-          const pages = new PageRun(
-            'test/vm/long/host-playbooks.test.ts',
-            { [machine]: local(tree, ansibleEnvironment(home)) },
-            { '/srv/evidence': evidence },
-          );
-          await pages.section('docs/host.md', withAnsibleHeading, { machine });
-          assert.is(await ask(guest, look.database), '2');
-          await ask(guest, 'immutafs-agent status');
-          assert.ok(readdirSync(join(tree, 'dist')).some((name) => name.endsWith('.tar.gz')));
+  withHypervisor(async (host) => {
+    const { folder } = host;
+    const port = await freePort();
+    const stop = await startRelpServer(folder, port);
+    try {
+      const guest = await sealedGuest(host, folder, port);
+      const tree = await treeIn(folder);
+      await writeInventory(tree, inventoryOfPage(), host, { [web2.name]: guest });
+      const evidence = join(folder, 'evidence');
+      // The sockets of ssh in this directory need a short path.
+      await whileTemporaryDirectory(async (home) => {
+        const machine = 'on the controller';
+        const pages = new PageRun(
+          'test/vm/long/host-playbooks.test.ts',
+          { [machine]: local(tree, ansibleEnvironment(home)) },
+          { '/srv/evidence': evidence },
+        );
+        await pages.section('docs/host.md', withAnsibleHeading, { machine });
+        assert.is(await ask(guest, look.database), '2');
+        await ask(guest, 'immutafs-agent status');
+        assert.ok(readdirSync(join(tree, 'dist')).some((name) => name.endsWith('.tar.gz')));
 
-          const before = await ask(guest, `echo planted >${planted}; cat ${bootId}`);
-          await pages.section('docs/host.md', 'Evidence, and discarding it', { machine });
-          await ask(guest, `immutafs-agent status && ! [ -e ${planted} ]`);
-          assert.is.not(await ask(guest, `cat ${bootId}`), before);
-          await assertEvidence(join(evidence, web2.name));
-          pages.assertComplete();
-        });
-      } finally {
-        stop();
-      }
-    }),
-  ),
+        const before = await ask(guest, `echo planted >${planted}; cat ${bootId}`);
+        await pages.section('docs/host.md', 'Evidence, and discarding it', { machine });
+        await ask(guest, `immutafs-agent status && ! [ -e ${planted} ]`);
+        assert.is.not(await ask(guest, `cat ${bootId}`), before);
+        await assertEvidence(join(evidence, web2.name));
+        pages.assertComplete();
+      });
+    } finally {
+      stop();
+    }
+  }),
 );
 
 const bootId = '/proc/sys/kernel/random/boot_id';

@@ -12,7 +12,6 @@ import { blocksOf } from '../../harness/pages/blocks.ts';
 import { PageRun } from '../../harness/pages/run.ts';
 import { whileTemporaryDirectory } from '../../harness/temporary.ts';
 import { until } from '../../wire/support/until.ts';
-import { withRunFolder } from '../harness/run-folder.ts';
 import { emulatorWithPorts } from '../libvirt/builder.ts';
 import { accepted, firstVersion, page } from '../libvirt/cloud-image.ts';
 import { freePort } from '../libvirt/domain.ts';
@@ -33,92 +32,91 @@ const images = suite('docs/images.md: from an image to a pool');
 const addresses = { web1: '192.0.2.11', web2: '192.0.2.12' };
 
 images('two guests of one image are sealed, get the next version, and return', () =>
-  withRunFolder((folder) =>
-    withHypervisor(folder, async (host) => {
-      const directory = join(folder, 'images');
-      await execa('cp', ['--recursive', '--reflink=auto', await firstVersion(), directory]);
-      const guests = await guestsOf(host, join(directory, 'admin'));
-      const { web1, web2, web } = guests;
-      const ports = Object.fromEntries(
-        Object.entries(addresses).map(([name, address]) => {
-          const port = guests[name as keyof typeof addresses].port;
-          return [name, { address, port }];
-        }),
-      );
-      const emulator = await emulatorWithPorts(folder, ports, { name: 'web-builder', port: web.port });
-      const tree = join(folder, 'controller');
-      await writeControllerFiles(tree, host, guests);
+  withHypervisor(async (host) => {
+    const { folder } = host;
+    const directory = join(folder, 'images');
+    await execa('cp', ['--recursive', '--reflink=auto', await firstVersion(), directory]);
+    const guests = await guestsOf(host, join(directory, 'admin'));
+    const { web1, web2, web } = guests;
+    const ports = Object.fromEntries(
+      Object.entries(addresses).map(([name, address]) => {
+        const port = guests[name as keyof typeof addresses].port;
+        return [name, { address, port }];
+      }),
+    );
+    const emulator = await emulatorWithPorts(folder, ports, { name: 'web-builder', port: web.port });
+    const tree = join(folder, 'controller');
+    await writeControllerFiles(tree, host, guests);
 
-      // The sockets of ssh in this directory need a short path.
-      await whileTemporaryDirectory(async (home) => {
-        linkCollection(join(home, 'collections'));
-        const environment = { PATH: systemPath, LIBVIRT_DEFAULT_URI: host.uri, HOME: folder };
-        const machines = {
-          'on the host': local(directory, environment),
-          'on the controller': local(tree, ansibleEnvironment(home)),
-        };
-        const pages = new PageRun('test/vm/long/images-page.test.ts', machines, {
-          '--import': `--import --virt-type qemu --cpu Nehalem,+rdrand --boot emulator=${emulator}`,
-          'network=default': 'type=user,model=virtio',
-          '/var/lib/libvirt/images': directory,
-        });
-        const started = Date.now();
-        const past = (what: string) =>
-          process.stdout.write(`${Math.round((Date.now() - started) / 1000)} s: ${what}\n`);
-        const first = await digestOf(join(directory, 'web-2026.11.qcow2'));
-
-        await pages.section(page, 'The guests');
-        past('the guests are sealed');
-        const ids = [await assertGuest(web1, '2026.11'), await assertGuest(web2, '2026.11')];
-        assert.is(new Set(ids).size, 2, 'each guest has its own machine ID and host key');
-
-        const moves = [watch(web1, host), watch(web2, host)];
-        await pages.section(page, 'The next version');
-        past('the guests have the next version');
-        const second = join(directory, 'web-2026.12.qcow2');
-        const built = (await stat(`${second}.sha256`)).mtimeMs;
-        const downtimes = [];
-        for (const move of moves) {
-          const { downtime, lastSign, starts } = await move.end();
-          assert.ok(lastSign > built, 'the guest ran while the next version was made');
-          assert.is(starts, 1, 'the downtime is one boot');
-          downtimes.push(downtime);
-        }
-        assert.equal([await assertGuest(web1, '2026.12'), await assertGuest(web2, '2026.12')], ids);
-        assert.is(await ask(web1, 'rpm --query --queryformat "%{VERSION}" updated'), '2');
-        assert.match(await readFile(`${second}.sha256`, 'utf8'), await digestOf(second));
-
-        const reboot = watch(web1, host);
-        await ask(web1, 'systemctl --no-block reboot');
-        await untilSealed(web1, reboot.lastSign);
-        const { downtime, starts } = await reboot.end();
-        past('a guest has rebooted');
-        assert.is(starts, 0, 'QEMU was not started for a reboot');
-        process.stdout.write(
-          `downtime: ${downtimes.join(' s and ')} s for a move, ${downtime} s for a reboot\n`,
-        );
-        for (const each of downtimes) assert.ok(each < 2 * downtime, 'a move takes less time than two boots');
-
-        await pages.section(page, 'Back to the previous version');
-        past('the guests have the first version');
-        assert.equal([await assertGuest(web1, '2026.11'), await assertGuest(web2, '2026.11')], ids);
-        assert.is(await ask(web1, 'rpm --query --queryformat "%{VERSION}" updated'), '1');
-
-        // The counterpart: no playbook opens the image of a pool.
-        const unseal = 'ansible-playbook -i inventory.yml immutafs.agent.unseal -e immutafs_hosts=web1';
-        const { exit, output } = await machines['on the controller'](unseal);
-        assert.is(exit, 2, output);
-        assert.match(output, /web2 vda/);
-        await assertGuest(web1, '2026.11');
-        assert.is(
-          await digestOf(join(directory, 'web-2026.11.qcow2')),
-          first,
-          'no guest has changed the image',
-        );
-        pages.assertComplete();
+    // The sockets of ssh in this directory need a short path.
+    await whileTemporaryDirectory(async (home) => {
+      linkCollection(join(home, 'collections'));
+      const environment = { PATH: systemPath, LIBVIRT_DEFAULT_URI: host.uri, HOME: folder };
+      const machines = {
+        'on the host': local(directory, environment),
+        'on the controller': local(tree, ansibleEnvironment(home)),
+      };
+      const pages = new PageRun('test/vm/long/images-page.test.ts', machines, {
+        '--import': `--import --virt-type qemu --cpu Nehalem,+rdrand --boot emulator=${emulator}`,
+        'network=default': 'type=user,model=virtio',
+        '/var/lib/libvirt/images': directory,
       });
-    }),
-  ),
+      const started = Date.now();
+      const past = (what: string) =>
+        process.stdout.write(`${Math.round((Date.now() - started) / 1000)} s: ${what}\n`);
+      const first = await digestOf(join(directory, 'web-2026.11.qcow2'));
+
+      await pages.section(page, 'The guests');
+      past('the guests are sealed');
+      const ids = [await assertGuest(web1, '2026.11'), await assertGuest(web2, '2026.11')];
+      assert.is(new Set(ids).size, 2, 'each guest has its own machine ID and host key');
+
+      const moves = [watch(web1, host), watch(web2, host)];
+      await pages.section(page, 'The next version');
+      past('the guests have the next version');
+      const second = join(directory, 'web-2026.12.qcow2');
+      const built = (await stat(`${second}.sha256`)).mtimeMs;
+      const downtimes = [];
+      for (const move of moves) {
+        const { downtime, lastSign, starts } = await move.end();
+        assert.ok(lastSign > built, 'the guest ran while the next version was made');
+        assert.is(starts, 1, 'the downtime is one boot');
+        downtimes.push(downtime);
+      }
+      assert.equal([await assertGuest(web1, '2026.12'), await assertGuest(web2, '2026.12')], ids);
+      assert.is(await ask(web1, 'rpm --query --queryformat "%{VERSION}" updated'), '2');
+      assert.match(await readFile(`${second}.sha256`, 'utf8'), await digestOf(second));
+
+      const reboot = watch(web1, host);
+      await ask(web1, 'systemctl --no-block reboot');
+      await untilSealed(web1, reboot.lastSign);
+      const { downtime, starts } = await reboot.end();
+      past('a guest has rebooted');
+      assert.is(starts, 0, 'QEMU was not started for a reboot');
+      process.stdout.write(
+        `downtime: ${downtimes.join(' s and ')} s for a move, ${downtime} s for a reboot\n`,
+      );
+      for (const each of downtimes) assert.ok(each < 2 * downtime, 'a move takes less time than two boots');
+
+      await pages.section(page, 'Back to the previous version');
+      past('the guests have the first version');
+      assert.equal([await assertGuest(web1, '2026.11'), await assertGuest(web2, '2026.11')], ids);
+      assert.is(await ask(web1, 'rpm --query --queryformat "%{VERSION}" updated'), '1');
+
+      // The counterpart: no playbook opens the image of a pool.
+      const unseal = 'ansible-playbook -i inventory.yml immutafs.agent.unseal -e immutafs_hosts=web1';
+      const { exit, output } = await machines['on the controller'](unseal);
+      assert.is(exit, 2, output);
+      assert.match(output, /web2 vda/);
+      await assertGuest(web1, '2026.11');
+      assert.is(
+        await digestOf(join(directory, 'web-2026.11.qcow2')),
+        first,
+        'no guest has changed the image',
+      );
+      pages.assertComplete();
+    });
+  }),
 );
 
 /** Returns the guests of the page, and the builder, as the controller reaches them. */

@@ -9,7 +9,6 @@ import * as assert from 'uvu/assert';
 import { relpWindow } from '../../../agent/forward/transport/relp.ts';
 import { until } from '../../wire/support/until.ts';
 import { checkOf } from '../harness/expect.ts';
-import { withRunFolder } from '../harness/run-folder.ts';
 import { freePort, virtioScsi } from '../libvirt/domain.ts';
 import { type LibvirtFixture, ask, defineSealed, overridingEmulator, statusIn } from '../libvirt/fixture.ts';
 import { forwardingTo, startRelpServer } from '../libvirt/forwarding.ts';
@@ -38,38 +37,31 @@ async function withGuest(
   targets: [string, string],
   work: (fixture: Fixture) => Promise<void>,
 ): Promise<void> {
-  await withRunFolder((folder) =>
-    withRunFolder((other) =>
-      withHypervisor(folder, (source) =>
-        withHypervisor(other, async (destination) => {
-          const port = await freePort();
-          const { emulator, overrideReadOnly } = await overridingEmulator(folder);
-          const devices = targets[0] === 'sda' ? virtioScsi : '';
-          const edit = forwardingTo(port);
-          const stop = await startRelpServer(folder, port);
-          try {
-            const guest = await defineSealed(source, { targets, devices, emulator, edit, reachesHost: true });
-            await until(
-              'the guest forwards',
-              async () => (await stateOf(guest)).forward === 'connected',
-              120,
-            );
-            await work({
-              ...{ source, destination, guest, overrideReadOnly, received: join(folder, 'received') },
-              migrate: async (change, ...more) => {
-                const here = await migrationHere(source, guest.name, change);
-                const options = ['--live', '--persistent', '--undefinesource', ...here.options, ...more];
-                await source.virsh('migrate', guest.name, destination.uri, ...options);
-                return atPort(guest, here.port);
-              },
-              onDestination: (moved, play) => withAnsible(destination, [moved], play),
-            });
-          } finally {
-            stop();
-          }
-        }),
-      ),
-    ),
+  await withHypervisor((source) =>
+    withHypervisor(async (destination) => {
+      const { folder } = source;
+      const port = await freePort();
+      const { emulator, overrideReadOnly } = await overridingEmulator(folder);
+      const devices = targets[0] === 'sda' ? virtioScsi : '';
+      const edit = forwardingTo(port);
+      const stop = await startRelpServer(folder, port);
+      try {
+        const guest = await defineSealed(source, { targets, devices, emulator, edit, reachesHost: true });
+        await until('the guest forwards', async () => (await stateOf(guest)).forward === 'connected', 120);
+        await work({
+          ...{ source, destination, guest, overrideReadOnly, received: join(folder, 'received') },
+          migrate: async (change, ...more) => {
+            const here = await migrationHere(source, guest.name, change);
+            const options = ['--live', '--persistent', '--undefinesource', ...here.options, ...more];
+            await source.virsh('migrate', guest.name, destination.uri, ...options);
+            return atPort(guest, here.port);
+          },
+          onDestination: (moved, play) => withAnsible(destination, [moved], play),
+        });
+      } finally {
+        stop();
+      }
+    }),
   );
 }
 

@@ -13,7 +13,6 @@ import { agentTree } from '../harness/agent.ts';
 import type { Edit } from '../harness/disk.ts';
 import { layout } from '../harness/layout.ts';
 import { treeWithPackages } from '../harness/packages.ts';
-import { withRunFolder } from '../harness/run-folder.ts';
 import { agentChannel } from '../libvirt/agent-domain.ts';
 import { ask, defineSealed, statusIn } from '../libvirt/fixture.ts';
 import { type Hypervisor, refusalOf, withHypervisor } from '../libvirt/hypervisor.ts';
@@ -57,21 +56,19 @@ function commandOf(...start: string[]): string[] {
 const here = (word: string, folder: string) => word.replace('GUEST', 'guest').replace('/backup', folder);
 
 function withGuest(work: (fixture: Fixture) => Promise<void>): Promise<void> {
-  return withRunFolder((folder) =>
-    withHypervisor(folder, async (host) => {
-      const tree = await treeWithPackages('guest-agent-tree', await agentTree(), ['qemu-guest-agent']);
-      const guest = await defineSealed(host, {
-        ...{ layout: withHomeOnExt4, tree, edit: keep, devices: agentChannel, homeFormat: 'qcow2' },
-      });
-      await ask(guest, writer);
-      await until('the guest agent answers', () => isConnected(host), 120);
-      await work({
-        ...{ host, guest },
-        run: (...start) => host.virsh(...commandOf(...start).map((word) => here(word, folder))),
-        lines: async () => Number(await ask(guest, 'wc -l </var/lib/kept/file')),
-      });
-    }),
-  );
+  return withHypervisor(async (host) => {
+    const tree = await treeWithPackages('guest-agent-tree', await agentTree(), ['qemu-guest-agent']);
+    const guest = await defineSealed(host, {
+      ...{ layout: withHomeOnExt4, tree, edit: keep, devices: agentChannel, homeFormat: 'qcow2' },
+    });
+    await ask(guest, writer);
+    await until('the guest agent answers', () => isConnected(host), 120);
+    await work({
+      ...{ host, guest },
+      run: (...start) => host.virsh(...commandOf(...start).map((word) => here(word, host.folder))),
+      lines: async () => Number(await ask(guest, 'wc -l </var/lib/kept/file')),
+    });
+  });
 }
 
 const isConnected = ({ virsh }: Hypervisor) =>

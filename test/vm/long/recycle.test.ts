@@ -7,7 +7,6 @@ import type { Report } from '../../../agent/report/report.ts';
 import { until } from '../../wire/support/until.ts';
 import { agentTree } from '../harness/agent.ts';
 import { xfsOnLvm } from '../harness/layout.ts';
-import { withRunFolder } from '../harness/run-folder.ts';
 import { templateOf } from '../harness/template.ts';
 import { freePort } from '../libvirt/domain.ts';
 import { ask, startSealed } from '../libvirt/fixture.ts';
@@ -37,27 +36,25 @@ interface Fixture {
 /** Calls `work` with two guests, and with the domains `silent` and `off`, which have nothing to boot. */
 async function withGuests(work: (fixture: Fixture) => Promise<void>): Promise<void> {
   const template = await templateOf(xfsOnLvm, await agentTree());
-  await withRunFolder((folder) =>
-    withHypervisor(folder, async (host) => {
-      const port = await freePort();
-      const guest = await defineGuest(host, {
-        ...{ name: 'guest', template, memoryMiB: 2048, reachesHost: true, edit: forwardingTo(port) },
-      });
-      const open = await defineGuest(host, { name: 'open', template });
-      const stubs = [];
-      for (const name of ['silent', 'off']) {
-        const stub = { name, port: await freePort(), key: guest.key };
-        await defineStubDomain(host, stub.name, stub.port);
-        stubs.push(stub);
-      }
-      await withAnsible(
-        host,
-        [guest, open],
-        (ansible) => work({ ansible, guest, open, host, folder, port }),
-        stubs,
-      );
-    }),
-  );
+  await withHypervisor(async (host) => {
+    const port = await freePort();
+    const guest = await defineGuest(host, {
+      ...{ name: 'guest', template, memoryMiB: 2048, reachesHost: true, edit: forwardingTo(port) },
+    });
+    const open = await defineGuest(host, { name: 'open', template });
+    const stubs = [];
+    for (const name of ['silent', 'off']) {
+      const stub = { name, port: await freePort(), key: guest.key };
+      await defineStubDomain(host, stub.name, stub.port);
+      stubs.push(stub);
+    }
+    await withAnsible(
+      host,
+      [guest, open],
+      (ansible) => work({ ansible, guest, open, host, folder: host.folder, port }),
+      stubs,
+    );
+  });
 }
 
 const bootId = (guest: VirtualGuest) => ask(guest, 'cat /proc/sys/kernel/random/boot_id');

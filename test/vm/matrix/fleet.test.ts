@@ -5,7 +5,6 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { reports } from '../../browser/fleet.ts';
 import { hostileReports } from '../../browser/hostile.ts';
-import { withRunFolder } from '../harness/run-folder.ts';
 import { freePort } from '../libvirt/domain.ts';
 import { withHypervisor } from '../libvirt/hypervisor.ts';
 import { type Ansible, withAnsible } from '../libvirt/playbooks.ts';
@@ -135,23 +134,21 @@ async function withFleet(work: (ansible: Ansible, folder: string) => Promise<voi
     chmodSync(join(reports, 'ssh', name), 0o755);
   }
   try {
-    await withRunFolder((folder) =>
-      withHypervisor(folder, async (hypervisor) => {
-        const port = await freePort();
-        for (const name of ['stub', 'off']) await defineStubDomain(hypervisor, name, port);
-        const guests = Object.keys(answers).map((name) => ({ name, port, key: '/dev/null' }));
-        await withAnsible(hypervisor, guests, async (ansible) => {
-          for (const [module, args] of [
-            ['disk', { readonly: true }],
-            ['domain', { state: 'running' }],
-          ] as const) {
-            const result = await ansible.module(module, { ...stubArguments(hypervisor), ...args });
-            assert.is(result.failed, false, result.msg);
-          }
-          await work(ansible, reports);
-        });
-      }),
-    );
+    await withHypervisor(async (hypervisor) => {
+      const port = await freePort();
+      for (const name of ['stub', 'off']) await defineStubDomain(hypervisor, name, port);
+      const guests = Object.keys(answers).map((name) => ({ name, port, key: '/dev/null' }));
+      await withAnsible(hypervisor, guests, async (ansible) => {
+        for (const [module, args] of [
+          ['disk', { readonly: true }],
+          ['domain', { state: 'running' }],
+        ] as const) {
+          const result = await ansible.module(module, { ...stubArguments(hypervisor), ...args });
+          assert.is(result.failed, false, result.msg);
+        }
+        await work(ansible, reports);
+      });
+    });
   } finally {
     rmSync(reports, { recursive: true });
   }

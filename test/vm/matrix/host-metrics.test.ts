@@ -8,7 +8,6 @@ import type { Report } from '../../../agent/report/report.ts';
 import { runIn } from '../../harness/command-line.ts';
 import { goodGuest } from '../../harness/guest.ts';
 import { repository } from '../harness/cache.ts';
-import { withRunFolder } from '../harness/run-folder.ts';
 import { type AgentDomain, setReadOnly, startAgentDomain } from '../libvirt/agent-domain.ts';
 import { freePort } from '../libvirt/domain.ts';
 import { type Hypervisor, withHypervisor } from '../libvirt/hypervisor.ts';
@@ -133,87 +132,80 @@ async function waitFor(test: () => Promise<boolean>): Promise<void> {
 }
 
 metrics('a guest with an agent: true, forged, malformed and endless reports', () =>
-  withRunFolder((folder) =>
-    withHypervisor(folder, async (host) => {
-      const run = await installed(host);
-      const collect = () => run('--timeout', '15');
-      const guest = await startAgentDomain(host, 'guest');
-      await assertClaims(guest, collect);
+  withHypervisor(async (host) => {
+    const run = await installed(host);
+    const collect = () => run('--timeout', '15');
+    const guest = await startAgentDomain(host, 'guest');
+    await assertClaims(guest, collect);
 
-      assert.not.match((await run('--no-guests')).text, /guest_|differences/);
-      await setReadOnly(host, 'guest', join(folder, 'guest'), false);
-      const { value } = await collect();
-      assert.equal(
-        ['qemu', 'libvirt', 'next_start'].map((view) => value('disk_read_only', disk(view))),
-        ['1', '1', '0'],
-      );
-      await assertBounded(guest, collect);
-    }),
-  ),
+    assert.not.match((await run('--no-guests')).text, /guest_|differences/);
+    await setReadOnly(host, 'guest', join(host.folder, 'guest'), false);
+    const { value } = await collect();
+    assert.equal(
+      ['qemu', 'libvirt', 'next_start'].map((view) => value('disk_read_only', disk(view))),
+      ['1', '1', '0'],
+    );
+    await assertBounded(guest, collect);
+  }),
 );
 
 metrics('domains without an agent: shut off, writable in QEMU alone, hanging, with hostile names', () =>
-  withRunFolder((folder) =>
-    withHypervisor(folder, async (host) => {
-      const run = await installed(host);
-      await defineStubDomain(host, 'stub', await freePort());
-      await setReadOnly(host, 'stub', join(folder, 'stub'), true);
-      await addHostileNames(host, folder);
-      const off = await run();
-      assert.equal(
-        [
-          off.value('domain_running', 'domain="stub"'),
-          off.value('disk_read_only', disk('next_start', 'stub')),
-        ],
-        ['0', '1'],
-      );
-      assert.not.match(off.text, /view="(qemu|libvirt)"|guest_/);
-      assert.is(off.value('domain_running', 'domain="--all"'), '0');
-      assert.is(off.value('domain_running', 'domain="a\\"} 1|$(x) \\\\\\\\ b"'), '0', off.text);
-      assert.is((await stat(join(folder, 'metrics/host.prom'))).mode & 0o777, 0o644);
+  withHypervisor(async (host) => {
+    const { folder } = host;
+    const run = await installed(host);
+    await defineStubDomain(host, 'stub', await freePort());
+    await setReadOnly(host, 'stub', join(folder, 'stub'), true);
+    await addHostileNames(host, folder);
+    const off = await run();
+    assert.equal(
+      [off.value('domain_running', 'domain="stub"'), off.value('disk_read_only', disk('next_start', 'stub'))],
+      ['0', '1'],
+    );
+    assert.not.match(off.text, /view="(qemu|libvirt)"|guest_/);
+    assert.is(off.value('domain_running', 'domain="--all"'), '0');
+    assert.is(off.value('domain_running', 'domain="a\\"} 1|$(x) \\\\\\\\ b"'), '0', off.text);
+    assert.is((await stat(join(folder, 'metrics/host.prom'))).mode & 0o777, 0o644);
 
-      await useWritableEmulator(host, folder);
-      await host.virsh('start', 'stub');
-      const on = await run();
-      assert.equal(
-        ['qemu', 'libvirt', 'next_start'].map((view) => on.value('disk_read_only', disk(view, 'stub'))),
-        ['0', '1', '1'],
-      );
-      assert.is(on.value('guest_answers', 'domain="stub"'), '0');
+    await useWritableEmulator(host, folder);
+    await host.virsh('start', 'stub');
+    const on = await run();
+    assert.equal(
+      ['qemu', 'libvirt', 'next_start'].map((view) => on.value('disk_read_only', disk(view, 'stub'))),
+      ['0', '1', '1'],
+    );
+    assert.is(on.value('guest_answers', 'domain="stub"'), '0');
 
-      const { stdout: pid } = await execa('pgrep', ['--full', `guest=stub.*${folder}`]);
-      process.kill(Number(pid.split('\n')[0]), 'SIGSTOP');
-      const hung = await run('--timeout', '6');
-      assert.ok(hung.seconds < 12, `${hung.seconds} s`);
-      assert.is(hung.value('domain_error', 'domain="stub"'), '1', hung.text);
-      assert.is(hung.value('domain_error', 'domain="--all"'), '0', 'the other domains are described');
-    }),
-  ),
+    const { stdout: pid } = await execa('pgrep', ['--full', `guest=stub.*${folder}`]);
+    process.kill(Number(pid.split('\n')[0]), 'SIGSTOP');
+    const hung = await run('--timeout', '6');
+    assert.ok(hung.seconds < 12, `${hung.seconds} s`);
+    assert.is(hung.value('domain_error', 'domain="stub"'), '1', hung.text);
+    assert.is(hung.value('domain_error', 'domain="--all"'), '0', 'the other domains are described');
+  }),
 );
 
 metrics(
   'a file that cannot be written, and a libvirt that does not answer: exit code 1, the old file stays',
   () =>
-    withRunFolder((folder) =>
-      withHypervisor(folder, async (host) => {
-        const run = await installed(host);
-        const { text } = await run();
-        const real = await realpath(folder);
-        await symlink(join(folder, 'metrics'), join(folder, 'link'));
-        for (const [args, said] of [
-          [['--output', join(real, 'link/host.prom')], /use a path without symbolic links/],
-          [['--output', 'host.prom'], /is not an absolute path/],
-          [['--output', join(real, 'absent/host.prom')], /is missing/],
-          [['--uri', `qemu+unix:///system?socket=${folder}/absent`], /Failed to connect/],
-        ] as const) {
-          const failed: unknown = await run(...args).catch((error: unknown) => error);
-          assert.match((failed as { stderr: string }).stderr, said);
-          assert.is((failed as { exitCode: number }).exitCode, 1);
-        }
-        assert.is(await readFile(join(folder, 'metrics/host.prom'), 'utf8'), text);
-        assert.equal(await readdir(join(folder, 'metrics')), ['host.prom']);
-      }),
-    ),
+    withHypervisor(async (host) => {
+      const { folder } = host;
+      const run = await installed(host);
+      const { text } = await run();
+      const real = await realpath(folder);
+      await symlink(join(folder, 'metrics'), join(folder, 'link'));
+      for (const [args, said] of [
+        [['--output', join(real, 'link/host.prom')], /use a path without symbolic links/],
+        [['--output', 'host.prom'], /is not an absolute path/],
+        [['--output', join(real, 'absent/host.prom')], /is missing/],
+        [['--uri', `qemu+unix:///system?socket=${folder}/absent`], /Failed to connect/],
+      ] as const) {
+        const failed: unknown = await run(...args).catch((error: unknown) => error);
+        assert.match((failed as { stderr: string }).stderr, said);
+        assert.is((failed as { exitCode: number }).exitCode, 1);
+      }
+      assert.is(await readFile(join(folder, 'metrics/host.prom'), 'utf8'), text);
+      assert.equal(await readdir(join(folder, 'metrics')), ['host.prom']);
+    }),
 );
 
 /** Defines domains whose names look like an option, or contain what has a meaning in metrics and in a shell. */

@@ -1,7 +1,6 @@
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { withRunFolder } from '../harness/run-folder.ts';
 import { freePort } from '../libvirt/domain.ts';
 import { withHypervisor } from '../libvirt/hypervisor.ts';
 import { withAnsible } from '../libvirt/playbooks.ts';
@@ -24,51 +23,49 @@ function openedIn(output: string): string[] {
 }
 
 host('two windows, three guests: exactly those that fit are opened, the others stay sealed', () =>
-  withRunFolder((folder) =>
-    withHypervisor(folder, async (hypervisor) => {
-      const guests = [];
-      for (const name of names) {
-        const port = await freePort();
-        await defineStubDomain(hypervisor, name, port);
-        guests.push({ name, port, key: '/dev/null' });
-        const args = ['--connect', hypervisor.uri, name, '--edit', 'target=vda', '--disk', 'readonly=on'];
-        await execa('/usr/bin/virt-xml', args, { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } });
-      }
-      await withAnsible(hypervisor, guests, async (ansible) => {
-        const open = { from: clock(-10), to: clock(60) };
-        const closed = { from: clock(120), to: clock(180) };
-        const of = (each: unknown[]) =>
-          `{{ {${each.map((value, index) => `'${names[index]}': ${JSON.stringify(value)}`).join(', ')}}[inventory_hostname] }}`;
-        const { exit, report, output } = await ansible.play(
-          'update',
-          {
-            immutafs_window: of([[closed, open], [closed], [open]]),
-            immutafs_window_duration: of([1200, 1200, 7200]),
-          },
-          '--check',
-        );
-        assert.is(exit, 0, output);
-        assert.equal(openedIn(output), ['first'], output);
-        const [first = '', second = '', third = '', ...more] = report;
-        assert.equal([first, more], ['first: shut off, sealed', []]);
-        assert.match(
-          second,
-          /^second: shut off, sealed; not updated: outside of every window; the next window opens at /,
-        );
-        assert.match(
-          third,
-          /^third: shut off, sealed; not updated: the window closes in \d+ min, but an update may take 120 /,
-        );
+  withHypervisor(async (hypervisor) => {
+    const guests = [];
+    for (const name of names) {
+      const port = await freePort();
+      await defineStubDomain(hypervisor, name, port);
+      guests.push({ name, port, key: '/dev/null' });
+      const args = ['--connect', hypervisor.uri, name, '--edit', 'target=vda', '--disk', 'readonly=on'];
+      await execa('/usr/bin/virt-xml', args, { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } });
+    }
+    await withAnsible(hypervisor, guests, async (ansible) => {
+      const open = { from: clock(-10), to: clock(60) };
+      const closed = { from: clock(120), to: clock(180) };
+      const of = (each: unknown[]) =>
+        `{{ {${each.map((value, index) => `'${names[index]}': ${JSON.stringify(value)}`).join(', ')}}[inventory_hostname] }}`;
+      const { exit, report, output } = await ansible.play(
+        'update',
+        {
+          immutafs_window: of([[closed, open], [closed], [open]]),
+          immutafs_window_duration: of([1200, 1200, 7200]),
+        },
+        '--check',
+      );
+      assert.is(exit, 0, output);
+      assert.equal(openedIn(output), ['first'], output);
+      const [first = '', second = '', third = '', ...more] = report;
+      assert.equal([first, more], ['first: shut off, sealed', []]);
+      assert.match(
+        second,
+        /^second: shut off, sealed; not updated: outside of every window; the next window opens at /,
+      );
+      assert.match(
+        third,
+        /^third: shut off, sealed; not updated: the window closes in \d+ min, but an update may take 120 /,
+      );
 
-        const all = await ansible.play(
-          'update',
-          { immutafs_window: [open], immutafs_window_duration: 600 },
-          '--check',
-        );
-        assert.equal(openedIn(all.output), names, all.output);
-      });
-    }),
-  ),
+      const all = await ansible.play(
+        'update',
+        { immutafs_window: [open], immutafs_window_duration: 600 },
+        '--check',
+      );
+      assert.equal(openedIn(all.output), names, all.output);
+    });
+  }),
 );
 
 host.run();

@@ -4,7 +4,6 @@ import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until } from '../../wire/support/until.ts';
-import { withRunFolder } from '../harness/run-folder.ts';
 import { setReadOnly } from '../libvirt/agent-domain.ts';
 import { freePort } from '../libvirt/domain.ts';
 import { type Hypervisor, withHypervisor } from '../libvirt/hypervisor.ts';
@@ -218,15 +217,13 @@ const withSealedDomains = (
   names: readonly string[],
   work: (ansible: Ansible, host: Hypervisor) => Promise<void>,
 ): Promise<void> =>
-  withRunFolder((folder) =>
-    withHypervisor(folder, async (host) => {
-      for (const name of names) {
-        await defineStubDomain(host, name, await freePort());
-        await setReadOnly(host, name, folder, true);
-      }
-      await withAnsible(host, [], (ansible) => work(ansible, host));
-    }),
-  );
+  withHypervisor(async (host) => {
+    for (const name of names) {
+      await defineStubDomain(host, name, await freePort());
+      await setReadOnly(host, name, host.folder, true);
+    }
+    await withAnsible(host, [], (ansible) => work(ansible, host));
+  });
 
 image('old versions are removed, but none that is used, and the newest good ones are kept', () =>
   withSealedDomains(['a', 'b'], async (ansible, host) => {
