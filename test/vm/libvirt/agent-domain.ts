@@ -4,7 +4,7 @@ import { execa } from 'execa';
 import { until } from '../../wire/support/until.ts';
 import { ordinaryTree } from '../harness/tree.ts';
 import { asQcow2, defineDomain, freePort } from './domain.ts';
-import type { Hypervisor } from './hypervisor.ts';
+import { type Hypervisor, setReadOnly } from './hypervisor.ts';
 
 /** A domain in which nothing but Linux, busybox and a real QEMU guest agent runs; it starts in seconds. */
 export interface AgentDomain {
@@ -53,7 +53,7 @@ export async function startAgentDomain(
     },
     firmware: `<initrd>${initramfs}</initrd><cmdline>console=ttyS0 quiet</cmdline>`,
   });
-  await setReadOnly(host, name, folder, true);
+  await setReadOnly(host, name, true);
   await host.virsh('start', name);
   const agent: AgentDomain['agent'] = async (command, args) => {
     const request = JSON.stringify({ execute: command, arguments: args });
@@ -82,23 +82,6 @@ export async function startAgentDomain(
     await agent('guest-exec', { path: '/bin/busybox', arg: ['sh', '-c', script] });
   };
   return { name, agent, writeReport, run };
-}
-
-/** Adds <readonly/> to the system disk in the XML of the next start, or removes it. */
-export async function setReadOnly(
-  host: Hypervisor,
-  name: string,
-  folder: string,
-  on: boolean,
-): Promise<void> {
-  const text = (await host.virsh('dumpxml', '--security-info', '--inactive', name)).replace(
-    / *<readonly\/>\n/,
-    '',
-  );
-  const file = join(folder, 'changed.xml');
-  const target = /(<target dev='vda')/;
-  await writeFile(file, on ? text.replace(target, '<readonly/>$1') : text);
-  await host.virsh('define', '--file', file);
 }
 
 /** Builds an initramfs with busybox, the guest agent, its libraries and the modules of its channel. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { imagesIn } from '../harness/disk.ts';
 import { emulatorEnvironment } from '../harness/qemu.ts';
-import type { Hypervisor } from './hypervisor.ts';
+import { type Hypervisor, defineXml } from './hypervisor.ts';
 
 /** A domain as an administrator defines it, with changes that make an emulated machine fast. */
 export interface DomainOptions {
@@ -40,9 +40,7 @@ export const virtioScsi = "<controller type='scsi' model='virtio-scsi'/>";
 
 /** Defines a domain with writable disks, without starting the domain. */
 export async function defineDomain(host: Hypervisor, options: DomainOptions): Promise<void> {
-  const file = join(options.folder, 'domain.xml');
-  await writeFile(file, domainXml(options));
-  await host.virsh('define', '--file', file, '--validate');
+  await defineXml(host, domainXml(options), '--validate');
 }
 
 function domainXml({ name, folder, loader, port, memoryMiB, ...rest }: DomainOptions): string {

@@ -131,6 +131,34 @@ export async function refusalOf(command: Promise<unknown>): Promise<string> {
   return error;
 }
 
+/** Defines a domain, or changes how it starts next. @param options of `virsh define` */
+export async function defineXml(
+  { folder, virsh }: Hypervisor,
+  xml: string,
+  ...options: string[]
+): Promise<void> {
+  const file = join(folder, `${randomUUID()}.xml`);
+  await writeFile(file, xml);
+  await virsh('define', '--file', file, ...options);
+}
+
+/** Changes the XML of the next start of a domain. */
+export async function redefine(
+  host: Hypervisor,
+  name: string,
+  change: (xml: string) => string,
+): Promise<void> {
+  await defineXml(host, change(await host.virsh('dumpxml', '--security-info', '--inactive', name)));
+}
+
+/** Adds <readonly/> to the system disk in the XML of the next start, or removes it. */
+export function setReadOnly(host: Hypervisor, name: string, on: boolean): Promise<void> {
+  return redefine(host, name, (xml) => {
+    const text = xml.replace(/ *<readonly\/>\n/, '');
+    return on ? text.replace(/(<target dev='vda')/, '<readonly/>$1') : text;
+  });
+}
+
 async function failWhenEnded(daemon: PromiseLike<{ all: string }>): Promise<never> {
   const { all } = await daemon;
   throw new Error(`libvirtd ended: ${all}`);

@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import * as assert from 'uvu/assert';
 import { freePort } from './domain.ts';
-import { withHypervisor } from './hypervisor.ts';
-import type { Hypervisor } from './hypervisor.ts';
+import { type Hypervisor, redefine, setReadOnly, withHypervisor } from './hypervisor.ts';
 import { killAt, withAnsible } from './playbooks.ts';
 import type { Ansible } from './playbooks.ts';
 import { defineStubDomain } from './stub-domain.ts';
@@ -117,12 +116,8 @@ export async function withPool(
     for (const name of names) {
       const port = await freePort();
       await defineStubDomain(host, name, port);
-      const before = await host.virsh('dumpxml', '--inactive', '--security-info', name);
-      const own = before
-        .replace(`${name}/system.raw`, 'one')
-        .replace(/<target dev='vda'[^>]*>/, '$&<readonly/>');
-      await writeFile(at('domain.xml'), own);
-      await host.virsh('define', '--file', at('domain.xml'));
+      await redefine(host, name, (xml) => xml.replace(`${name}/system.raw`, 'one'));
+      await setReadOnly(host, name, true);
       await writeFile(at(`port-${port}`), name);
       guests.push({ name, port, key: '/dev/null' });
     }

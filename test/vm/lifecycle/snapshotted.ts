@@ -7,8 +7,7 @@ import { agentTree } from '../harness/agent.ts';
 import type { Disks, Edit } from '../harness/disk.ts';
 import { xfsOnLvm } from '../harness/layout.ts';
 import { templateOf } from '../harness/template.ts';
-import { withHypervisor } from '../libvirt/hypervisor.ts';
-import type { Hypervisor } from '../libvirt/hypervisor.ts';
+import { type Hypervisor, setReadOnly, withHypervisor } from '../libvirt/hypervisor.ts';
 import { withAnsible } from '../libvirt/playbooks.ts';
 import type { Ansible } from '../libvirt/playbooks.ts';
 import { defineGuest } from '../libvirt/virtual-guest.ts';
@@ -34,9 +33,7 @@ export async function withSnapshottedGuest(
     const name = 'guest';
     const edit = (await options.edit?.(host.folder)) ?? (() => Promise.resolve());
     const guest = await defineGuest(host, { name, template, edit, memoryMiB: 1536, systemFormat: 'qcow2' });
-    const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
-    const edited = ['--edit', 'target=vda', '--disk', 'readonly=on'];
-    await execa('/usr/bin/virt-xml', ['--connect', host.uri, name, ...edited], { env });
+    await setReadOnly(host, name, true);
     const common = {
       immutafs_rollback: true,
       immutafs_state_directory: join(host.folder, 'state'),

@@ -6,8 +6,7 @@ import { agentTree } from '../harness/agent.ts';
 import { copyDisks, editDisks, imagesIn } from '../harness/disk.ts';
 import { xfsOnLvm } from '../harness/layout.ts';
 import { templateOf } from '../harness/template.ts';
-import { setReadOnly } from '../libvirt/agent-domain.ts';
-import { type Hypervisor, withHypervisor } from '../libvirt/hypervisor.ts';
+import { type Hypervisor, redefine, setReadOnly, withHypervisor } from '../libvirt/hypervisor.ts';
 import { killAt, withAnsible } from '../libvirt/playbooks.ts';
 import { type VirtualGuest, atPort, defineGuest } from '../libvirt/virtual-guest.ts';
 
@@ -32,7 +31,7 @@ pool('the second one fails its health command and returns, and runs that are kil
       first,
       await defineGuest(host, { ...options, name: 'web2' }),
     );
-    await setReadOnly(host, 'web1', first.folder, true);
+    await setReadOnly(host, 'web1', true);
     const two = join(host.folder, 'two');
     await mkdir(two);
     const disks = await copyDisks(
@@ -103,11 +102,8 @@ async function defineGuestWith(
   { key }: VirtualGuest,
   guest: VirtualGuest,
 ): Promise<VirtualGuest> {
-  await setReadOnly(host, guest.name, guest.folder, true);
-  const xml = await host.virsh('dumpxml', '--inactive', '--security-info', guest.name);
-  const file = join(guest.folder, 'domain.xml');
-  await writeFile(file, xml.replace(imagesIn(guest.folder).system, image));
-  await host.virsh('define', '--file', file);
+  await setReadOnly(host, guest.name, true);
+  await redefine(host, guest.name, (xml) => xml.replace(imagesIn(guest.folder).system, image));
   return atPort({ ...guest, key }, guest.port);
 }
 

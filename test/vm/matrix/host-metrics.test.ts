@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmod, mkdir, readFile, readdir, realpath, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, realpath, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
@@ -8,9 +8,10 @@ import type { Report } from '../../../agent/report/report.ts';
 import { runIn } from '../../harness/command-line.ts';
 import { goodGuest } from '../../harness/guest.ts';
 import { repository } from '../harness/cache.ts';
-import { type AgentDomain, setReadOnly, startAgentDomain } from '../libvirt/agent-domain.ts';
+import { type AgentDomain, startAgentDomain } from '../libvirt/agent-domain.ts';
 import { freePort } from '../libvirt/domain.ts';
-import { type Hypervisor, withHypervisor } from '../libvirt/hypervisor.ts';
+import { overridingEmulator } from '../libvirt/fixture.ts';
+import { type Hypervisor, defineXml, redefine, setReadOnly, withHypervisor } from '../libvirt/hypervisor.ts';
 import { defineStubDomain } from '../libvirt/stub-domain.ts';
 
 /**
@@ -139,7 +140,7 @@ metrics('a guest with an agent: true, forged, malformed and endless reports', ()
     await assertClaims(guest, collect);
 
     assert.not.match((await run('--no-guests')).text, /guest_|differences/);
-    await setReadOnly(host, 'guest', join(host.folder, 'guest'), false);
+    await setReadOnly(host, 'guest', false);
     const { value } = await collect();
     assert.equal(
       ['qemu', 'libvirt', 'next_start'].map((view) => value('disk_read_only', disk(view))),
@@ -154,8 +155,8 @@ metrics('domains without an agent: shut off, writable in QEMU alone, hanging, wi
     const { folder } = host;
     const run = await installed(host);
     await defineStubDomain(host, 'stub', await freePort());
-    await setReadOnly(host, 'stub', join(folder, 'stub'), true);
-    await addHostileNames(host, folder);
+    await setReadOnly(host, 'stub', true);
+    await addHostileNames(host);
     const off = await run();
     assert.equal(
       [off.value('domain_running', 'domain="stub"'), off.value('disk_read_only', disk('next_start', 'stub'))],
@@ -166,7 +167,9 @@ metrics('domains without an agent: shut off, writable in QEMU alone, hanging, wi
     assert.is(off.value('domain_running', 'domain="a\\"} 1|$(x) \\\\\\\\ b"'), '0', off.text);
     assert.is((await stat(join(folder, 'metrics/host.prom'))).mode & 0o777, 0o644);
 
-    await useWritableEmulator(host, folder);
+    const { emulator, overrideReadOnly } = await overridingEmulator(folder);
+    await redefine(host, 'stub', (xml) => xml.replace(/<emulator>.*</, `<emulator>${emulator}<`));
+    await overrideReadOnly(true);
     await host.virsh('start', 'stub');
     const on = await run();
     assert.equal(
@@ -209,29 +212,14 @@ metrics(
 );
 
 /** Defines domains whose names look like an option, or contain what has a meaning in metrics and in a shell. */
-async function addHostileNames(host: Hypervisor, folder: string): Promise<void> {
+async function addHostileNames(host: Hypervisor): Promise<void> {
   const text = await host.virsh('dumpxml', '--security-info', 'stub');
-  for (const [index, name] of ['--all', 'a"} 1|$(x) \\ b'].entries()) {
-    const file = join(folder, `hostile-${index}.xml`);
-    const renamed = text.replace('<name>stub<', () => `<name>${name}<`).replace(/ *<uuid>.*<\/uuid>\n/, '');
-    await writeFile(file, renamed);
-    await host.virsh('define', '--file', file);
-  }
-}
-
-/** Makes libvirt start QEMU with every disk writable, contrary to the domain XML. */
-async function useWritableEmulator(host: Hypervisor, folder: string): Promise<void> {
-  const emulator = join(folder, 'emulator');
-  const rewrite = `for arg; do
-  shift
-  set -- "$@" "$(printf %s "$arg" | sed 's/"read-only":true/"read-only":false/')"
-done`;
-  await writeFile(emulator, `#!/bin/sh\n${rewrite}\nexec /usr/bin/qemu-system-x86_64 "$@"\n`);
-  await chmod(emulator, 0o755);
-  const text = await host.virsh('dumpxml', '--security-info', 'stub');
-  const file = join(folder, 'emulator.xml');
-  await writeFile(file, text.replace(/<emulator>.*</, `<emulator>${emulator}<`));
-  await host.virsh('define', '--file', file);
+  const anonymous = text.replace(/ *<uuid>.*<\/uuid>\n/, '');
+  for (const name of ['--all', 'a"} 1|$(x) \\ b'])
+    await defineXml(
+      host,
+      anonymous.replace('<name>stub<', () => `<name>${name}<`),
+    );
 }
 
 metrics.run();

@@ -4,7 +4,7 @@ import { setTimeout } from 'node:timers/promises';
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Hypervisor } from '../libvirt/hypervisor.ts';
+import { type Hypervisor, defineXml, setReadOnly } from '../libvirt/hypervisor.ts';
 import type { Ansible, ModuleResult } from '../libvirt/playbooks.ts';
 import { stubArguments, stubXml, withStubDomain } from '../libvirt/stub-domain.ts';
 
@@ -117,12 +117,8 @@ host('one changed byte is found and its place is named; the hash can be computed
 host('an image that several domains have is read once, unless it was written since', () =>
   withDisk(async ({ hypervisor, receipt, differences, write, image }) => {
     const xml = await stubXml(hypervisor);
-    const define = async (name: string) => {
-      const own = xml.replace('<name>stub<', `<name>${name}<`).replace(/ *<uuid>.*\n/, '');
-      const path = join(hypervisor.folder, `${name}.xml`);
-      await writeFile(path, own);
-      await hypervisor.virsh('define', '--file', path);
-    };
+    const define = (name: string) =>
+      defineXml(hypervisor, xml.replace('<name>stub<', `<name>${name}<`).replace(/ *<uuid>.*\n/, ''));
     const of = (domain: string) => ({ domain, claims });
     /** Writes without a change of the time of the last write, to see whether the image is read. */
     const writeUnseen = async () => {
@@ -191,10 +187,7 @@ host(
       assert.is((await receipt('reinstated')).changed, true);
       assert.is((await receipt('reinstated')).changed, false);
       assert.equal(await differences(), []);
-      const xml = await hypervisor.virsh('dumpxml', '--inactive', 'stub');
-      const file = join(hypervisor.folder, 'open.xml');
-      await writeFile(file, xml.replace('<readonly/>', ''));
-      await hypervisor.virsh('define', '--file', file);
+      await setReadOnly(hypervisor, 'stub', false);
       await hypervisor.virsh('start', 'stub');
       assert.match(await refused(), /^stub can write to its disk, which can be hashed only while/);
     }),

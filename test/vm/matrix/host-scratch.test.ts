@@ -4,7 +4,7 @@ import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { markOf } from '../harness/scratch.ts';
-import type { Hypervisor } from '../libvirt/hypervisor.ts';
+import { type Hypervisor, defineXml } from '../libvirt/hypervisor.ts';
 import { stubXml, withStubDomain } from '../libvirt/stub-domain.ts';
 
 /** Uses a stub domain like `host.test.ts`. Guests with SCRATCH boot in `long/scratch.test.ts`. */
@@ -93,17 +93,16 @@ disks('a running domain gets it at once, and one that has it only from its next 
   }),
 );
 
-/** Replaces a text in the XML of the domain. */
-async function redefine(hypervisor: Hypervisor, from: string | RegExp, to: string): Promise<void> {
-  const file = join(hypervisor.folder, 'stub.xml');
-  await writeFile(file, (await stubXml(hypervisor)).replace(from, to));
+/** Replaces a text in the XML of the domain, which may be that of its UUID. */
+async function defineAnew(hypervisor: Hypervisor, from: string | RegExp, to: string): Promise<void> {
+  const xml = await stubXml(hypervisor);
   await hypervisor.virsh('undefine', 'stub');
-  await hypervisor.virsh('define', file);
+  await defineXml(hypervisor, xml.replace(from, to));
 }
 
 disks('a domain whose guest gets another UUID: the disk stays blank, and the guest must mark it', () =>
   withStubDomain(async (ansible, hypervisor) => {
-    await redefine(hypervisor, '</os>', `<smbios mode='host'/></os>`);
+    await defineAnew(hypervisor, '</os>', `<smbios mode='host'/></os>`);
     const made = await ansible.module('scratch', at(hypervisor));
     assert.equal([made.changed, made['marked']], [true, false], made.msg);
     assert.is(await markIn(hypervisor), '');
@@ -115,7 +114,7 @@ disks('a domain with a new UUID: the disk keeps the mark of the earlier one', ()
     const mark = () => markIn(hypervisor);
     assert.is((await ansible.module('scratch', at(hypervisor)))['marked'], true);
     const before = await mark();
-    await redefine(hypervisor, /<uuid>.*<\/uuid>/, '<uuid>6b2d0c1e-0001-4c1b-9d7e-0123456789ab</uuid>');
+    await defineAnew(hypervisor, /<uuid>.*<\/uuid>/, '<uuid>6b2d0c1e-0001-4c1b-9d7e-0123456789ab</uuid>');
     const again = await ansible.module('scratch', at(hypervisor));
     assert.equal([again.changed, again['marked']], [false, false], again.msg);
     assert.is(await mark(), before);

@@ -5,9 +5,9 @@ import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until } from '../../wire/support/until.ts';
-import type { Hypervisor } from '../libvirt/hypervisor.ts';
+import { type Hypervisor, defineXml, redefine } from '../libvirt/hypervisor.ts';
 import type { Ansible } from '../libvirt/playbooks.ts';
-import { stubArguments, withStubDomain } from '../libvirt/stub-domain.ts';
+import { stubArguments, stubXml, withStubDomain } from '../libvirt/stub-domain.ts';
 
 /** Tests the module `snapshot` and the playbooks that use it with real qcow2 files, in stub domains. */
 const host = suite('the host can undo updates');
@@ -142,10 +142,8 @@ host(
       await execa('mount', ['-t', 'tmpfs', '-o', 'size=3M', 'tmpfs', folder]);
       try {
         await execa('qemu-img', ['create', '-f', 'qcow2', join(folder, 'system.qcow2'), '4M']);
-        const xml = await hypervisor.virsh('dumpxml', '--inactive', 'stub');
-        const file = join(hypervisor.folder, 'new.xml');
-        await writeFile(file, xml.replace(image, join(folder, 'system.qcow2')));
-        await hypervisor.virsh('define', '--file', file);
+        const xml = await stubXml(hypervisor);
+        await defineXml(hypervisor, xml.replace(image, join(folder, 'system.qcow2')));
         const full = await snapshot('present');
         assert.match(
           full.msg ?? '',
@@ -157,14 +155,12 @@ host(
         );
         assert.is((await snapshot('present', { size: '1M' })).failed, false);
         await snapshot('absent');
-        await writeFile(file, xml.replace("type='qcow2'", "type='vmdk'"));
-        await hypervisor.virsh('define', '--file', file);
+        await defineXml(hypervisor, xml.replace("type='qcow2'", "type='vmdk'"));
         assert.match(
           (await snapshot('query')).msg ?? '',
           /a disk of type 'file' with the format 'vmdk' cannot be rolled back/,
         );
-        await writeFile(file, xml);
-        await hypervisor.virsh('define', '--file', file);
+        await defineXml(hypervisor, xml);
       } finally {
         await execa('umount', [folder]);
       }
@@ -250,9 +246,7 @@ async function withSmallStorage(stub: Stub, work: (image: string) => Promise<voi
     await writeFile(raw, overwriting);
     await execa('truncate', ['--size', '64M', raw]);
     await execa('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, image]);
-    const xml = await hypervisor.virsh('dumpxml', '--inactive', 'stub');
-    await writeFile(join(hypervisor.folder, 'small.xml'), xml.replace(stub.image, image));
-    await hypervisor.virsh('define', '--file', join(hypervisor.folder, 'small.xml'));
+    await redefine(hypervisor, 'stub', (xml) => xml.replace(stub.image, image));
     await work(image);
   } finally {
     await hypervisor.virsh('destroy', 'stub').catch(() => undefined);

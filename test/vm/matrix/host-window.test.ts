@@ -1,8 +1,7 @@
-import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { freePort } from '../libvirt/domain.ts';
-import { withHypervisor } from '../libvirt/hypervisor.ts';
+import { setReadOnly, withHypervisor } from '../libvirt/hypervisor.ts';
 import { withAnsible } from '../libvirt/playbooks.ts';
 import { defineStubDomain } from '../libvirt/stub-domain.ts';
 
@@ -29,8 +28,7 @@ host('two windows, three guests: exactly those that fit are opened, the others s
       const port = await freePort();
       await defineStubDomain(hypervisor, name, port);
       guests.push({ name, port, key: '/dev/null' });
-      const args = ['--connect', hypervisor.uri, name, '--edit', 'target=vda', '--disk', 'readonly=on'];
-      await execa('/usr/bin/virt-xml', args, { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } });
+      await setReadOnly(hypervisor, name, true);
     }
     await withAnsible(hypervisor, guests, async (ansible) => {
       const open = { from: clock(-10), to: clock(60) };

@@ -1,23 +1,15 @@
-import { rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Hypervisor } from '../libvirt/hypervisor.ts';
+import { type Hypervisor, redefine, refusalOf } from '../libvirt/hypervisor.ts';
 import { freePort } from '../libvirt/domain.ts';
 import type { Ansible } from '../libvirt/playbooks.ts';
 import { defineStubDomain, stubArguments, withStubDomain } from '../libvirt/stub-domain.ts';
 
 /** Uses stub domains like `host.test.ts`. */
 const host = suite('an image that more than one disk has');
-
-/** Redefines a domain with a changed XML. */
-async function edit(hypervisor: Hypervisor, name: string, change: (xml: string) => string): Promise<void> {
-  const file = join(hypervisor.folder, 'edited.xml');
-  const before = await hypervisor.virsh('dumpxml', '--inactive', '--security-info', name);
-  await writeFile(file, change(before));
-  await hypervisor.virsh('define', '--file', file);
-}
 
 /** Returns the disks that can write the image of the domain `stub`. */
 async function writersOf(ansible: Ansible, hypervisor: Hypervisor): Promise<unknown> {
@@ -35,16 +27,6 @@ async function othersOf(ansible: Ansible, hypervisor: Hypervisor, domain: string
   return found;
 }
 
-/** Returns the message of an action that must fail. */
-async function failureOf(action: Promise<unknown>): Promise<string> {
-  try {
-    await action;
-  } catch (error) {
-    return String(error);
-  }
-  throw new Error('it succeeded');
-}
-
 host('another disk that can write the image is named, and the guest is not sealed', () =>
   withStubDomain(async (ansible, hypervisor) => {
     const imageOf = (name: string, image = 'system.raw') => join(hypervisor.folder, name, image);
@@ -56,7 +38,7 @@ host('another disk that can write the image is named, and the guest is not seale
     // The link shows that files are compared, not names.
     const link = join(hypervisor.folder, 'link');
     await symlink(imageOf('stub'), link);
-    await edit(hypervisor, 'other', (xml) => xml.replace(imageOf('other'), link));
+    await redefine(hypervisor, 'other', (xml) => xml.replace(imageOf('other'), link));
     assert.equal(await writers(), ['other vda'], 'a domain that is shut off');
     const sealing = await ansible.play('seal', { immutafs_boot_required: false, ansible_timeout: 2 });
     assert.is(sealing.exit, 2);
@@ -67,7 +49,7 @@ host('another disk that can write the image is named, and the guest is not seale
     assert.match(sealing.report.join('\n'), /^stub: shut off, open\. FAILED: Require that no other disk/);
 
     await hypervisor.virsh('start', 'other');
-    await edit(hypervisor, 'other', (xml) => xml.replace(link, imageOf('other')));
+    await redefine(hypervisor, 'other', (xml) => xml.replace(link, imageOf('other')));
     assert.equal(await writers(), ['other vda'], 'until the domain that is running ends');
     await hypervisor.virsh('destroy', 'other');
     assert.equal(await writers(), []);
@@ -76,10 +58,10 @@ host('another disk that can write the image is named, and the guest is not seale
       xml
         .replace(imageOf('other'), link)
         .replace(/<target dev=.vda.[^>]*>/, (target) => `${target}<readonly/>`);
-    await edit(hypervisor, 'other', readOnly);
+    await redefine(hypervisor, 'other', readOnly);
     assert.equal(await writers(), [], 'a pool of guests has the image, and none can write it');
 
-    await edit(hypervisor, 'stub', (xml) => xml.replace(imageOf('stub', 'home.raw'), link));
+    await redefine(hypervisor, 'stub', (xml) => xml.replace(imageOf('stub', 'home.raw'), link));
     assert.equal(await writers(), ['stub vdb'], 'a second disk of the same domain');
   }),
 );
@@ -97,18 +79,18 @@ host('a file on which the image is based counts, and so does a storage volume', 
       assert.equal(await writers(), ['builder vda']);
       const sharers = async () => (await othersOf(ansible, hypervisor, 'builder')).sharers;
       assert.equal(await sharers(), ['stub vda'], 'an image that is based on this one');
-      await edit(hypervisor, 'builder', (xml) => xml.replace(base, join(folder, 'home.raw')));
+      await redefine(hypervisor, 'builder', (xml) => xml.replace(base, join(folder, 'home.raw')));
       assert.equal([await writers(), await sharers()], [[], ['builder vdb']], 'no longer stub vda');
 
       // The image of another domain that cannot be read is based on nothing.
-      await edit(hypervisor, 'builder', (xml) => xml.replace(join(folder, 'home.raw'), base));
+      await redefine(hypervisor, 'builder', (xml) => xml.replace(join(folder, 'home.raw'), base));
       await rename(base, `${base}.gone`);
       assert.equal(await sharers(), []);
       await rename(`${base}.gone`, base);
-      await edit(hypervisor, 'builder', (xml) => xml.replace(base, join(folder, 'home.raw')));
+      await redefine(hypervisor, 'builder', (xml) => xml.replace(base, join(folder, 'home.raw')));
 
       const give = (name: string, type: string, source: string) =>
-        edit(hypervisor, name, (xml) =>
+        redefine(hypervisor, name, (xml) =>
           xml
             .replace(/<disk type='\w+'/, `<disk type='${type}'`)
             .replace(/<source (file|pool)=[^>]*>/, `<source ${source}/>`),
@@ -150,22 +132,24 @@ for (const format of ['raw', 'qcow2'] as const) {
           await disk(true);
           const copyOf = async (name: string) => {
             await defineStubDomain(hypervisor, name, await freePort(), { systemFormat: format });
-            await edit(hypervisor, name, (xml) => xml.replace(`${name}/system.${format}`, image));
+            await redefine(hypervisor, name, (xml) => xml.replace(`${name}/system.${format}`, image));
           };
           await copyOf('second');
-          await edit(hypervisor, 'second', (xml) => xml.replace(/<target dev='vda'[^>]*>/, '$&<readonly/>'));
+          await redefine(hypervisor, 'second', (xml) =>
+            xml.replace(/<target dev='vda'[^>]*>/, '$&<readonly/>'),
+          );
           await copyOf('writer');
           await hypervisor.virsh('start', 'stub');
           await hypervisor.virsh('start', 'second');
           assert.match(await hypervisor.virsh('list', '--name'), /stub\s+second/);
           const writer = hypervisor.virsh('start', 'writer');
-          assert.match(await failureOf(writer), /Failed to get (shared )?"write" lock/);
+          assert.match(await refusalOf(writer), /Failed to get (shared )?"write" lock/);
 
           await hypervisor.virsh('destroy', 'stub');
           await hypervisor.virsh('destroy', 'second');
           await hypervisor.virsh('start', 'writer');
           assert.match(
-            await failureOf(hypervisor.virsh('start', 'stub')),
+            await refusalOf(hypervisor.virsh('start', 'stub')),
             /Failed to get shared "write" lock/,
           );
         },

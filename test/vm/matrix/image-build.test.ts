@@ -4,9 +4,8 @@ import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until } from '../../wire/support/until.ts';
-import { setReadOnly } from '../libvirt/agent-domain.ts';
 import { freePort } from '../libvirt/domain.ts';
-import { type Hypervisor, withHypervisor } from '../libvirt/hypervisor.ts';
+import { type Hypervisor, setReadOnly, withHypervisor } from '../libvirt/hypervisor.ts';
 import { type Ansible, withAnsible } from '../libvirt/playbooks.ts';
 import { killedAt, note, withPool } from '../libvirt/scripted-guest.ts';
 import type { Pool } from '../libvirt/scripted-guest.ts';
@@ -220,7 +219,7 @@ const withSealedDomains = (
   withHypervisor(async (host) => {
     for (const name of names) {
       await defineStubDomain(host, name, await freePort());
-      await setReadOnly(host, name, host.folder, true);
+      await setReadOnly(host, name, true);
     }
     await withAnsible(host, [], (ansible) => work(ansible, host));
   });
