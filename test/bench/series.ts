@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inTemporaryDirectory } from '../harness/temporary.ts';
 
 /** The measurements of one command, one value per run. */
 export interface Series {
@@ -70,16 +70,13 @@ function peakMemory(command: string[]): number {
 
 /** Counts the processes that a command starts. @throws if strace(1) did not report the command's own execve */
 function countProcesses(command: string[]): number {
-  const folder = mkdtempSync(join(tmpdir(), 'bench-'));
-  try {
+  return inTemporaryDirectory((folder) => {
     const file = join(folder, 'trace');
     run(['strace', '-f', '-o', file, '-e', 'trace=execve,fork,vfork,clone,clone3', ...command]);
     const calls = readFileSync(file, 'utf8').split('\n');
     if (!calls.some((call) => call.includes('execve('))) throw new Error(`strace saw ${calls.length} lines`);
     return calls.filter((call) => /\b(v?fork|clone3?)\(/.test(call) && !call.includes('CLONE_THREAD')).length;
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  });
 }
 
 /** Runs a program. Ignores its exit code, which is a verdict on this machine. @returns the program's stderr */

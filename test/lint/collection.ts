@@ -1,25 +1,22 @@
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
+import { whileTemporaryDirectory } from '../harness/temporary.ts';
 
 /**
  * Runs ansible-lint and yamllint on the Ansible collection as a repository of its own, as Galaxy and users get it.
  * @returns the output of the linters that fail
  */
-export async function ansibleLint(): Promise<string> {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-collection-'));
-  try {
+export function ansibleLint(): Promise<string> {
+  return whileTemporaryDirectory((folder) => {
     const collection = path.join(folder, 'ansible_collections/immutafs/agent');
     const skipped = ['__pycache__', '.ansible'];
     fs.cpSync('ansible', collection, {
       recursive: true,
       filter: (file) => !skipped.includes(path.basename(file)),
     });
-    return await lint(folder, collection);
-  } finally {
-    fs.rmSync(folder, { recursive: true, force: true });
-  }
+    return lint(folder, collection);
+  });
 }
 
 async function lint(folder: string, collection: string): Promise<string> {

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
+import { whileTemporaryDirectory } from '../harness/temporary.ts';
 import { projectFiles } from './files.ts';
 
 const unitFolder = 'usr/lib/systemd/system';
@@ -24,7 +24,7 @@ const hostUnitFiles = () => projectFiles().filter((file) => /^monitoring\/.*\.(s
  * @returns its output; warnings count as failures
  */
 export async function systemdAnalyze(): Promise<string> {
-  return inRoot(async (root) => {
+  return whileTemporaryDirectory(async (root) => {
     fs.cpSync(`/${unitFolder}`, path.join(root, unitFolder), { recursive: true, verbatimSymlinks: true });
     const units = [...unitFiles(), ...hostUnitFiles()];
     units.forEach((unit) => stage(unit, root));
@@ -43,7 +43,7 @@ export async function systemdAnalyze(): Promise<string> {
  * @returns one line per unit whose exposure is higher than its limit
  */
 export async function exposure(): Promise<string> {
-  return inRoot(async (root) => {
+  return whileTemporaryDirectory(async (root) => {
     fs.mkdirSync(path.join(root, unitFolder), { recursive: true });
     unitFiles().forEach((unit) => stage(unit, root));
     stageDropins(root);
@@ -59,15 +59,6 @@ export async function exposure(): Promise<string> {
     });
     return (await Promise.all(problems)).flat().join('\n');
   });
-}
-
-async function inRoot<T>(work: (root: string) => Promise<T>): Promise<T> {
-  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-units-'));
-  try {
-    return await work(root);
-  } finally {
-    fs.rmSync(root, { recursive: true, force: true });
-  }
 }
 
 /** Adds the drop-ins for this machine's version of systemd, which is newer than the versions in their names. */

@@ -1,7 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { execa } from 'execa';
+import { whileTemporaryDirectory } from '../../harness/temporary.ts';
 import { volumeName } from './layout.ts';
 import type { Volume } from './layout.ts';
 import type { Extent } from './loop.ts';
@@ -32,19 +30,16 @@ type Lvm = (command: string, ...args: string[]) => Promise<string>;
 
 /** Calls `work` with LVM commands that use only one device and do not change this machine's LVM state. */
 async function withPrivateLvm<T>(device: string, work: (lvm: Lvm) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'lvm-'));
   const quiet =
     'backup { backup=0 archive=0 } activation { udev_sync=0 udev_rules=0 } devices { use_devicesfile=0 }';
   const common = ['--driverloaded', 'n', '--devices', device, '--config', quiet];
-  try {
-    return await work(async (command, ...args) => {
+  return whileTemporaryDirectory((folder) =>
+    work(async (command, ...args) => {
       const env = { LVM_SYSTEM_DIR: folder, LVM_SUPPRESS_FD_WARNINGS: '1' };
       const { stdout } = await execa(command, [...common, ...args], { env });
       return stdout;
-    });
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+    }),
+  );
 }
 
 function report(fields: string): string[] {

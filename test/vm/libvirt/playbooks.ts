@@ -1,8 +1,8 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { linkCollection } from '../../harness/collection.ts';
+import { whileTemporaryDirectory } from '../../harness/temporary.ts';
 import { until } from '../../wire/support/until.ts';
 import type { Hypervisor } from './hypervisor.ts';
 
@@ -101,61 +101,60 @@ export async function killAt(playing: Playing, task: string, seconds = 300): Pro
  *
  * The folder is below /tmp because ssh keeps sockets there, whose paths are limited to 107 characters.
  */
-export async function withAnsible(
+export function withAnsible(
   host: Hypervisor,
   guests: InventoryGuest[],
   work: (ansible: Ansible) => Promise<void>,
   others: InventoryGuest[] = [],
 ): Promise<void> {
-  const home = await mkdtemp(join(tmpdir(), 'immutafs-ansible-'));
-  const collections = collectionsIn(home);
-  const env = ansibleEnvironment(home);
-  const options = { env, extendEnv: false, stdin: 'ignore', all: true, reject: false } as const;
-  const inventory = join(home, 'inventory.json');
-  await writeFile(inventory, JSON.stringify(inventoryOf(host, guests, others)));
-  linkCollection(collections);
+  return whileTemporaryDirectory(async (home) => {
+    const collections = collectionsIn(home);
+    const env = ansibleEnvironment(home);
+    const options = { env, extendEnv: false, stdin: 'ignore', all: true, reject: false } as const;
+    const inventory = join(home, 'inventory.json');
+    await writeFile(inventory, JSON.stringify(inventoryOf(host, guests, others)));
+    linkCollection(collections);
 
-  const start: Ansible['start'] = (name, variables = {}, ...more) => {
-    const args = ['--inventory', inventory, '--extra-vars', JSON.stringify(variables), ...more];
-    const playbook = ['/usr/bin/ansible-playbook', ...args, `immutafs.agent.${name}`];
-    const child = execa('unshare', [...ownProcesses, '--', ...playbook], options);
-    const ended = child.then(({ exitCode = -1, all }) => ({
-      exit: exitCode,
-      output: all,
-      report: reportIn(all),
-    }));
-    let text = '';
-    child.all.on('data', (chunk: Buffer) => void (text += chunk.toString()));
-    return { ended, said: () => text, kill: () => void child.kill('SIGKILL') };
-  };
-  const module: Ansible['module'] = async (name, args, mode) => {
-    const command = ['-m', `ansible_collections.immutafs.agent.plugins.modules.${name}`];
-    const input = JSON.stringify({ ANSIBLE_MODULE_ARGS: { ...args, _ansible_check_mode: mode === 'check' } });
-    const own = {
-      env: { ...env, PYTHONPATH: collections },
-      extendEnv: false,
-      reject: false,
-      all: true,
-      input,
+    const start: Ansible['start'] = (name, variables = {}, ...more) => {
+      const args = ['--inventory', inventory, '--extra-vars', JSON.stringify(variables), ...more];
+      const playbook = ['/usr/bin/ansible-playbook', ...args, `immutafs.agent.${name}`];
+      const child = execa('unshare', [...ownProcesses, '--', ...playbook], options);
+      const ended = child.then(({ exitCode = -1, all }) => ({
+        exit: exitCode,
+        output: all,
+        report: reportIn(all),
+      }));
+      let text = '';
+      child.all.on('data', (chunk: Buffer) => void (text += chunk.toString()));
+      return { ended, said: () => text, kill: () => void child.kill('SIGKILL') };
     };
-    const { stdout, all: output } = await execa('/usr/bin/python3', command, own);
-    if (!stdout.startsWith('\n{')) throw new Error(output);
-    const { failed = false, ...result } = JSON.parse(stdout) as Partial<ModuleResult>;
-    return withoutDetails({ changed: false, ...result, failed });
-  };
-  const adHoc: Ansible['adHoc'] = async (name, args) => {
-    const what = ['--module-name', `immutafs.agent.${name}`, '--args', JSON.stringify(args)];
-    const command = ['--inventory', inventory, 'hypervisor', ...what];
-    const { stdout, all: output } = await execa('/usr/bin/ansible', command, options);
-    const [, word, result] = /^hypervisor \| (\S+) => (\{[\s\S]*)/m.exec(stdout) ?? [];
-    if (result === undefined) throw new Error(output);
-    return { ...(JSON.parse(result) as ModuleResult), failed: word === 'FAILED!' };
-  };
-  try {
+    const module: Ansible['module'] = async (name, args, mode) => {
+      const command = ['-m', `ansible_collections.immutafs.agent.plugins.modules.${name}`];
+      const input = JSON.stringify({
+        ANSIBLE_MODULE_ARGS: { ...args, _ansible_check_mode: mode === 'check' },
+      });
+      const own = {
+        env: { ...env, PYTHONPATH: collections },
+        extendEnv: false,
+        reject: false,
+        all: true,
+        input,
+      };
+      const { stdout, all: output } = await execa('/usr/bin/python3', command, own);
+      if (!stdout.startsWith('\n{')) throw new Error(output);
+      const { failed = false, ...result } = JSON.parse(stdout) as Partial<ModuleResult>;
+      return withoutDetails({ changed: false, ...result, failed });
+    };
+    const adHoc: Ansible['adHoc'] = async (name, args) => {
+      const what = ['--module-name', `immutafs.agent.${name}`, '--args', JSON.stringify(args)];
+      const command = ['--inventory', inventory, 'hypervisor', ...what];
+      const { stdout, all: output } = await execa('/usr/bin/ansible', command, options);
+      const [, word, result] = /^hypervisor \| (\S+) => (\{[\s\S]*)/m.exec(stdout) ?? [];
+      if (result === undefined) throw new Error(output);
+      return { ...(JSON.parse(result) as ModuleResult), failed: word === 'FAILED!' };
+    };
     await work({ start, module, adHoc, play: (...args) => start(...args).ended });
-  } finally {
-    await rm(home, { recursive: true });
-  }
+  });
 }
 
 /** Returns the result of a module without what Ansible does not print either. */

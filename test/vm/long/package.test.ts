@@ -1,11 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { agentRpm } from '../harness/agent.ts';
 import { bootFilesIn } from '../harness/kernel.ts';
 import { assertOwnFlag, flagged } from '../harness/own-flag.ts';
+import { withRunFolder } from '../harness/run-folder.ts';
 import { type Boot, assertNothingFailed, look, statusOf, withInstalledAgent } from '../harness/scenario.ts';
 
 const rpm = suite('the package in a running guest');
@@ -38,29 +36,29 @@ rpm(
 );
 
 rpm('erased in maintenance: an ordinary guest; its changed configuration is saved', () =>
-  withInstalledAgent({}, async (guest, installed) => {
-    const out = await mkdtemp(join(tmpdir(), 'erased-'));
-    const boot = await guest.boot({
-      disk: 'writable',
-      steps: {
-        change: `sed -i 's/^#VAR_SIZE=.*/VAR_SIZE=40%/' /etc/immutafs/immutafs.conf`,
-        refused: 'rpm --erase --nodeps immutafs-agent',
-        ordinary: `sed -i 's/ ro / defaults /' /etc/fstab`,
-        erase: 'rpm --erase --nodeps immutafs-agent',
-        left: 'find / -xdev -path /var/lib -prune -o -name "*immutafs*" -print',
-        saved: 'grep -x VAR_SIZE=40% /etc/immutafs/immutafs.conf.rpmsave',
-        out: 'cp /boot/init* "$OUT"',
-      },
-      outTo: out,
-      memoryMiB: 2048,
-      limitSeconds: 500,
-    });
-    assertErased(boot);
-    const bootFiles = await bootFilesIn(out, installed.bootFiles.kernel);
-    const ordinary = await guest.boot({ disk: 'readonly', bootFiles });
-    assert.is(ordinary.emergency, 'initramfs', 'without the hook, XFS on LVM does not mount');
-    await rm(out, { recursive: true });
-  }),
+  withInstalledAgent({}, (guest, installed) =>
+    withRunFolder(async (out) => {
+      const boot = await guest.boot({
+        disk: 'writable',
+        steps: {
+          change: `sed -i 's/^#VAR_SIZE=.*/VAR_SIZE=40%/' /etc/immutafs/immutafs.conf`,
+          refused: 'rpm --erase --nodeps immutafs-agent',
+          ordinary: `sed -i 's/ ro / defaults /' /etc/fstab`,
+          erase: 'rpm --erase --nodeps immutafs-agent',
+          left: 'find / -xdev -path /var/lib -prune -o -name "*immutafs*" -print',
+          saved: 'grep -x VAR_SIZE=40% /etc/immutafs/immutafs.conf.rpmsave',
+          out: 'cp /boot/init* "$OUT"',
+        },
+        outTo: out,
+        memoryMiB: 2048,
+        limitSeconds: 500,
+      });
+      assertErased(boot);
+      const bootFiles = await bootFilesIn(out, installed.bootFiles.kernel);
+      const ordinary = await guest.boot({ disk: 'readonly', bootFiles });
+      assert.is(ordinary.emergency, 'initramfs', 'without the hook, XFS on LVM does not mount');
+    }),
+  ),
 );
 
 /** The warning that rpm prints for a changed %config file. */

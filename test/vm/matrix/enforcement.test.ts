@@ -1,11 +1,11 @@
-import { appendFile, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Report } from '../../../agent/report/report.ts';
 import { assertOwnFlag, diskOf, flagged } from '../harness/own-flag.ts';
+import { withRunFolder } from '../harness/run-folder.ts';
 import { type Boot, look, notPassed, statusOf, withAgent } from '../harness/scenario.ts';
 
 /** A guest that sets its own virtio-blk disk read-only is tested in `package.test.ts`. */
@@ -15,9 +15,8 @@ const { status } = look;
 
 enforcement(
   'a guest that sets its own virtio-scsi disk read-only; the host write-protects SCSI disks, dm-crypt and RAID 1',
-  async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'stacks-'));
-    try {
+  () =>
+    withRunFolder(async (folder) => {
       for (const name of stackDisks) await execa('truncate', ['--size', '64M', join(folder, name)]);
       await withAgent({ edit: requireStacks }, async (guest) => {
         const drives = (writable: readonly string[]) =>
@@ -45,10 +44,7 @@ enforcement(
         assertEvidence(boot);
         assertStacks(boot);
       });
-    } finally {
-      await rm(folder, { recursive: true });
-    }
-  },
+    }),
 );
 
 /** Overwrites the kernel's log. The timer must not write a report while the last one is moved away. */

@@ -1,9 +1,9 @@
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { reports } from '../../browser/fleet.ts';
+import { whileTemporaryDirectory } from '../../harness/temporary.ts';
 import { hostileReports } from '../../browser/hostile.ts';
 import { freePort } from '../libvirt/domain.ts';
 import { withHypervisor } from '../libvirt/hypervisor.ts';
@@ -126,14 +126,13 @@ function variables(folder: string, more: Record<string, unknown>): Record<string
 }
 
 /** Calls `work` with an inventory of the guests, and a folder for the reports. */
-async function withFleet(work: (ansible: Ansible, folder: string) => Promise<void>): Promise<void> {
-  const reports = mkdtempSync(join(tmpdir(), 'immutafs-fleet-'));
-  mkdirSync(join(reports, 'ssh'));
-  for (const [name, text] of Object.entries(answers)) {
-    writeFileSync(join(reports, 'ssh', name), `#!/bin/sh\n${text}\n`);
-    chmodSync(join(reports, 'ssh', name), 0o755);
-  }
-  try {
+function withFleet(work: (ansible: Ansible, folder: string) => Promise<void>): Promise<void> {
+  return whileTemporaryDirectory(async (reports) => {
+    mkdirSync(join(reports, 'ssh'));
+    for (const [name, text] of Object.entries(answers)) {
+      writeFileSync(join(reports, 'ssh', name), `#!/bin/sh\n${text}\n`);
+      chmodSync(join(reports, 'ssh', name), 0o755);
+    }
     await withHypervisor(async (hypervisor) => {
       const port = await freePort();
       for (const name of ['stub', 'off']) await defineStubDomain(hypervisor, name, port);
@@ -149,9 +148,7 @@ async function withFleet(work: (ansible: Ansible, folder: string) => Promise<voi
         await work(ansible, reports);
       });
     });
-  } finally {
-    rmSync(reports, { recursive: true });
-  }
+  });
 }
 
 fleet.run();
