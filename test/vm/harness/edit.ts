@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
@@ -19,3 +19,7 @@ export async function editFile(path: string, change: (text: string) => string): 
 export async function makeWritable(root: string): Promise<void> {
   await editFile(join(root, 'etc/fstab'), (text) => text.replaceAll(/ ro /g, ' defaults '));
 }
+
+/** Returns an edit that appends lines to the agent's configuration. */
+export const configure = (lines: string) => (root: string) =>
+  appendFile(join(root, 'etc/immutafs/immutafs.conf'), lines);

@@ -10,7 +10,7 @@ import { ordinaryTree } from './tree.ts';
 
 export * from './expect.ts';
 export * from './layout.ts';
-export { editFile, makeWritable } from './edit.ts';
+export { configure, editFile, makeWritable } from './edit.ts';
 export type { Boot, Guest };
 
 /** Options of a scenario's guest. The default layout is that of RHEL's installer. */

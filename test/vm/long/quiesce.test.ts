@@ -2,7 +2,7 @@
  * libvirt freezes the file systems of a sealed guest by its guest agent, and takes snapshots of its data disk, which holds a
  * path of PERSIST, with the commands of docs/host.md.
  */
-import { appendFile, mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
@@ -11,6 +11,7 @@ import { blocksOf, commandsIn } from '../../harness/pages/blocks.ts';
 import { sleep, until } from '../../wire/support/until.ts';
 import { agentTree } from '../harness/agent.ts';
 import type { Edit } from '../harness/disk.ts';
+import { configure } from '../harness/edit.ts';
 import { layout } from '../harness/layout.ts';
 import { treeWithPackages } from '../harness/packages.ts';
 import { agentChannel } from '../libvirt/agent-domain.ts';
@@ -36,10 +37,7 @@ const withHomeOnExt4 = layout({
 
 const keep: Edit = async (root) => {
   await mkdir(join(root, 'var/lib/kept'));
-  await appendFile(
-    join(root, 'etc/immutafs/immutafs.conf'),
-    'PERSIST=/var/lib/kept\nPERSIST_STORE=/home/store\n',
-  );
+  await configure('PERSIST=/var/lib/kept\nPERSIST_STORE=/home/store\n')(root);
 };
 
 const commands = blocksOf('docs/host.md')

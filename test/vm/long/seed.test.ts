@@ -1,5 +1,4 @@
 /** Guests with SEED=host, which get their identity from a seed of the host, with Debian's cloud-init and without it. */
-import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -23,6 +22,7 @@ import {
   assertNothingFailed,
   assertSealed,
   checkOf,
+  configure,
   editFile,
   enforcing,
   look,
@@ -66,7 +66,7 @@ const drive = (file: string, bus: Bus, readOnly = true): Drive => {
 
 /** The scenarios need the IDE controller, which the other guests do not use. */
 async function edit(root: string): Promise<void> {
-  await appendFile(join(root, 'etc/immutafs/immutafs.conf'), 'SEED=host\n');
+  await configure('SEED=host\n')(root);
   await editFile(join(root, 'etc/modprobe.d/vmtest.conf'), (text) =>
     text.replace('blacklist ata_piix\n', ''),
   );

@@ -2,7 +2,6 @@ import { appendFile, chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Outcome } from '../../../agent/prepare/rehearsal/outcome.ts';
 import type { Report } from '../../../agent/report/report.ts';
 import { persistOnDataDisk, withDataDisk } from '../harness/data-disk.ts';
 import { assertDegraded, degradedSteps } from '../harness/degraded.ts';
@@ -11,6 +10,7 @@ import type { Edit } from '../harness/disk.ts';
 import { untilState, withForwardingGuest } from '../harness/forwarding-guest.ts';
 import { withInitramfs } from '../harness/initramfs.ts';
 import { labelFiles } from '../harness/mounts.ts';
+import { outcomeOf, outcomeStep, settled } from '../harness/rehearsal.ts';
 import {
   assertFailing,
   assertNothingFailed,
@@ -120,9 +120,6 @@ const sealedSteps = {
   ...records,
 };
 
-const json = 'immutafs-agent prepare --json --only mtab';
-const saved = `timeout 300 sh -c 'until grep -q "settledSeconds...[0-9]" /etc/immutafs/rehearsal/report.json; do sleep 1; done'`;
-
 selinux('sealed with OVERLAY and PERSIST, maintenance, a rehearsal, and no overlay file system', () =>
   withDataDisk((drive) =>
     withForwardingGuest({ edit: configure }, async (start, log) => {
@@ -143,7 +140,7 @@ selinux('sealed with OVERLAY and PERSIST, maintenance, a rehearsal, and no overl
           edits,
           enable: `systemctl --quiet enable ${Object.keys(services).join(' ')}`,
           request: 'immutafs-agent prepare --rehearse --discard-state --limit 20m',
-          requested: json,
+          requested: outcomeStep,
           ...records,
         },
       });
@@ -155,10 +152,10 @@ selinux('sealed with OVERLAY and PERSIST, maintenance, a rehearsal, and no overl
         arguments: enforced,
         steps: {
           ...look,
-          saved,
+          settled,
           recorder: domainOf('immutafs-rehearsal'),
           config: 'stat -c "%n %C" /etc /etc/immutafs /etc/immutafs/rehearsal /etc/immutafs/immutafs.conf',
-          interim: json,
+          interim: outcomeStep,
           ...records,
           end: 'immutafs-agent prepare --end-rehearsal; sleep 900',
         },
@@ -179,7 +176,7 @@ selinux('sealed with OVERLAY and PERSIST, maintenance, a rehearsal, and no overl
         steps: {
           ...look,
           enforce: 'getenforce',
-          outcome: json,
+          outcome: outcomeStep,
           ...records,
           // The counterpart: a program in the domain of the forwarder does what the forwarder never does.
           confined: 'systemd-run --quiet --wait confined',
@@ -245,7 +242,7 @@ function assertRehearsal(boot: Boot): void {
   const { exit, report } = statusOf(boot);
   assert.equal([exit, report.verdict, report.mode, notPassed(report)], [4, 'rehearsal', 'sealed', []]);
   assert.match(boot.step('failed').stdout, /etc-writer\.service[^]*opt-writer\.service/);
-  assert.is(boot.step('saved').exit, 0);
+  assert.is(boot.step('settled').exit, 0);
   assert.match(boot.step('recorder').stdout, ':immutafs_t:');
   assert.not.match(boot.step('config').stdout, 'unlabeled_t');
   assert.is(outcomeOf(boot, 'interim')?.state, 'running');
@@ -341,11 +338,5 @@ function assertNothingDenied(boot: Boot): void {
 const deniedIn = (boot: Boot, step: string) => ofPackageIn(boot.step(step).stdout.split('\n'));
 const ofPackageIn = (lines: readonly string[]) =>
   lines.filter((line) => ofPackage.test(line) && !withoutPackage.some((each) => each.test(line)));
-
-function outcomeOf(boot: Boot, step: string): Outcome | null {
-  const { stdout, stderr } = boot.step(step);
-  assert.match(stdout, /^\{/, stderr);
-  return (JSON.parse(stdout) as { rehearsal: Outcome | null }).rehearsal;
-}
 
 selinux.run();

@@ -1,4 +1,3 @@
-import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
@@ -6,7 +5,7 @@ import * as assert from 'uvu/assert';
 import type { Report } from '../../../agent/report/report.ts';
 import { assertOwnFlag, diskOf, flagged } from '../harness/own-flag.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
-import { type Boot, look, notPassed, statusOf, withAgent } from '../harness/scenario.ts';
+import { type Boot, configure, look, notPassed, statusOf, withAgent } from '../harness/scenario.ts';
 
 /** A guest that sets its own virtio-blk disk read-only is tested in `package.test.ts`. */
 const enforcement = suite('enforcement: the host, the guest, or part of the disks');
@@ -18,7 +17,7 @@ enforcement(
   () =>
     withRunFolder(async (folder) => {
       for (const name of stackDisks) await execa('truncate', ['--size', '64M', join(folder, name)]);
-      await withAgent({ edit: requireStacks }, async (guest) => {
+      await withAgent({ edit: configure('REQUIRE_READONLY=/ /boot /srv /opt\n') }, async (guest) => {
         const drives = (writable: readonly string[]) =>
           stackDisks.map((serial) => ({
             ...({ serial, file: join(folder, serial), format: 'raw', bus: 'virtio-blk' } as const),
@@ -81,9 +80,6 @@ function assertStacks(boot: Boot): void {
   assert.equal([some.enforcement, notPassed(some)], ['partial', ['host-enforced']]);
   assert.equal(readOnlyBelow(some), [true, false]);
 }
-
-const requireStacks = (root: string) =>
-  appendFile(join(root, 'etc/immutafs/immutafs.conf'), 'REQUIRE_READONLY=/ /boot /srv /opt\n');
 
 const stackDisks = ['luks', 'raid-a', 'raid-b', 'half-a', 'half-b'];
 const disk = (serial: string) => `/dev/disk/by-id/virtio-${serial}`;

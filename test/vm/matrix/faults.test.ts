@@ -1,20 +1,18 @@
-import { appendFile, mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { assertDegraded, degradedSteps, limitMemory, outOfMemory } from '../harness/degraded.ts';
-import { enforcing, varAndLogOnLvm, withAgent } from '../harness/scenario.ts';
+import { configure, enforcing, varAndLogOnLvm, withAgent } from '../harness/scenario.ts';
 
 /** A hook without memory and a damaged inode are tested in `long/faults.test.ts`. */
 const faults = suite('a sealed boot with a fault');
 
 /** The kernel refuses to load the overlay module. */
 const noOverlay = ['module_blacklist=overlay'];
-const configure = (line: string) => (root: string) =>
-  appendFile(join(root, 'etc/immutafs/immutafs.conf'), `${line}\n`);
 
 faults('no overlay, ON_FAILURE=emergency: the initramfs starts its emergency shell', () =>
-  withAgent({ edit: configure('ON_FAILURE=emergency') }, async (guest) => {
+  withAgent({ edit: configure('ON_FAILURE=emergency\n') }, async (guest) => {
     const boot = await guest.boot({ disk: 'readonly', arguments: noOverlay });
     assert.is(boot.done, false);
     assert.match(boot.console, /ON_FAILURE=emergency/);

@@ -1,9 +1,7 @@
-import { appendFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { breaking, changed } from '../harness/breaking.ts';
-import { assertFailing, checkOf, look, statusOf, withAgent } from '../harness/scenario.ts';
+import { assertFailing, checkOf, configure, look, statusOf, withAgent } from '../harness/scenario.ts';
 import { shared } from '../harness/shared.ts';
 import { detected, undecidable } from './deceptions.ts';
 
@@ -91,17 +89,15 @@ const steps = {
   ...scripts(detected),
 };
 
+const smallVar = configure(
+  'VAR_SIZE=128m\nVAR_INODES=2000\nREQUIRE_OPTIONS=/home:noexec,nosuid,nodev /tmp:noexec,nosuid,nodev /run:nosuid,nodev\n',
+);
+
 const booted = shared(() =>
-  withAgent({ edit: configure }, (guest) =>
+  withAgent({ edit: smallVar }, (guest) =>
     guest.boot({ disk: 'readonly', allUnits: true, steps, limitSeconds: 900 }),
   ),
 );
-
-const configure = (root: string) =>
-  appendFile(
-    join(root, 'etc/immutafs/immutafs.conf'),
-    'VAR_SIZE=128m\nVAR_INODES=2000\nREQUIRE_OPTIONS=/home:noexec,nosuid,nodev /tmp:noexec,nosuid,nodev /run:nosuid,nodev\n',
-  );
 
 live('each change is found by its own check and by no other', async () => {
   const boot = await booted();

@@ -1,14 +1,12 @@
-import { appendFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { look, notPassed, statusOf, withAgent } from '../harness/scenario.ts';
+import { configure, look, notPassed, statusOf, withAgent } from '../harness/scenario.ts';
 
 /** MODE=sealed is tested in `verify.test.ts`. */
 const modes = suite('immutafs=off');
 
 modes('MODE=sealed and a read-only disk: /var is not assembled, the guest comes up', () =>
-  withAgent({ edit: configureSealed }, async (guest) => {
+  withAgent({ edit: configure('MODE=sealed\n') }, async (guest) => {
     const steps = { ...look, var: 'findmnt -n /var', write: 'touch /var/lib/mark' };
     const boot = await guest.boot({ disk: 'readonly', arguments: ['immutafs=off'], steps });
     const { exit, report } = statusOf(boot);
@@ -22,8 +20,5 @@ modes('MODE=sealed and a read-only disk: /var is not assembled, the guest comes 
     assert.is(boot.endedBy, 'poweroff');
   }),
 );
-
-const configureSealed = (root: string) =>
-  appendFile(join(root, 'etc/immutafs/immutafs.conf'), 'MODE=sealed\n');
 
 modes.run();

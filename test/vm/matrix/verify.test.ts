@@ -1,4 +1,4 @@
-import { appendFile, mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -7,6 +7,7 @@ import { breaking, changed } from '../harness/breaking.ts';
 import {
   assertNothingFailed,
   checkOf,
+  configure,
   enforcing,
   look,
   notPassed,
@@ -15,9 +16,6 @@ import {
 } from '../harness/scenario.ts';
 
 const verify = suite('checks on a sealed guest');
-
-const configure = (text: string) => (root: string) =>
-  appendFile(join(root, 'etc/immutafs/immutafs.conf'), text);
 
 verify(
   'a relabelling on the kernel command line is not run; a wrong label, and a label that the boot could not set',

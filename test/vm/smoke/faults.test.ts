@@ -1,10 +1,8 @@
-import { appendFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { assertDegraded, degradedSteps } from '../harness/degraded.ts';
 import { withInitramfs } from '../harness/initramfs.ts';
-import { assertSealed, checkOf, look, varAndLogOnLvm, withAgent } from '../harness/scenario.ts';
+import { assertSealed, checkOf, configure, look, varAndLogOnLvm, withAgent } from '../harness/scenario.ts';
 
 const faults = suite('a sealed boot with a fault');
 
@@ -25,16 +23,13 @@ faults('no overlay, ON_FAILURE=degraded: the guest comes up with a read-only /va
 );
 
 faults('no overlay, ON_FAILURE=poweroff: the initramfs powers the guest off', () =>
-  withAgent({ edit: configurePoweroff }, async (guest) => {
+  withAgent({ edit: configure('ON_FAILURE=poweroff\n') }, async (guest) => {
     const boot = await guest.boot({ disk: 'readonly', arguments: noOverlay });
     assert.is(boot.done, false);
     assert.is(boot.endedBy, 'poweroff');
     assert.match(boot.console, /ON_FAILURE=poweroff/);
   }),
 );
-
-const configurePoweroff = (root: string) =>
-  appendFile(join(root, 'etc/immutafs/immutafs.conf'), 'ON_FAILURE=poweroff\n');
 
 faults('a broken hook in the initramfs: late boot assembles /var, a check warns', () =>
   withInitramfs({ 'usr/libexec/immutafs/assemble-var': '#!/bin/sh\nif then\n' }, (bootFiles) =>
