@@ -78,26 +78,19 @@ export async function starts(variant: Variant): Promise<Start[]> {
 
 /** Measures a start with the further disk of the variant, which is removed afterwards. */
 async function startWithDisk(guest: Guest, variant: Variant): Promise<Start> {
-  const measured: Start[] = [];
-  const measure = async (...drives: Drive[]): Promise<void> => {
-    measured.push(await start(guest, variant, drives));
-  };
   if (variant.dataDisk !== undefined) {
-    await withDataDisk(async (drive) => {
+    return withDataDisk(async (drive) => {
       await guest.boot({ disk: variant.disk, drives: [drive], limitSeconds: 900 });
-      await measure(drive);
+      return start(guest, variant, [drive]);
     }, variant.dataDisk);
-  } else if (variant.scratchDisk === true) {
-    await withEmptyDisk(1024, async (drive) => {
-      await markDisk(drive);
-      await measure(drive);
-    });
-  } else {
-    await measure();
   }
-  const [one] = measured;
-  if (one === undefined) throw new Error(`${variant.name} was not measured`);
-  return one;
+  if (variant.scratchDisk === true) {
+    return withEmptyDisk(1024, async (drive) => {
+      await markDisk(drive);
+      return start(guest, variant, [drive]);
+    });
+  }
+  return start(guest, variant);
 }
 
 async function start(

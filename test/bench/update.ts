@@ -44,10 +44,7 @@ const withMarks: Edit = async (root) => {
  */
 export async function update(): Promise<Result> {
   const template = await templateOf(xfsOnLvm, await agentTree());
-  let waited: Waited | undefined;
-  await withFixture(template, withMarks, async (fixture) => void (waited = await waits(fixture)));
-  assert.ok(waited);
-  const { spans, loops } = waited;
+  const { spans, loops } = await withFixture(template, withMarks, waits);
   const sum = (key: 'wall' | 'busy') => spans.reduce((all, span) => all + span[key], 0);
   const saved = sum('busy') * (1 - loops.here / loops.guest);
   const aim = { of: 'value', atMost: 5 } as const;

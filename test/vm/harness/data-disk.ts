@@ -12,18 +12,18 @@ const uuid = '2f5a0000-0000-4000-8000-000000000001';
  * @param directories the directories in the file system, which is empty by default
  * @param sizeMiB the size of the disk
  */
-export async function withDataDisk(
-  work: (drive: Drive) => Promise<void>,
+export async function withDataDisk<T>(
+  work: (drive: Drive) => Promise<T>,
   directories: readonly string[] = [],
   sizeMiB = 200,
-): Promise<void> {
-  await withRunFolder(async (folder) => {
+): Promise<T> {
+  return withRunFolder(async (folder) => {
     const file = join(folder, 'data.raw');
     const content = join(folder, 'content');
     for (const path of ['.', ...directories]) await mkdir(join(content, path), { recursive: true });
     await execa('truncate', ['--size', `${sizeMiB}M`, file]);
     await execa('mkfs.ext4', ['-q', '-m', '0', '-U', uuid, '-d', content, file]);
-    await work({ serial: 'data', file, format: 'raw', readOnly: false, bus: 'virtio-blk' });
+    return work({ serial: 'data', file, format: 'raw', readOnly: false, bus: 'virtio-blk' });
   });
 }
 

@@ -7,10 +7,10 @@ import { withRunFolder } from './run-folder.ts';
 export const emptyDevice = '/dev/disk/by-id/virtio-empty';
 
 /** Calls `work` with an empty disk to attach to a guest. The content of the disk is kept between boots. */
-export async function withEmptyDisk(sizeMiB: number, work: (drive: Drive) => Promise<void>): Promise<void> {
-  await withRunFolder(async (folder) => {
+export async function withEmptyDisk<T>(sizeMiB: number, work: (drive: Drive) => Promise<T>): Promise<T> {
+  return withRunFolder(async (folder) => {
     const file = join(folder, 'empty.raw');
     await execa('truncate', ['--size', `${sizeMiB}M`, file]);
-    await work({ serial: 'empty', file, format: 'raw', readOnly: false, bus: 'virtio-blk' });
+    return work({ serial: 'empty', file, format: 'raw', readOnly: false, bus: 'virtio-blk' });
   });
 }

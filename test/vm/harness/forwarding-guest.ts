@@ -89,10 +89,10 @@ export const untilAcknowledged = untilForwarder('"lag":{"entries":0,');
 const serverName = 'log.example.com';
 
 /** Calls `work` with a log server that is not started yet, and a function that boots a guest which forwards to it. */
-export function withForwardingGuest(
+export function withForwardingGuest<T>(
   options: Options,
-  work: (boot: (options: Partial<BootOptions>) => Promise<Boot>, server: LogServer) => Promise<void>,
-) {
+  work: (boot: (options: Partial<BootOptions>) => Promise<Boot>, server: LogServer) => Promise<T>,
+): Promise<T> {
   return withLogServer((log) =>
     withAgent({ ...options, edit: equip(log, options) }, (guest) =>
       work(

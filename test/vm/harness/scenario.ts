@@ -33,12 +33,10 @@ export async function withAgent<T>(
 }
 
 /** Calls `work` with the same guest without the agent. */
-export async function withoutAgent(options: Options, work: (guest: Guest) => Promise<void>): Promise<void> {
+export async function withoutAgent<T>(options: Options, work: (guest: Guest) => Promise<T>): Promise<T> {
   const { layout = xfsOnLvm, ...changes } = options;
-  await withGuest(
-    { template: await templateOf(layout, await ordinaryTree(layout.release)), ...changes },
-    work,
-  );
+  const template = await templateOf(layout, await ordinaryTree(layout.release));
+  return withGuest({ template, ...changes }, work);
 }
 
 /** Calls `work` with a guest in which the package was installed while the guest was running. */

@@ -35,12 +35,12 @@ export interface LibvirtFixture {
 }
 
 /** Calls `work` with a guest that is shut off and writable. A second domain, `stub`, never answers. */
-export async function withFixture(
+export async function withFixture<T>(
   template: Template,
   edit: Edit | undefined,
-  work: (fixture: LibvirtFixture) => Promise<void>,
-): Promise<void> {
-  await withHypervisor(async (host) => {
+  work: (fixture: LibvirtFixture) => Promise<T>,
+): Promise<T> {
+  return withHypervisor(async (host) => {
     const { emulator, overrideReadOnly } = await overridingEmulator(host.folder);
     const fill = await filling(host.folder);
     const guest = await defineGuest(host, {
@@ -60,7 +60,7 @@ export async function withFixture(
       const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
       await execa('/usr/bin/virt-xml', ['--connect', host.uri, guest.name, ...edited], { env });
     };
-    await withAnsible(
+    return withAnsible(
       host,
       [guest],
       (ansible) => work({ ansible, host, guest, overrideReadOnly, editDomain }),

@@ -101,12 +101,12 @@ export async function killAt(playing: Playing, task: string, seconds = 300): Pro
  *
  * The folder is below /tmp because ssh keeps sockets there, whose paths are limited to 107 characters.
  */
-export function withAnsible(
+export function withAnsible<T>(
   host: Hypervisor,
   guests: InventoryGuest[],
-  work: (ansible: Ansible) => Promise<void>,
+  work: (ansible: Ansible) => Promise<T>,
   others: InventoryGuest[] = [],
-): Promise<void> {
+): Promise<T> {
   return whileTemporaryDirectory(async (home) => {
     const collections = collectionsIn(home);
     const env = ansibleEnvironment(home);
@@ -153,7 +153,7 @@ export function withAnsible(
       if (result === undefined) throw new Error(output);
       return { ...(JSON.parse(result) as ModuleResult), failed: word === 'FAILED!' };
     };
-    await work({ start, module, adHoc, play: (...args) => start(...args).ended });
+    return work({ start, module, adHoc, play: (...args) => start(...args).ended });
   });
 }
 

@@ -6,9 +6,8 @@ import {
   untilState,
   withForwardingGuest,
 } from '../harness/forwarding-guest.ts';
-import { type Received, receivedBy } from '../harness/log-server.ts';
+import { receivedBy } from '../harness/log-server.ts';
 import { assertFailing, assertNothingFailed, checkOf, look, statusOf } from '../harness/scenario.ts';
-import type { Boot } from '../harness/scenario.ts';
 import { shared } from '../harness/shared.ts';
 import { recordsOf, session } from './audit-trail.ts';
 
@@ -33,18 +32,15 @@ const maintenanceSteps = {
 };
 
 /** Boots the guest sealed, and then in maintenance mode. */
-const boots = shared(async () => {
-  const found: { boot: Boot; received: Received }[] = [];
-  await withForwardingGuest({ logGroup: 'root' }, async (start, log) => {
+const boots = shared(() =>
+  withForwardingGuest({ logGroup: 'root' }, async (start, log) => {
     const afterStep = { name: 'before', call: log.start };
-    found.push({ boot: await start({ steps: sealedSteps, afterStep }), received: receivedBy(log) });
+    const sealed = { boot: await start({ steps: sealedSteps, afterStep }), received: receivedBy(log) };
     const steps = { ...maintenanceSteps, ...look };
-    found.push({ boot: await start({ disk: 'writable', steps }), received: receivedBy(log) });
-  });
-  const [sealed, maintenance] = found;
-  if (!sealed || !maintenance) throw new Error('no boots');
-  return { sealed, maintenance };
-});
+    const maintenance = { boot: await start({ disk: 'writable', steps }), received: receivedBy(log) };
+    return { sealed, maintenance };
+  }),
+);
 
 audit(
   'the server starts after the guest: it still receives everything from the first kernel line',

@@ -84,18 +84,12 @@ selinux('parseDenials returns each denial once, sorted', () => {
 });
 
 /** Boots a guest once in enforcing mode, with or without the agent. */
-async function bootOf(
+function bootOf(
   kind: typeof withoutAgent,
   disk: 'readonly' | 'writable',
   edit?: (root: string) => Promise<void>,
 ): Promise<Boot> {
-  const boots: Boot[] = [];
-  await kind({ edit }, async (guest) => {
-    boots.push(await guest.boot({ disk, allUnits: true, arguments: enforcing, steps }));
-  });
-  const [boot] = boots;
-  if (!boot) throw new Error('no boot');
-  return boot;
+  return kind({ edit }, (guest) => guest.boot({ disk, allUnits: true, arguments: enforcing, steps }));
 }
 
 selinux.run();
