@@ -6,10 +6,10 @@ import { copyDisks, damageDisks, editDisks } from './disk.ts';
 import type { Edit } from './disk.ts';
 import { bootFilesIn } from './kernel.ts';
 import type { BootFiles } from './kernel.ts';
-import { checksum, guestDrives, readBoot, saveDisks } from './layers.ts';
+import { type Attachment, checksum, guestDrives, readBoot, saveDisks } from './layers.ts';
 import type { Layout } from './layout.ts';
 import type { Moment } from './moment.ts';
-import type { Bus, Drive } from './qemu.ts';
+import type { Drive, Machine } from './qemu.ts';
 import { withRunFolder } from './run-folder.ts';
 import type { End, Report, Step } from './run.ts';
 import { runWithRetry } from './retry.ts';
@@ -36,13 +36,9 @@ export interface GuestOptions {
   damage?: Record<string, string> | undefined;
 }
 
-export interface BootOptions {
-  /** How the host attaches the system disk. */
-  disk: 'readonly' | 'writable';
-  bus?: Bus;
-  /** See `Attachment`. */
-  homeFirst?: boolean;
-  secondPath?: 'readonly' | 'writable';
+/** Options of a boot: of the disks, of the machine, and of what it runs. */
+export interface BootOptions
+  extends Attachment, Partial<Omit<Machine, 'boot' | 'arguments' | 'drives' | 'durable'>> {
   /** Shell text by step. `sh` runs each one after the boot has finished, even if an earlier step failed. */
   steps?: Record<string, string>;
   /** Additional kernel arguments. */
@@ -57,29 +53,12 @@ export interface BootOptions {
   bootFiles?: BootFiles;
   /** Additional disks. */
   drives?: Drive[];
-  memoryMiB?: number;
-  /**
-   * The number of virtual processors, 1 by default. Two guests run at a time on two processors: with two virtual
-   * processors each, two guests need a quarter more time, because they wait for locks that a stopped one holds.
-   */
-  processors?: number;
-  /** See `Machine`. */
-  aes?: boolean;
-  time?: 'real' | 'counted';
   /** Cuts the power when this step has ended. */
   powerCutAfter?: string;
   /** Cuts the power at this moment. */
   powerCutAt?: Moment;
   /** Called once, when this step has ended. */
   afterStep?: { name: string; call: () => void };
-  /** PID of a process: 10.0.2.2 in the guest is the loopback address of its network namespace. */
-  networkOf?: number;
-  /** See `Machine`; requires a kernel that UEFI firmware can start (`harness/efi.ts`). */
-  efiVariables?: string;
-  /** See `Machine`. */
-  uuid?: string;
-  /** See `Machine`, and `harness/guest-agent.ts`. */
-  guestAgent?: string;
   /**
    * Lets the UEFI firmware start the boot loader of a disk: of the one that its variables name, or of the system disk,
    * as with libvirt's `<boot order='1'/>`. By default, QEMU starts `bootFiles`.
@@ -144,7 +123,9 @@ async function bootGuest(
   }
   const [system, ...others] = systemDrives;
   if (options.bootOrder === 'system disk' && system) systemDrives = [{ ...system, bootIndex: 1 }, ...others];
-  const machine = {
+  const machine: Machine = {
+    ...{ memoryMiB: 1024, processors: 1, time: 'real' },
+    ...options,
     boot: options.bootOrder === undefined ? options.bootFiles : null,
     arguments: [
       ...kernelArguments(layout),
@@ -152,15 +133,7 @@ async function bootGuest(
       ...(options.arguments ?? []),
     ],
     drives: [...systemDrives, ...boxes, ...(options.drives ?? [])],
-    memoryMiB: options.memoryMiB ?? 1024,
-    processors: options.processors ?? 1,
-    aes: options.aes,
-    time: options.time ?? 'real',
     durable: options.powerCutAfter !== undefined || options.powerCutAt !== undefined,
-    networkOf: options.networkOf,
-    efiVariables: options.efiVariables,
-    uuid: options.uuid,
-    guestAgent: options.guestAgent,
   };
   const cut = options.powerCutAfter;
   const outcome = await runWithRetry(machine, folder, () => ({

@@ -7,6 +7,7 @@ import type { Bus, Drive } from './qemu.ts';
 
 /** The options with which a host attaches a guest's disks. */
 export interface Attachment {
+  /** How the host attaches the system disk. */
   disk: 'readonly' | 'writable';
   bus?: Bus;
   /** Whether the disk with /home comes before the system disk. */

@@ -32,6 +32,10 @@ export interface Machine {
   arguments: string[];
   drives: Drive[];
   memoryMiB: number;
+  /**
+   * The number of virtual processors. Two guests run at a time on two processors: with two virtual processors each, two
+   * guests need a quarter more time, because they wait for locks that a stopped one holds.
+   */
   processors: number;
   /** Whether the processor has instructions for AES, as that of a usual host. */
   aes?: boolean | undefined;
@@ -41,11 +45,11 @@ export interface Machine {
   durable: boolean;
   /** PID of a process whose network namespace QEMU joins; its loopback is 10.0.2.2 in the guest. Default: no network. */
   networkOf?: number | undefined;
-  /** Variable store of the UEFI firmware, kept between boots. Default: BIOS. */
+  /** Variable store of the UEFI firmware, kept between boots (`harness/efi.ts`). Default: BIOS. */
   efiVariables?: string | undefined;
   /** The UUID in the SMBIOS tables, which libvirt sets to that of the domain. */
   uuid?: string | undefined;
-  /** The path of the Unix socket of the guest agent's channel. Default: no channel. */
+  /** The path of the Unix socket of the guest agent's channel (`harness/guest-agent.ts`). Default: no channel. */
   guestAgent?: string | undefined;
 }
 

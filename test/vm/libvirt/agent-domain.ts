@@ -55,11 +55,7 @@ export async function startAgentDomain(
   });
   await setReadOnly(host, name, true);
   await host.virsh('start', name);
-  const agent: AgentDomain['agent'] = async (command, args) => {
-    const request = JSON.stringify({ execute: command, arguments: args });
-    const answer = await host.virsh('qemu-agent-command', name, '--timeout', '5', request);
-    return (JSON.parse(answer) as { return: unknown }).return;
-  };
+  const { agent, run } = agentOf(host, name);
   await until(
     `the agent of ${name} answers`,
     () =>
@@ -78,10 +74,20 @@ export async function startAgentDomain(
     }
     await agent('guest-file-close', { handle });
   };
+  return { name, agent, writeReport, run };
+}
+
+/** Returns the functions of a running domain that need its guest agent. */
+export function agentOf({ virsh }: Hypervisor, name: string): Pick<AgentDomain, 'agent' | 'run'> {
+  const agent: AgentDomain['agent'] = async (command, args) => {
+    const request = JSON.stringify({ execute: command, arguments: args });
+    const answer = await virsh('qemu-agent-command', name, '--timeout', '5', request);
+    return (JSON.parse(answer) as { return: unknown }).return;
+  };
   const run = async (script: string) => {
     await agent('guest-exec', { path: '/bin/busybox', arg: ['sh', '-c', script] });
   };
-  return { name, agent, writeReport, run };
+  return { agent, run };
 }
 
 /** Builds an initramfs with busybox, the guest agent, its libraries and the modules of its channel. */

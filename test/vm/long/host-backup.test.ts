@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { blocksOf, commandsIn } from '../../harness/pages/blocks.ts';
 import { until } from '../../wire/support/until.ts';
-import { type AgentDomain, startAgentDomain } from '../libvirt/agent-domain.ts';
+import { type AgentDomain, agentOf, startAgentDomain } from '../libvirt/agent-domain.ts';
 import { type Hypervisor, refusalOf, withHypervisor } from '../libvirt/hypervisor.ts';
 import { migrationHere } from '../libvirt/migration.ts';
 
@@ -165,7 +165,7 @@ host('a live migration keeps the seal and the data; the sealed disk is not copie
       for (const options of [[], ['--inactive']]) {
         assert.match(await destination.virsh('dumpxml', ...options, 'guest'), /<readonly\/>/);
       }
-      const moved = moveTo(domain, destination);
+      const moved = { ...domain, ...agentOf(destination, domain.name) };
       assert.match(await write({ domain: moved }, 'two'), /vda.*(Read-only|Operation not permitted)/i);
       assert.is(await lineIn(join(folder, 'guest/home.qcow2')), 'two');
       const alive = await readFileIn(moved, '/tmp/alive');
@@ -182,18 +182,5 @@ host('every command of the page was run', () => {
       .toSorted(),
   );
 });
-
-/** Returns the same domain on another hypervisor. */
-function moveTo(domain: AgentDomain, { virsh }: Hypervisor): AgentDomain {
-  const agent: AgentDomain['agent'] = async (command, args) => {
-    const request = JSON.stringify({ execute: command, arguments: args });
-    const answer = await virsh('qemu-agent-command', domain.name, '--timeout', '5', request);
-    return (JSON.parse(answer) as { return: unknown }).return;
-  };
-  const run = async (script: string) => {
-    await agent('guest-exec', { path: '/bin/busybox', arg: ['sh', '-c', script] });
-  };
-  return { ...domain, agent, run };
-}
 
 host.run();

@@ -18,19 +18,10 @@ import { withGuestfs } from '../harness/virt-customize.ts';
 const images = suite('guests of an image');
 
 const name = 'image-of-the-test';
-const command = [
-  'immutafs-agent',
-  'prepare',
-  '--image',
-  '--apply',
-  '--yes',
-  '--image-name',
-  name,
-  '--image-version',
-  '1',
-];
+const prepare = 'immutafs-agent prepare --image --apply --yes';
+const command = `${prepare} --image-name ${name} --image-version 1`;
 /** State of Debian's packages that a sealed boot may reset. */
-const accepted = ['--accept', '/var/lib', '/var/log', '/var/spool'];
+const accepted = '--accept /var/lib /var/log /var/spool';
 /** As an installer leaves the disk: fstab has no `ro`. */
 const installed = layout({ fstab: 'installed', stack: 'partition' });
 
@@ -67,7 +58,7 @@ images('prepared in a chroot, as in the %post section of kickstart', async () =>
         assert.match(await readFile(join(root, 'etc/machine-id'), 'utf8'), /^[\da-f]{32}\n$/);
         // As after an update of the kernel, so that the initramfs is made in the chroot.
         await mounts.chroot('sh', '-c', 'touch /usr/lib/modules/*/modules.dep');
-        said = await mounts.chroot(...(command as [string, ...string[]]), ...accepted);
+        said = await mounts.chroot('sh', '-c', `${command} ${accepted}`);
         assert.match(await readFile(join(root, 'var/lib/immutafs/prepare.json'), 'utf8'), /"--no-hostonly"/);
         assert.not.match(said, /\/dev\/loop|\/dev\/vda/, 'a device of this machine');
         const ready = await mounts.chroot('immutafs-agent', 'check', '--ready-to-seal', '--image');
@@ -88,7 +79,7 @@ images('prepared with virt-customize', () =>
     const disks = await copyDisks(template.disks, folder);
     const said = await withGuestfs(
       folder,
-      `virt-customize --format raw -a ${basename(disks.images.system)} --no-network --run-command '${[...command, ...accepted].join(' ')}'`,
+      `virt-customize --format raw -a ${basename(disks.images.system)} --no-network --run-command '${command} ${accepted}'`,
     );
     assert.not.match(said, /error|warning: .*immutafs/i, said);
     await withGuest({ template: { ...template, disks } }, assertTwoGuests);
@@ -104,16 +95,7 @@ images(
         template,
         edit: async (root, mounts) => {
           await mountKernelFileSystems(mounts);
-          await mounts.chroot(
-            'immutafs-agent',
-            'prepare',
-            '--image',
-            '--apply',
-            '--yes',
-            '--skip',
-            'image',
-            ...accepted,
-          );
+          await mounts.chroot('sh', '-c', `${prepare} --skip image ${accepted}`);
           await writeFile(join(root, 'etc/machine-id'), '0123456789abcdef0123456789abcdef\n');
         },
       },
