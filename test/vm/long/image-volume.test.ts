@@ -4,9 +4,7 @@ import * as assert from 'uvu/assert';
 import { repository } from '../harness/cache.ts';
 import { dnfTree } from '../harness/dnf.ts';
 import { emptyDevice, withEmptyDisk } from '../harness/empty-disk.ts';
-import { withGuest } from '../harness/guest.ts';
-import { xfsOnPartition } from '../harness/layout.ts';
-import { templateOf } from '../harness/template.ts';
+import { layout, withAgent } from '../harness/scenario.ts';
 
 /**
  * Tests with the real LVM that a version of an image is made in a logical volume (`image_store.py`), in a guest, which plays the
@@ -47,8 +45,8 @@ volumes(
   'it is as large as the disk, gets its name at the end, and no other volume is overwritten or removed',
   () =>
     withEmptyDisk(192, async (drive) => {
-      const template = await templateOf({ ...xfsOnPartition, fstab: 'installed' }, await dnfTree());
-      await withGuest({ template }, async (guest) => {
+      const options = { layout: layout({ stack: 'partition', fstab: 'installed' }), tree: await dnfTree() };
+      await withAgent(options, async (guest) => {
         const boot = await guest.boot({
           disk: 'writable',
           drives: [drive],

@@ -10,7 +10,7 @@ import { agentTree } from '../harness/agent.ts';
 import { copyDisks } from '../harness/disk.ts';
 import { mountKernelFileSystems } from '../harness/mounts.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
-import { type Boot, type Guest, assertSealed, layout, look } from '../harness/scenario.ts';
+import { type Boot, type Guest, assertSealed, layout, look, withAgent } from '../harness/scenario.ts';
 import { withGuest } from '../harness/guest.ts';
 import { templateOf } from '../harness/template.ts';
 import { withGuestfs } from '../harness/virt-customize.ts';
@@ -48,11 +48,10 @@ async function assertTwoGuests(guest: Guest): Promise<void> {
 }
 
 images('prepared in a chroot, as in the %post section of kickstart', async () => {
-  const template = await templateOf(installed, await agentTree());
   let said = '';
-  await withGuest(
+  await withAgent(
     {
-      template,
+      layout: installed,
       edit: async (root, mounts) => {
         await mountKernelFileSystems(mounts);
         assert.match(await readFile(join(root, 'etc/machine-id'), 'utf8'), /^[\da-f]{32}\n$/);
@@ -89,10 +88,9 @@ images('prepared with virt-customize', () =>
 images(
   'the twin: without the step image, every guest has the machine ID and the host keys of the image',
   async () => {
-    const template = await templateOf(installed, await agentTree());
-    await withGuest(
+    await withAgent(
       {
-        template,
+        layout: installed,
         edit: async (root, mounts) => {
           await mountKernelFileSystems(mounts);
           await mounts.chroot('sh', '-c', `${prepare} --skip image ${accepted}`);

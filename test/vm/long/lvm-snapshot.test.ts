@@ -4,9 +4,7 @@ import * as assert from 'uvu/assert';
 import { repository } from '../harness/cache.ts';
 import { dnfTree } from '../harness/dnf.ts';
 import { emptyDevice, withEmptyDisk } from '../harness/empty-disk.ts';
-import { withGuest } from '../harness/guest.ts';
-import { xfsOnPartition } from '../harness/layout.ts';
-import { templateOf } from '../harness/template.ts';
+import { layout, withAgent } from '../harness/scenario.ts';
 
 /**
  * Tests the LVM snapshots of `storage.py` with the real LVM in a guest, which plays the host here, because device-mapper
@@ -70,8 +68,8 @@ const first = 'head -c 1 /dev/host/os';
 
 lvm('created, merged, also after its program was killed; deleted; full; refused if it is thin', () =>
   withEmptyDisk(192, async (drive) => {
-    const template = await templateOf({ ...xfsOnPartition, fstab: 'installed' }, await dnfTree());
-    await withGuest({ template }, async (guest) => {
+    const options = { layout: layout({ stack: 'partition', fstab: 'installed' }), tree: await dnfTree() };
+    await withAgent(options, async (guest) => {
       const boot = await guest.boot({
         disk: 'writable',
         drives: [drive],

@@ -1,12 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { agentTree } from '../harness/agent.ts';
-import { withGuest } from '../harness/guest.ts';
 import type { BootOptions } from '../harness/guest.ts';
 import { treeWithPackages } from '../harness/packages.ts';
-import { assertSealed, checkOf, look, statusOf, xfsOnLvm } from '../harness/scenario.ts';
+import { assertSealed, checkOf, look, statusOf, withAgent } from '../harness/scenario.ts';
 import type { Boot } from '../harness/scenario.ts';
-import { templateOf } from '../harness/template.ts';
 
 /** Tests a system disk that the guest reaches by two paths of multipath-tools. */
 const multipath = suite('a system disk with two paths');
@@ -36,7 +34,7 @@ const steps = { devices: 'lsblk --list --noheadings --output NAME,TYPE,MOUNTPOIN
 type Paths = Pick<BootOptions, 'disk' | 'secondPath'>;
 
 async function withPaths(work: (boot: (paths: Paths) => Promise<Boot>) => Promise<void>): Promise<void> {
-  await withGuest({ template: await templateOf(xfsOnLvm, await multipathTree()) }, async (guest) => {
+  await withAgent({ tree: await multipathTree() }, async (guest) => {
     const boot = (paths: Paths) => guest.boot({ ...paths, bus: 'virtio-scsi', steps });
     // multipathd records the names of the devices in /etc/multipath.
     const ordinary = await boot({ disk: 'writable' });

@@ -4,12 +4,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cloudInitTree, withUserData } from '../harness/cloud-init.ts';
 import { emptyDevice, withEmptyDisk } from '../harness/empty-disk.ts';
-import { withGuest } from '../harness/guest.ts';
 import type { BootOptions, Guest } from '../harness/guest.ts';
 import { withInitramfs } from '../harness/initramfs.ts';
 import type { Drive } from '../harness/qemu.ts';
-import { look, xfsOnLvm } from '../harness/scenario.ts';
-import { templateOf } from '../harness/template.ts';
+import { look, withAgent } from '../harness/scenario.ts';
 
 const nextBoot = suite('what root writes to a second disk does not affect the next boot');
 
@@ -43,8 +41,7 @@ const withSecondDisks = (
 ): Promise<void> =>
   withEmptyDisk(1536, (image) =>
     withUserData(userData, async (data) => {
-      const template = await templateOf(xfsOnLvm, await cloudInitTree());
-      await withGuest({ template, edit }, (guest) => work(guest, image, data));
+      await withAgent({ tree: await cloudInitTree(), edit }, (guest) => work(guest, image, data));
     }),
   );
 

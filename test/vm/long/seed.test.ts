@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Report } from '../../../agent/report/report.ts';
-import { agentTree } from '../harness/agent.ts';
 import {
   type HostKey,
   cloudInitTree,
@@ -12,12 +11,12 @@ import {
   makeSeed,
   seedFiles,
 } from '../harness/cloud-init.ts';
-import { type Guest, withGuest } from '../harness/guest.ts';
 import type { Bus, Drive } from '../harness/qemu.ts';
 import type { Release } from '../harness/release.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
 import {
   type Boot,
+  type Guest,
   assertFailing,
   assertNothingFailed,
   assertSealed,
@@ -25,11 +24,11 @@ import {
   configure,
   editFile,
   enforcing,
+  layout,
   look,
   statusOf,
-  xfsOnLvm,
+  withAgent,
 } from '../harness/scenario.ts';
-import { templateOf } from '../harness/template.ts';
 
 const seeds = suite('identity from a seed of the host');
 
@@ -99,10 +98,8 @@ const withSeeds = (
   withRunFolder(async (folder) => {
     const key = await makeHostKey(folder, 'web1');
     const [seed, forged] = [await makeWhole(folder, key), await makeForgedSeed(folder)];
-    const template = await templateOf({ ...xfsOnLvm, release }, await cloudInitTree(release));
-    await withGuest({ template, edit }, (guest) =>
-      work(guest, seed, drive(forged, 'virtio-blk', false), key),
-    );
+    const options = { layout: layout({ release }), tree: await cloudInitTree(release), edit };
+    await withAgent(options, (guest) => work(guest, seed, drive(forged, 'virtio-blk', false), key));
   });
 
 seeds('only a forged seed: the guest boots, and cloud-init does not run', () =>
@@ -144,14 +141,13 @@ seeds('the seed of the host beside a forged one: the same identity at every boot
 
 seeds('cloud-init does not end: the boot is checked nevertheless, and /etc has stayed writable', () =>
   withRunFolder(async (folder) => {
-    const template = await templateOf(xfsOnLvm, await cloudInitTree());
     const limited = async (root: string) => {
       await edit(root);
       await editFile(join(root, 'usr/lib/systemd/system/immutafs-seed-finish.service'), (text) =>
         text.replace('JobTimeoutSec=10min', 'JobTimeoutSec=60'),
       );
     };
-    await withGuest({ template, edit: limited }, async (guest) => {
+    await withAgent({ tree: await cloudInitTree(), edit: limited }, async (guest) => {
       const checked =
         'for second in $(seq 200); do test -e /run/immutafs/report.json && break; sleep 1; done; cat /run/immutafs/report.json';
       const done = await guest.boot({
@@ -171,7 +167,7 @@ seeds('without cloud-init: the plain files of the seed', () =>
   withRunFolder(async (folder) => {
     const key = await makeHostKey(folder, 'web1');
     const seed = await makeSeed(folder, 'seed', seedFiles('web1', key, { cloudInit: false }));
-    await withGuest({ template: await templateOf(xfsOnLvm, await agentTree()), edit }, async (guest) => {
+    await withAgent({ edit }, async (guest) => {
       const sealed = await boot(guest, drive(seed, 'scsi-cd'));
       const { observed, status } = checkOf(assertSealed(sealed), 'seed-genuine');
       assert.is(status, 'pass', observed);
