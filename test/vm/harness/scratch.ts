@@ -1,4 +1,5 @@
-import { appendFile, mkdir, open, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { appendFile, mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import * as assert from 'uvu/assert';
@@ -29,6 +30,12 @@ export async function isMarked(drive: Pick<Drive, 'serial' | 'file'>, machine = 
   await file.close();
   return buffer.toString('latin1') === mark;
 }
+
+/** Returns the SHA-256 of the content of a disk. */
+export const checksum = async ({ file }: Drive) =>
+  createHash('sha256')
+    .update(await readFile(file))
+    .digest('hex');
 
 /** Whether a text is anywhere on a disk. */
 export async function contains({ file }: Drive, text: string): Promise<boolean> {

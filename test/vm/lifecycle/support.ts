@@ -19,7 +19,7 @@ export async function versions({ guest }: LibvirtFixture): Promise<Record<string
 
 /** Runs a playbook, and kills it when a condition holds. @throws if the playbook ends first */
 export async function killedWhen(
-  { ansible }: LibvirtFixture,
+  { ansible }: Pick<LibvirtFixture, 'ansible'>,
   playbook: string,
   moment: string,
   isThere: (playing: Playing) => boolean | Promise<boolean>,

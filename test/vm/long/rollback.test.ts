@@ -7,8 +7,8 @@ import { filling } from '../libvirt/fixture.ts';
 import { look } from '../libvirt/package.ts';
 import { contentOf, sh, snapshotsOf, withSnapshottedGuest } from '../lifecycle/snapshotted.ts';
 import type { SnapshottedGuest } from '../lifecycle/snapshotted.ts';
+import { killedWhen } from '../lifecycle/support.ts';
 import type { Played, Playing } from '../libvirt/playbooks.ts';
-import { until } from '../../wire/support/until.ts';
 
 /**
  * Tests that a real guest ends sealed in its old state, byte for byte, if its update fails, wherever the playbook is
@@ -25,19 +25,8 @@ const begins =
     said().includes(` : ${task}] *`);
 
 /** Runs update.yml and kills it at a moment. */
-async function killedAt(
-  { ansible, common }: SnapshottedGuest,
-  isThere: Moment,
-  variables: Record<string, unknown>,
-): Promise<void> {
-  const playing = ansible.start('update', { ...common, ...variables });
-  let there = false;
-  const arrives = until('the moment to kill update', async () => (there = await isThere(playing)), 900);
-  await Promise.race([arrives, playing.ended]);
-  playing.kill();
-  const { output } = await playing.ended;
-  assert.ok(there, `update ended before it was killed\n${output}`);
-}
+const killedAt = (fixture: SnapshottedGuest, isThere: Moment, variables: Record<string, unknown>) =>
+  killedWhen(fixture, 'update', 'the moment to kill update', isThere, { ...fixture.common, ...variables });
 
 /** Installs version 1 of a package in the guest, with a repository that has version 2. */
 async function withPackages(folder: string): Promise<Edit> {

@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { open, readFile, truncate, writeFile } from 'node:fs/promises';
+import { open, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -16,7 +15,7 @@ import {
   statusOf,
   withAgent,
 } from '../harness/scenario.ts';
-import { configureScratch, deviceStep, markDisk, statesOf, uuid } from '../harness/scratch.ts';
+import { checksum, configureScratch, deviceStep, markDisk, statesOf, uuid } from '../harness/scratch.ts';
 
 const failures = suite('SCRATCH on disks that fail');
 
@@ -145,12 +144,6 @@ async function writeAt(path: string, position: number, text: string): Promise<vo
   const file = await open(path, 'r+');
   await file.write(text, position);
   await file.close();
-}
-
-async function checksum({ file }: Drive): Promise<string> {
-  return createHash('sha256')
-    .update(await readFile(file))
-    .digest('hex');
 }
 
 const write = (name: string) =>

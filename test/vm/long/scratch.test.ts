@@ -1,5 +1,4 @@
-import { appendFile, copyFile, readFile, stat } from 'node:fs/promises';
-import { createHash } from 'node:crypto';
+import { appendFile, copyFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -20,6 +19,7 @@ import {
   withAgent,
 } from '../harness/scenario.ts';
 import {
+  checksum,
   configureScratch,
   contains,
   deviceStep,
@@ -51,12 +51,6 @@ const observe = {
 /** More than /var may hold. */
 const write = `printf '%s\n' ${marker} | tee /var/cache/app/marker /srv/store/marker /var/lib/copied/marker &&
 dd if=/dev/zero of=/var/cache/app/large bs=1M count=200 conv=fsync && sync`;
-
-async function checksum({ file }: Drive): Promise<string> {
-  return createHash('sha256')
-    .update(await readFile(file))
-    .digest('hex');
-}
 
 /** The space on the host, in MiB. */
 const allocated = async ({ file }: Drive) => ((await stat(file)).blocks * 512) / 1024 / 1024;
