@@ -77,9 +77,16 @@ export function peakMemory(pid: number, field: 'VmHWM' | 'VmRSS' = 'VmHWM'): num
   return Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1]) / 1024;
 }
 
-/** Returns the CPU time of a process in seconds, without its children. */
-export function cpuSeconds(pid: number): number {
+/**
+ * Returns how often the main thread of a process has waited for something (proc_pid_status(5)), and the CPU time of the
+ * process in seconds, without its children (proc_pid_stat(5)).
+ */
+export function activity(pid: number): { waits: number; seconds: number } {
+  const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
   const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / 100;
+  return {
+    waits: Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status)?.[1]),
+    seconds: (Number(fields[11]) + Number(fields[12])) / 100,
+  };
 }
