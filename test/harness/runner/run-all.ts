@@ -123,8 +123,8 @@ async function inLanes(
 }
 
 /** A further file starts when the processors were idle for this share of so many seconds. */
-const idleAtLeast = 0.25;
-const idleSeconds = 5;
+const idleAtLeast = 0.35;
+const idleSeconds = 10;
 
 /** @returns the share of the time between two calls of os.cpus() in which the processors were idle */
 export function idleShare(before: readonly os.CpuInfo[], after: readonly os.CpuInfo[]): number {
