@@ -12,7 +12,7 @@ import { layout, withAgent } from '../harness/scenario.ts';
  */
 const lvm = suite('an LVM volume is brought back');
 
-const utilities = ['domain_xml.py', 'libvirt.py', 'record.py', 'storage.py'];
+const utilities = ['domain_xml.py', 'libvirt.py', 'module.py', 'record.py', 'storage.py'];
 
 /** Python that prints the result of an expression; `disk` is the volume. */
 const python = (expression: string) => `python3 - <<'END'
