@@ -234,7 +234,7 @@ function assertMaintenance(boot: Boot): void {
   assert.is(outcomeOf(boot, 'requested')?.state, 'requested');
   const { exit: exitOfEdits, stdout, stderr } = boot.step('edits');
   assert.is(exitOfEdits, 0, stderr);
-  assert.match(stdout, /^edited net_conf_t 2\nrestored net_conf_t 1\ncreated \w+ 1\n$/, stderr);
+  assert.match(stdout, /^edited net_conf_t 3\nrestored net_conf_t 1\ncreated \w+ 4\n$/, stderr);
 }
 
 function assertRehearsal(boot: Boot): void {
