@@ -21,8 +21,8 @@ export function readIdentity(reader: SystemReader) {
 }
 
 /**
- * Returns the lines of /etc/passwd (passwd(5)), one character per byte (latin1). A missing field is empty, as are all
- * fields if there is no file.
+ * Returns the accounts in /etc/passwd (passwd(5)), one character per byte (latin1). Missing fields are empty. Without the
+ * file, or for an empty line, all fields of an account are empty.
  * @throws SystemError if the file cannot be read
  */
 export function readAccounts(reader: SystemReader) {

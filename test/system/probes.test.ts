@@ -114,7 +114,7 @@ for n in 1 2 3 4 5; do "$@" probe /mnt/t device; done; [ ! -e /mnt/opened ]`;
   assert.is(code, 0, 'the FIFO was opened');
 });
 
-/** Starts Node with arguments again and again, and sends it a signal after each of these delays in milliseconds. */
+/** Starts Node once for each delay, in milliseconds, after which it receives the signal. */
 async function interrupt(
   args: readonly string[],
   signal: NodeJS.Signals,

@@ -77,7 +77,7 @@ function describe(
     })),
     /** The serial numbers of these disks; a disk without a serial number is omitted. */
     serials: found.map(({ serial }) => serial).filter((serial) => serial !== ''),
-    /** Evidence.hostReadOnly, combined for all disks below the device: true only if it is true for every disk. */
+    /** Whether the host made every disk below the device read-only; null if that is unknown (`Evidence`). */
     hostReadOnly,
     tags: [...(mapped === '' ? [] : [`DM=${mapped}`]), ...tagsOf(record)],
     /** Names of all devices of the mounted Btrfs that contains this device; empty if no mounted Btrfs contains it. */
@@ -86,8 +86,8 @@ function describe(
     content:
       record.get('DM_MULTIPATH_DEVICE_PATH') === '1' ? multipathPath : (record.get('ID_FS_TYPE') ?? ''),
     /**
-     * Here that of a logical volume. `withVolumeGroups` replaces it by the volume group of a physical volume, which is
-     * undefined for other devices or if the group is unknown.
+     * The volume group of a logical volume, until `withVolumeGroups` replaces it with that of a physical volume, which is
+     * undefined for all other devices and if the group is unknown.
      */
     volumeGroup: volumeGroupOfLv(
       record.get('DM_VG_NAME') ?? '',

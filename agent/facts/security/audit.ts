@@ -49,8 +49,8 @@ const numeric: Record<string, RegExp> = {
 };
 
 /**
- * Parses auditd.conf(5) as auditd does (auditd-config.c). auditd splits a line at spaces only: "key=value", a tab or a carriage return is an error, at
- * which auditd does not start.
+ * Parses auditd.conf(5) as auditd does (auditd-config.c). auditd splits a line at spaces only: "key=value", a tab or a
+ * carriage return is an error, at which auditd does not start.
  * @param text one character per byte
  */
 export function parseAuditdConf(text: string) {

@@ -58,7 +58,7 @@ export function findExecBypass(reader: SystemReader) {
     /** Only Debian's kernels have it. */
     unprivilegedUserns: sysctl('kernel.unprivileged_userns_clone'),
     apparmorRestrictsUserns: sysctl('kernel.apparmor_restrict_unprivileged_userns'),
-    /** Without Yama, the kernel does not have it. */
+    /** Undefined in a kernel without Yama. */
     ptraceScope: sysctl('kernel.yama.ptrace_scope'),
   };
 }

@@ -52,8 +52,8 @@ function readEnforce(reader: SystemReader, config: string): string | undefined {
 }
 
 /**
- * Reads the mode of SELinux and the labels of the overlays that the boot mounted and of /tmp. Those at or below /var and /tmp must have the type
- * that the policy assigns, each other one the type of its lower layer.
+ * Reads the mode of SELinux and the labels of the overlays that the boot mounted and of /tmp. Those at or below /var and
+ * /tmp must have the type that the policy assigns, each other one the type of its lower layer.
  * @param selinux undefined if SELinux is disabled; the result is then undefined as well
  * @throws SystemError if stat(1) fails or times out
  */

@@ -23,7 +23,10 @@ const walk = (report: (found: Found) => void) =>
       readIfPresent: (file, limit) => passwd(file, () => own.readIfPresent(file, limit) ?? ''),
     };
     const [never, always] = [() => false, () => true];
-    await walkHomes(reader, 0, always, never, selection([]), report);
+    const opened = fs.readdirSync('/proc/self/fd').length;
+    await walkHomes(reader, 0, always, never, selection([]), report).finally(() => {
+      assert.is(fs.readdirSync('/proc/self/fd').length, opened, 'a descriptor leaks');
+    });
   });
 
 homes('a changed file is reported', async () => {

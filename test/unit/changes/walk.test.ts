@@ -36,8 +36,11 @@ function entryOf({ text = '', files, ...own }: Recorded): Entry {
 
 /** Counts the directories of the lower layer that were listed. */
 let listed: string[] = [];
+/** The number of files and directories that are open. */
+let opened = 0;
 
 function open(recorded: Recorded, path: string): Directory {
+  opened += 1;
   const child = (name: string): Recorded => {
     const found = recorded.files?.[name];
     if (found === undefined) throw new SystemError(`${path}/${name}: no such file`, 'ENOENT');
@@ -58,16 +61,17 @@ function open(recorded: Recorded, path: string): Directory {
     link: (name) => child(name).text ?? '',
     file: (name) => file(child(name)),
     path: (name) => (name === '.' ? path : `${path}/${name}`),
-    close: () => undefined,
+    close: () => void (opened -= 1),
   };
 }
 
 function file(recorded: Recorded): OpenFile {
+  opened += 1;
   return {
     stat: () => entryOf(recorded),
     read: (buffer, offset) =>
       buffer.write((recorded.text ?? '').slice(offset, offset + buffer.length), 'latin1'),
-    close: () => undefined,
+    close: () => void (opened -= 1),
   };
 }
 
@@ -83,10 +87,12 @@ function xattrsOf(roots: Record<string, Recorded>): XattrReader {
 }
 
 async function walk(upper: Recorded, lower: Recorded, paths: string[] = []): Promise<string[]> {
-  listed = [];
+  [listed, opened] = [[], 0];
   const found: Found[] = [];
   const layer = { target: '/var', upper: open(upper, 'U'), lower: open(lower, 'L'), metacopy: false };
   await walkLayer(layer, xattrsOf({ U: upper, L: lower }), selection(paths), (each) => void found.push(each));
+  // The two layers themselves remain open.
+  assert.is(opened, 2, 'a descriptor leaks');
   return found
     .map((each) =>
       isUnknown(each)
