@@ -134,13 +134,17 @@ export const guestAlerts: readonly Alert[] = [
       `  increase(immutafs_forward_file_lost_bytes_total[${lossWindow}]) > 0`,
       `  or (immutafs_forward_file_lost_bytes_total > 0`,
       `    unless immutafs_forward_file_lost_bytes_total offset ${lossWindow})`,
+      `) or ${guest} (`,
+      `  increase(immutafs_forward_lost_files_total[${lossWindow}]) > 0`,
+      `  or (immutafs_forward_lost_files_total > 0`,
+      `    unless immutafs_forward_lost_files_total offset ${lossWindow})`,
       `)`,
     ].join('\n'),
     for: '0m',
     severity: 'warning',
     summary: '{{ $labels.instance }}: log entries were lost within the last hour',
     description:
-      'Log entries, or bytes of a log file, were removed before they could be sent, were unreadable, were truncated, or were refused by the server.',
+      'Log entries, log files, or bytes of a log file, were removed before they could be sent, were unreadable, were truncated, or were refused by the server.',
     runbook: documented(checks, 'forward-healthy'),
   },
   {

@@ -73,7 +73,10 @@ function judgeState(forwarder: Forwarder | undefined, uptime: number): Judgement
   if (error !== '') return { status: 'warn', observed: `connected, but ${error}` };
   const behind = state.lag.seconds ?? 0;
   if (behind > graceSeconds) return { status: 'warn', observed: `${Math.round(behind)} s behind` };
-  const missing = [...describeLoss(state.counts), ...state.sources.flatMap(describeSource)].join(', ');
+  const files = state.lostFiles === 0 ? [] : [`${state.lostFiles} log files removed before they were read`];
+  const missing = [...describeLoss(state.counts), ...state.sources.flatMap(describeSource), ...files].join(
+    ', ',
+  );
   if (missing !== '') return { status: 'warn', observed: `connected, but ${missing}` };
   return { status: 'pass', observed: `connected to ${state.target}` };
 }

@@ -77,6 +77,7 @@ export async function forwardCommand(
     ...{ reader, writer, trouble },
     cursor: () => checkpoint.cursor,
     sources: () => files.state(),
+    lostFiles: () => files.missedFiles,
   });
   const unusable = unusableFile(reader, targets, config);
   if (unusable !== undefined) {
@@ -86,6 +87,7 @@ export async function forwardCommand(
   }
   const { hostname } = reader.environment();
   const { firstBoot } = start;
+  files.watch();
   const daemon = new Daemon({
     ...{ reader, targets, config, clock, hostname, checkpoint, files, firstBoot, status, log },
   });

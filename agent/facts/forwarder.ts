@@ -66,6 +66,8 @@ const stateSchema = v.object({
   counts,
   /** The log files that exist or cannot be read. A forwarder of an earlier version, which is still running, knows none. */
   sources: v.optional(v.pipe(v.array(source), v.maxLength(mostSources)), []),
+  /** The number of log files that were removed before the daemon could open them. */
+  lostFiles: v.optional(count, 0),
   /** The reason why the daemon is not connected or cannot read the journal; '' if there is no error. */
   error: oneLine,
 });

@@ -170,6 +170,11 @@ function describeForward({ forward }: Report): Family[] {
       'Journal entries that were removed before they could be forwarded, since the start of the forwarder.',
       [[{}, forward.lost]],
     ),
+    counter(
+      'forward_lost_files_total',
+      'Log files that were removed before they could be read, since the start of the forwarder.',
+      [[{}, forward.lostFiles]],
+    ),
     ...describeFiles(forward.sources),
   ];
 }

@@ -82,7 +82,10 @@ export interface Report {
 /** The field `forward` of a report. */
 interface ForwardReport
   extends
-    Pick<ForwardState, 'target' | 'state' | 'since' | 'lastAckAt' | 'lag' | 'error' | 'sources'>,
+    Pick<
+      ForwardState,
+      'target' | 'state' | 'since' | 'lastAckAt' | 'lag' | 'error' | 'sources' | 'lostFiles'
+    >,
     ForwardCounts {}
 
 /** Builds the report. @param at time at which the facts were gathered */
@@ -206,7 +209,7 @@ function describeBoot({ bootEnv, identity }: AssessedFacts, now: Date): Report['
 function describeForward({ config, forward }: AssessedFacts): ForwardReport | null {
   const forwarder = valueOf(forward);
   if (forwarder === undefined || config.FORWARD === '') return null;
-  const { target, state, since, lastAckAt, lag, error, counts, sources } = forwarder.state;
+  const { target, state, since, lastAckAt, lag, error, counts, sources, lostFiles } = forwarder.state;
   const stateNow = forwarder.alive ? state : 'stopped';
-  return { target, state: stateNow, since, lastAckAt, lag, error, ...counts, sources };
+  return { target, state: stateNow, since, lastAckAt, lag, error, ...counts, sources, lostFiles };
 }

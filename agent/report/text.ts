@@ -127,7 +127,8 @@ function logLine({ forward, checks }: Report): Line {
   const behind = lag.entries === null ? [] : [`${lag.entries} entries not acknowledged`];
   const lost = forward.lost === 0 ? [] : [`${forward.lost} entries lost`];
   const why = error === '' ? [] : [error];
-  const files = describeSources(forward.sources);
+  const lostFiles = forward.lostFiles === 0 ? [] : [`${forward.lostFiles} log files lost`];
+  const files = [...describeSources(forward.sources), ...lostFiles];
   return labelled(
     'logs',
     nameWidth,

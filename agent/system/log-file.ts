@@ -91,13 +91,23 @@ function withinRange(milliseconds: number): number {
 }
 
 /**
- * Calls `changed` when something in the directory changes. This is only a hint: inotify(7) misses changes on some file
- * systems, such as an overlay on Linux 3.10.
+ * Returns what identifies a directory, and its mtime; undefined if it does not exist. A symbolic link to it is followed.
+ * @throws SystemError if it cannot be examined
+ */
+export function statLogDirectory(directory: string): Pick<LogFileStat, 'inode' | 'modified'> | undefined {
+  return statLogFile(`${directory}/.`);
+}
+
+/**
+ * Calls `changed` when something in the directory changes, with the name that appeared or disappeared, if any. This is
+ * only a hint: inotify(7) misses changes on some file systems, such as an overlay on Linux 3.10.
  * @returns a function that ends the watch; the watch also ends if the directory is removed
  */
-export function watchDirectory(directory: string, changed: () => void): () => void {
+export function watchDirectory(directory: string, changed: (name?: string) => void): () => void {
   try {
-    const watcher = fs.watch(directory, { persistent: false }, changed);
+    const watcher = fs.watch(directory, { persistent: false }, (event, name) =>
+      changed(event === 'rename' ? (name ?? undefined) : undefined),
+    );
     watcher.on('error', () => watcher.close());
     return () => watcher.close();
   } catch {

@@ -76,6 +76,7 @@ export const forward: NonNullable<Report['forward']> = {
   ...{ target: 'relp://log:2514', state: 'connected', since: sample.at, lastAckAt: sample.at, error: '' },
   lag: { entries: 7, seconds: 2.5 },
   ...{ acknowledged: 9, repeated: 0, lost: 3, corrupt: 0, refused: 0, cut: 0, suppressed: 0 },
+  lostFiles: 2,
   sources: [
     { path: '/var/log/audit/audit.log', acknowledgedBytes: 100, behindBytes: 20, lostBytes: 5, error: '' },
   ],

@@ -33,6 +33,7 @@ const check = (id: string, status: string, severity = 'required') =>
   `immutafs_check_status{${ofGuest},check="${id}",severity="${severity}",status="${status}"}`;
 const forwardState = (state: string) => `immutafs_forward_state{${ofGuest},forward_state="${state}"}`;
 const outcome = (name: string) => `immutafs_forward_entries_total{${ofGuest},outcome="${name}"}`;
+const lostFiles = `immutafs_forward_lost_files_total{${ofGuest}}`;
 const lostBytes = `immutafs_forward_file_lost_bytes_total{${ofGuest},file="/a"}`;
 const reportTime = `immutafs_report_timestamp_seconds{${ofGuest}}`;
 const version = (instance: string) => `immutafs_agent_version_number{instance="${instance}",job="immutafs"}`;
@@ -163,6 +164,7 @@ const rows: Record<string, Row[]> = {
       { at: '105m' },
     ],
     ['bytes of a file; none', { [lostBytes]: '0x20 100x10' }, { [lostBytes]: '0x30' }],
+    ['a file; none', { [lostFiles]: '0x20 1x10' }, { [lostFiles]: '0x30' }],
   ],
   ImmutafsMaintenanceLong: [
     [

@@ -1,4 +1,3 @@
-import { watchDirectory } from '../../system/log-file.ts';
 import type { FileEvents, Reader } from '../stages.ts';
 import type { LogFiles } from './log-files.ts';
 
@@ -18,7 +17,6 @@ export class FileReader implements Reader {
   #timer: NodeJS.Timeout | undefined;
   #hint: NodeJS.Timeout | undefined;
   #soon: NodeJS.Immediate | undefined;
-  #watches: (() => void)[] = [];
   #paused = false;
   #stopped = false;
 
@@ -34,8 +32,8 @@ export class FileReader implements Reader {
         this.settled = false;
         this.#readSoon();
       },
+      changed: () => this.#hinted(),
     });
-    this.#watches = [...this.#files.directories].map((each) => watchDirectory(each, () => this.#hinted()));
     this.#poll();
   }
 
@@ -55,8 +53,6 @@ export class FileReader implements Reader {
     clearTimeout(this.#timer);
     clearTimeout(this.#hint);
     clearImmediate(this.#soon);
-    for (const stop of this.#watches) stop();
-    this.#watches = [];
   }
 
   #hinted(): void {

@@ -33,6 +33,7 @@ interface StatusOptions {
   writer: SystemWriter;
   cursor: () => string;
   sources: () => ForwardSource[];
+  lostFiles: () => number;
   /** Is called if the file cannot be written. */
   trouble: (reason: string) => void;
 }
@@ -62,7 +63,7 @@ export class StatusWriter {
     const now = this.#now();
     this.#state = {
       ...{ target: '', state: 'connecting', since: now, at: now, pid: process.pid, lastAckAt: null },
-      ...{ lag: { entries: null, seconds: 0 }, counts: zeroCounts(), sources: [], error: '' },
+      ...{ lag: { entries: null, seconds: 0 }, counts: zeroCounts(), sources: [], lostFiles: 0, error: '' },
     };
   }
 
@@ -141,11 +142,14 @@ export class StatusWriter {
     return true;
   }
 
-  /** @returns whether a log file appeared, lost bytes, or became readable or unreadable */
+  /** @returns whether a log file appeared, was lost, lost bytes, or became readable or unreadable */
   #followSources(): boolean {
     const before = this.#state.sources;
     const now = this.#options.sources().slice(0, mostSources).map(limitSource);
     this.#state.sources = now;
+    const lostFiles = this.#state.lostFiles;
+    this.#state.lostFiles = this.#options.lostFiles();
+    if (this.#state.lostFiles !== lostFiles) return true;
     const same = ({ path, lostBytes, error }: ForwardSource, index: number) =>
       before[index]?.path === path && before[index].lostBytes === lostBytes && before[index].error === error;
     return before.length !== now.length || !now.every(same);

@@ -14,7 +14,7 @@ const ago = (seconds: number) => new Date(now - seconds * 1000).toISOString();
 const counts = { acknowledged: 9, repeated: 1, lost: 0, corrupt: 0, refused: 0, cut: 0, suppressed: 0 };
 const state: ForwardState = {
   ...{ target, state: 'connected', since: ago(90), at: ago(5), pid: 42, lastAckAt: ago(5) },
-  ...{ lag: { entries: 0, seconds: 0 }, counts, sources: [], error: '' },
+  ...{ lag: { entries: 0, seconds: 0 }, counts, sources: [], lostFiles: 0, error: '' },
 };
 const stateFile = 'run/immutafs/forward/state.json';
 /** The forwarder has recorded a state, and the guest has run for 1000 s. */
@@ -55,6 +55,14 @@ testFindings('forward-healthy', {
   refused: [counted({ refused: 3 }), 'warn: connected, but 3 entries refused by the server'],
   cut: [counted({ cut: 3 }), 'warn: connected, but 3 entries truncated because they were too long'],
   suppressed: [counted({ suppressed: 3 }), 'warn: connected, but 3 entries suppressed by journald'],
+  'a log file that was removed': [
+    says({ lostFiles: 2 }),
+    'warn: connected, but 2 log files removed before they were read',
+  ],
+  'no log file removed, or a forwarder that does not count them': [
+    says({ lostFiles: undefined }),
+    'pass: connected',
+  ],
   'a state that is not an object': [
     all(says({}), file(stateFile, 'null')),
     'error: state.json: the object is missing or invalid',

@@ -41,7 +41,7 @@ const reportWith = (text: string): Report => ({
   })),
   forward: {
     ...{ target: text, state: 'waiting', since: at, lastAckAt: null, lag: { entries: 0, seconds: 0 } },
-    ...{ error: text, ...counts },
+    ...{ error: text, lostFiles: 0, ...counts },
     sources: [{ path: text, acknowledgedBytes: 0, behindBytes: 0, lostBytes: 1, error: text }],
   },
 });

@@ -61,6 +61,7 @@ metrics('every value that accumulates is a counter, and the names of counters en
     'immutafs_forward_entries_total{outcome="acknowledged"} 9\n',
     'immutafs_forward_entries_total{outcome="lost"} 3\n',
     'immutafs_forward_lost_entries_total 3\n',
+    'immutafs_forward_lost_files_total 2\n',
     'immutafs_forward_file_lost_bytes_total{file="/var/log/audit/audit.log"} 5\n',
     // The name of earlier versions.
     'immutafs_forward_entries{outcome="lost"} 3\n',

@@ -332,6 +332,7 @@ lines('many disks: the system disk first, the others are counted', () => {
 
 const forward: NonNullable<Report['forward']> = {
   ...{ target: 'relp://log', state: 'connected', since: sample.at, lastAckAt: null, error: '', sources: [] },
+  lostFiles: 0,
   ...{ acknowledged: 9, repeated: 0, lost: 0, corrupt: 0, refused: 0, cut: 0, suppressed: 0 },
   lag: { entries: 0, seconds: 0 },
 };
@@ -359,6 +360,10 @@ for (const [report, expected] of [
   [
     { forward: { ...forward, sources: threeSources } },
     'relp://log: connected, 0 entries not acknowledged, and 3 log files, 1 of them unreadable, 2.0 KiB of log files lost',
+  ],
+  [
+    { forward: { ...forward, lostFiles: 3 } },
+    'relp://log: connected, 0 entries not acknowledged, 3 log files lost',
   ],
   [{ checks: [unforwarded] }, 'not forwarded'],
 ] satisfies [Partial<Report>, string][]) {

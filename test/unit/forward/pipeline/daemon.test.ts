@@ -53,7 +53,7 @@ function daemonTo(port: number, root: string, scheme = 'syslog+tcp', patterns: s
     firstBoot: 'this',
     status: new StatusWriter({
       ...{ reader, writer: systemWriter(root), cursor: () => checkpoint.cursor },
-      ...{ sources: () => files.state(), trouble: () => undefined },
+      ...{ sources: () => files.state(), lostFiles: () => files.missedFiles, trouble: () => undefined },
     }),
     log,
   });

@@ -24,6 +24,7 @@ function begin() {
     session,
     counts: zeroCounts(),
     sources: [] as ForwardSource[],
+    lostFiles: 0,
   };
   const reader: SystemReader = {
     ...systemReader(),
@@ -39,6 +40,7 @@ function begin() {
   };
   const writer = new StatusWriter({
     ...{ reader, writer: files, cursor: () => '', sources: () => it.sources, trouble: () => undefined },
+    lostFiles: () => it.lostFiles,
   });
   writer.watch(it.counts, () => it.session);
   return { it, writer, state: () => JSON.parse(it.written) as ForwardState };
@@ -99,6 +101,15 @@ status('a change of the connection is followed by a look for other changes withi
   it.session.problem = 'journalctl ended';
   second();
   assert.is(state().error, 'journalctl ended');
+});
+
+status('a log file that was removed is written within five seconds', () => {
+  const { it, writer, state } = begin();
+  writer.set('connected', 'relp://a:1');
+  for (let count = 0; count < 3; count += 1) second();
+  it.lostFiles = 1;
+  for (let count = 0; count < 5; count += 1) second();
+  assert.is(state().lostFiles, 1);
 });
 
 status('nothing is written after the end', () => {
