@@ -282,7 +282,7 @@ release_foreign_members() {
       add_again "${link##*/}"
     done
   done
-  [ -z "$released" ] || udevadm settle --timeout=25
+  [ -z "$released" ] || udevadm settle --timeout=90
 }
 
 add_again() { # $1: kernel name of a sealed member
@@ -343,7 +343,7 @@ reject_impostors() {
   set -- /dev/block/immutafs/unsealed-lvm/*
   [ -b "$1" ] || return 1
   # udev makes the links of a device one after the other, and then writes its entry in the database.
-  wait_for_udev 10
+  wait_for_udev 60
   for link in /dev/block/immutafs/unsealed-lvm/*; do
     [ -b "$link" ] || continue
     read_sealed_groups
@@ -402,7 +402,7 @@ activate_sealed_groups() {
   done <<EOT
 $sealed_members
 EOT
-  wait_for_udev 25
+  wait_for_udev 90
 }
 
 # --- the LVM configuration of this boot ----------------------------------------------------------------

@@ -345,7 +345,7 @@ write_scratch_units() { # reads conf_SCRATCH and conf_SCRATCH_DEVICE
   keep_at_shutdown /run/immutafs/scratch-disk
   escape_path "$conf_SCRATCH_DEVICE"
   add_dropin immutafs-scratch-device.service '[Unit]' "Wants=$escaped.device" "After=$escaped.device"
-  # Without a limit, systemd waits for a device for 90 s.
+  # A disk that does not exist delays the boot for this time. For one that udev has not processed yet, open-scratch waits.
   add_dropin "$escaped.device" '[Unit]' JobTimeoutSec=30
   add_dropin multi-user.target '[Unit]' Wants=immutafs-scratch-trim.service
   for target in poweroff reboot halt kexec; do

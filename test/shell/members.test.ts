@@ -134,7 +134,7 @@ inShells('is-foreign-member', (test, shell) => {
     assert.equal(
       [out['stopped'], out['uevent'], out['udevadm'], out['impostors']],
       // It runs before and after the wait for udev, because the array of this test remains.
-      ['/dev/md127\n'.repeat(2), 'add\n', 'settle --timeout=25\n'.repeat(2), impostor('ab:cd')],
+      ['/dev/md127\n'.repeat(2), 'add\n', 'settle --timeout=90\n'.repeat(2), impostor('ab:cd')],
     );
   });
   test('an array that spans both disks is not stopped', () => {

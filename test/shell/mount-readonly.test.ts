@@ -88,7 +88,7 @@ withoutBusybox('mount-readonly', (test, shell) => {
     const out = mounted('', wait);
     assert.equal(
       [out['mounts'], out['udevadm'], out['impostors']],
-      ['-o ro /dev/loop7 /sysroot\n', 'settle --timeout=25\n', noted],
+      ['-o ro /dev/loop7 /sysroot\n', 'settle --timeout=90\n', noted],
     );
   });
   test('the sealed disk is in a volume group that is not active', () => {

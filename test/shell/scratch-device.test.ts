@@ -45,7 +45,8 @@ read -r _ sectors target cipher key _ device offset options
 echo "$sectors $target $cipher \${#key} $offset $options" >/out/table; echo "$key" >>/out/keys
 mount -t sysfs sys /sys
 loop=$(losetup -f --show --offset $((offset * 512)) --sizelimit $((sectors * 512)) /dev/vdb)
-umount /sys; mkdir -p /dev/mapper; ln -s $loop /dev/mapper/$2
+umount /sys; mkdir -p /dev/mapper
+if [ -e /late-link ]; then (sleep 4; ln -s $loop /dev/mapper/$2) >/dev/null 2>&1 & else ln -s $loop /dev/mapper/$2; fi
 `,
     },
     scripts: ['open-scratch', 'scratch-device.sh', 'persist-rules.sh']
@@ -129,6 +130,42 @@ withoutBusybox('open-scratch', (test, shell) => {
       assert.is(/\bnoexec\b/.test(stdout), noexec, `${items}: ${stdout}`);
     }
   });
+  test('udev is late: it makes the link of the disk while the boot waits, and that of the mapping after the limit of the commands', () => {
+    const { stdout, stderr, out } = inGuest({
+      shell,
+      run: `scratch mark ${link}; rm ${link}; sed -i 's/^open_seconds=60/open_seconds=2/' /usr/libexec/immutafs/open-scratch
+        ${udevadm(`ln -s ../../vdb ${link}`)}
+        touch /late-link
+        scratch open; echo $?; head -n 1 /run/immutafs/scratch-device`,
+    });
+    assert.is(stdout, '0\nSTATE=ready\n', stderr);
+    assert.is(out['udevadm'], `settle --timeout=180 --exit-if-exists=${link}\n`);
+  });
+  for (const [title, answer] of [
+    ['udev has processed all devices', 'exit 0'],
+    ['udev is busy until the limit', 'exit 1'],
+  ] as const) {
+    test(`the disk never appears, and ${title}: the boot goes on`, () => {
+      const { stdout, out } = inGuest({
+        shell,
+        run: `scratch mark ${link}; rm ${link}; ${udevadm(answer)}
+          begin=$SECONDS; scratch open 2>/dev/null; echo $? $((SECONDS - begin < 10)); cat /run/immutafs/scratch-device`,
+      });
+      assert.is(
+        stdout,
+        `1 1\nSTATE=failed\nREASON=${link} does not exist\nREMEDY=Attach the disk, with this serial number.\nDEVICE=\n`,
+      );
+      assert.match(out['udevadm'] ?? '', /^settle .*\n$/);
+    });
+  }
+  test('a disk that is there is not waited for', () => {
+    const { stdout, out } = inGuest({
+      shell,
+      run: `scratch mark ${link}; ${udevadm('exit 1')}
+        scratch open; echo $?`,
+    });
+    assert.equal([stdout, out['udevadm']], ['0\n', undefined]);
+  });
   test('a disk that does not answer: the time is limited, and the mapping is removed', () => {
     const { stdout } = inGuest({
       shell,
@@ -143,6 +180,12 @@ withoutBusybox('open-scratch', (test, shell) => {
     );
   });
 });
+
+/** Returns a line that installs an udevadm(8) which notes its arguments and then runs a command. */
+function udevadm(command: string): string {
+  const lines = ['#!/bin/sh', 'echo "$@" >>/out/udevadm', command].map((line) => `'${line}'`).join(' ');
+  return `printf '%s\\n' ${lines} >/usr/local/bin/udevadm; chmod +x /usr/local/bin/udevadm`;
+}
 
 const write = (position: string) =>
   `printf x | dd of=/dev/vdb bs=1 seek=$((${position})) conv=notrunc 2>/dev/null`;

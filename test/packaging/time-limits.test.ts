@@ -1,0 +1,132 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+
+/*
+ * The time limits of the units. A limit ends only what hangs: a host at a tenth of its speed keeps each limit, or what
+ * happens when the limit expires does no harm.
+ */
+const test = suite('time limits');
+
+const slowness = 10;
+
+/** What is limited takes `usual` seconds on an idle host at most, or `expired` says why the end of it does no harm. */
+type Limit = { usual: number } | { expired: string };
+
+const limits: Record<string, Limit> = {
+  'units/immutafs-check.service JobTimeoutSec': { expired: 'immutafs-check.timer runs the check' },
+  // As long as on an overloaded host; a few seconds otherwise.
+  'units/immutafs-check.service TimeoutStartSec': { usual: 60 },
+  'units/immutafs-drift.service TimeoutStartSec': { usual: 60 },
+  'units/immutafs-forward-state.service TimeoutStartSec': { usual: 2 },
+  // `forward` has its own limits; what is not acknowledged by then is counted in its last message.
+  'units/immutafs-forward.service TimeoutStopSec': { usual: 4 },
+  'units/immutafs-mount-options@.service TimeoutStartSec': { usual: 1 },
+  'units/immutafs-mount@.service TimeoutStartSec': { usual: 2 },
+  'units/immutafs-persist.service TimeoutStartSec': { usual: 60 },
+  'units/immutafs-persist@.service TimeoutStartSec': { usual: 60 },
+  'units/immutafs-persist@.service TimeoutStopSec': {
+    expired: 'the path is not kept in this boot, which is reported',
+  },
+  'units/immutafs-rehearsal-limit.service TimeoutStartSec': { expired: '0: there is no limit' },
+  'units/immutafs-rehearsal.service TimeoutStopSec': { usual: 2 },
+  'units/immutafs-scratch-device.service TimeoutStartSec': { usual: 5 },
+  'units/immutafs-scratch-device.service TimeoutStopSec': {
+    expired: 'only for a command that has been killed',
+  },
+  'units/immutafs-scratch-discard.service TimeoutStartSec': { expired: 'the next boot discards the rest' },
+  'units/immutafs-scratch-discard.service TimeoutStopSec': {
+    expired: 'only for a command that has been killed',
+  },
+  'units/immutafs-scratch-trim.service TimeoutStartSec': { expired: 'the space stays allocated on the host' },
+  'units/immutafs-scratch.service TimeoutStartSec': { usual: 30 },
+  'units/immutafs-seed-finish.service JobTimeoutSec': {
+    expired: 'the check reports that /etc has stayed writable',
+  },
+  'units/immutafs-seed-finish.service TimeoutStartSec': { usual: 2 },
+  'units/immutafs-seed.service TimeoutStartSec': { usual: 5 },
+  'units/immutafs-user-runtime@.service TimeoutStartSec': { usual: 1 },
+  'units/immutafs-var.service TimeoutStartSec': { usual: 2 },
+  'units/immutafs-var@.service TimeoutStartSec': { usual: 2 },
+  'units/units.sh JobTimeoutSec': { expired: 'open-scratch waits for udev' },
+  'dracut/95immutafs/immutafs-root.service TimeoutStartSec': { usual: 10 },
+};
+
+const sources = ['units', 'dracut/95immutafs'].flatMap((folder) =>
+  fs
+    .readdirSync(folder)
+    .filter((name) => /\.(service|sh)$/.test(name))
+    .map((name) => path.join(folder, name)),
+);
+
+test('each limit is in the table, and each row is a limit', () => {
+  assert.equal([...found().keys()].toSorted(), Object.keys(limits).toSorted());
+});
+
+for (const [name, limit] of Object.entries(limits)) {
+  if ('expired' in limit) continue;
+  test(`${name}: a host at a tenth of its speed keeps it`, () => {
+    const seconds = found().get(name) ?? 0;
+    assert.ok(seconds >= slowness * limit.usual, `${seconds} s for what takes up to ${limit.usual} s`);
+  });
+}
+
+test('systemd waits without a limit for a service of type oneshot: each has one', () => {
+  const without = sources.filter((file) => {
+    const text = fs.readFileSync(file, 'utf8');
+    return file.endsWith('.service') && /^Type=oneshot$/m.test(text) && !/^TimeoutStartSec=/m.test(text);
+  });
+  assert.equal(without, []);
+});
+
+/** A service whose program has limits of its own is ended only if one of them has failed. */
+for (const [unit, script, names] of [
+  [
+    'units/immutafs-scratch-device.service',
+    'units/open-scratch',
+    { open_seconds: 1, close_seconds: 2, udev_seconds: 1 },
+  ],
+  ['units/immutafs-scratch.service', 'units/mount-scratch', { copy_seconds: 1 }],
+  ['units/immutafs-persist.service', 'units/mount-persisted', { total_seconds: 1 }],
+  ['units/immutafs-persist@.service', 'units/persist-directory', { copy_seconds: 1, other_seconds: 6 }],
+  // Its waits for the root and for /usr: each twice for members of arrays, for all devices, and for activated volumes.
+  ['dracut/95immutafs/immutafs-root.service', 'dracut/mount-readonly', { udev_seconds: 8 }],
+] as const) {
+  test(`${unit}: longer than the limits of ${script} together`, () => {
+    const text = fs.readFileSync(script, 'utf8');
+    const declared = [...text.matchAll(/\b(\w+_seconds)=(\d+)/g)].map(([, name = '', seconds]) => ({
+      name,
+      seconds,
+    }));
+    assert.equal(declared.map(({ name }) => name).toSorted(), Object.keys(names).toSorted());
+    const times = new Map<string, number>(Object.entries(names));
+    const sum = declared.reduce(
+      (total, { name, seconds }) => total + Number(seconds) * (times.get(name) ?? 0),
+      0,
+    );
+    const limit = found().get(`${unit} TimeoutStartSec`) ?? 0;
+    assert.ok(limit > sum, `${limit} s, and the program may take ${sum} s`);
+  });
+}
+
+test.run();
+
+/** Returns the limits of all units, in seconds. */
+function found(): Map<string, number> {
+  const limit = /^[^#\n]*?\b((?:Timeout\w*|JobTimeout|JobRunningTimeout|RuntimeMax|Watchdog)Sec)=(\w+)/gm;
+  return new Map(
+    sources.flatMap((file) =>
+      [...fs.readFileSync(file, 'utf8').matchAll(limit)].map(([, directive, value = '']) => [
+        `${file} ${directive}`,
+        secondsOf(value),
+      ]),
+    ),
+  );
+}
+
+function secondsOf(value: string): number {
+  const [, number = '', unit = ''] = /^(\d+)(min)?$/.exec(value) ?? [];
+  assert.is.not(number, '', value);
+  return Number(number) * (unit === 'min' ? 60 : 1);
+}
