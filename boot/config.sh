@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # Reads /etc/immutafs/immutafs.conf, without sourcing it. Starts no process except one stat(1).
 
-# Sets conf_KEY of each key whose value the boot verifies (tables.sh); conf_FORWARD and conf_FORWARD_STATE, and conf_forward_read,
-# the files of FORWARD_FILES, _CA, _CERT and _KEY, whose values are not checked.
+# Sets conf_KEY for each key whose value the boot verifies (tables.sh). Also sets, without verifying them, conf_FORWARD,
+# conf_FORWARD_STATE, and conf_forward_read to the values of FORWARD_FILES, FORWARD_CA, FORWARD_CERT and FORWARD_KEY.
 # $1: the file. The grammar is that of agent/config/config.ts; the tests run both parsers on test/fixtures/config.
 read_config() {
   set_config_defaults
@@ -24,8 +24,8 @@ read_config() {
   done <"$1"
 }
 
-# Whether a file does not exist, according to the listing of the nearest directory above it that test(1) recognises. For a
-# file or directory whose status may not be read (SELinux: getattr), test(1) says the same as for one that is absent.
+# Whether a file does not exist, according to the listing of the nearest directory above it that test(1) recognises. If the
+# status of a file may not be read (SELinux: getattr), test(1) returns the same as for a file that does not exist.
 is_absent() { # $1: absolute path
   missing=$1
   while above=${missing%/*} && [ -n "$above" ] && [ ! -d "$above" ]; do
@@ -117,7 +117,8 @@ is_scratch_item() { # $1: item
   is_path_with_options "$1"
 }
 
-# Whether a link names a disk by what the host says about it. Root can give the other identities to any device.
+# Whether a link identifies a disk by what the host reports about it. Root in the guest can give all other identities to any
+# device.
 is_scratch_device() { # $1: SCRATCH_DEVICE
   case ${1#/dev/disk/by-id/} in
     "$1" | *[!A-Za-z0-9._+@:=-]*) return 1 ;;

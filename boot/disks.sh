@@ -80,7 +80,7 @@ add_disk() { # $1: sysfs directory; $2: evidence that replaces the one found, or
 }
 
 # Sets driver to the driver of the disk with the sysfs directory $1, or of its SCSI host, if only a hypervisor presents
-# such a disk, and else to the empty string. The agent has the same rule, with its reasons, in
+# such a disk, and otherwise to the empty string. The agent has the same rule, with its reasons, in
 # agent/facts/disks/evidence.ts.
 find_hypervisor_driver() {
   if [ -e "$1/device/../../scsi_host" ]; then
@@ -172,9 +172,9 @@ all_sealed() { # reads disks
 
 # Sets mounts to the lines of /proc/self/mountinfo (proc_pid_mountinfo(5)), each as
 # "target id parent major:minor root options type source super-options", after a newline.
-# Starts cat(1). A shell would read each line by itself: dash needs a system call for each character, and bash goes back to the
-# end of the line, where the kernel has other text if a line before has changed meanwhile. If cat(1) fails, the shell reads it
-# nevertheless, because a caller takes a mount that is not in the table for one that does not exist.
+# Starts cat(1), because a shell reads one line at a time: dash needs a system call for each character, and bash seeks back to
+# the end of each line, where the kernel returns other text if an earlier line has changed meanwhile. If cat(1) fails, the shell
+# reads the table itself, because a caller concludes that a mount which is not in the table does not exist.
 read_mounts() {
   mounts=$newline mounts_ifs=$IFS mounts_shell_flags=$-
   mounts_text=$(cat /proc/self/mountinfo)
@@ -312,8 +312,8 @@ has_in_stack() { # $1: ID_FS_TYPE
 
 # --- names and udev's data -----------------------------------------------------------------------------
 
-# Has a line "IMPOSTOR=DEVICE SEALED-DEVICE IDENTITY" for each impostor that the boot found and did not use. boot.env
-# includes these lines.
+# This file has a line "IMPOSTOR=DEVICE SEALED-DEVICE IDENTITY" for each impostor that the boot found and did not use.
+# boot.env includes these lines.
 impostors=/run/immutafs/impostors
 
 note_impostor() { # $1: device; $2: sealed device; $3: the identity that both devices have; $4: not empty if it is in use

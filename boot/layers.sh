@@ -3,7 +3,7 @@
 # after library.sh.
 
 tmpfs=/run/var
-# The options of the mount of a lower layer that is a file system of its own.
+# The mount options of a lower layer that is a separate file system.
 lower_options=ro,nosuid,nodev,noexec
 mounted_tmpfs=''
 

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# The library of the boot scripts: every script begins with this file, which reads the files at its end. POSIX sh, in dash, bash
-# and busybox. Starts no process unless a comment says so, because it runs in the initramfs.
+# The library of the boot scripts. Every script first reads this file, which then reads the other files of the library. POSIX sh,
+# in dash, bash and busybox. Starts no process unless a comment says so, because it runs in the initramfs.
 #
 # Every function returns its results in the variables that its comment names. Variables that only one function uses begin
 # with its name or its subject.

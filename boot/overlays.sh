@@ -4,7 +4,7 @@
 # directories themselves. These mounts are not noexec, nosuid and nodev, because on the first kernels that have overlayfs
 # a file has the options of the mount of its layer (struct file, f_path).
 #
-# A failure concerns one path. It is recorded in boot.env; ON_FAILURE does not apply.
+# A failure affects only its path. It is recorded in boot.env; ON_FAILURE does not apply.
 
 # States in boot.env: overlay; deferred (late boot mounts it); begun (late boot has not finished); refused; missing;
 # unneeded (not on the system disk); failed.
@@ -113,7 +113,7 @@ mount_overlays() {
   [ -z "$made_tmpfs" ] || umount "$tmpfs" 2>/dev/null
 }
 
-# Some of the mounts may exist after a failure. Sets has_view to whether the view does.
+# Some of the mounts may exist after a failure. Sets has_view to a non-empty string if the view is mounted.
 find_what_is_mounted() {
   read_mounts
   find_mount "$overlay_view"
@@ -125,7 +125,8 @@ has_overlay() { # $1: mount point
   [ "$mount_type" = overlay ]
 }
 
-# After a failure that may concern another path. If the view is mounted, the error of this path replaces the common one.
+# Mounts the overlay of one path, after all of them could not be mounted together. If the view is mounted, the error of this
+# path replaces the common error.
 mount_singly() {
   [ -n "$has_view" ] || return 1
   steps=''
@@ -231,7 +232,7 @@ find_view() { # $1: path
       return
     fi
     find_mount "${above:-/}"
-    # An overlay of OVERLAY is not the file system itself.
+    # A mount that is an overlay of OVERLAY hides the file system that is searched for.
     if [ -n "$mount_dev" ] && { [ "$mount_type" != overlay ] || ! is_overlay_path "$above"; }; then
       view_of=${above:-/}
       is_on_sealed_disk
@@ -242,8 +243,8 @@ find_view() { # $1: path
   done
 }
 
-# Whether a mount is on the sealed disk, as is_sealed_source. The root is, whatever its disks are. Reads mount_dev,
-# mount_type and view_of. If not, sets state and why.
+# Whether a mount is on the sealed disk, by the rule of is_sealed_source. The root counts as sealed, whatever its disks are.
+# Reads mount_dev, mount_type and view_of. If the mount is not on the sealed disk, sets state and why.
 is_on_sealed_disk() {
   [ "$view_of" != / ] || return 0
   if [ "$mount_type" = overlay ]; then
