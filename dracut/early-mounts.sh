@@ -33,7 +33,7 @@ mount_read_only_early() {
   [ -r "$root/etc/fstab" ] || return 0
   while read_fstab_line; do
     case $type:$target in
-      # Of the characters that mountinfo escapes, find_mount knows none.
+      # find_mount cannot find a path with a character that mountinfo escapes.
       *:/?*/* | *:/var | *[[:space:]]* | *\\*) continue ;;
       xfs:/?* | ext[34]:/?*) ;;
       *) continue ;;
