@@ -4,10 +4,10 @@
  * the type of the first target for which this is so. Exit code: 0; 1 if there is such a device, or a given device does
  * not exist; 2 if the tables cannot be read.
  *
- * Used where a device counts as read-only because the disks below it are. Root can put a table with other content over
- * such a disk (the feature corrupt_bio_byte of the target flakey), and chooses the name and the UUID of the device. Only
- * the kernel knows the table, and sysfs does not show it. The boot scripts and the agent run this program, so that both
- * have the same rule. It does without a C library, so it loads no library, and works in the initramfs.
+ * Used where a device counts as read-only because the disks below it are read-only. Root can load a table that shows
+ * other content than such a disk (the feature corrupt_bio_byte of the target flakey), and chooses the name and the UUID of
+ * the device. Only the kernel knows the table, and sysfs does not show it. The boot scripts and the agent run this program,
+ * so that both have the same rule. It uses no C library, so it loads no library and works in the initramfs.
  */
 #include <asm/ioctl.h>
 #include <asm/stat.h>
@@ -47,10 +47,11 @@ static int is_one_of(const char *text, const char *const *words)
 }
 
 /*
- * Targets that return each sector of the devices below as it is: linear and striped (LVM), multipath, mirror, the
- * origin of a snapshot, and the levels of raid that compute nothing. A degraded RAID 4, 5 or 6 computes sectors from
- * others. crypt is accepted with the ciphers that cryptsetup uses by default: the result of another key cannot be
- * chosen. With cipher_null and an initialization vector such as tcw, or with plain64 in the mode cbc, it can.
+ * Targets that return each sector of the devices below unchanged: linear and striped (LVM), multipath, mirror, the
+ * origin of a snapshot, and the levels of raid without parity. A degraded RAID 4, 5 or 6 computes sectors from others.
+ * crypt is accepted with the ciphers that cryptsetup uses by default, because an attacker cannot choose to what content
+ * another key decrypts a sector. With cipher_null and an initialization vector such as tcw, or with plain64 in the mode
+ * cbc, an attacker can.
  */
 static int is_permitted(const char *type, const char *parameters)
 {
@@ -75,7 +76,7 @@ static int is_permitted(const char *type, const char *parameters)
 	return is_one_of(word, direct);
 }
 
-/* Returns 0, or -errno. The table of a crypt target contains the key, so the kernel is told to wipe its buffer. */
+/* Returns 0, or -errno. The kernel wipes its buffer afterwards, because the table of a crypt target contains the key. */
 static long ask(long control, unsigned long command, unsigned long long device)
 {
 	for (unsigned size = FIRST_SIZE;; size = LAST_SIZE) {

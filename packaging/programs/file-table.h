@@ -5,7 +5,7 @@
 #define MOST_BYTES (8 * 1024 * 1024)
 #define MOST_FILES 32768
 #define BUCKETS 65536
-/* The part of the names and files that a single process may take, so that it does not keep others from being examined. */
+/* The share of the names and files that a single process may use, so that the others can still be examined. */
 #define SHARE 8
 
 struct file {

@@ -21,16 +21,16 @@
  *   for NAME                          begins the steps for NAME, which end with the next `for`: after a failed step, the
  *                                     others are skipped, and the message begins with NAME
  *
- * OPTIONS are separated by commas: ro, nosuid, nodev, noexec, noatime, and exec, which takes noexec back; others are
+ * OPTIONS are separated by commas: ro, nosuid, nodev, noexec, noatime, and exec, which clears noexec; others are
  * ignored.
  *
  * The owner of a directory on a path can replace the next component at any time, also by a symbolic link. So the program
- * opens each path once, component by component, refuses symbolic links, and then uses the descriptor alone: with the new
+ * opens each path once, component by component, refuses symbolic links, and then uses only the descriptor: with the new
  * system calls for mounts, and with the older ones as the working directory, whose name "." the owner cannot change.
  *
  * If a step fails, the program prints the reason, and its exit code is 1. After a failed `directory`, `like` or `view` outside
- * of the steps for a name, it makes no further steps, because later ones may need it. This program does without a C library, so it
- * loads no library.
+ * of the steps for a name, it makes no further steps, because later ones may need the directory. This program uses no C
+ * library, so it loads no library.
  */
 #include <asm/stat.h>
 #include <asm/statfs.h>
@@ -49,7 +49,7 @@
 #define OF_FILE_DESCRIPTOR 0x1000 /* AT_EMPTY_PATH */
 #define BETWEEN_FILE_DESCRIPTORS 0x44 /* MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH */
 
-/* Of O_PATH, O_DIRECTORY makes the kernel mount an automount point. */
+/* Without O_DIRECTORY: together with O_PATH, it would make the kernel mount what an automount point stands for. */
 #define COMPONENT (O_PATH | O_NOFOLLOW | O_CLOEXEC)
 
 /* struct mount_attr; the bits of its options are those of mount(2) from MS_RDONLY to MS_NOEXEC. */
@@ -259,7 +259,7 @@ static long bind_to_stage(long flags, long directory, const char *stage)
 	result = mount(0, stage, 0, MS_PRIVATE, 0);
 	if (result == 0)
 		result = mount(0, stage, 0, MS_REMOUNT | MS_BIND | flags, 0);
-	/* The mount at the target joins the peer group of the stage, where it is alone when the stage is unmounted. */
+	/* The mount at the target joins the peer group of the stage. When the stage is unmounted, it is the only member. */
 	if (result == 0)
 		result = mount(0, stage, 0, MS_SHARED, 0);
 	if (result < 0)
@@ -353,7 +353,7 @@ static int is_like(long directory, long model)
 	       has_equal(lists[0], directory, model, &size) && has_equal(lists[1], directory, model, &size);
 }
 
-/* Gives a directory an attribute of the model. Returns 1 if it had another one, and else 0; or an error. */
+/* Gives a directory an attribute of the model. Returns 1 if the value was different, 0 if it was the same, or an error. */
 static long copy_attribute(const char *name, long directory, long model)
 {
 	long size, result;

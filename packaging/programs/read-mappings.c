@@ -20,7 +20,7 @@
  *
  * Used by the check foreign-programs, because the kernel needs a third of the time to find the mappings by
  * PROCMAP_QUERY (Linux 6.11) that it needs to print all mappings, and Node.js has no ioctl(2). On an older kernel, the
- * program reads /proc/PID/maps. The program does without a C library, so it loads no library.
+ * program reads /proc/PID/maps. The program uses no C library, so it loads no library.
  */
 #include <asm/stat.h>
 #include <asm/unistd.h>

@@ -9,8 +9,8 @@
  * by a null byte. Exit code: 0, or 1 if the attributes of a path could not be listed. Paths that do not exist are skipped.
  *
  * Used by `immutafs-agent changes` and `prepare`, because Node.js has no getxattr(2), getfattr(1) is not installed on every
- * guest, and a process per file would take too long. Without arguments, the program prints what it has before it waits for
- * more paths, so that the agent can use it as a server. It does without a C library, so it loads no library.
+ * guest, and a process per file would take too long. Without arguments, the program prints all answers before it waits for
+ * more paths, so that the agent can use it as a server. It uses no C library, so it loads no library.
  */
 #include <asm/unistd.h>
 #include <errno.h>

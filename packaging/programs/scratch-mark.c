@@ -10,15 +10,15 @@
  *
  * The mark is the text "immutafs-scratch 1\nmachine MACHINE\ndevice IDENTITY\n" at the beginning of the device. All other
  * bytes of the first and the last MiB are 0, and what is between them belongs to dm-crypt. Partition tables, file systems,
- * LVM, md, LUKS, bcache and ZFS all write to the first or the last MiB. So a device that anything else has used since has
- * no valid mark, whatever it was used for. ansible/plugins/module_utils/scratch_mark.py writes the same mark; the tests give the
+ * LVM, md, LUKS, bcache and ZFS all write to the first or the last MiB. A device that another program has used since it was
+ * marked therefore has no valid mark. ansible/plugins/module_utils/scratch_mark.py writes the same mark; the tests give the
  * marks of test/fixtures/scratch-marks.json to both.
  *
  * Every command opens the device exclusively: the kernel refuses this if the device, or a partition of it, is mounted, is
- * swap, or is part of another device (block/bdev.c, bd_may_claim()). The key is printed and nowhere else, so that it is on
- * no command line, which other users can read.
+ * swap, or is part of another device (block/bdev.c, bd_may_claim()). The program prints the key and stores it nowhere, so
+ * that it is not on a command line, which other users can read.
  *
- * Exit code: 0; 1 with the reason on stdout, as a predicate whose subject is the device. This program does without a C
+ * Exit code: 0; 1 with the reason on stdout, as a predicate whose subject is the device. This program uses no C
  * library, so it loads no library.
  */
 #include <asm/stat.h>
@@ -175,7 +175,7 @@ static void make_mark(const char *machine, const char *identity)
 	add_to_mark("\n");
 }
 
-/* Returns whether the text at *position continues with a word, and moves *position behind it. */
+/* Returns whether the text at *position continues with a word, and moves *position after it. */
 static int skip_word(long *position, const char *word)
 {
 	for (; *word; word++)
@@ -184,7 +184,7 @@ static int skip_word(long *position, const char *word)
 	return 1;
 }
 
-/* Compares a line of the mark in the buffer, from *position on, with what it must be. Moves *position behind the line. */
+/* Compares a line of the mark in the buffer, from *position on, with what it must be. Moves *position after the line. */
 static void require_line(long *position, const char *key, const char *wanted, const char *reason)
 {
 	long start, equal = 1;
@@ -247,7 +247,7 @@ static void discard_device(void)
 	}
 }
 
-/* With a key that the kernel's generator has made after it was initialised; waits for it (getrandom(2)). */
+/* Prints a table with a random key. Waits until the kernel's random number generator is initialised (getrandom(2)). */
 static void print_table(void)
 {
 	static const char digits[] = "0123456789abcdef";

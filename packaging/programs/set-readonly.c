@@ -2,7 +2,7 @@
  * set-readonly DEVICE: sets a block device read-only, as `blockdev --setro` does (BLKROSET, linux/fs.h).
  *
  * Used in the initramfs, where a device must be read-only before it is mounted. blockdev(8) would add three times as
- * much to the initramfs as all other files of this package. This program does without a C library: it is one page and
+ * much to the initramfs as all other files of this package. This program uses no C library: it is one page and
  * loads no library. Exit code: 0, or 1 if the device cannot be opened or the ioctl fails.
  */
 #include <asm/unistd.h>

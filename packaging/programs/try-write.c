@@ -5,7 +5,7 @@
  * Used by the check that runs every minute. A write to a frozen file system (fsfreeze(8)) does not return, not even on
  * SIGKILL, so it must run in a separate process, and the agent itself takes a hundred times longer to start. The
  * program writes to an unnamed file, so that no file remains. On file systems without O_TMPFILE it calls access(2)
- * instead, as agent/system/probe/write.ts does. The program does without a C library, so it loads no library.
+ * instead, as agent/system/probe/write.ts does. The program uses no C library, so it loads no library.
  */
 #include <asm/unistd.h>
 #include <errno.h>
