@@ -7,7 +7,7 @@
 
 # Initialise so that nothing is inherited from the environment.
 reason='' remedy='' note='' only_checks='' store_dev='' root_dev='' root_disks=''
-# The file system of a path that another directory of PERSIST hides is mounted here for a moment.
+# Where the file system of a path is mounted for a moment if another directory of PERSIST hides the path.
 view=/run/immutafs/persist-view.$$
 records=/run/immutafs/persisted
 
@@ -104,7 +104,7 @@ check_origin() {
   if [ "$mount_target" = "$path" ]; then
     path_dev=$mount_dev path_root=$mount_root path_type=$mount_type
     find_serving "${path%/*}"
-    # MOUNT_OPTIONS binds a directory to itself.
+    # For MOUNT_OPTIONS, the boot binds a directory to itself, which does not change its content.
     [ "$mount_dev ${mount_root%/}${path#"${mount_target%/}"}" = "$path_dev $path_root" ] ||
       refuse "$path is a mount point already ($path_type)" "Remove it from $list." || return
   fi
@@ -122,7 +122,7 @@ check_origin() {
     find_serving "$origin"
   fi
   check_origin_disk || return
-  # If another directory of PERSIST hides the directory on the disk, this one is reached by a bind mount of the disk.
+  # If another directory of PERSIST hides the directory on the disk, a bind mount of the disk gives access to it.
   [ -z "$hidden" ] || reach_origin || return
   if [ ! -e "$origin" ]; then
     refuse "$path does not exist on the disk" "Create it while the disk is writable, or remove it from $list."
@@ -179,7 +179,7 @@ record() { # $1: begun, kept or failed
 # Paths must not contain a character that mountinfo escapes, as in PERSIST and PERSIST_STORE.
 
 # Sets the variables of split_mount to the mount that serves a path, which is found as the kernel finds it: from the root on, the
-# nearest mount point on the path. Looks below the mounts of PERSIST itself, and sets is_hidden if there is one on the path.
+# nearest mount point on the path. Ignores the mounts of PERSIST itself, and sets is_hidden if one of them is on the path.
 find_serving() { # $1: path
   on_path='' current='' serving='' is_hidden=''
   set -f
@@ -227,8 +227,8 @@ is_kept_mount() {
   [ "$mount_root" = "${store_top%/}/$kept_name" ]
 }
 
-# Sets mount_below to the mount point of a mount below a path, or to the empty string. Leaves out the mounts of PERSIST,
-# and sets is_mounted if one of these is at the path itself.
+# Sets mount_below to the mount point of a mount below a path, or to the empty string. Ignores the mounts of PERSIST, and sets
+# is_mounted if one of these is at the path itself.
 find_mount_below() { # $1: path
   mount_below='' is_mounted='' above=$1
   set -f

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# Rules for PERSIST that depend on the configuration alone, for immutafs-generator, persist-directory and mount-persisted.
-# Some apply to SCRATCH, too. Source after library.sh.
+# Rules for PERSIST that depend only on the configuration, for immutafs-generator, persist-directory and mount-persisted.
+# Some also apply to SCRATCH. Source after library.sh.
 
 # The key whose paths are checked, for messages.
 list=PERSIST
@@ -29,7 +29,7 @@ may_be_kept() { # $1: path; $2: its options, separated by commas
 
 check_path() { # $1: path
   case $1 in
-    / | /etc | /usr | /var) refuse "$1 is too much" 'Name the directories below it that must be kept.' ;;
+    / | /etc | /usr | /var) refuse "$list cannot name $1 itself" "In $list, name directories below it." ;;
     /bin | /bin/* | /sbin | /sbin/* | /lib | /lib/* | /lib64 | /lib64/*)
       refuse "$1 contains the programs of the system" "Remove it from $list."
       ;;
@@ -97,9 +97,9 @@ is_mounted_in_mode() { # $1: options; reads mode and rehearsal
   esac
 }
 
-# Refuses a path that this boot does not mount, in case an administrator starts its service.
+# Refuses a path that this boot does not mount. Needed if an administrator starts the service of the path manually.
 check_mode() { # $1: path; $2: options
-  # Without a record, the generator has decided.
+  # Without a record of the boot, the decision of the generator applies.
   [ -r "$run/boot.env" ] || return 0
   read_boot_env
   is_mounted_in_mode "$2" || refuse "programs may be started from it, and the system disk is writable in this boot" \

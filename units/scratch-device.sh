@@ -12,7 +12,7 @@ find_machine() {
   for machine_file in /sys/class/dmi/id/product_uuid /etc/machine-id; do
     { read -r machine <"$machine_file"; } 2>/dev/null
     case $machine in
-      # A machine that was given no UUID, and an image that was not configured (machine-id(5)).
+      # No ID: the host gave the guest no UUID, or the image is not configured (machine-id(5)).
       *[!0-9A-Za-z-]* | uninitialized) machine='' ;;
       *[!0-]*) ;;
       *) machine='' ;;
@@ -40,7 +40,8 @@ find_scratch_device() { # $1: link
   find_disks "$device_sys"
 }
 
-# Whether nothing uses a device. Sets device_number. scratch-mark verifies this in the kernel; these reasons say more.
+# Whether nothing uses a device. Sets device_number. scratch-mark verifies the same by opening the device exclusively, but only
+# this function can say what uses the device.
 is_unused_device() { # reads device, device_sys and disks
   for device_user in "$device_sys"/holders/*; do
     [ ! -e "$device_user" ] || refuse "$device is part of ${device_user##*/}" 'Name another device, or take it out of this one.' ||
@@ -82,8 +83,8 @@ read_device_record() {
   done </run/immutafs/scratch-device
 }
 
-# Runs scratch-mark, and sets mark_output to its output, and reason to what it says about the device. mark_limit is a command
-# that limits its time.
+# Runs scratch-mark. Sets mark_output to its output, and on failure reason to the state of the device that it prints. mark_limit
+# is a command that limits its time, or empty.
 scratch_mark() { # $1: command; $2…: arguments after the device
   mark_command=$1
   shift

@@ -341,7 +341,7 @@ write_scratch_units() { # reads conf_SCRATCH and conf_SCRATCH_DEVICE
   add_dropin immutafs-scratch.service "$@"
   local_fs_wants="$local_fs_wants immutafs-scratch.service"
   [ -n "$conf_SCRATCH_DEVICE" ] || return 0
-  # The overlays use it, which systemd does not know.
+  # systemd does not know that the overlays use this mount.
   keep_at_shutdown /run/immutafs/scratch-disk
   escape_path "$conf_SCRATCH_DEVICE"
   add_dropin immutafs-scratch-device.service '[Unit]' "Wants=$escaped.device" "After=$escaped.device"

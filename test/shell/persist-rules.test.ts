@@ -4,10 +4,10 @@ import { inShells } from './shells.ts';
 
 /** An item of PERSIST, and the reason for which it is refused before any mount is considered; undefined: accepted. */
 const items: readonly [string, string?][] = [
-  ['/', '/ is too much'],
-  ['/usr', '/usr is too much'],
-  ['/etc', '/etc is too much'],
-  ['/var', '/var is too much'],
+  ['/', 'PERSIST cannot name / itself'],
+  ['/usr', 'PERSIST cannot name /usr itself'],
+  ['/etc', 'PERSIST cannot name /etc itself'],
+  ['/var', 'PERSIST cannot name /var itself'],
   ['/boot', '/boot determines the next boot'],
   ['/boot/loader', '/boot/loader determines the next boot'],
   ['/dev/shm', '/dev/shm is not on a disk'],
