@@ -88,7 +88,7 @@ check_outer() { # $1: path; $2: options
 }
 
 # Whether this boot mounts a path with these options. Programs that start from a path with autostart could change the
-# system disk for good while it is writable: in maintenance and in a rehearsal.
+# system disk permanently while it is writable: in maintenance and in a rehearsal.
 is_mounted_in_mode() { # $1: options; reads mode and rehearsal
   case ,$1,:$mode:$rehearsal in
     *,autostart,*:sealed:) ;;

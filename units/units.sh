@@ -221,7 +221,7 @@ add_late_overlay() { # $1: path
   case $late_overlays in *" $1 "*) ;; *) late_overlays="$late_overlays$1 " ;; esac
 }
 
-# Adds a mount unit for which units that need the path wait, and so for the service.
+# Adds a mount unit, so that units that need the path wait for the mount, and with it for the service.
 add_overlay_mount() { # $1: path
   add_service_before_mount var "$1" ''
   write_found_mount "$1" Before=local-fs.target
@@ -256,7 +256,7 @@ write_persist_units() { # reads mode and conf_PERSIST
       refused="$refused $path"
       continue
     fi
-    # Not a failure: the content of the disk is visible.
+    # It is not a failure that this boot does not mount the path: the content of the disk is visible there.
     is_mounted_in_mode "$kept_options" || continue
     write_persist_mount
     if is_network_store; then refused="$refused $path"; else kept_items="$kept_items $persisted"; fi
