@@ -8,24 +8,24 @@ import { runChild } from './exec.ts';
 /**
  * Reads the files of processes below /proc. In contrast to SystemReader.read, does not verify for each file that it is
  * the kernel's, because there are hundreds; a mount over /proc/PID is reported by the check kernel-view. Each method
- * that takes a process returns undefined if the process has exited.
+ * that takes a process also takes a thread, because /proc/TID exists for each of them (proc_pid_lookup()), and returns
+ * undefined if it has exited.
  */
 export type ProcessReader = ReturnType<typeof processReader>;
 
 /** @param directory the directory of procfs @param verify throws for a file that is not the kernel's */
 export function processReader(directory: string, verify: (file: string) => void) {
   const fileOf = (pid: number, name: string) => `${directory}/${pid}/${name}`;
-  const list = () => onFile(directory, () => listProcesses(directory, verify));
   return {
     /** Returns the process IDs in ascending order. @throws SystemError if /proc is not the kernel's procfs */
-    list,
+    list: () => onFile(directory, () => listProcesses(directory, verify)),
     /**
      * Finds the processes of which the other methods must not read this file, nor anything else that needs the memory of
      * the process, because the read may hang (findSilent). Takes at most five seconds.
      * @returns the reason for each of these processes
      */
     silent: (pids: readonly number[], name: MemoryFile): Promise<Map<number, string>> =>
-      findSilent(directory, pids, name, list),
+      findSilent(directory, pids, name),
     /**
      * Finds the executable mappings of all processes at once (mapped-files.ts).
      * @returns undefined if the processes must be examined one by one
@@ -39,8 +39,19 @@ export function processReader(directory: string, verify: (file: string) => void)
      */
     read: (pid: number, name: string, limit: number): string | undefined =>
       unlessExited(fileOf(pid, name), (file) => readLimited(file, limit)),
-    /** Returns the threads of a process that has no memory of its own; empty for all other processes. */
-    threadsOf: (pid: number): string[] => unlessExited(fileOf(pid, 'task'), listOtherThreads) ?? [],
+    /**
+     * Returns the thread whose files show the memory and the executable of a process: the first, or another one if the
+     * first has exited. A thread that has exited can exist for as long as its tracer wants, in any number.
+     * @param verifyTime is called for each thread, and throws if no time is left
+     * @returns undefined if no thread has memory, as those of the kernel and of a zombie
+     */
+    threadWithMemory: (pid: number, verifyTime: () => void): number | undefined => {
+      for (const thread of threadsOf(directory, pid)) {
+        verifyTime();
+        if (hasMemory(fileOf(thread, 'statm'))) return thread;
+      }
+      return undefined;
+    },
     /** Returns the target of a symbolic link, one character per byte (latin1). */
     link: (pid: number, name: string): string | undefined =>
       unlessExited(fileOf(pid, name), (file) => fs.readlinkSync(file, 'latin1')),
@@ -62,11 +73,19 @@ function listProcesses(directory: string, verify: (file: string) => void): numbe
 }
 
 /**
- * Lists the threads if there is more than one. The number of links of the directory is the number of threads plus 2
- * (fs/proc/base.c), and stat(2) is faster than reading the directory of each kernel thread.
+ * Yields the first thread of a process, then the others, if there are any. The number of links of the directory is the
+ * number of threads plus 2 (fs/proc/base.c), and stat(2) is faster than reading the directory of each kernel thread.
  */
-function listOtherThreads(directory: string): string[] {
-  return fs.statSync(directory).nlink > 3 ? fs.readdirSync(directory) : [];
+function* threadsOf(directory: string, pid: number): Generator<number> {
+  yield pid;
+  const list = (task: string) => (fs.statSync(task).nlink > 3 ? fs.readdirSync(task) : []);
+  yield* (unlessExited(`${directory}/${pid}/task`, list) ?? []).map(Number);
+}
+
+/** Whether a thread has memory, read without the lock of the memory (proc_pid_statm(5)). */
+function hasMemory(statm: string): boolean {
+  const text = unlessExited(statm, (file) => readLimited(file, statmLimit)) ?? '';
+  return text !== '' && !text.startsWith('0 ');
 }
 
 function unlessExited<T>(file: string, action: (file: string) => T): T | undefined {
@@ -80,6 +99,7 @@ function unlessExited<T>(file: string, action: (file: string) => T): T | undefin
  */
 export type MemoryFile = 'maps' | 'cmdline';
 
+const statmLimit = 4096;
 const grep = '/usr/bin/grep';
 /** The time until the first file of the rest must be read, in milliseconds. */
 const deadline = 2000;
@@ -94,14 +114,12 @@ const mostFiles = 10_000;
  * Not even the agent's own signal handlers would end such a read. Therefore, one child process reads the first bytes of
  * each file and prints its name; at the deadline, the child is abandoned, and a new one continues after the file that
  * blocked it.
- * @param list returns the processes that exist now
  * @returns the processes whose file must not be read, with the reason
  */
 async function findSilent(
   directory: string,
   pids: readonly number[],
   name: MemoryFile,
-  list: () => readonly number[],
 ): Promise<Map<number, string>> {
   const silent = new Map<number, string>();
   const began = monotonicMilliseconds();
@@ -120,9 +138,8 @@ async function findSilent(
       continue;
     }
     // The first one that exists and did not answer. A process that has exited gives no answer either.
-    const present = new Set(list());
     const after = answered === undefined ? 0 : part.indexOf(answered) + 1;
-    const blocked = part.findIndex((pid, index) => index >= after && present.has(pid));
+    const blocked = part.findIndex((pid, index) => index >= after && fs.existsSync(`${directory}/${pid}`));
     const blocking = part[blocked];
     if (blocking === undefined) return silent;
     silent.set(blocking, `${name} could not be read within ${deadline} ms`);

@@ -251,7 +251,7 @@ static long find_mappings(const char *pid)
 	return result;
 }
 
-/* Whether the process has threads other than its first, which may have exited. They are examined one by one. */
+/* Whether the process has threads other than its first. The agent examines them if the first has exited. */
 static int has_threads(const char *pid)
 {
 	struct stat stat;

@@ -149,6 +149,9 @@ static void examine(const char *pid, long process)
 		return;
 	if (result == COMPLETE)
 		result = find_executable(pid, &executable);
+	/* The first thread has exited since find_mappings. */
+	if (result == COMPLETE && executable < 0 && has_threads(pid))
+		result = UNKNOWN;
 	sort();
 	if (result == COMPLETE)
 		result = add_to_group(process, executable);

@@ -76,6 +76,7 @@ export function goodGuest(): Guest {
       'proc/self/ns/user': { linkTo: 'user:[4026531837]' },
       'proc/sys/kernel/random/boot_id': '6ad9c6b3-2c5b-4b0e-9b1f-6d6f0c1f3a52\n',
       'proc/1/maps': mapsOf('fd:00', '/usr/lib/systemd/systemd', '/usr/lib64/libc-2.17.so'),
+      'proc/1/statm': memorySize,
       'proc/1/exe': { linkTo: '/usr/lib/systemd/systemd' },
       'proc/sys/vm/memfd_noexec': '2\n',
       'proc/sys/user/max_user_namespaces': '0\n',
@@ -112,6 +113,9 @@ export function goodGuest(): Guest {
     },
   };
 }
+
+/** The size of the memory of a process, in pages. */
+export const memorySize = '3051 2008 1407 387 0 500 0\n';
 
 /** Returns the maps of a process with files of one device (hexadecimal, as in maps), and with anonymous memory. */
 export function mapsOf(device: string, ...paths: string[]): string {

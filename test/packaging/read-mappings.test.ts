@@ -178,15 +178,32 @@ const fixtures = suite('read-mappings with files');
 fixtures.before(() => buildProgram('read-mappings'));
 
 /** Returns what read-mappings finds in this text. */
-function foundIn(maps: string): Promise<MappedFiles | undefined> {
+function foundIn(
+  maps: string,
+  change: (folder: string) => void = () => undefined,
+): Promise<MappedFiles | undefined> {
   return whileTemporaryDirectory((folder) => {
     fs.mkdirSync(path.join(folder, '7'));
     fs.writeFileSync(path.join(folder, '7/maps'), maps, 'latin1');
     fs.symlinkSync('/usr/bin/a', path.join(folder, '7/exe'));
+    change(folder);
     return findMappedFiles(folder, [7], program);
   });
 }
 const line = (permissions: string, rest: string) => `00400000-7f0000001000 ${permissions} 0000f000 ${rest}\n`;
+
+for (const [title, threads, expected] of [
+  ['no thread is left: the process has exited', ['7'], [[undefined], []]],
+  ['another thread is left: the process is examined in another way', ['7', '8'], [[], [7]]],
+] as const) {
+  fixtures(`the executable cannot be found, and ${title}`, async () => {
+    const found = await foundIn(line('r-xp', 'fd:00 5 /usr/bin/a'), (folder) => {
+      fs.rmSync(path.join(folder, '7/exe'));
+      for (const thread of threads) fs.mkdirSync(path.join(folder, '7/task', thread), { recursive: true });
+    });
+    assert.equal([found?.groups.map(({ executable }) => executable), found?.rest], expected);
+  });
+}
 
 fixtures('only executable mappings of files are found, whatever the name contains', async () => {
   const found = await foundIn(

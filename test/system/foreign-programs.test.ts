@@ -11,6 +11,15 @@ import { found, search, searchAfter, searchIn, ways } from '../harness/search-na
 const memfd = `perl -e 'my $n = "hidden"; my $fd = syscall(319, $n, 0); open(my $o, ">&=", $fd) or die;
   open(my $i, "<", "/usr/bin/sleep") or die; local $/; print {$o} <$i>; $o->flush; exec "/proc/self/fd/$fd", "60"'`;
 
+const harness = path.join(repository, 'test/harness');
+/** Starts a program from a tmpfs, of which nothing is mapped any more, and whose first threads are zombies. */
+const zombies = (count: number) => `
+gcc -static -O1 -fcf-protection=none -o /mnt/memory/exit-threads ${harness}/exit-threads.c
+mkfifo /mnt/exited
+/usr/bin/python3 ${harness}/trace-threads.py /mnt/memory/exit-threads ${count} >/mnt/exited &
+read -r pid </mnt/exited
+! [ -s "/proc/$pid/maps" ] || exit 1`;
+
 const programs = suite('foreign programs in a namespace');
 programs.before(() => buildProgram('read-mappings'));
 
@@ -68,7 +77,22 @@ for (const [title, script, expected] of [
   [
     'a process whose first thread has exited',
     'cp /usr/bin/python3 /mnt/memory/python; /mnt/memory/python -c "import ctypes,threading,time; threading.Thread(target=time.sleep, args=(60,)).start(); ctypes.CDLL(None).syscall(60, 0)" &',
-    [['/mnt/memory/python', 'mapping', 'memory']],
+    [['/mnt/memory/python', 'executable', 'memory']],
+  ],
+  [
+    'a program of this machine whose first thread has exited',
+    '/usr/bin/python3 -c "import ctypes,threading,time; threading.Thread(target=time.sleep, args=(60,)).start(); ctypes.CDLL(None).syscall(60, 0)" &',
+    [],
+  ],
+  [
+    'a program that is not mapped, and whose first thread has exited',
+    zombies(0),
+    [['/mnt/memory/exit-threads', 'executable', 'memory']],
+  ],
+  [
+    'a program that is not mapped, of whose threads only the last is no zombie',
+    zombies(40),
+    [['/mnt/memory/exit-threads', 'executable', 'memory']],
   ],
   [
     'processes that exit meanwhile',

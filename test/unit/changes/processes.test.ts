@@ -5,7 +5,7 @@ import { writeProcesses } from '../../../agent/changes/export/processes.ts';
 import type { ExportTarget } from '../../../agent/system/layers/export-file.ts';
 import { tarWriter } from '../../../agent/system/layers/tar-writer.ts';
 import type { SystemReader } from '../../../agent/system/reader.ts';
-import { goodGuest, mapsOf, withGuest } from '../../harness/guest.ts';
+import { goodGuest, mapsOf, memorySize, withGuest } from '../../harness/guest.ts';
 
 const marks = suite('the process list of an export');
 
@@ -30,6 +30,7 @@ async function written(
   Object.assign(guest.files, {
     'etc/immutafs/immutafs.conf': config,
     [`proc/${process.pid}/maps`]: maps,
+    [`proc/${process.pid}/statm`]: memorySize,
     [`proc/${process.pid}/stat`]: stat,
     [`proc/${process.pid}/exe`]: { linkTo: '/usr/bin/a' },
   });

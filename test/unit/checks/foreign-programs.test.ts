@@ -10,6 +10,7 @@ import {
   goodGuest,
   maintenanceGuest,
   mapsOf,
+  memorySize,
   evaluateFixture,
   withGuest,
 } from '../../harness/guest.ts';
@@ -19,6 +20,7 @@ const id = 'foreign-programs';
 const runs = (pid: number, device: string, ...paths: string[]): Change =>
   all(
     file(`proc/${pid}/maps`, mapsOf(device, ...paths)),
+    file(`proc/${pid}/statm`, memorySize),
     file(`proc/${pid}/exe`, { linkTo: paths[0] ?? '' }),
     file(`proc/${pid}/status`, 'Uid:\t0\t0\t0\t0\n'),
     file(`proc/${pid}/cgroup`, '0::/system.slice/a.service\n'),
@@ -97,7 +99,10 @@ testFindings(id, {
     'warn',
   ],
   'a program of an initramfs that wrote no record': [plymouthd('00:02', 314), 'warn'],
-  'a kernel thread and a zombie': [file('proc/7/maps', ''), file('proc/8/maps', ''), 'pass: 1 processes'],
+  'a kernel thread and a zombie': [
+    all(...[7, 8].map((pid) => file(`proc/${pid}/statm`, '0 0 0 0 0 0 0\n'))),
+    'pass: 1 processes',
+  ],
   'many programs: the first are named': [
     all(shm, ...[7, 8, 9, 10, 11].map((pid) => runs(pid, '00:2b', `/dev/shm/${pid}`))),
     /^warn: .*PID 7 .*PID 8 .*PID 9 .* and 2 more$/,
@@ -146,10 +151,10 @@ testFindings(id, {
     'warn: runs /tmp/python2.7',
   ],
   'maps that are malformed': [
-    file('proc/7/maps', '1000-2000 r-xp x\n'),
+    all(runs(7, 'fd:00', '/usr/bin/a'), file('proc/7/maps', '1000-2000 r-xp x\n')),
     'error: 1 of 2 processes (PID 7: maps has a malformed line',
   ],
-  'PID 1 is not visible (hidepid)': [file('proc/1/maps', undefined), 'error: not visible in /proc'],
+  'PID 1 is not visible (hidepid)': [file('proc/1/statm', undefined), 'error: not visible in /proc'],
   'the host did not make the disk read-only': [
     disk({ offered: false, readOnly: true }),
     'skip: not examined',

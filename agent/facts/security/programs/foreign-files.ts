@@ -28,8 +28,8 @@ export interface ForeignFile extends MappedFile {
 
 /** Larger than the maps of a process with the default limit of 65530 mappings (vm.max_map_count). */
 const mapsLimit = 16 * 1024 * 1024;
-/** Threads that are tried for the memory of a process whose first thread has exited. */
-const triedThreads = 16;
+/** How often a process is read whose thread exits, or executes another program, meanwhile. */
+const attempts = 3;
 const cgroupLimit = 65536;
 
 /** Whether nothing but files on the sealed disk is mapped, with the executable among them. */
@@ -45,6 +45,7 @@ export function isProven(context: Context, { executable, mapped }: ProgramFiles)
 
 /**
  * Returns the files of a process that did not come from the sealed disk: its executable first, the others by path.
+ * @param pid the process, or a thread of it
  * @param addresses as in MappedFiles
  */
 export function foreignFilesOf(
@@ -95,28 +96,27 @@ function withoutAllowedClosures(
   return isPermitted ? marked.filter(({ isClosure }) => !isClosure) : marked;
 }
 
-/** Examines a process without read-mappings. @returns undefined if the process has no memory */
+/**
+ * Examines a process without read-mappings, by the files of any thread that has memory.
+ * @returns undefined if the process has no memory
+ * @throws Error if the threads exit faster than they can be read
+ */
 export function readForeignFiles(context: Context, pid: number): ForeignFile[] | undefined {
-  const { reader } = context;
-  const maps = readMaps(reader, pid);
-  if (maps === '') return undefined;
-  const { mapped, addresses } = findExecutableMappings(maps);
-  return foreignFilesOf(context, pid, { executable: reader.processes.link(pid, 'exe'), mapped }, addresses);
-}
-
-function hasExited({ processes }: SystemReader, pid: number): boolean {
-  return processes.link(pid, 'exe') === undefined && processes.threadsOf(pid).length === 0;
-}
-
-/** Reads the maps of a process. Its first thread may have exited while others still run. */
-function readMaps(reader: SystemReader, pid: number): string {
-  const maps = reader.processes.read(pid, 'maps', mapsLimit) ?? '';
-  if (maps !== '') return maps;
-  for (const thread of reader.processes.threadsOf(pid).slice(0, triedThreads)) {
-    const text = reader.processes.read(pid, `task/${thread}/maps`, mapsLimit) ?? '';
-    if (text !== '') return text;
+  const { processes } = context.reader;
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const thread = processes.threadWithMemory(pid, context.verifyTime);
+    if (thread === undefined) return undefined;
+    const maps = readMaps(context.reader, thread);
+    const executable = processes.link(thread, 'exe');
+    if (maps === '' || executable === undefined) continue;
+    const { mapped, addresses } = findExecutableMappings(maps);
+    return foreignFilesOf(context, thread, { executable, mapped }, addresses);
   }
-  return '';
+  throw new Error('its threads exited while they were read');
+}
+
+function readMaps({ processes }: SystemReader, thread: number): string {
+  return processes.read(thread, 'maps', mapsLimit) ?? '';
 }
 
 /**
@@ -167,7 +167,8 @@ function unmappedExecutable(context: Context, pid: number, path: string): Foreig
   });
   const device = stat?.device ?? '';
   // During execve(2), no part of the program is mapped yet. Since then, the process may have exited.
-  if (stat === undefined && hasExited(reader, pid)) return [];
+  if (stat === undefined && reader.processes.threadWithMemory(pid, context.verifyTime) === undefined)
+    return [];
   if (stat !== undefined) {
     const isBtrfs = (serving = mounts.serving(path)) =>
       serving?.type === 'btrfs' && sealed.has(serving.device);

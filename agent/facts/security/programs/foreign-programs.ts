@@ -93,16 +93,11 @@ export async function findForeignPrograms(
 ): Promise<ForeignPrograms> {
   const pids = reader.processes.list();
   const found = (await reader.processes.mappedFiles(pids)) ?? { ...none, rest: pids };
-  const silent = await reader.processes.silent(found.rest, 'maps');
-  const began = monotonicMilliseconds();
-  const verifyTime = () => {
-    if (monotonicMilliseconds() - began > maximumTime)
-      throw new Error(`no time left after ${maximumTime} ms`);
-  };
+  const unreadable = await findUnreadable(reader, found.rest);
   const examined = examineAll(
-    { reader, mounts, ...options, memory: found.memory, verifyTime },
+    { reader, mounts, ...options, memory: found.memory, verifyTime: timeLimit() },
     found,
-    new Map([...found.unreadable, ...silent]),
+    new Map([...found.unreadable, ...unreadable]),
   );
   const { sealedOnly, others, unexamined } = examined;
   const isOfInitramfs = initramfsTest(reader, options.initramfs);
@@ -121,6 +116,36 @@ export async function findForeignPrograms(
     return { pid, path: decodeBytes(path), role, ...origin, otherFiles, ...describe(pid) };
   });
   return { list, count: foreign.length, examined: sealedOnly.length + others.length, unexamined };
+}
+
+/** Returns a function that throws if the time to examine all processes is over. */
+function timeLimit(): () => void {
+  const began = monotonicMilliseconds();
+  return () => {
+    if (monotonicMilliseconds() - began > maximumTime)
+      throw new Error(`no time left after ${maximumTime} ms`);
+  };
+}
+
+/** Finds the processes that readForeignFiles must not read, with the reason for each. */
+async function findUnreadable(
+  { processes }: SystemReader,
+  pids: readonly number[],
+): Promise<Map<number, string>> {
+  const verifyTime = timeLimit();
+  const unreadable = new Map<number, string>();
+  const threads = new Map<number, number>();
+  for (const pid of pids) {
+    try {
+      const thread = processes.threadWithMemory(pid, verifyTime);
+      if (thread !== undefined) threads.set(thread, pid);
+    } catch (error) {
+      unreadable.set(pid, errorMessage(error));
+    }
+  }
+  for (const [thread, reason] of await processes.silent([...threads.keys()], 'maps'))
+    unreadable.set(threads.get(thread) ?? thread, reason);
+  return unreadable;
 }
 
 interface Examined {

@@ -22,10 +22,10 @@ const programs = suite('foreign programs');
 const { pid } = process;
 const executable = '/nonexistent/program';
 
-for (const [what, link, threads, paths] of [
-  ['has exited', undefined, [], []],
-  ['is still there', executable, [], [executable]],
-  ['has exited except for its other threads', undefined, [`${pid + 1}`], [executable]],
+for (const [what, link, thread, paths] of [
+  ['has exited', undefined, undefined, []],
+  ['is still there', executable, pid, [executable]],
+  ['has exited except for its other threads', undefined, pid + 1, [executable]],
 ] as const) {
   programs(`a process of whose executable nothing was mapped, which ${what}`, async () => {
     const real = systemReader();
@@ -41,7 +41,7 @@ for (const [what, link, threads, paths] of [
           }),
         link: (_, name) => (name === 'exe' ? link : 'mnt:[1]'),
         statOf: () => undefined,
-        threadsOf: () => [...threads],
+        threadWithMemory: () => thread,
       },
     };
     const mounts = mountTable(reader.read('/proc/self/mountinfo'));
@@ -50,6 +50,70 @@ for (const [what, link, threads, paths] of [
       list.map(({ path }) => path),
       paths,
     );
+  });
+}
+
+const maps = (path: string) => `1000-2000 r-xp 00000000 00:63 5   ${path}\n`;
+
+/**
+ * Searches without read-mappings for the programs of two processes. The first has another thread with memory, or none.
+ * @param files the files of the threads
+ */
+async function searchThreads(
+  files: Record<string, string>,
+  { silent = {}, busyFor = 0 }: { silent?: Record<number, string>; busyFor?: number } = {},
+) {
+  const real = systemReader();
+  const reader: SystemReader = {
+    ...real,
+    processes: {
+      ...real.processes,
+      list: () => [1, 7],
+      mappedFiles: () => Promise.resolve(undefined),
+      silent: (pids) =>
+        Promise.resolve(
+          new Map(pids.flatMap((each) => (each in silent ? [[each, silent[each] ?? '']] : []))),
+        ),
+      threadWithMemory: (each, verifyTime) => {
+        if (each === 1) return 1;
+        const until = performance.now() + busyFor;
+        do verifyTime();
+        while (performance.now() < until);
+        return 9;
+      },
+      read: (thread, name) => files[`${thread}/${name}`],
+      link: (thread, name) => (name === 'exe' ? files[`${thread}/exe`] : undefined),
+    },
+  };
+  const mounts = mountTable(reader.read('/proc/self/mountinfo'));
+  const found = await findForeignPrograms(reader, mounts, { sealed: new Set(['0:98']), allowed: [] });
+  return {
+    list: found.list.map(({ pid: each, path, role }) => [each, path, role]),
+    examined: found.examined,
+    unexamined: found.unexamined,
+  };
+}
+
+const init = { '1/maps': '1000-2000 r-xp 00000000 00:62 5   /sbin/init\n', '1/exe': '/sbin/init' };
+const thread9 = { '9/maps': maps('/dev/shm/x'), '9/exe': '/dev/shm/x' };
+
+programs('a process whose first thread has exited: executable and mappings of another thread', async () => {
+  assert.equal(await searchThreads({ ...init, ...thread9 }), {
+    list: [[7, '/dev/shm/x', 'executable']],
+    ...{ examined: 2, unexamined: [] },
+  });
+});
+
+for (const [title, files, options, reason] of [
+  ['of which the memory of a thread is locked', thread9, { silent: { 9: 'maps hangs' } }, /^maps hangs$/],
+  ['whose threads exit before maps is read', { '9/exe': '/dev/shm/x' }, {}, /threads exited/],
+  ['whose threads exit before exe is read', { '9/maps': maps('/dev/shm/x') }, {}, /threads exited/],
+  ['with too many threads', thread9, { busyFor: 3100 }, /no time left/],
+] as const) {
+  programs(`a process ${title} was not examined`, async () => {
+    const { list, examined, unexamined } = await searchThreads({ ...init, ...files }, options);
+    assert.equal([list, examined, unexamined.map((each) => each.pid)], [[], 1, [7]]);
+    assert.match(unexamined[0]?.reason ?? '', reason);
   });
 }
 
