@@ -2,7 +2,7 @@ import type { Facts } from '../facts/facts.ts';
 import { observe, unwrap, valueOf } from '../facts/observed.ts';
 import type { Autostart } from '../facts/security/autostart.ts';
 import { decideEnforcement, findHostReadOnlyTargets, findSystemDisks } from './system-disks.ts';
-import { type Foothold, findFootholds } from './footholds.ts';
+import { type Foothold, findFootholds, findRawScratch } from './footholds.ts';
 import {
   findForeignMounts,
   carriersByTag,
@@ -26,7 +26,7 @@ export function assess(facts: Facts) {
   const { blockDevices, bootEnv, disks, mounts } = facts;
   const carriers = carriersByTag(valueOf(blockDevices) ?? []);
   const systemDisks = observe(() => findSystemDisks(facts, unwrap(disks)));
-  const footholds = observe(() => findFootholds(facts));
+  const footholds = observe(() => [...findFootholds(facts), ...findRawScratch(facts)]);
   const foreignMounts = observe(() => findForeignMounts(facts, carriers));
   const enforcement = observe(() => decideEnforcement(unwrap(systemDisks).disks, mounts));
   const impostors = observe(() => findImpostors(facts, carriers));

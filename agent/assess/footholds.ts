@@ -52,6 +52,27 @@ export function findFootholds({
   });
 }
 
+/**
+ * Returns the device of SCRATCH while its file system is mounted: root can write to the device below the encryption, and
+ * can read the data again in a later boot, where the new file system has not overwritten it.
+ */
+export function findRawScratch({
+  config,
+  mounts,
+  scratchDevice,
+}: Pick<Facts, 'config' | 'mounts' | 'scratchDevice'>): Foothold[] {
+  const mapping = valueOf(scratchDevice);
+  if (mapping === undefined || !mounts.all.some(({ device }) => device === mapping)) return [];
+  return [
+    {
+      target: config.SCRATCH_DEVICE || 'SCRATCH_DEVICE',
+      ...{ executable: false, persistent: true },
+      reason: 'block device, writable, outlives a reboot below the encryption of SCRATCH',
+      tighten: 'detach the disk in the host, if no path of SCRATCH is needed',
+    },
+  ];
+}
+
 function startKinds({ options }: PersistItem): string[] {
   if (!options.includes('autostart')) return [];
   return [

@@ -7,8 +7,9 @@ import {
   scratchDisk,
 } from '../facts/boot/persist.ts';
 import type { Facts } from '../facts/facts.ts';
-import type { Mount, MountTable } from '../facts/mounts/mountinfo.ts';
+import { isWritable, type Mount, type MountTable } from '../facts/mounts/mountinfo.ts';
 import { unwrap, valueOf } from '../facts/observed.ts';
+import { persistenceTest } from './footholds.ts';
 import type { DecidedMode } from './mode.ts';
 
 /** Whether a path of PERSIST is kept now. */
@@ -169,15 +170,29 @@ function scratchState(
     remedy: "Reboot. If that does not help, see systemctl status 'immutafs-scratch*'.",
   });
   if (record === undefined) return failed('the boot did not try to provide it');
-  if (record.state !== 'disk') return record;
+  if (record.state === 'failed') return record;
+  const mount = mounts.serving(path);
+  if (record.state === 'memory') {
+    if (mount !== undefined && !persistenceTest(mounts, scratchDevice)(mount)) return record;
+    return failed(`it is no longer in memory: ${describeMount(mount)}`);
+  }
+  if (record.state === 'read-only') {
+    if (mount?.target === path && !isWritable(mount)) return record;
+    return failed(`it is no longer mounted read-only: ${describeMount(mount)}`);
+  }
   const device = unwrap(scratchDevice);
   if (device === undefined)
     return failed(`the file system at ${scratchDisk} is no longer that of the boot, or its disk is gone`);
-  const mount = mounts.serving(path);
   const isUsed =
     mount?.target === path &&
     (mount.type === 'overlay'
       ? mount.superOptions.some((option) => option.startsWith(`upperdir=${scratchDisk}/`))
       : mount.device === device);
   return isUsed ? record : failed('it is no longer mounted from SCRATCH_DEVICE');
+}
+
+function describeMount(mount: Mount | undefined): string {
+  return mount === undefined
+    ? 'no mount serves it'
+    : `${mount.type} (${mount.source}) at ${mount.target} serves it`;
 }

@@ -1,6 +1,11 @@
 import type { AssessedFacts } from '../assess/assess.ts';
 import { type Mount, isWritable, servingMount } from '../facts/mounts/mountinfo.ts';
-import { type TargetOptions, addedOptions, requiredOptions } from '../facts/mounts/targets.ts';
+import {
+  type TargetLink,
+  type TargetOptions,
+  addedOptions,
+  requiredOptions,
+} from '../facts/mounts/targets.ts';
 import { shortList } from '../lib/format.ts';
 import type { Check, Outcome } from './check.ts';
 
@@ -35,7 +40,7 @@ export const otherOptions: Check = {
   messageId: '0f4e50f79a3343bca7f738dee3d53814',
   title: 'every other path in REQUIRE_OPTIONS has its mount options',
   means:
-    'According to the mount table, the mount that serves each path in REQUIRE_OPTIONS other than /home and /tmp has the options named there, and so has every writable mount below it. A path that does not exist is skipped.',
+    'According to the mount table, the mount that serves each path in REQUIRE_OPTIONS other than /home and /tmp has the options named there, and so has every writable mount below it. No part of a path is a symbolic link. A path that does not exist is skipped.',
   why: 'The setting REQUIRE_OPTIONS in /etc/immutafs/immutafs.conf requires these options.',
   fix: 'Add the missing options to the line of the path in /etc/fstab and remount it.',
   evaluate: (facts) =>
@@ -76,7 +81,18 @@ interface Missing {
   remedy: string;
 }
 
+/** Describes a symbolic link. The options of the mount that contains it do not apply to the directory that it leads to. */
+function describeLink({ link, to }: TargetLink, key: string): Omit<Missing, 'target'> {
+  const real = to === '' ? 'the directory that it points to' : to;
+  return {
+    text: to === '' ? `${link} is a symbolic link` : `${link} is a symbolic link (${to})`,
+    remedy: `In ${key}, name ${real}.`,
+  };
+}
+
 function missing(facts: AssessedFacts, target: string, list: string[]): Missing[] {
+  const link = facts.links.get(target);
+  if (link !== undefined) return [{ target, ...describeLink(link, 'REQUIRE_OPTIONS') }];
   const mount = servingMount(facts.mounts, target);
   return [...missingAt(mount, target, list), ...missingBelow(facts, target, list)];
 }
@@ -113,7 +129,7 @@ export const mountOptions: Check = {
   messageId: '4f4b72572383495599fbd31070c5dd69',
   title: 'each path in MOUNT_OPTIONS has its mount options',
   means:
-    'According to the mount table, each path in MOUNT_OPTIONS is served by a mount with the options named there: by default /dev/shm, /var/tmp and /var/log with noexec, nosuid and nodev; for /run/user/*, the directory of each user who is logged in. A path that does not exist is skipped.',
+    'According to the mount table, each path in MOUNT_OPTIONS is served by a mount with the options named there: by default /dev/shm, /var/tmp and /var/log with noexec, nosuid and nodev; for /run/user/*, the directory of each user who is logged in. No part of a path is a symbolic link, because the mount with the link does not serve the directory that it points to. A path that does not exist is skipped.',
   why: 'Everything legitimate runs from the sealed disk. A directory that is writable and permits programs lets an attacker run a program that was not on the disk when it was sealed.',
   fix: 'Read the messages of make-mounts in the journal: `journalctl -b | grep make-mounts`. Until the next boot: `mount -o remount,bind,noexec,nosuid,nodev PATH`. If a line in /etc/fstab or another unit mounts the path, add the options there. If a program must run from a path, take the path out of MOUNT_OPTIONS while the disk is writable.',
   page: 'writable-paths.md',
@@ -124,16 +140,19 @@ export const mountOptions: Check = {
     }
     const subject = wanted.map(({ target }) => target).join(' ');
     const expected = [...new Set(wanted.flatMap(({ list }) => list))].join(',');
-    const lacking = wanted
-      .map(({ target, list }) => ({ target, list: missingOptions(facts, target, list) }))
-      .filter(({ list }) => list.length > 0);
-    if (lacking.length === 0) return { status: 'pass', subject, expected, observed: expected };
+    const wrong = wanted.flatMap((each) => missingAdded(facts, each));
+    if (wrong.length === 0) return { status: 'pass', subject, expected, observed: expected };
     const observed = shortList(
-      lacking.map(({ target, list }) => `${target} without ${list.join(',')}`),
+      wrong.map(({ text }) => text),
       '; ',
     );
-    const remedy = shortList(lacking.map((each) => remountRemedyFor(facts, each)));
-    return { status: 'fail', subject, expected, observed, remedy };
+    return {
+      status: 'fail',
+      subject,
+      expected,
+      observed,
+      remedy: shortList(wrong.map((each) => each.remedy)),
+    };
   },
 };
 
@@ -148,9 +167,18 @@ function existing({ mounts, present }: AssessedFacts, { target, list }: TargetOp
   return [...users].map((user) => ({ target: user, list }));
 }
 
-function missingOptions({ mounts }: AssessedFacts, target: string, list: string[]): string[] {
-  const { options } = servingMount(mounts, target);
-  return list.filter((option) => !options.includes(option));
+function missingAdded(facts: AssessedFacts, { target, list }: TargetOptions): Omit<Missing, 'target'>[] {
+  const link = facts.links.get(target);
+  if (link !== undefined) return [describeLink(link, 'MOUNT_OPTIONS')];
+  const { options } = servingMount(facts.mounts, target);
+  const lacking = list.filter((option) => !options.includes(option));
+  if (lacking.length === 0) return [];
+  return [
+    {
+      text: `${target} without ${lacking.join(',')}`,
+      remedy: remountRemedyFor(facts, { target, list: lacking }),
+    },
+  ];
 }
 
 function remountRemedyFor({ mounts }: AssessedFacts, { target, list }: TargetOptions): string {

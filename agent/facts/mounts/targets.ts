@@ -60,6 +60,8 @@ export async function startProbes(reader: SystemReader, config: Config, mounts: 
   ]).then(([writeProbes, optionProbes]) => ({
     /** The existing targets among `/` and the targets of REQUIRE_READONLY, REQUIRE_OPTIONS and MOUNT_OPTIONS. */
     present: present.map(({ target }) => target),
+    /** The symbolic link in the path of each of them that has one. */
+    links: new Map(present.flatMap(({ target, link }) => (link === undefined ? [] : [[target, link]]))),
     /** Maps `/` and each existing target of REQUIRE_READONLY to the name of errno, or to OK if a write succeeded. */
     writeProbes,
     /** The answers for each existing target of REQUIRE_OPTIONS; undefined if no probe was requested. */
@@ -75,11 +77,19 @@ function userDirectories(reader: SystemReader): string[] {
     .map((name) => `/run/user/${name}`);
 }
 
+/** A symbolic link in the path of a target. */
+export interface TargetLink {
+  link: string;
+  /** The directory that the target leads to; empty if this is unknown. */
+  to: string;
+}
+
 interface Target {
   target: string;
   isPresent: boolean;
   /** Whether the target is on a file system that may hang. */
   mayHang: boolean;
+  link: TargetLink | undefined;
 }
 
 /**
@@ -87,16 +97,28 @@ interface Target {
  * existing if its existence cannot be determined.
  */
 async function findTarget(reader: SystemReader, mounts: MountTable, target: string): Promise<Target> {
-  const [stat, usage] = [observe(() => reader.stat(target)), observe(() => reader.resolve(target))];
-  const mayHang = isUnsafe(stat) || isUnsafe(usage);
+  const [stat, resolved] = [observe(() => reader.stat(target)), observe(() => reader.resolve(target))];
+  const mayHang = isUnsafe(stat) || isUnsafe(resolved);
+  const link = linkIn(reader, target);
+  const found = {
+    ...{ target, mayHang },
+    link: link === undefined ? undefined : { link, to: valueOf(resolved) ?? '' },
+  };
   // If the mounts cannot be read, the checks that need them report the error.
   const serving = valueOf(observe(() => mounts.serving(target)));
-  if (serving?.target === target) return { target, isPresent: true, mayHang };
+  if (serving?.target === target) return { ...found, isPresent: true };
   if (isUnsafe(stat)) {
     const { present } = await askChild(reader, ['present'], target);
-    return { target, isPresent: present !== 'NO', mayHang };
+    return { ...found, isPresent: present !== 'NO' };
   }
-  return { target, isPresent: !('value' in stat) || stat.value !== undefined, mayHang };
+  return { ...found, isPresent: !('value' in stat) || stat.value !== undefined };
+}
+
+/** Returns the first symbolic link among a path and the directories above it. */
+function linkIn(reader: SystemReader, target: string): string | undefined {
+  const parts = target.split('/').filter((part) => part !== '');
+  const paths = parts.map((_, index) => `/${parts.slice(0, index + 1).join('/')}`);
+  return paths.find((path) => valueOf(observe(() => reader.stat(path)))?.kind === 'link');
 }
 
 function isUnsafe(answer: Observed<unknown>): boolean {

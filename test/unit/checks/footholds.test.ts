@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Change, all, edit, file, mount, scratchDisk } from '../../harness/changes.ts';
+import { type Change, all, config, edit, file, mount, scratchDisk } from '../../harness/changes.ts';
 import { testChanges, testFindings } from '../../harness/finding.ts';
 import { goodGuest, evaluateFixture } from '../../harness/guest.ts';
 
@@ -37,11 +37,14 @@ for (const below of ['vdb', 'vdc']) {
       const guest = goodGuest();
       guest.devices.push({ name: 'vdc', device: '252:32', bus: 'virtio-blk' });
       scratchDisk(below)(guest);
+      config('SCRATCH=/srv/store\nSCRATCH_DEVICE=/dev/disk/by-id/virtio-s\n')(guest);
       const { footholds } = await evaluateFixture(guest);
-      const found = footholds.filter(({ target }) => target === '/run/immutafs/scratch-disk');
+      const device = '/dev/disk/by-id/virtio-s';
+      const found = footholds.filter(({ target }) => [device, '/run/immutafs/scratch-disk'].includes(target));
+      // Below the encryption, the device of SCRATCH keeps what root writes to it.
       assert.equal(
-        found.map(({ persistent, executable }) => [persistent, executable]),
-        outlives ? [[true, false]] : [],
+        found.map(({ target, persistent, executable }) => [target, persistent, executable]),
+        [[outlives ? '/run/immutafs/scratch-disk' : device, true, false]],
       );
     },
   );
@@ -51,6 +54,13 @@ report('a read-write mount of a read-only file system is not listed', async () =
   all(edit('home', 'rw,noexec,', 'rw,'), edit('home', / rw,seclabel/, ' ro,seclabel'))(guest);
   const { footholds } = await evaluateFixture(guest);
   assert.not.ok(footholds.some(({ target }) => target === '/home'));
+});
+report('without SCRATCH, no device is listed', async () => {
+  const { footholds } = await evaluateFixture(goodGuest());
+  assert.equal(
+    footholds.filter(({ target }) => target.startsWith('/dev/disk/')),
+    [],
+  );
 });
 report.run();
 

@@ -55,6 +55,11 @@ testChanges('options', {
     config('REQUIRE_OPTIONS=/home:nosuid /tmp:nodev /run:noexec\n'),
     { 'other-options': 'fail' },
   ],
+  'a target that is a symbolic link in a directory with the options': [
+    config('REQUIRE_OPTIONS=/home:nosuid /tmp:nodev /tmp/x:noexec\n'),
+    file('tmp/x', { linkTo: '/usr' }),
+    { 'other-options': 'fail: /tmp/x is a symbolic link (/usr)' },
+  ],
   'a mount below /home without an option': [
     mount('below', '0:60 / /home/alice/x rw,nosuid,nodev - tmpfs a rw'),
     { 'home-options': 'fail: tmpfs at /home/alice/x without noexec' },
@@ -118,6 +123,22 @@ testChanges('mount-options', {
   'a later mount on /var/tmp counts': [
     mount('late', '0:60 / /var/tmp rw,nosuid,nodev - tmpfs tmpfs rw'),
     { 'mount-options': 'fail', 'stacked-mounts': 'warn' },
+  ],
+  'a symbolic link in a directory with the options': [
+    config('MOUNT_OPTIONS=/var/log:nosuid,nodev\n'),
+    file('var/log', { linkTo: '/usr' }),
+    'fail: /var/log is a symbolic link (/usr)',
+  ],
+  'a directory that a symbolic link above it leads to': [
+    config('MOUNT_OPTIONS=/tmp/log/app:noexec\n'),
+    file('tmp/log', { linkTo: '../var' }),
+    ({ directories }) => directories.push('var/app'),
+    'fail: /tmp/log is a symbolic link (/var/app)',
+  ],
+  'a symbolic link that leads nowhere': [
+    config('MOUNT_OPTIONS=/tmp/log:noexec\n'),
+    file('tmp/log', { linkTo: '/nowhere' }),
+    'fail: /tmp/log is a symbolic link',
   ],
   'a path that does not exist': [config('MOUNT_OPTIONS=/nowhere:noexec\n'), 'skip'],
   'no options': [config('MOUNT_OPTIONS=\n'), 'skip'],

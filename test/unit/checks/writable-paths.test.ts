@@ -343,16 +343,41 @@ const onDisk: Change = all(
   outcome('scratch/srv=store', 'disk'),
 );
 
+const inMemory = outcome('scratch/srv=store', 'memory', '/dev/vdb has no mark', 'Mark it.');
+const readOnly = outcome('scratch/srv=store', 'read-only', '/dev/vdb has no mark', 'Mark it.');
+const storeOn = (device: string, option: 'ro' | 'rw') =>
+  `${device} /srv /srv/store ${option},nosuid,nodev,noexec - tmpfs x ${option}`;
+
 testChanges('scratch-paths', {
   'SCRATCH is empty': [config(''), {}],
   'an overlay and a directory of the device': [onDisk, 'pass: key of this boot'],
   'one path is in memory': [
-    all(onDisk, outcome('scratch/srv=store', 'memory', '/dev/vdb has no mark', 'Mark it.')),
+    all(onDisk, inMemory, mount('store', storeOn('0:41', 'rw'))),
     'warn: /srv/store: in memory, /dev/vdb has no mark',
   ],
+  'a path in the overlay on /var, which is in memory': [
+    all(onDisk, without('app'), outcome('scratch/var=cache=app', 'memory', 'no disk', 'Attach it.')),
+    'warn: /var/cache/app: in memory, no disk',
+  ],
+  'a path that was recorded as in memory, and is on a data disk': [
+    all(onDisk, inMemory, mount('store', '252:16 /x /srv/store rw,nosuid,nodev,noexec - xfs /dev/vdb rw')),
+    'fail: /srv/store: it is no longer in memory: xfs (/dev/vdb) at /srv/store serves it',
+  ],
+  'a path that was recorded as in memory, and is no longer mounted': [
+    all(onDisk, inMemory, without('store')),
+    'fail: /srv/store: it is no longer in memory: xfs (/dev/mapper/rhel-root) at / serves it',
+  ],
   'a required path is read-only': [
-    all(onDisk, outcome('scratch/srv=store', 'read-only', '/dev/vdb has no mark', 'Mark it.')),
+    all(onDisk, readOnly, mount('store', storeOn('253:0', 'ro'))),
     'fail: /srv/store: read-only, /dev/vdb has no mark',
+  ],
+  'a required path was recorded as read-only, and is writable': [
+    all(onDisk, readOnly, mount('store', storeOn('0:41', 'rw'))),
+    'fail: /srv/store: it is no longer mounted read-only: tmpfs (x) at /srv/store serves it',
+  ],
+  'a required path was recorded as read-only, and is no longer mounted': [
+    all(onDisk, readOnly, without('store')),
+    'fail: /srv/store: it is no longer mounted read-only',
   ],
   'a path that the configuration does not permit': [
     onDisk,
