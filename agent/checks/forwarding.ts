@@ -1,5 +1,5 @@
 import { permitReading } from '../assess/log-access.ts';
-import { configFile } from '../config/config.ts';
+import { configFile, words } from '../config/config.ts';
 import {
   type ForwardCounts,
   type ForwardSource,
@@ -161,6 +161,60 @@ function judgeTrail({ config, mode, identity, forward }: AssessedFacts, file: st
 }
 
 const tlsScheme = /^(?:relp\+tls|syslog\+tls|journal\+https):/;
+const loopback = /^[a-z+]+:\/\/(?:127\.\d+\.\d+\.\d+|\[::1\])(?::|\/|$)/;
+const tlsKeys = ['FORWARD_CA', 'FORWARD_CERT', 'FORWARD_KEY', 'FORWARD_PEER'] as const;
+
+function serversOf({ config }: Pick<AssessedFacts, 'config'>): string[] {
+  return words(config.FORWARD);
+}
+
+/** Whether the configuration asks for TLS. An unencrypted server then contradicts it, or is a failover to plain text. */
+function asksForTls(facts: Pick<AssessedFacts, 'config'>): boolean {
+  return (
+    tlsKeys.some((key) => facts.config[key] !== '') ||
+    serversOf(facts).some((server) => tlsScheme.test(server))
+  );
+}
+
+export const forwardEncrypted: Check = {
+  id: 'forward-encrypted',
+  severity: 'advisory',
+  isRequired: { reason: 'the configuration names a server with TLS, or a TLS key', test: asksForTls },
+  messageId: '62cbdfc572f04d56ae2cbd0c7b488d70',
+  title: 'logs are encrypted on the way to the log server',
+  means:
+    'Every server in FORWARD, and the server that the running forwarder has recorded, is reached by TLS (relp+tls, syslog+tls, journal+https); the agent then also verifies the certificate of the server. One server without TLS is enough for the check to warn, because the forwarder uses it whenever the servers before it do not answer. The check fails instead if the configuration asks for TLS: a server in FORWARD has it, or FORWARD_CA, FORWARD_CERT, FORWARD_KEY or FORWARD_PEER is set. It is skipped if nothing is forwarded, or if the only servers without TLS are programs in this guest (127.0.0.0/8, [::1]), such as stunnel, because the agent does not see whether these encrypt.',
+  why: 'Logs contain names of users and hosts, command lines and sometimes secrets. On an unencrypted connection, everybody on the network path can read and change them, and anybody who takes the address of the log server receives them.',
+  fix: 'In FORWARD, use relp+tls, syslog+tls or journal+https for every server, and set FORWARD_CA, FORWARD_CERT and FORWARD_KEY (/usr/share/doc/immutafs-agent/log-server.md, "Certificates"). Then restart immutafs-forward.service.',
+  page: 'log-server.md',
+  expected: 'TLS for every server',
+  evaluate: (facts) => {
+    const { forward, forwardProblems } = facts;
+    if (forwardProblems.length > 0) return { status: 'skip', observed: 'the forwarder does not start' };
+    const servers = serversOf(facts);
+    if (servers.length === 0) return { status: 'skip', observed: 'not forwarded, because FORWARD is empty' };
+    const forwarder = unwrap(forward);
+    // The forwarder has the configuration that it was started with.
+    const used = forwarder !== undefined && isRunning(forwarder) ? forwarder.state.target : '';
+    const all = [...new Set([...servers, ...(used === '' ? [] : [used])])];
+    const plain = all.filter((server) => !tlsScheme.test(server));
+    const sent = plain.filter((server) => !loopback.test(server));
+    if (sent.length > 0) {
+      return {
+        status: asksForTls(facts) ? 'fail' : 'warn',
+        subject: sent.join(' '),
+        observed: 'logs are sent unencrypted',
+        remedy: `In FORWARD, replace ${sent.join(' ')} by a server with relp+tls, syslog+tls or journal+https, and restart immutafs-forward.service.`,
+      };
+    }
+    if (plain.length > 0) {
+      const observed =
+        'sent to a program in this guest, which must encrypt them; the agent does not see this';
+      return { status: 'skip', subject: plain.join(' '), observed };
+    }
+    return { status: 'pass', subject: all.join(' '), observed: 'TLS' };
+  },
+};
 
 export const fipsTls: Check = {
   id: 'fips-tls',
@@ -174,7 +228,7 @@ export const fipsTls: Check = {
   page: 'log-server.md',
   evaluate: ({ config, fips }) => {
     if (!unwrap(fips)) return { status: 'pass', observed: 'the kernel is not in FIPS mode' };
-    const servers = config.FORWARD.split(/[ \t]+/).filter((server) => tlsScheme.test(server));
+    const servers = serversOf({ config }).filter((server) => tlsScheme.test(server));
     if (servers.length === 0) return { status: 'pass', observed: 'FIPS mode; the agent uses no TLS' };
     return {
       status: 'warn',

@@ -1,6 +1,6 @@
 import { errorMessage } from '../lib/errors.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
-import { auditForwarded, fipsTls, forwardHealthy } from './forwarding.ts';
+import { auditForwarded, fipsTls, forwardEncrypted, forwardHealthy } from './forwarding.ts';
 import { autorelabelAbsent, selinuxDomain, selinuxLabels } from './selinux.ts';
 import { bootInputs } from './boot-inputs.ts';
 import type { Check, Finding, Outcome, Status } from './check.ts';
@@ -62,6 +62,7 @@ export const checks: readonly Check[] = [
   configValid,
   forwardHealthy,
   auditForwarded,
+  forwardEncrypted,
   fipsTls,
   initramfsHook,
   rootLog,

@@ -171,13 +171,70 @@ verdict('a sealed guest that loses its trail is not good', async () => {
 });
 verdict.run();
 
+testFindings('forward-encrypted', {
+  'nothing is forwarded': [config(''), 'skip: FORWARD is empty'],
+  'every server has TLS': [
+    config('FORWARD=relp+tls://a:2514 syslog+tls://b journal+https://c\n'),
+    'pass: TLS',
+  ],
+  ...inEach(
+    ['relp://a:2514', 'syslog+tcp://a', 'syslog+udp://a', 'journal+http://a', 'relp://localhost:2515'],
+    (server) => [config(`FORWARD=${server}\n`), 'warn: logs are sent unencrypted'],
+  ),
+  'one server without TLS beside one with it': [
+    config('FORWARD=relp+tls://a:2514 syslog+udp://b\n'),
+    'fail: logs are sent unencrypted',
+  ],
+  'a TLS key, and a server without TLS': [
+    config('FORWARD=relp://a:2514\nFORWARD_CA=/etc/immutafs/ca.pem\n'),
+    'fail: logs are sent unencrypted',
+  ],
+  'a program in this guest': [config('FORWARD=relp://127.0.0.1:2515\n'), 'skip: a program in this guest'],
+  'a program in this guest, by IPv6, beside a server with TLS': [
+    config('FORWARD=syslog+tcp://[::1] relp+tls://b:2514\n'),
+    'skip: a program in this guest',
+  ],
+  'a name that begins like the address of this guest': [
+    config('FORWARD=relp://127.0.0.1.example:2515\n'),
+    'warn: logs are sent unencrypted',
+  ],
+  'a forwarder that was started with another configuration': [
+    all(says({ target: 'syslog+udp://old' }), config('FORWARD=relp+tls://a:2514\n')),
+    'fail: logs are sent unencrypted',
+  ],
+  'a forwarder that no longer runs': [
+    all(says({ target: 'syslog+udp://old', state: 'stopped' }), config('FORWARD=relp+tls://a:2514\n')),
+    'pass: TLS',
+  ],
+  'a configuration with which the forwarder does not start': [
+    config('FORWARD=relp://a:2514 nonsense\n'),
+    'skip: the forwarder does not start',
+  ],
+  'a state that is malformed': [all(says({}), file(stateFile, 'null')), 'error: state.json'],
+});
+
+const encryption = suite('forward-encrypted: the verdict');
+encryption('plain text that nobody asked to encrypt is advisory; a failover from TLS is not', async () => {
+  const severityOf = async (servers: string) => {
+    const { severity } = await findingOf('forward-encrypted', config(`FORWARD=${servers}\n`));
+    return severity;
+  };
+  assert.is(await severityOf('syslog+udp://a'), 'advisory');
+  assert.is(await severityOf('relp+tls://a:2514 syslog+udp://b'), 'required');
+});
+encryption.run();
+
 const mode = (text: string) => file('proc/sys/crypto/fips_enabled', text);
 const forward = (servers: string): Change => config(`FORWARD=${servers}\n`);
 
 testChanges('fips-tls', {
   'FIPS mode and a server with TLS': [
     all(mode('1\n'), forward('relp+tls://log.example.com:2514')),
-    { 'fips-tls': 'warn: outside the validated module', 'forward-healthy': 'warn' },
+    {
+      'fips-tls': 'warn: outside the validated module',
+      'forward-healthy': 'warn',
+      'forward-encrypted': 'pass',
+    },
   ],
 });
 testFindings('fips-tls', {

@@ -25,6 +25,16 @@ table('each row names checks that exist, and what the configuration must demand'
   for (const { instead = [] } of ruleRows) for (const id of instead) assert.ok(ids.has(id), id);
 });
 
+table('a rule that demands encryption is replaced only by the check that examines it', () => {
+  const rows = ruleRows.filter(({ rules }) => rules.some((rule) => /tls|encrypt/.test(rule)));
+  const replaced = rows.filter(({ instead }) => instead !== undefined);
+  assert.ok(replaced.length > 0);
+  for (const { rules, instead = [] } of replaced) assert.ok(instead.includes('forward-encrypted'), rules[0]);
+  const demanding = controls.filter(({ rule = '' }) => /tls|encrypt/.test(rule));
+  assert.ok(demanding.length > 0);
+  for (const { rule, checks: evidence } of demanding) assert.ok(evidence.includes('forward-encrypted'), rule);
+});
+
 table('the pages are generated from it', () => {
   assert.is(fs.readFileSync('docs/compliance.md', 'utf8'), compliancePage(), 'npm run compliance-page');
   assert.is(fs.readFileSync(tailoringFile, 'utf8'), tailoring(), 'npm run compliance-page');
@@ -69,6 +79,18 @@ results(
     assert.equal(of(await resultsIn(unclear), 'SC-34', 'SC-34(2)'), ['error', 'pass']);
   },
 );
+
+for (const [servers, expected] of [
+  ['syslog+udp://log.example', ['warn', 'warn', 'warn']],
+  ['relp+tls://log.example:2514 syslog+udp://log.example', ['fail', 'fail', 'fail']],
+] as const) {
+  results(`logs to ${servers} are not shown to be encrypted`, async () => {
+    const guest = goodGuest();
+    guest.files['etc/immutafs/immutafs.conf'] = `FORWARD=${servers}\n`;
+    const status = await resultsIn(guest);
+    assert.equal(of(status, 'SC-8(1)', 'RHEL-08-030710', 'RHEL-08-030720'), expected);
+  });
+}
 
 results('in maintenance, no control of the seal is shown to be met', async () => {
   const status = await resultsIn(maintenanceGuest());
