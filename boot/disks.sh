@@ -330,9 +330,20 @@ note_impostor() { # $1: device; $2: sealed device; $3: the identity that both de
 }
 
 # Waits until udev has processed its queue, so that its links are complete. udev loads drivers and waits for them, so
-# all disks have been detected by then. Starts no process if the queue is empty.
+# all disks have been detected by then. Starts no process if the queue is empty. Returns false at the timeout.
 wait_for_udev() { # $1: maximum, in seconds
-  [ ! -e /run/udev/queue ] || udevadm settle "--timeout=$1" || warn "udev is still busy after $1 s; disks may be missing"
+  [ -e /run/udev/queue ] || return 0
+  uptime=0
+  read_uptime
+  settle_limit=$((uptime + $1))
+  while [ "$uptime" -lt "$settle_limit" ] && udevadm settle "--timeout=$((settle_limit - uptime))"; do
+    # udevadm of systemd 219 also succeeds if udevd does not answer.
+    [ -e /run/udev/queue ] || return 0
+    sleep 1
+    read_uptime
+  done
+  warn "udev is still busy after $1 s; disks may be missing"
+  return 1
 }
 
 # Sets kernel_name to that of a device node or of a link to a device node; returns false if there is no such device.

@@ -6,18 +6,19 @@
 # Checks that the mounted system comes from the disk that the host made read-only, if such a disk has the same identity.
 # Runs before any file of the mounted root is read, because an attacker controls the files of an impostor.
 
-# Returns if nothing is mounted from an impostor; otherwise ends the boot.
+# Returns if nothing is mounted from an impostor; otherwise ends the boot, also if this is unknown.
 check_identity() { # $1: mount point of the root
   IFS= read -r cmdline </proc/cmdline
   read_root_arguments "$cmdline"
   [ "$arg_MODE" != off ] || return 0
   # After this, udev's links are complete, for this script and for the generator in the real root.
-  wait_for_udev 180
+  is_settled=''
+  ! wait_for_udev 180 || is_settled=1
   read_mounts
   sealed_root=''
   find_mount "$1"
   trace_mount
-  if all_sealed; then sealed_root=1; elif is_impostor "$root_source"; then end_boot "$1"; fi
+  if all_sealed; then sealed_root=1; else refuse_impostor "$1" "$root_source"; fi
   stop_foreign_arrays
   check_requested_devices "$1"
   mounts_left=$mounts
@@ -34,8 +35,17 @@ $1/"}
     trace_mount
     fstab_source=''
     [ -z "$sealed_root" ] || find_fstab "$1" "${below_root#"$1"}"
-    all_sealed || ! is_impostor "$fstab_source" || end_boot "$below_root"
+    all_sealed || refuse_impostor "$below_root" "$fstab_source"
   done
+}
+
+# Ends the boot if the device that trace_mount found poses as a sealed device. If udev is still busy, a sealed device may
+# exist that it has not found yet.
+refuse_impostor() { # $1: mount point; $2: requested source as in fstab, or empty; reads is_settled
+  ! is_impostor "$2" || end_boot "$1"
+  [ -n "$is_settled" ] || end_boot_because "$1" \
+    'which the host did not make read-only, and udev was still busy after 180 s: whether the host made another disk with the same identity read-only is unknown' \
+    'Reboot; if that does not help, detach the disk that does not answer.'
 }
 
 # Whether the device that trace_mount found poses as a sealed device. Sets genuine to the sealed device, and identity to
@@ -172,11 +182,17 @@ EOT
   fi
 }
 
+end_boot() { # $1: mount point; reads genuine and identity
+  end_boot_because "$1" \
+    "which poses as $genuine ($identity): the host made $genuine read-only, and the system must be mounted from it" \
+    "Detach or erase the disk of /dev/${mounted:-unknown}."
+}
+
 # Ends the boot with an exit code for the hook. Reads the configuration in the initramfs, not that of the mounted root.
-end_boot() { # $1: mount point
+end_boot_because() { # $1: mount point; $2: why its device must not be used; $3: what to do
   read_config /etc/immutafs/immutafs.conf 2>/dev/null
   target=${1#"$root"}
-  text="immutafs: ${target:-/} is mounted from /dev/${mounted:-unknown}, which poses as $genuine ($identity): the host made $genuine read-only, and the system must be mounted from it. The boot ends (ON_IMPOSTOR=$conf_ON_IMPOSTOR). Detach or erase the disk of /dev/${mounted:-unknown}. To boot from it anyway, add immutafs=off to the kernel command line."
+  text="immutafs: ${target:-/} is mounted from /dev/${mounted:-unknown}, $2. The boot ends (ON_IMPOSTOR=$conf_ON_IMPOSTOR). $3 To boot from it anyway, add immutafs=off to the kernel command line."
   # The kernel log reaches the console and the journal.
   printf '<2>%s\n' "$text" >/dev/kmsg || printf '%s\n' "$text" >&2
   case $conf_ON_IMPOSTOR in

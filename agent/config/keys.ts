@@ -189,7 +189,7 @@ const table = {
   },
   ON_IMPOSTOR: {
     meaning:
-      'What the initramfs does if the root file system is mounted from an impostor: a disk that carries the identity (UUID, label, volume group, array) of the disk that the host made read-only, and is another disk. Root may have written it in an earlier boot. poweroff: the guest powers off. emergency: the boot stops in an emergency shell, and the guest powers off when the shell ends. The value comes from the copy of this file in the initramfs, since the mounted file may be the impostor’s. The kernel argument immutafs=off boots without the check.',
+      'What the initramfs does if the root file system is mounted from an impostor: a disk that carries the identity (UUID, label, volume group, array) of the disk that the host made read-only, and is another disk. Root may have written it in an earlier boot. Does the same if the root file system is on a disk that the host left writable and udev is still busy after 180 seconds, because another disk may then be the sealed one. poweroff: the guest powers off. emergency: the boot stops in an emergency shell, and the guest powers off when the shell ends. The value comes from the copy of this file in the initramfs, since the mounted file may be the impostor’s. The kernel argument immutafs=off boots without the check.',
     comment:
       "What the initramfs does if the root file system is mounted from a disk that poses as the disk that the host made read-only: poweroff or emergency (a shell). Takes effect with the next initramfs, which contains a copy of this file, because the mounted file may be the impostor's.",
     from: 'initramfs',

@@ -14,7 +14,7 @@ if [ ! -e /proc/vmcore ]; then
     5 | 6)
       # Never run the mounted system, even if the shell or the power-off fails. emergency_shell runs in a subshell,
       # because it may call exit.
-      [ "$immutafs_exit_code" = 6 ] || (emergency_shell -n immutafs "immutafs: the system is mounted from an impostor of the sealed disk")
+      [ "$immutafs_exit_code" = 6 ] || (emergency_shell -n immutafs "immutafs: the system is mounted from an impostor of the sealed disk, or this is unknown")
       while :; do
         systemctl --force --force poweroff || poweroff -f
         sleep 10

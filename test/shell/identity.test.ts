@@ -155,9 +155,55 @@ inShells('the device that is mounted as the root', (test, shell) => {
       ...cmdline('root=LABEL=root'),
       'run/udev/queue': '',
       'usr/bin/udevadm':
-        '#!/bin/bash\necho "$@" >>/out/udevadm\nmkdir /dev/block/immutafs/by-label\nln -s /dev/loop7 /dev/block/immutafs/by-label/root\n',
+        '#!/bin/bash\necho "$@" >>/out/udevadm\nmkdir /dev/block/immutafs/by-label\nln -s /dev/loop7 /dev/block/immutafs/by-label/root\nrm /run/udev/queue\n',
     };
     assert.is(run({ files }).code, 6);
+  });
+  /** udev does not settle. The script waits 180 s at most. */
+  const busy = {
+    'run/udev/queue': '',
+    'usr/bin/udevadm': '#!/bin/bash\necho "$@" >>/out/udevadm\nexit 1\n',
+  };
+  for (const [title, files, expected] of [
+    ['powers off', {}, 6],
+    ['ends in a shell', { 'etc/immutafs/immutafs.conf': 'ON_IMPOSTOR=emergency\n' }, 5],
+  ] as const) {
+    test(`udev does not settle, and the host did not make the root read-only: the boot ${title}`, () => {
+      const { code, after, made } = run({ files: { ...byUuid, ...root, ...busy, ...files } });
+      assert.is(code, expected, after);
+      assert.match(
+        after,
+        /^<2>immutafs: \/ is mounted from \/dev\/dm-0, which the host did not make read-only, and udev was still busy after 180 s/,
+      );
+      assert.equal(made, []);
+    });
+  }
+  test('udevadm succeeds although udev is still busy, as in systemd 219: the boot ends after 180 s', () => {
+    const files = {
+      ...{ ...byUuid, ...root, ...busy, 'proc/uptime': '9.00 1.00\n' },
+      'usr/bin/udevadm':
+        '#!/bin/bash\nread -r uptime _ </proc/uptime\necho "$((${uptime%.*} + 90)).00 1.00" >/proc/uptime\n',
+    };
+    assert.is(run({ files }).code, 6);
+  });
+  test('udev does not settle, and the root is on the sealed disk or the check is off: the boot continues', () => {
+    const files = { ...byUuid, ...root, ...busy };
+    assert.is(run({ disk: 'sealed', files, links: ['by-uuid/root-uuid'] }).code, 0);
+    assert.is(run({ files: { ...files, ...asked('immutafs=off') } }).code, 0);
+  });
+  test('udev does not settle, and /usr is not on the sealed disk: the boot ends', () => {
+    const files = {
+      ...byUuid,
+      ...busy,
+      'sysroot/etc/fstab': 'UUID=usr /usr xfs ro 0 0\n',
+      'sysroot/usr/x': '',
+    };
+    const before = `
+      truncate -s 8m /other; mkfs.ext4 -q /other; mount -t sysfs sys /sys; mount -o loop,ro /other /sysroot/usr; umount /sys
+      ln -s "$(readlink /sys/class/block/vdc2)" "/sys/dev/block/$(mountpoint -d /sysroot/usr)"`;
+    const { code, after } = run({ disk: 'sealed', files, links: ['by-uuid/root-uuid'], before });
+    assert.is(code, 6);
+    assert.match(after, /^<2>immutafs: \/usr is mounted from \/dev\/vdc2, which the host did not/);
   });
   test('a /usr that poses as the sealed one: the boot ends', () => {
     const files = {

@@ -25,7 +25,7 @@ withoutBusybox('immutafs-pre-pivot.sh is sourced', (test, shell) => {
     [4, 'systemctl --force --force poweroff\nafter\n'],
     [
       5,
-      'emergency -n immutafs immutafs: the system is mounted from an impostor of the sealed disk\nsystemctl --force --force poweroff\nagain\n',
+      'emergency -n immutafs immutafs: the system is mounted from an impostor of the sealed disk, or this is unknown\nsystemctl --force --force poweroff\nagain\n',
     ],
     [6, 'systemctl --force --force poweroff\nagain\n'],
   ] as const) {

@@ -83,7 +83,7 @@ withoutBusybox('mount-readonly', (test, shell) => {
   test('udev finds the sealed disk later; the copy is recorded', () => {
     const wait = {
       'run/udev/queue': '',
-      'shims/udevadm': `#!/bin/bash\necho "$@" >>/out/udevadm\n${sealed}\n`,
+      'shims/udevadm': `#!/bin/bash\necho "$@" >>/out/udevadm\n${sealed}\nrm /run/udev/queue\n`,
     };
     const out = mounted('', wait);
     assert.equal(
