@@ -73,6 +73,42 @@ races('PERSIST: without an attack, the path is kept, and with a link of another 
   assert.match(records['var=lib=u=in'] ?? '', 'REASON=/var/lib/u/in is a symbolic link');
 });
 
+/**
+ * Lines of bash that define `mounts CALL CHANGE`: stops make-mounts when it has made a system call, makes the change, lets
+ * it continue, and prints its exit code, its message, and the path on which the directory is mounted.
+ */
+const stopping = (inject: string) => `
+mkdir -p /data/x /var/lib/v/p/in
+mounts() {
+  strace -qq -o /run/trace ${inject} -e "inject=$1:signal=SIGSTOP:when=1" \\
+    /usr/libexec/immutafs/make-mounts view rw,nosuid /data/x /var/lib/v/p/in 2>/run/error & tracer=$!
+  until grep -q 'stopped by SIGSTOP' /run/trace 2>/dev/null; do sleep 0.05; done
+  eval "$2"
+  kill -CONT "$(pgrep -P $tracer)"; wait $tracer; echo "$?" $(cat /run/error) $(findmnt -rn -o TARGET | grep /lib/v/)
+}`;
+const replaced = '1 make-mounts: /var/lib/v/p/in was replaced while it was mounted';
+
+for (const [title, inject, before] of [
+  ['the system calls of this kernel', '', 'open_tree'],
+  ['those of Linux 3.10', '-e inject=open_tree:error=ENOSYS', 'mkdir'],
+] as const) {
+  const run = (call: string, change: string) => {
+    const { stdout } = persist({ ...inKept, run: `${stopping(inject)}\nmounts ${call} '${change}'` });
+    return stdout.trim();
+  };
+  races(`a directory that is exchanged before the mount is reported, with ${title}`, () => {
+    const change = 'mv /var/lib/v/p/in /var/lib/v/p/out; mkdir /var/lib/v/p/in';
+    assert.is(run(before, change), `${replaced} /var/lib/v/p/out`);
+  });
+  races(`a directory above that is exchanged after the mount is reported, with ${title}`, () => {
+    const change = 'mv /var/lib/v/p /var/lib/v/q; mkdir -p /var/lib/v/p/in';
+    assert.is(run(inject === '' ? 'move_mount' : 'rmdir', change), `${replaced} /var/lib/v/q/in`);
+  });
+  races(`a directory that stays in its place is mounted, with ${title}`, () => {
+    assert.is(run(before, ':'), '0 /var/lib/v/p/in');
+  });
+}
+
 for (const [title, syscalls] of [
   ['the system calls of this kernel', ''],
   ['those of Linux 3.10', 'strace -qq -o /dev/null -e inject=open_tree:error=ENOSYS '],
