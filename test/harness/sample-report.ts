@@ -28,6 +28,7 @@ export const sample: Report = {
     {
       name: 'vda',
       bus: 'virtio-blk',
+      serial: null,
       readOnly: true,
       hostReadOnly: true,
       evidence: 'virtio feature VIRTIO_BLK_F_RO offered by the host',
@@ -36,6 +37,7 @@ export const sample: Report = {
     {
       name: 'vdb',
       bus: 'virtio-blk',
+      serial: null,
       readOnly: false,
       hostReadOnly: false,
       evidence: 'virtio feature VIRTIO_BLK_F_RO not offered by the host',

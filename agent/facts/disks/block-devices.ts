@@ -3,15 +3,13 @@ import { cached } from '../../lib/cached.ts';
 import { hasCode, unless } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { blockNodes, btrfsDevices, devicesUnder } from './block.ts';
-import { type Disk, describeDisk, serialOf } from './disks.ts';
+import { type Disk, describeDisk } from './disks.ts';
 import type { Evidence } from './evidence.ts';
 import { tagsOf, readUdevRecord } from './tags.ts';
 import { readVolumeGroup, volumeGroupOfLv } from './volume-group.ts';
 
 /** A block device and its identities. The device need not be mounted. */
 export type BlockDevice = NonNullable<ReturnType<typeof describe>>;
-
-type EvidenceOfDisk = Evidence & { serial: string };
 
 /** The content type of a path to a multipath disk, as multipath.rules of multipath-tools sets it in ID_FS_TYPE. */
 const multipathPath = 'mpath_member';
@@ -31,10 +29,9 @@ export function findBlockDevices(
   lastEvidence: (name: string) => Evidence | undefined,
 ): BlockDevice[] {
   const nodes = blockNodes(reader, maximumDevices);
-  const evidence = cached((node: string) => ({
-    ...(known.get(path.basename(node)) ?? describeDisk(reader, node, lastEvidence)),
-    serial: serialOf(reader, node),
-  }));
+  const evidence = cached(
+    (node: string) => known.get(path.basename(node)) ?? describeDisk(reader, node, lastEvidence),
+  );
   const lists = btrfsDevices(reader).map((nodes) => nodes.map((each) => path.basename(each)));
   const members = (name: string) => lists.find((list) => list.includes(name)) ?? [];
   const devices = nodes.flatMap(
@@ -49,7 +46,7 @@ const isGone = hasCode('ENOENT', 'ENODEV', 'ENXIO');
 function describe(
   reader: SystemReader,
   node: string,
-  evidence: (disk: string) => EvidenceOfDisk,
+  evidence: (disk: string) => Omit<Disk, 'holds'>,
   members: (name: string) => string[],
 ) {
   if (Number(reader.read(`${node}/size`)) === 0) return undefined;
@@ -58,7 +55,7 @@ function describe(
   const { stack, leaves } = devicesUnder(reader, node);
   const record = readUdevRecord(reader, device);
   const mapped = reader.stat(`${node}/dm/name`) === undefined ? '' : reader.read(`${node}/dm/name`).trim();
-  const found = leaves.map((leaf) => ({ name: path.basename(leaf), ...evidence(leaf) }));
+  const found = leaves.map(evidence);
   const hostReadOnly = ofAll(found);
   return {
     /** The kernel's name: vda2, dm-0. */
@@ -76,7 +73,7 @@ function describe(
       evidence: text,
     })),
     /** The serial numbers of these disks; a disk without a serial number is omitted. */
-    serials: found.map(({ serial }) => serial).filter((serial) => serial !== ''),
+    serials: found.flatMap(({ serial }) => serial ?? []),
     /** Whether the host made every disk below the device read-only; null if that is unknown (`Evidence`). */
     hostReadOnly,
     tags: [...(mapped === '' ? [] : [`DM=${mapped}`]), ...tagsOf(record)],

@@ -10,6 +10,8 @@ export interface Disk extends Evidence {
   /** Kernel name: vda, sdb. */
   name: string;
   bus: string;
+  /** The serial number by which the host can tell which of its disks this is; null if the disk has none. */
+  serial: string | null;
   /** The mount points of the file systems on the disk. */
   holds: string[];
 }
@@ -74,7 +76,7 @@ function otherDisks(reader: SystemReader, holds: ReadonlyMap<string, unknown>): 
  * Returns the serial number of a disk in udev's database; empty if the host gave the disk none. Without a serial number,
  * ID_SERIAL of a SCSI disk contains only its vendor and model.
  */
-export function serialOf(reader: SystemReader, node: string): string {
+function serialOf(reader: SystemReader, node: string): string {
   if (reader.stat(`${node}/dev`) === undefined) return '';
   const record = readUdevRecord(reader, reader.read(`${node}/dev`).trim());
   const serial = record.get('ID_SERIAL') ?? '';
@@ -89,7 +91,8 @@ export function describeDisk(
   lastEvidence: (name: string) => Evidence | undefined,
 ): Omit<Disk, 'holds'> {
   const name = path.basename(node);
-  return { name, bus: busOf(node, name), ...findEvidence(reader, node, lastEvidence) };
+  const serial = serialOf(reader, node) || null;
+  return { name, bus: busOf(node, name), serial, ...findEvidence(reader, node, lastEvidence) };
 }
 
 /** Returns the disks and mount points of each mounted device; several mounts of the same device form one element. */

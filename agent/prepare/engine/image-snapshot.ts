@@ -67,7 +67,8 @@ export function imageMounts(
   const holds = ordered
     .filter((line) => line === rootLine || onImage(line) === true)
     .map(({ target }) => target);
-  const disk = { name: imageDisk, bus: '', readOnly: false, hostReadOnly: null, evidence: '', holds };
+  const unknown = { bus: '', serial: null, readOnly: false, hostReadOnly: null, evidence: '' };
+  const disk = { name: imageDisk, ...unknown, holds };
   return { mounts: mountTable(rows.join('')), disks: [disk] };
 }
 

@@ -1,15 +1,9 @@
 """Compares the report of a guest with libvirt and QEMU."""
 
-MIB = 1024 * 1024
+import re
 
-# Minimum number of bytes that a sealed boot reads from the system disk. Measured: 50 MiB for boot loader, kernel and
-# initramfs; 149 MiB for a complete boot.
-SYSTEM_READ = 96 * MIB
-# Number of bytes read from any other disk above which the guest may run from it. Measured: 1.5 MiB from a disk with
-# /home; more than 42 MiB from a disk with a copy of the system.
-OTHER_READ = 16 * MIB
-# Reasons of `virsh domstate --reason` for a guest that did not boot in this QEMU, whose counters began later.
-BOOTED_ELSEWHERE = ("migrated", "restored", "from snapshot")
+# The bytes of a serial number that virtio-blk has (VIRTIO_BLK_ID_BYTES).
+VIRTIO_SERIAL = 20
 
 # Maps the bus in the domain XML to the buses that the guest may report (agent/facts/disks/disks.ts).
 BUSES = {
@@ -63,22 +57,42 @@ def differences(status, seen, boot=True):
 
 
 def other_disk(status, seen):
-    """Returns a message if QEMU's counters show that the guest runs from a disk other than the sealed disk."""
-    if seen.get("reason") in BOOTED_ELSEWHERE:
+    """
+    Returns a message if the serial numbers show that / is on a disk other than the sealed disk. If the domain or the guest
+    names none, there is no verdict: how much QEMU has read from a disk does not show what the guest does with the data.
+    """
+    expected, disks = serials_of(seen), root_disks(status)
+    found = [disk.get("serial") for disk in disks]
+    known = [serial for serial in found if isinstance(serial, str)]
+    if not expected or not known or len(known) < len(found):
         return []
-    read = seen["read"]
-    own = read.get(seen["target"])
-    others = {name: count for name, count in read.items() if name != seen["target"]}
-    if own is None or not others:
+    if any(is_serial(serial, expected, seen["bus"]) for serial in known):
         return []
-    most = max(others, key=others.get)
-    if own >= SYSTEM_READ or others[most] < OTHER_READ:
+    claims = "the guest reports that / is on %s with the serial number %s, but on the host the system disk %s has %s"
+    names = ", ".join(disk["name"] for disk in disks)
+    return [claims % (names, ", ".join(map(in_udev, known)), seen["target"], " or ".join(expected))]
+
+
+def serials_of(seen):
+    """Returns the serial numbers of the system disk in the XML of the domain, as udev in the guest writes them."""
+    serial, wwn = seen.get("serial") or "", seen.get("wwn") or ""
+    if seen["bus"] == "virtio":
+        serial, wwn = serial[:VIRTIO_SERIAL], ""
+    elif seen["bus"] != "scsi":
         return []
-    names = ", ".join(disk["name"] for disk in root_disks(status)) or "no disk"
-    return [
-        "the guest reports that / is on %s, but since its start QEMU has read only %d MiB from %s, no more than a boot "
-        "loader needs, and %d MiB from %s" % (names, own // MIB, seen["target"], others[most] // MIB, most)
-    ]
+    # udev writes the type of the identifier before a WWN.
+    return [in_udev(each) for each in (wwn and "3" + wwn.lower().replace("0x", ""), serial) if each]
+
+
+def is_serial(claimed, expected, bus):
+    """Whether a serial number is one of the expected ones. For SCSI without WWN, vendor and model come before it."""
+    own = in_udev(claimed)
+    return own in expected or (bus == "scsi" and any(own.endswith("_" + serial) for serial in expected))
+
+
+def in_udev(serial):
+    """Replaces the characters of a serial number that udev replaces; also for a text from the guest, which root decides."""
+    return re.sub(r"[^0-9A-Za-z#+.:=@_-]", "_", re.sub(r"\s+", "_", serial.strip()))[:256]
 
 
 def open_boot(seen):

@@ -32,7 +32,7 @@ def target_of(disk):
 
 
 def describe_disk(text, target):
-    """Describes a disk in an XML: readonly, bus and alias in QEMU. Returns None if the disk is not in the XML."""
+    """Describes a disk in an XML: readonly, bus, serial, wwn, alias in QEMU. Returns None if it is not in the XML."""
     disk = find_disk(ElementTree.fromstring(text), target)
     if disk is None:
         return None
@@ -40,6 +40,8 @@ def describe_disk(text, target):
     return {
         "readonly": disk.find("readonly") is not None,
         "bus": disk.find("target").get("bus"),
+        "serial": disk.findtext("serial"),
+        "wwn": disk.findtext("wwn"),
         "alias": None if alias is None else alias.get("name"),
     }
 

@@ -101,6 +101,15 @@ bus:
   returned: if O(state) is not given
   type: str
   sample: virtio
+serial:
+  description: Serial number of the disk in the XML. Null if there is none.
+  returned: if O(state) is not given
+  type: str
+  sample: 0b6c71de-vda
+wwn:
+  description: World Wide Name of the disk in the XML. Null if there is none.
+  returned: if O(state) is not given
+  type: str
 persistent:
   description: Whether the disk is read-only from the next start.
   returned: if O(state) is not given
@@ -275,7 +284,7 @@ def press_button(domain):
 
 def query(domain):
     """
-    Returns changed, target, bus, state, reason, saved, persistent, live, qemu, now, written, boot, boot_now, rollback,
+    Returns changed, target, bus, serial, wwn, state, reason, saved, persistent, live, qemu, now, written, boot, boot_now, rollback,
     read, writers, sharers.
     """
     state, reason = domain.state()
@@ -289,6 +298,8 @@ def query(domain):
         "changed": False,
         "target": domain.target,
         "bus": persistent["bus"],
+        "serial": (live or persistent)["serial"],
+        "wwn": (live or persistent)["wwn"],
         "state": state,
         "reason": reason,
         "saved": domain.saved(),

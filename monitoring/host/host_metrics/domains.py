@@ -78,20 +78,21 @@ def query_host(domain, found, system_disks):
     return {
         "target": target,
         "bus": seen["bus"],
+        "serial": seen["serial"],
+        "wwn": seen["wwn"],
         "persistent": seen["next_start"],
         "live": live,
         "qemu": qemu,
         "now": live if qemu is None else qemu,
-        "read": domain.bytes_read() if found["running"] else {},
     }
 
 
 def describe(domain, target, text, now):
-    """Returns whether a disk is read-only in each view (None: unknown), and its bus."""
+    """Returns whether a disk is read-only in each view (None: unknown), and its bus, serial and wwn."""
     persistent = describe_disk(text, target)
     live = None if now is None else describe_disk(now, target)
     return {
-        "bus": (live or persistent)["bus"],
+        **{name: (live or persistent)[name] for name in ("bus", "serial", "wwn")},
         "next_start": None if persistent is None else persistent["readonly"],
         "libvirt": None if live is None else live["readonly"],
         "qemu": None if live is None else qemu_readonly(domain, live["alias"]),

@@ -7,14 +7,13 @@ const call = (name: 'differences' | 'state_name' | 'is_sealed', ...args: unknown
 
 type Bit = boolean | null;
 
-const mebibytes = (count: number) => count * 1024 * 1024;
 const wellBooted = { firmware: 'bios', store: null, wrong: [] as string[], blockers: [] as string[] };
 
 /** Returns the state that the host reports: by the XML of the next start, by the current XML, and by QEMU. */
 const seen = (persistent: boolean, live: Bit, qemu: Bit, state = live === null ? 'shut off' : 'running') => ({
   ...{ state, persistent, live, qemu, target: 'vda', bus: 'virtio' },
   ...{ boot: wellBooted, boot_now: live === null ? null : wellBooted },
-  read: live === null ? {} : { vda: mebibytes(300), vdb: mebibytes(2) },
+  ...{ serial: '0b6c71de-vda', wwn: null },
   now: qemu ?? live,
 });
 
@@ -23,8 +22,8 @@ const status = (mode: string, says: Bit, failing: string[] = []) => ({
   mode,
   verdict: failing.length > 0 ? 'failed' : mode,
   disks: [
-    { name: 'vda', bus: 'virtio-blk', hostReadOnly: says, holds: ['/', '/boot'] },
-    { name: 'vdb', bus: 'virtio-blk', hostReadOnly: false, holds: ['/home'] },
+    { name: 'vda', bus: 'virtio-blk', serial: '0b6c71de-vda', hostReadOnly: says, holds: ['/', '/boot'] },
+    { name: 'vdb', bus: 'virtio-blk', serial: '0b6c71de-vdb', hostReadOnly: false, holds: ['/home'] },
   ],
   checks: [
     { id: 'config-valid', severity: 'required', status: 'pass' },
@@ -35,16 +34,20 @@ const status = (mode: string, says: Bit, failing: string[] = []) => ({
 
 const proof = suite('the report of a guest compared with its host');
 const [sealed, open] = [seen(true, true, true), seen(false, false, false)];
-const read = (vda: number, vdb: number) => ({
-  ...sealed,
-  read: { vda: mebibytes(vda), vdb: mebibytes(vdb) },
+/** A guest whose root is on disks with these serial numbers, as it reports them; undefined: by an earlier agent. */
+const onDisks = (bus: string, ...serials: unknown[]) => ({
+  ...status('sealed', true),
+  disks: serials.map((serial, index) => ({
+    ...{ name: `vd${'abc'[index]}`, bus, serial, hostReadOnly: true, holds: ['/'] },
+  })),
 });
+const scsi = (serial: string | null, wwn: string | null = null) => ({ ...sealed, bus: 'scsi', serial, wwn });
 const [claimsSealed, claimsOpen] = [status('sealed', true), status('maintenance', false)];
 const order = "the firmware may boot from a disk other than vda: the domain has <boot dev='hd'/>";
 const says = (guest: string, host: string) =>
   `the guest reports vda as ${guest} on the host, the host reports it as ${host}`;
-const readOnly = (own: number) =>
-  `the guest reports that / is on vda, but since its start QEMU has read only ${own} MiB from vda, no more than a boot loader needs, and 42 MiB from vdb`;
+const elsewhere = (guest: string, host: string, names = 'vda') =>
+  `the guest reports that / is on ${names} with the serial number ${guest}, but on the host the system disk vda has ${host}`;
 const edited = 'the disk is read-only now, but writable from the next start';
 const badBoot = { ...wellBooted, wrong: [order] };
 
@@ -80,17 +83,47 @@ for (const [title, guest, host, ...wrong] of [
     'the domain is not running, but a machine answers at the address of the guest',
   ],
   [
-    'only boot loader, kernel and initramfs came from the sealed disk',
-    claimsSealed,
-    read(55, 42),
-    readOnly(55),
+    'the root on a disk with another serial number',
+    onDisks('virtio-blk', '0b6c71de-vdb'),
+    sealed,
+    elsewhere('0b6c71de-vdb', '0b6c71de-vda'),
   ],
-  ['migrated, so that the counters have begun again', claimsSealed, { ...read(55, 42), reason: 'migrated' }],
-  ['booted on this host', claimsSealed, { ...read(0, 42), reason: 'booted' }, readOnly(0)],
-  ['a guest that has just started', claimsSealed, read(55, 2)],
-  ['a busy /home', claimsSealed, read(300, 5000)],
-  ['a guest with one disk', claimsSealed, { ...sealed, read: { vda: 0 } }],
-  ['in maintenance, a guest may run from any disk', claimsOpen, { ...open, read: { vda: 1, vdb: 9 } }],
+  [
+    'the same on two disks',
+    onDisks('virtio-blk', '0b6c71de-vdb', 'x'),
+    sealed,
+    elsewhere('0b6c71de-vdb, x', '0b6c71de-vda', 'vda, vdb'),
+  ],
+  ['two disks, of which one is the sealed disk', onDisks('virtio-blk', 'x', '0b6c71de-vda'), sealed],
+  ['a report of an agent without serial numbers', onDisks('virtio-blk', undefined), sealed],
+  ['a disk without a serial number in the guest', onDisks('virtio-blk', null), sealed],
+  ['a disk without a serial number in the domain', claimsSealed, { ...sealed, serial: null }],
+  [
+    'a serial number that virtio cuts off',
+    onDisks('virtio-blk', 'web 1 - 0123456789-a'),
+    { ...sealed, serial: 'web 1 - 0123456789-abc' },
+  ],
+  [
+    'a serial number from the guest with characters for the terminal',
+    onDisks('virtio-blk', '\x1b[31m'),
+    sealed,
+    elsewhere('__31m', '0b6c71de-vda'),
+  ],
+  ['SCSI, with vendor and model', onDisks('virtio-scsi', '0QEMU_QEMU_HARDDISK_a-sda'), scsi('a-sda')],
+  [
+    'SCSI, with the serial number of another disk',
+    onDisks('virtio-scsi', '0QEMU_QEMU_HARDDISK_ba-sda'),
+    scsi('a-sda'),
+    elsewhere('0QEMU_QEMU_HARDDISK_ba-sda', 'a-sda'),
+  ],
+  ['SCSI, with a WWN', onDisks('virtio-scsi', '35000c50015ea71aa'), scsi('a', '5000c50015ea71aa')],
+  [
+    'SCSI, with another WWN',
+    onDisks('virtio-scsi', '35000c50015ea71ab'),
+    scsi(null, '5000c50015ea71aa'),
+    elsewhere('35000c50015ea71ab', '35000c50015ea71aa'),
+  ],
+  ['in maintenance, a guest may run from any disk', claimsOpen, { ...open, serial: 'another' }],
   [
     'the root on another bus',
     { ...claimsSealed, disks: [{ name: 'sda', bus: 'usb', hostReadOnly: true, holds: ['/'] }] },

@@ -197,7 +197,7 @@ testFindings('footholds: findFootholds', {
 });
 
 const diskOf = (name: string, ...holds: string[]) => ({
-  ...{ name, bus: 'virtio-blk', readOnly: true, hostReadOnly: true, evidence: '' },
+  ...{ name, bus: 'virtio-blk', serial: null, readOnly: true, hostReadOnly: true, evidence: '' },
   holds,
 });
 const mounts = mountTable(
@@ -242,7 +242,14 @@ system('holds: a mount on a disk of the system', () => {
 system.run();
 
 const rootDisk = (readOnly: boolean) => ({
-  ...{ name: 'vda', bus: 'virtio-blk', readOnly, hostReadOnly: readOnly, evidence: 'virtio feature' },
+  ...{
+    name: 'vda',
+    bus: 'virtio-blk',
+    serial: null,
+    readOnly,
+    hostReadOnly: readOnly,
+    evidence: 'virtio feature',
+  },
   holds: ['/'],
 });
 const boot = (MODE: string, changes: Record<string, string> = {}) => ({

@@ -130,7 +130,12 @@ layers('a malformed boot.env is a problem', () => {
 });
 const disk = (readOnly: boolean): { value: Disk[] } => ({
   value: [
-    { ...{ name: 'vda', bus: 'virtio-blk', holds: ['/'] }, readOnly, hostReadOnly: readOnly, evidence: '' },
+    {
+      ...{ name: 'vda', bus: 'virtio-blk', serial: null, holds: ['/'] },
+      readOnly,
+      hostReadOnly: readOnly,
+      evidence: '',
+    },
   ],
 });
 layers('without a layer: a message in maintenance mode and off, an error if sealed or unknown', () => {

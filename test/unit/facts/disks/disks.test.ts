@@ -55,6 +55,23 @@ for (const [title, { devices, device, disks }] of Object.entries(diskScenarios))
 }
 scenarios.run();
 
+const serials = suite('the serial number of a disk');
+const scsiDisk: DiskFixture = { name: 'sda', device: '8:0', bus: 'virtio-scsi' };
+const virtioDisk: DiskFixture = { name: 'vda', device: '252:0', bus: 'virtio-blk' };
+for (const [title, disk, record, expected] of [
+  ['of virtio-blk', virtioDisk, 'E:ID_SERIAL=0b6c71de-vda\n', '0b6c71de-vda'],
+  ['of SCSI', scsiDisk, 'E:ID_SERIAL=0QEMU_QEMU_HARDDISK_a\nE:ID_SERIAL_SHORT=a\n', '0QEMU_QEMU_HARDDISK_a'],
+  ['of SCSI, with vendor and model alone', scsiDisk, 'E:ID_SERIAL=0QEMU_QEMU_HARDDISK_\n', null],
+  ['that the host did not give', virtioDisk, '', null],
+] as const) {
+  serials(title, () => {
+    const files = { [`run/udev/data/b${disk.device}`]: record };
+    const [found] = disksOf([disk], [mount(disk.device, '/')], { files });
+    assert.is(found?.serial, expected);
+  });
+}
+serials.run();
+
 const vda: DiskFixture = {
   name: 'vda',
   device: '252:0',
