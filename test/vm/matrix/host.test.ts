@@ -106,6 +106,8 @@ host(
         {
           ...{ changed: false, failed: false, state: 'running', reason: '', target: 'vda', bus: 'virtio' },
           ...{
+            serial: null,
+            wwn: null,
             saved: false,
             persistent: true,
             live: true,
