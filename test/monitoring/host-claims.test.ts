@@ -14,7 +14,8 @@ const claims = suite('the answers of a guest agent');
 
 /** Decodes answers of guest-file-read with the installed program. @returns the claim, or the message of the error */
 function decoded(answers: readonly unknown[]): unknown[] {
-  const program = `
+  return runInstalled(
+    `
 import json, sys
 from host_metrics.claims import ClaimError, claim_of, decode
 def result(answer):
@@ -23,14 +24,20 @@ def result(answer):
     except ClaimError as error:
         return str(error)
 print(json.dumps([result(answer) for answer in json.load(sys.stdin)]))
-`;
+`,
+    answers,
+  ) as unknown[];
+}
+
+/** Runs a Python program with the modules of the installed program. Its input and output are JSON. */
+function runInstalled(program: string, value: unknown): unknown {
   return inTemporaryDirectory((folder) => {
     execFileSync(inRoot('monitoring/host/install'), { env: { ...process.env, DESTDIR: folder } });
     const env = { PYTHONPATH: path.join(folder, 'usr/local/libexec/immutafs-host-metrics') };
-    const input = JSON.stringify(answers);
+    const input = JSON.stringify(value);
     const ran = spawnSync('/usr/bin/python3', ['-B', '-c', program], { input, encoding: 'utf8', env });
     assert.is(ran.status, 0, ran.stderr);
-    return JSON.parse(ran.stdout) as unknown[];
+    return JSON.parse(ran.stdout) as unknown;
   });
 }
 
@@ -107,6 +114,28 @@ claims('each invalid answer is an error that says what is wrong', () => {
     assert.type(results[index], 'string', title);
     assert.match(String(results[index]), said, title);
   }
+});
+
+claims('of 900 disks in one report, 20 have a series, the writable ones first', () => {
+  const program = `
+import json, sys
+from host_metrics.metrics import render
+domain = {"name": "web1", "running": True, "error": False, "disks": {}, "answers": True, "differences": []}
+claim = {"time": 1, "verdict": "sealed", "disks": json.load(sys.stdin)}
+print(json.dumps(render([dict(domain, claim=claim)], 1, 1).splitlines()))
+`;
+  const seriesOf = (disks: unknown) =>
+    (runInstalled(program, disks) as string[]).filter((line) =>
+      line.startsWith('immutafs_host_guest_disk_read_only{'),
+    );
+  const disks = (count: number, writable: number) =>
+    Array.from({ length: count }, (_, index) => {
+      return { ...disk, name: `d${String(index).padStart(3, '0')}`, hostReadOnly: index !== writable };
+    });
+  const many = seriesOf(disks(900, 850));
+  assert.is(many.length, 20);
+  assert.is(many[0], 'immutafs_host_guest_disk_read_only{domain="web1",guest_disk="d850"} 0');
+  assert.is(seriesOf(disks(20, 20)).length, 20, 'as many as are allowed');
 });
 
 /**

@@ -18,6 +18,9 @@ SECTOR = 512
 # Differences that are listed one by one. More are counted.
 LISTED = 20
 
+# Upper bound on the packages, and on the files in /boot, that a guest reports. A large installation has 10,000 packages.
+CLAIMS = 100000
+
 
 def hash_chunks(stream):
     """
@@ -87,7 +90,7 @@ def parse_claims(text):
     """
     Parses what a guest reports about itself: lines "agent VERSION", "kernel VERSION", "package NAME VERSION" (of rpm),
     "deb NAME VERSION" (of dpkg) and "file SHA256  PATH". Ignores other lines, which are for the bill of materials (see
-    sbom). Returns {agent, kernel, packages, files}. Raises ValueError if a part is missing.
+    sbom). Returns {agent, kernel, packages, files}. Raises ValueError if a part is missing or has more than CLAIMS entries.
     """
     claims = {"agent": None, "kernel": None, "packages": [], "files": {}}
     for line in text.replace("\r\n", "\n").splitlines():
@@ -101,6 +104,9 @@ def parse_claims(text):
             digest, _, path = rest.lstrip("\\").partition("  ")
             claims["files"][path] = digest
     claims["packages"] = sorted(set(claims["packages"]))
+    for key in ("packages", "files"):
+        if len(claims[key]) > CLAIMS:
+            raise ValueError("the guest reported more than %d %s" % (CLAIMS, key))
     missing = [key for key, value in claims.items() if not value]
     if missing:
         raise ValueError("the guest reported no %s" % ", no ".join(missing))
@@ -140,12 +146,13 @@ def disk_differences(old, new):
         wrong.append("the disk has %d bytes, recorded: %d" % (new["size"], old["size"]))
     pairs = list(zip(old["chunks"], new["chunks"]))
     changed = [number for number, (one, other) in enumerate(pairs) if one != other]
-    ranges = ["the disk differs in bytes %d-%d (%s)" % (*span, place(span, new)) for span in spans(changed)]
+    changes = spans(changed)
+    ranges = ["the disk differs in bytes %d-%d (%s)" % (*span, place(span, new)) for span in changes[:LISTED]]
     if old["partitions"] != new["partitions"]:
         wrong.append("the partition table differs")
     if not ranges and old["size"] == new["size"]:
         wrong.append("the disk has the SHA-256 %s, recorded: %s" % (new["sha256"], old["sha256"]))
-    return wrong + limited(ranges, "parts of the disk")
+    return wrong + limited(ranges, "parts of the disk", len(changes))
 
 
 def spans(numbers):
@@ -174,27 +181,36 @@ def claim_differences(old, new):
         for key, name in (("agent", "agent version"), ("kernel", "running kernel"))
         if old[key] != new[key]
     ]
+    files = []
     for path in sorted(set(old["files"]) | set(new["files"])):
         before, after = old["files"].get(path), new["files"].get(path)
         if before != after:
             what = "is new" if before is None else "is missing" if after is None else "has other content"
-            wrong.append("%s %s %s" % (role_of(path), path, what))
-    gone = [each for each in old["packages"] if each not in set(new["packages"])]
-    added = [each for each in new["packages"] if each not in set(old["packages"])]
-    names = [each.partition(" ")[0] for each in gone + added]
-    packages = []
-    for name in sorted(set(names)):
-        before = [each.partition(" ")[2] for each in gone if each.partition(" ")[0] == name]
-        after = [each.partition(" ")[2] for each in added if each.partition(" ")[0] == name]
-        if before and after:
-            packages.append("package %s is %s, recorded: %s" % (name, ", ".join(after), ", ".join(before)))
-        else:
-            verb = "was added" if after else "was removed"
-            packages.append("package %s %s %s" % (name, ", ".join(before or after), verb))
-    return wrong + limited(packages, "packages")
+            files.append("%s %s %s" % (role_of(path), path, what))
+    gone = by_name(set(old["packages"]) - set(new["packages"]))
+    added = by_name(set(new["packages"]) - set(old["packages"]))
+    names = sorted(set(gone) | set(added))
+    packages = [package_difference(name, gone.get(name, []), added.get(name, [])) for name in names[:LISTED]]
+    return wrong + limited(files, "files", len(files)) + limited(packages, "packages", len(names))
 
 
-def limited(messages, what):
-    """Shortens a long list of messages."""
-    more = len(messages) - LISTED
+def by_name(packages):
+    """Maps the names of packages, as "NAME VERSION", to their versions, sorted."""
+    found = {}
+    for name, _, version in (each.partition(" ") for each in sorted(packages)):
+        found.setdefault(name, []).append(version)
+    return found
+
+
+def package_difference(name, before, after):
+    """Returns the message for a package whose versions differ."""
+    old, new = (", ".join(limited(versions[:LISTED], "versions", len(versions))) for versions in (before, after))
+    if before and after:
+        return "package %s is %s, recorded: %s" % (name, new, old)
+    return "package %s %s %s" % (name, old or new, "was added" if after else "was removed")
+
+
+def limited(messages, what, count):
+    """Returns the first messages of a list that has `count`, which may be longer, and the number of the others."""
+    more = count - LISTED
     return messages if more <= 0 else messages[:LISTED] + ["%d more %s differ" % (more, what)]

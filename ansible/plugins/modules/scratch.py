@@ -131,6 +131,20 @@ def record_of(module):
     return os.path.join(record.folder_of(module.params["directory"], module.params["domain"]), "scratch.json")
 
 
+def made_earlier(module):
+    """
+    Returns the record about the disk of a domain, or None. If the module was interrupted while it made the file, the record
+    has the inode number of the file, and counts only if the file has its name.
+    """
+    made = record.read(record_of(module))
+    if made is not None and "inode" in made:
+        try:
+            return made if os.lstat(made["path"]).st_ino == made["inode"] else None
+        except FileNotFoundError:
+            return None
+    return made
+
+
 def how_to_remove(module, made):
     """Returns the commands that remove a disk."""
     words = (module.params["domain"], made["target"], made["path"], record_of(module))
@@ -139,7 +153,7 @@ def how_to_remove(module, made):
 
 def left(module):
     """Returns a text about a disk that was made earlier, or the empty text."""
-    made = record.read(record_of(module))
+    made = made_earlier(module)
     if made is None:
         return ""
     return (
@@ -196,6 +210,8 @@ class Scratch:
         plugged, dry = not unplugged, self.module.check_mode
         if missing and not dry:
             self.make()
+        elif not dry:
+            self.finish()
         if unattached and not dry:
             self.attach()
         if unplugged and not dry:
@@ -210,7 +226,7 @@ class Scratch:
 
     def is_file_missing(self):
         """Whether the file must be made. Raises LibvirtError if there is one that this module has not made like that."""
-        path, made = self.wanted["path"], record.read(record_of(self.module))
+        path, made = self.wanted["path"], made_earlier(self.module)
         differing = sorted(name for name in self.wanted if made is not None and made.get(name) != self.wanted[name])
         if differing:
             raise LibvirtError(
@@ -232,7 +248,7 @@ class Scratch:
 
     def marked_for(self):
         """Returns the UUID for which the disk was marked when it was made, or None."""
-        made = record.read(record_of(self.module))
+        made = made_earlier(self.module)
         return None if made is None else made.get("machine")
 
     def is_unattached(self, text):
@@ -254,7 +270,10 @@ class Scratch:
         return False
 
     def make(self):
-        """Makes the file. The record is last, so that it never names a file that something else has made."""
+        """
+        Makes the file. The record is written first, with the inode number of the file until the file has its name, so that
+        after an interruption in between, the file is recognised, and one that something else has made is not.
+        """
         path = self.wanted["path"]
         try:
             work = tempfile.mkdtemp(dir=os.path.dirname(path), prefix=".scratch-")
@@ -269,16 +288,30 @@ class Scratch:
             self.domain.run(QEMU_IMG, "convert", "-q", "-f", "raw", "-O", self.wanted["format"], raw, image)
             os.chmod(image, 0o600)
             record.synchronise(image)
+            made = dict(self.wanted, machine=self.machine)
+            self.note(dict(made, inode=os.stat(image).st_ino))
             # Unlike a rename, it does not replace a file.
             os.link(image, path)
             record.synchronise(os.path.dirname(path))
-            record.write(record_of(self.module), json.dumps(dict(self.wanted, machine=self.machine), sort_keys=True) + "\n")
+            self.note(made)
         except OSError as error:
+            if made_earlier(self.module) is None:
+                record.remove(record_of(self.module))
             raise LibvirtError("%s cannot be written: %s" % (path, error)) from error
         finally:
             record.remove(raw)
             record.remove(image)
             os.rmdir(work)
+
+    def finish(self):
+        """Completes the record after an interruption."""
+        made = record.read(record_of(self.module))
+        if "inode" in made:
+            self.note({name: value for name, value in made.items() if name != "inode"})
+
+    def note(self, made):
+        """Writes the record about the file."""
+        record.write(record_of(self.module), json.dumps(made, sort_keys=True) + "\n")
 
     def xml(self):
         """Returns the <disk> as text."""

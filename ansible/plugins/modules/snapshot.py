@@ -31,7 +31,7 @@ options:
       - V(query) changes nothing. It fails if the disk cannot have snapshots.
       - V(present) creates the snapshot, and deletes a snapshot that was kept. It does nothing if an update that was
         interrupted has left a snapshot. It fails if the disk is writable, because its state is then not that of a sealed
-        guest, or if O(size) is not free.
+        guest, or if O(size) is not free, counting what the snapshot that was kept holds.
       - V(restored) brings the disk into the state of the snapshot, and deletes the snapshot. In check mode, it also fails
         if the snapshot cannot be restored, whether or not the domain is shut off.
       - V(kept) records that the update is finished, so that the next V(present) replaces the snapshot.
@@ -190,12 +190,13 @@ class Snapshot:
                 "guest first, or set immutafs_rollback: false" % self.domain.name
             )
         required = bytes_of(self.params["size"], seen["size"])
-        # If a kept snapshot is replaced, the free space increases by an unknown amount, which `present` then checks.
-        if seen["taken"] is None and seen["free"] < required:
+        # The space of a kept snapshot becomes free when it is replaced.
+        free = seen["free"] + (0 if seen["taken"] is None else self.storage.held())
+        if free < required:
             raise LibvirtError(
                 "a snapshot of %s needs up to %d MiB, but only %d MiB are free: free some space, or set "
                 "immutafs_snapshot_size to the amount of data that the update writes at most"
-                % (self.domain.name, required // 2**20, seen["free"] // 2**20)
+                % (self.domain.name, required // 2**20, free // 2**20)
             )
 
     def present(self, seen):

@@ -5,6 +5,7 @@ import re
 import tarfile
 
 from ansible_collections.immutafs.agent.plugins.plugin_utils.fleet.untrusted import text, time, whole
+from ansible_collections.immutafs.agent.plugins.plugin_utils.limit import LimitExceeded, OutputExceeded, limited
 
 # Name of the tar member with the summary, and the prefix of those with a line for each change (docs/changes.md).
 SUMMARY = "manifest.json"
@@ -14,6 +15,8 @@ CHANGES = "manifest/"
 LIMIT = 16 * 1024 * 1024
 # Maximum number of notable changes that a result lists.
 NOTABLE = 1000
+# Time limit for reading an export, in seconds. An export of 256 MB takes a few seconds.
+READING = 300
 
 # Starts the export as a service and prints its directory. Arguments: $1: the maximum size; $2: the timeout in seconds;
 # $3: EXPORT; $4: PIPE; $5: FILTER. Only root can enter the directory, and its name cannot be predicted.
@@ -87,21 +90,19 @@ def parse_size(text):
     return int(match.group(1)) * 1024 ** ("KMGT".index(match.group(2)) + 1)
 
 
-def summary_of(path):
+def summary_of(path, seconds=READING):
     """
     Reads an export and returns its summary with `notable`, the notable changes. Raises ValueError if the file is not a
-    complete export: the summary is its last member.
+    complete export (the summary is its last member), or if reading it exceeds a limit (see `limited`).
     """
-    summary, notable = None, []
     try:
-        with tarfile.open(path, mode="r:") as tar:
-            for member in tar:
-                if member.name == SUMMARY and member.isreg() and member.size <= LIMIT:
-                    summary = json.loads(tar.extractfile(member).read())
-                elif member.name.startswith(CHANGES) and member.isreg():
-                    notable += notable_in(tar.extractfile(member), NOTABLE - len(notable))
+        with limited(seconds):
+            summary, notable = members_of(path)
     except (tarfile.TarError, ValueError, EOFError, RecursionError) as error:
         raise ValueError("the guest did not send a valid export: %s" % error) from error
+    except LimitExceeded as error:
+        reason = "needs too much memory" if isinstance(error, OutputExceeded) else str(error)
+        raise ValueError("the guest did not send a valid export: reading it %s" % reason) from None
     if not isinstance(summary, dict) or not isinstance(summary.get("host"), dict):
         raise ValueError("the guest did not send a complete export: it has no %s" % SUMMARY)
     values = {"host.bootId": text(summary["host"].get("bootId")), "ended": time(summary.get("ended"))}
@@ -110,6 +111,21 @@ def summary_of(path):
         if value in (None, ""):
             raise ValueError("the guest did not send a complete export: %s in %s is missing or wrong" % (name, SUMMARY))
     return dict(summary, notable=notable)
+
+
+def members_of(path):
+    """Returns the summary in an export, or None, and the notable changes."""
+    summary, notable = None, []
+    with tarfile.open(path, mode="r:") as tar:
+        for member in tar:
+            # For such a member, earlier versions of Python (CVE-2025-8194) read the same header again in a loop.
+            if member.size < 0:
+                raise tarfile.ReadError("%r has a negative size" % member.name)
+            if member.name == SUMMARY and member.isreg() and member.size <= LIMIT:
+                summary = json.loads(tar.extractfile(member).read())
+            elif member.name.startswith(CHANGES) and member.isreg():
+                notable += notable_in(tar.extractfile(member), NOTABLE - len(notable))
+    return summary, notable
 
 
 def notable_in(lines, most):

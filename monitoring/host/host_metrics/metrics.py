@@ -1,5 +1,9 @@
 """Formats the metrics of a host in Prometheus's text format. Pure functions."""
 
+# Upper bound on the disks of a guest that get a series, because root in the guest can name any number of disks.
+DISKS = 20
+
+
 def render(domains, now, seconds):
     """Returns the text. `domains`: see `query_domain`; `now`: since 1970; `seconds`: duration of the queries."""
     samples = [
@@ -60,12 +64,15 @@ def claiming(domains):
 
 
 def root_disks(claim):
-    """Maps the disks under / to 1 or 0. A disk that a report names twice counts once, as writable if in doubt."""
+    """
+    Maps the disks under / to 1 or 0. A disk that a report names twice counts once, as writable if in doubt. Of more than
+    DISKS, the writable ones come first.
+    """
     disks = {}
     for disk in claim["disks"]:
         if "/" in disk["holds"]:
             disks[disk["name"]] = min(disks.get(disk["name"], 1), int(disk["hostReadOnly"] is True))
-    return disks
+    return dict(sorted(disks.items(), key=lambda item: (item[1], item[0]))[:DISKS])
 
 
 def of(domain, **labels):

@@ -102,3 +102,77 @@ reading('a program without error messages', () => {
   assert.equal(runPython(read, ['/bin/sh', '-c', 'printf data']), [0, [digest('data')], 4, 'data', '']);
 });
 reading.run();
+
+const claimed = suite('receipts: what a guest reports');
+const guest = (packages: readonly string[], files: Record<string, string> = { '/boot/vmlinuz': 'a' }) => ({
+  ...{ agent: '1', kernel: '2', packages, files },
+});
+const differences = (old: unknown, now: unknown) =>
+  callPlugin('module_utils.receipt', 'claim_differences', old, now);
+
+claimed('each package that differs has one message', () => {
+  const old = guest(['a 1', 'b 1', 'kernel 1', 'kernel 2', 'same 1']);
+  const now = guest(['a 2', 'c 1', 'kernel 2', 'kernel 3', 'same 1'], { '/boot/initrd.img': 'b' });
+  assert.equal(differences(old, now), [
+    'initramfs /boot/initrd.img is new',
+    'kernel /boot/vmlinuz is missing',
+    'package a is 2, recorded: 1',
+    'package b 1 was removed',
+    'package c 1 was added',
+    'package kernel is 3, recorded: 1',
+  ]);
+});
+
+const many = Array.from({ length: 40_000 }, (_, index) => index);
+for (const [title, packages, last] of [
+  ['many names', many.map((index) => `p${index} 1`), '39980 more packages differ'],
+  [
+    'many versions of one name',
+    many.map((index) => `p ${String(index).padStart(5, '0')}`),
+    /^package p 00000, .*, 00019, 39980 more versions differ was added$/,
+  ],
+] as const) {
+  claimed(`${title}: compared in a time that is proportional to their number, and counted`, () => {
+    const begin = Date.now();
+    const found = differences(guest(['q 1']), guest(['q 1', ...packages])) as string[];
+    assert.ok(Date.now() - begin < 10_000, `${Date.now() - begin} ms`);
+    assert.ok(found.length <= 21 && JSON.stringify(found).length < 2000, `${found.length}`);
+    assert.match(found.at(-1) ?? '', last);
+  });
+}
+claimed('many files in /boot are counted, too', () => {
+  const files = Object.fromEntries(many.map((index) => [`/boot/${index}`, 'x']));
+  const found = differences(guest(['a 1'], {}), guest(['a 1'], files)) as string[];
+  assert.equal([found.length, found.at(-1)], [21, '39980 more files differ']);
+});
+
+const count = `import json, sys
+from ansible_collections.immutafs.agent.plugins.module_utils.receipt import parse_claims
+try:
+    print(len(parse_claims(json.load(sys.stdin))["packages"]))
+except ValueError as error:
+    print(json.dumps(str(error)))`;
+const parsed = (lines: readonly string[]) => runPython(count, ['agent 1', 'kernel 2', ...lines].join('\n'));
+const lines = (count: number, line: (index: number) => string) =>
+  Array.from({ length: count }, (_, index) => line(index));
+claimed('at most 100,000 packages and files are accepted', () => {
+  const file = 'file aa  /boot/vmlinuz';
+  const packages = lines(100_000, (index) => `package p${index} 1`);
+  assert.is(parsed([file, ...packages]), 100_000);
+  assert.is(parsed([file, ...packages, 'deb q 1']), 'the guest reported more than 100000 packages');
+  const files = lines(100_001, (index) => `file aa  /boot/${index}`);
+  assert.is(parsed(['package p 1', ...files]), 'the guest reported more than 100000 files');
+});
+
+claimed('a disk that differs in each second chunk, and has many partitions: 20 parts are named', () => {
+  const chunks = (by: number) => many.map((index) => digest(index % 2 === 0 ? `${by}` : ''));
+  const partitions = lines(1000, String).map((name, index) => ({
+    ...{ number: index, start: 0, end: many.length * chunk, name },
+  }));
+  const of = (by: number) => disk(chunks(by), { size: many.length * chunk, partitions });
+  const begin = Date.now();
+  const found = callPlugin('module_utils.receipt', 'disk_differences', of(1), of(2)) as string[];
+  assert.ok(Date.now() - begin < 10_000, `${Date.now() - begin} ms`);
+  assert.equal([found.length, found.at(-1)], [21, '19980 more parts of the disk differ']);
+});
+claimed.run();
