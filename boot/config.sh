@@ -76,8 +76,9 @@ set_config_value() { # reads key, value and what find_key sets
       ;;
     *) return 0 ;;
   esac || {
-    config_warn "$key" "must be $key_wanted, using ${key_default:-nothing}"
-    items=$key_default
+    [ -n "$value" ] || key_strictest=$key_default
+    config_warn "$key" "must be $key_wanted, using ${key_strictest:-nothing}"
+    items=$key_strictest
   }
   # The key is one of these names.
   eval "conf_$key=\$items"
@@ -95,7 +96,8 @@ add_seed_overlay() {
   case " $conf_OVERLAY " in *' /etc '* | *' /etc:'*) ;; *) conf_OVERLAY="$conf_OVERLAY${conf_OVERLAY:+ }/etc" ;; esac
 }
 
-# Sets items to the items of the list $value that the function $1 accepts, and warns about the others.
+# Sets items to the items of the list $value that the function $1 accepts, and to what repair_item makes of the others, about
+# which it warns.
 keep_good_items() { # $1: function
   items='' items_left=$value
   while :; do
@@ -103,12 +105,49 @@ keep_good_items() { # $1: function
     [ -n "$items_left" ] || return 0
     item=${items_left%%[ 	]*}
     items_left=${items_left#"$item"}
-    if "$1" "$item"; then
-      items=$items${items:+ }$item
-    else
+    repaired=$item
+    "$1" "$item" || {
+      repair_item || repaired=''
       case $item in *[!!-~]*) item='an item' ;; esac
-      config_warn "$key" "$item: must be $key_wanted, ignoring it"
-    fi
+      config_warn "$key" "$item: must be $key_wanted, ${repaired:+using }${repaired:-ignoring it}"
+    }
+    [ -z "$repaired" ] || items=$items${items:+ }$repaired
+  done
+}
+
+# Sets repaired to what is used for an invalid item of a list; returns false if the item is ignored. See `repair` in
+# agent/config/keys.ts.
+repair_item() { # reads key and item
+  repaired_path=${item%%:*} repaired_options=''
+  case $key:$item in
+    MOUNT_OPTIONS:*/*) ;;
+    MOUNT_OPTIONS:*) repaired=strict && return ;;
+  esac
+  [ "$key:$repaired_path" = 'MOUNT_OPTIONS:/run/user/*' ] || is_plain_path "$repaired_path" || return
+  case $key:$repaired_path in
+    MOUNT_OPTIONS:/dev | MOUNT_OPTIONS:/dev/pts) repaired_options=noexec,nosuid ;;
+    MOUNT_OPTIONS:*) repaired_options=noexec,nosuid,nodev ;;
+    PERSIST:*) keep_key_words '' ;;
+    SCRATCH:*)
+      keep_key_words required
+      case ,$repaired_options, in *,empty,*copy,* | *,copy,*empty,*) keep_key_words required empty copy ;; esac
+      repaired_options=$repaired_options${repaired_options:+,}required
+      ;;
+    *) return 1 ;;
+  esac
+  repaired=$repaired_path${repaired_options:+:$repaired_options}
+}
+
+# Sets repaired_options to the valid options of an item, without those of the arguments.
+keep_key_words() { # reads item
+  repaired_options='' words_left=''
+  case $item in *:*) words_left=${item#*:}, ;; esac
+  while [ -n "$words_left" ]; do
+    valid_word=${words_left%%,*}
+    words_left=${words_left#*,}
+    is_key_word "$valid_word" || continue
+    case " $* " in *" $valid_word "*) continue ;; esac
+    repaired_options=$repaired_options${repaired_options:+,}$valid_word
   done
 }
 

@@ -18,26 +18,31 @@ set_config_defaults() {
   conf_ON_IMPOSTOR='poweroff'
 }
 
-# Sets key_default, key_wanted (the description of valid values) and key_words (the values, if only these are valid; the options
-# of a path of a list), which are empty for a key whose value the boot does not verify. Returns false for an unknown key.
+# Sets key_default, key_strictest (used for an invalid value), key_wanted (the description of valid values) and key_words (the
+# values, if only these are valid; the options of a path of a list), which are empty for a key whose value the boot does not
+# verify. Returns false for an unknown key.
 find_key() { # $1: key
-  key_default='' key_wanted='' key_words=''
+  key_default='' key_strictest='' key_wanted='' key_words=''
   case $1 in
     MODE)
       key_default='auto'
+      key_strictest='sealed'
       key_wanted='auto, sealed or off'
       key_words='auto sealed off'
       ;;
     VAR_SIZE)
       key_default='25%'
+      key_strictest='25%'
       key_wanted='1% to 100%, or a number followed by m or g'
       ;;
     VAR_INODES)
       key_default='200k'
+      key_strictest='200k'
       key_wanted='a number of at least 1000, optionally followed by k or m'
       ;;
     VAR_OPTIONS)
       key_default='nosuid,nodev'
+      key_strictest='nosuid,nodev,noexec'
       key_wanted='one or more of nosuid, nodev, noexec, noatime, relatime'
       key_words='nosuid nodev noexec noatime relatime'
       ;;
@@ -61,21 +66,25 @@ find_key() { # $1: key
       ;;
     MOUNT_OPTIONS)
       key_default='/dev/shm:noexec,nosuid,nodev /var/tmp:noexec,nosuid,nodev /var/log:noexec,nosuid,nodev'
+      key_strictest='/dev/shm:noexec,nosuid,nodev /var/tmp:noexec,nosuid,nodev /var/log:noexec,nosuid,nodev'
       key_wanted='strict, or a path of letters, digits and . _ + @ -, then : and any of noexec, nosuid, nodev'
       key_words='noexec nosuid nodev'
       ;;
     SEED)
       key_default='none'
+      key_strictest='none'
       key_wanted='none or host'
       key_words='none host'
       ;;
     ON_FAILURE)
       key_default='degraded'
+      key_strictest='poweroff'
       key_wanted='degraded, emergency or poweroff'
       key_words='degraded emergency poweroff'
       ;;
     ON_IMPOSTOR)
       key_default='poweroff'
+      key_strictest='poweroff'
       key_wanted='poweroff or emergency'
       key_words='poweroff emergency'
       ;;

@@ -17,7 +17,7 @@ export const forwardHealthy: Check = {
   messageId: 'd6eec8b9bbd44ad798ac78b0d47c8a7e',
   title: 'log entries reach the log server',
   means:
-    'If FORWARD names a server, immutafs-forward.service runs and is connected, and no journal entry and no byte of a log file was lost. Every log file of FORWARD_FILES can be read. The check reads the state that the forwarder records. While the server has been unavailable for less than five minutes, the check only warns. If FORWARD, FORWARD_* or another line of the configuration is invalid, the forwarder does not start and the check fails.',
+    'If FORWARD names a server, immutafs-forward.service runs and is connected, and no journal entry and no byte of a log file was lost. Every log file of FORWARD_FILES can be read. The check reads the state that the forwarder records. While the server has been unavailable for less than five minutes, the check only warns. If FORWARD or FORWARD_* is invalid, or a line that may have been meant for one of them, the forwarder does not start and the check fails.',
   why: 'In a sealed boot /var is in RAM: log entries that are not forwarded are lost at shutdown, and with them the traces of an attack.',
   fix: 'If the check names lines of the configuration, fix them and restart immutafs-forward.service. Otherwise run immutafs-agent forward --test, which shows the step that fails: name, connection, certificates or protocol. If the service ended, systemctl status immutafs-forward.service shows why.',
   page: 'log-server.md',

@@ -7,7 +7,7 @@ export const configValid: Check = {
   title: 'the configuration has no unknown key and no invalid value',
   means:
     'Every line of /etc/immutafs/immutafs.conf has a known key and a valid value, and so does the kernel argument immutafs= if it is given.',
-  why: 'A line with an unknown key or an invalid value is ignored and the default is used, although the administrator may have intended a different setting.',
+  why: 'A line with an unknown key is ignored. For an invalid value, the default or the strictest value is used, although the administrator intended a different setting.',
   fix: 'Fix the lines that the check names; immutafs.conf(5) describes the keys and their values. On a sealed guest /etc is read-only: have the host make the disk writable first.',
   subject: configFile,
   expected: 'no unknown key, no invalid value',
@@ -16,7 +16,7 @@ export const configValid: Check = {
     return judge(
       [...configProblems.slice(0, 10), ...more],
       'valid',
-      'Fix the lines named; until then the defaults are used.',
+      'Fix the lines named; each says which value is used until then.',
     );
   },
 };

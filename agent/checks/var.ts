@@ -155,7 +155,6 @@ export const varUsage: Check = {
     const bytes = percent(usage.usedBytes, usage.sizeBytes);
     const inodes = percent(usage.inodesUsed, usage.inodes);
     const worst = Math.max(bytes, inodes);
-    // Each limit counts alone: USAGE_FAIL may be below USAGE_WARN.
     const [warn, fail] = [parseInt(config.USAGE_WARN, 10), parseInt(config.USAGE_FAIL, 10)];
     const status = worst >= fail ? 'fail' : worst >= warn ? 'warn' : 'pass';
     const largest = valueOf(largestFiles) ?? [];

@@ -6,7 +6,7 @@ import { expandPattern } from '../forward/files/patterns.ts';
 import type { OutgoingMessage, Transport } from '../forward/stages.ts';
 import type { Trace } from '../forward/transport/connection.ts';
 import { protocolOf } from '../forward/transport/protocols.ts';
-import type { Target } from '../forward/transport/target.ts';
+import type { Target } from '../config/forward-target.ts';
 import { SystemError, errorMessage, unlessSystemError } from '../lib/errors.ts';
 import { clean } from '../lib/format.ts';
 import { item } from '../lib/journal-export/entry.ts';

@@ -1,4 +1,4 @@
-import { type Config, forwardProblems, readConfig, words } from '../config/config.ts';
+import { type Config, configFile, formatLine, forwardProblems, readConfig, words } from '../config/config.ts';
 import { auditLogFile } from '../facts/security/audit.ts';
 import { LogFiles } from '../forward/files/log-files.ts';
 import { sealedBytes } from '../forward/files/sealed-bytes.ts';
@@ -9,7 +9,7 @@ import { drain, isShuttingDown } from '../forward/pipeline/drain.ts';
 import { describeEnd } from '../forward/status/end-of-boot.ts';
 import { RateLimitedLog } from '../forward/status/rate-limited-log.ts';
 import { StatusWriter } from '../forward/status/status-writer.ts';
-import { type Target, parseTargets } from '../forward/transport/target.ts';
+import { type Target, parseTargets } from '../config/forward-target.ts';
 import { verifyTlsFiles } from '../forward/transport/tls.ts';
 import { UsageError, errorMessage } from '../lib/errors.ts';
 import { keepHeapSmall } from '../lib/memory.ts';
@@ -45,7 +45,7 @@ export async function forwardCommand(
   const { config, problems } = readConfig(reader);
   const stopping = forwardProblems(problems);
   if (stopping.length > 0) {
-    const reason = `${stopping.join('; ')}: fix the configuration, then start immutafs-forward.service again`;
+    const reason = `${configFile}: ${stopping.map(formatLine).join('; ')}: fix the configuration, then start immutafs-forward.service again`;
     if (!options.test) (await openLog()).log('misconfigured', reason);
     throw new UsageError(reason);
   }

@@ -6,7 +6,7 @@ import { type Report, exitCode } from '../report/report.ts';
 import { formatText } from '../report/text.ts';
 import { clean, toJson } from '../lib/unprintable.ts';
 import { evaluateWithFacts } from '../evaluate.ts';
-import type { Config } from '../config/config.ts';
+import { type Config, configFile } from '../config/config.ts';
 import type { Output, ReportOptions } from './output.ts';
 
 export interface StatusOptions extends ReportOptions {
@@ -57,7 +57,7 @@ async function printControls(
 export function printReport(report: Report, output: Output, options: ReportOptions): void {
   output.stdout(formatReport(report, output, options));
   const config = report.checks.find(({ id, status }) => id === 'config-valid' && status === 'fail');
-  if (config !== undefined) output.stderr(`immutafs-agent: ${clean(config.observed)}\n`);
+  if (config !== undefined) output.stderr(`immutafs-agent: ${configFile}: ${clean(config.observed)}\n`);
 }
 
 function formatReport(report: Report, output: Output, options: ReportOptions): string {

@@ -1,8 +1,9 @@
 import path from 'node:path';
 import type { SystemReader } from '../system/reader.ts';
-import { type Config, type Key, keys, words } from './keys.ts';
+import { type Config, type Rule, keys, words } from './keys.ts';
 import { SystemError, UsageError } from '../lib/errors.ts';
 import { decodeBytes } from '../lib/format.ts';
+import { type Meant, suggestKey, suggestLine, suggestValue } from './suggestions.ts';
 
 export { type Config, isFingerprint, words } from './keys.ts';
 
@@ -14,6 +15,10 @@ export interface ConfigProblem {
   line: number;
   key: string;
   reason: string;
+  /** What may have been meant, which only the agent says: " (did you mean poweroff?)", or the empty string. */
+  hint: string;
+  /** For a line without a valid key: the key that it concerns, if that can be told. */
+  meant?: string;
 }
 
 interface ReadConfig {
@@ -22,44 +27,56 @@ interface ReadConfig {
 }
 
 /**
- * Parses `KEY=value` lines; `#` starts a comment line. Never throws. If a line is invalid, a problem is returned and
- * the default is used. boot/config.sh reads the same file in the initramfs in the same way (both are tested with
+ * Parses `KEY=value` lines; `#` starts a comment line. Never throws. If a value is invalid, a problem is returned and the
+ * default is used, or the strictest value if the default may be less strict than what was meant. boot/config.sh reads the same file in the initramfs in the same way (both are tested with
  * test/fixtures/config).
  * @param text one character per byte (latin1)
  */
 export function parseConfig(text: string): ReadConfig {
-  const { values, problems } = parseLines(text, keys);
-  return { config: values, problems };
+  return compareLimits(parseLines(text, keys));
 }
 
-/** What the parser needs to know about a key. */
-export type Rule = Pick<Key, 'initial' | 'wanted' | 'good' | 'goodItem'>;
+/** With USAGE_WARN above USAGE_FAIL, the check would never warn. */
+function compareLimits({ values, problems, lines }: Lines<keyof Config>): ReadConfig {
+  const { USAGE_WARN: warn, USAGE_FAIL: fail } = values;
+  if (parseInt(warn, 10) <= parseInt(fail, 10)) return { config: values, problems };
+  const config = { ...values, USAGE_WARN: fail };
+  // An invalid value has been reported.
+  const isReported = problems.some(({ key, reason }) => key === 'USAGE_FAIL' && reason.startsWith('must be'));
+  if (isReported) return { config, problems };
+  const line = Math.max(lines.get('USAGE_WARN') ?? 0, lines.get('USAGE_FAIL') ?? 0);
+  const reason = `${warn} is above USAGE_FAIL (${fail}), using ${fail}`;
+  return { config, problems: [...problems, { line, key: 'USAGE_WARN', reason, hint: '' }] };
+}
 
 interface Lines<Name extends string> {
   values: Record<Name, string>;
   problems: ConfigProblem[];
+  /** The number of the line that counts, for each key that the file has. */
+  lines: Map<string, number>;
 }
 
 /** Parses a file of `KEY=value` lines like parseConfig. @param rules the keys of the file */
 function parseLines<Name extends string>(text: string, rules: Readonly<Record<Name, Rule>>): Lines<Name> {
   const values = defaultsOf(rules);
-  const problems: ConfigProblem[] = [];
-  if (text.length > maximumBytes) {
-    problems.push({ line: 0, key: '', reason: `larger than ${maximumBytes} bytes, ignoring it` });
-    return { values, problems };
-  }
-  const seen = new Set<string>();
-  text.split('\n').forEach((line, index) => {
-    const found = readLine(trim(line), rules, values, seen);
-    problems.push(...found.map(({ key, reason }) => ({ line: index + 1, key, reason })));
+  const lines = new Map<string, number>();
+  if (text.length > maximumBytes) return ignored(rules, `larger than ${maximumBytes} bytes`);
+  const problems = text.split('\n').flatMap((line, index) => {
+    const found = readLine(trim(line), index + 1, rules, values, lines);
+    return found.map((problem) => ({ line: index + 1, ...problem }));
   });
-  return { values, problems };
+  return { values, problems, lines };
+}
+
+/** The result for a file that cannot be used. */
+function ignored<Name extends string>(rules: Readonly<Record<Name, Rule>>, reason: string): Lines<Name> {
+  const problems = [{ line: 0, key: '', reason: `${reason}, ignoring it`, hint: '' }];
+  return { values: defaultsOf(rules), problems, lines: new Map() };
 }
 
 /** Reads the configuration file. Returns the defaults if the file does not exist. */
 export function readConfig(reader: SystemReader): ReadConfig {
-  const { values, problems } = readLines(reader, configFile, keys);
-  return { config: values, problems };
+  return compareLimits(readLines(reader, configFile, keys));
 }
 
 /** Reads a file of `KEY=value` lines. Returns the defaults if the file does not exist. Never throws. */
@@ -69,10 +86,7 @@ export function readLines<Name extends string>(
   rules: Readonly<Record<Name, Rule>>,
 ): Lines<Name> {
   const parse = (text: string) => parseLines(text, rules);
-  const unreadable = (reason: string): Lines<Name> => ({
-    values: defaultsOf(rules),
-    problems: [{ line: 0, key: '', reason: `${reason}, ignoring it` }],
-  });
+  const unreadable = (reason: string) => ignored(rules, reason);
   try {
     const text = reader.readIfPresent(file, 2 * maximumBytes);
     if (text !== undefined) return parse(text);
@@ -96,19 +110,19 @@ export function readLines<Name extends string>(
  */
 export function requireConfig(reader: SystemReader): Config {
   const { config, problems } = readConfig(reader);
-  const ignored = problems.find(({ line }) => line === 0);
-  if (ignored !== undefined) {
-    throw new UsageError(`${configFile}: ${ignored.reason.replace(/, ignoring it$/, '')}: correct it first`);
+  const whole = problems.find(({ line }) => line === 0);
+  if (whole !== undefined) {
+    throw new UsageError(`${configFile}: ${whole.reason.replace(/, ignoring it$/, '')}: correct it first`);
   }
   return config;
 }
 
 /**
- * Returns the texts of the problems that prevent the forwarder from starting. An invalid line may contain a TLS key,
- * and the default of a TLS key would trust more servers than the intended value.
+ * Returns the problems that prevent the forwarder from starting: those with its own keys, with a line that may have been
+ * meant for one of them, and with the whole file. The default of a TLS key would trust more servers than the intended value.
  */
-export function forwardProblems(problems: readonly ConfigProblem[]): string[] {
-  return problems.filter(({ key }) => !isKey(key) || key.startsWith('FORWARD')).map(formatProblem);
+export function forwardProblems(problems: readonly ConfigProblem[]): ConfigProblem[] {
+  return problems.filter(({ line, key, meant }) => line === 0 || (meant ?? key).startsWith('FORWARD'));
 }
 
 /** Formats a problem: "/etc/immutafs/immutafs.conf:3: MODE: must be …" */
@@ -117,8 +131,17 @@ export function formatProblem(problem: ConfigProblem): string {
 }
 
 /** Like formatProblem, for another file. */
-export function formatProblemIn(file: string, { line, key, reason }: ConfigProblem): string {
-  return `${file}${line > 0 ? `:${line}` : ''}: ${key === '' ? '' : `${key}: `}${reason}`;
+export function formatProblemIn(file: string, problem: ConfigProblem): string {
+  return `${file}${problem.line > 0 ? `:${problem.line}` : ''}: ${problemText(problem)}`;
+}
+
+/** Formats a problem where the file is named already: "line 3: MODE: must be …" */
+export function formatLine(problem: ConfigProblem): string {
+  return `${problem.line > 0 ? `line ${problem.line}: ` : ''}${problemText(problem)}`;
+}
+
+function problemText({ key, reason, hint }: ConfigProblem): string {
+  return `${key === '' ? '' : `${key}: `}${reason}${hint}`;
 }
 
 function defaultsOf<Name extends string>(rules: Readonly<Record<Name, Rule>>): Record<Name, string> {
@@ -126,47 +149,69 @@ function defaultsOf<Name extends string>(rules: Readonly<Record<Name, Rule>>): R
   return Object.fromEntries(entries) as Record<Name, string>;
 }
 
-function isKey(name: string): name is keyof Config {
-  return Object.hasOwn(keys, name);
-}
-
 /** Removes spaces and tabs only, as sh does; String.trim would also remove a carriage return or a no-break space. */
 function trim(text: string): string {
   return text.replace(/^[ \t]+|[ \t]+$/g, '');
 }
 
+type Found = Pick<ConfigProblem, 'key' | 'reason'> & Meant;
+
+/** Sets the value of the key of a line in `config`, and its number in `lines`. */
 function readLine<Name extends string>(
   line: string,
+  number: number,
   rules: Readonly<Record<Name, Rule>>,
   config: Record<Name, string>,
-  seen: Set<string>,
-): { key: string; reason: string }[] {
+  lines: Map<string, number>,
+): Found[] {
   if (line === '' || line.startsWith('#')) return [];
   // oxlint-disable-next-line no-control-regex -- the expression detects them
-  if (/[\x00-\x1f\x7f]/.test(line))
-    return [{ key: '', reason: 'contains a control character, ignoring the line' }];
+  if (/[\x00-\x1f\x7f]/.test(line)) {
+    const { meant } = suggestLine(line, rules);
+    const reason = 'contains a control character, ignoring the line';
+    return [{ key: '', reason, hint: '', ...(meant === undefined ? {} : { meant }) }];
+  }
   const [, key, value] = /^([A-Z_]+)=(.*)$/.exec(line) ?? [];
   if (key === undefined || value === undefined)
-    return [{ key: '', reason: 'not KEY=value, ignoring the line' }];
+    return [{ key: '', reason: 'not KEY=value, ignoring the line', ...suggestLine(line, rules) }];
   const isKnown = (name: string): name is Name => Object.hasOwn(rules, name);
-  if (!isKnown(key)) return [{ key, reason: 'unknown key, ignoring it' }];
-  const problems = seen.has(key) ? [{ key, reason: 'given twice, the later line counts' }] : [];
-  seen.add(key);
-  const { good, initial, wanted, goodItem } = rules[key];
-  if (goodItem !== undefined) {
-    const items = words(value);
-    config[key] = items.filter(goodItem).join(' ');
-    const bad = items
-      .filter((item) => !goodItem(item))
-      .map((item) => (/^[!-~]+$/.test(item) ? item : 'an item'));
-    return [...problems, ...bad.map((item) => ({ key, reason: `${item}: must be ${wanted}, ignoring it` }))];
-  }
-  config[key] = good(value) ? decodeBytes(value) : initial;
-  if (!good(value)) problems.push({ key, reason: `must be ${wanted}, ${instead(key, initial)}` });
-  return problems;
+  if (!isKnown(key))
+    return [{ key, reason: 'unknown key, ignoring it', ...suggestKey(key, Object.keys(rules)) }];
+  const twice = { key, reason: 'given twice, the later line counts', hint: '' };
+  const again = lines.has(key) ? [twice] : [];
+  lines.set(key, number);
+  const { used, problems } = valueOf(value, key, rules[key]);
+  config[key] = used;
+  return [...again, ...problems];
 }
 
-function instead(key: string, initial: string): string {
-  if (key.startsWith('FORWARD')) return 'the forwarder does not start';
-  return `using ${initial === '' ? 'nothing' : initial}`;
+/** Returns the value that is used, and the problems with the one that is written. */
+function valueOf(value: string, key: string, rule: Rule): { used: string; problems: Found[] } {
+  const { good, initial, wanted, strictest = initial } = rule;
+  if (rule.goodItem !== undefined) return listOf(value, key, rule, rule.goodItem);
+  if (good(value)) return { used: decodeBytes(value), problems: [] };
+  const strict = typeof strictest === 'string' ? strictest : decodeBytes(strictest(value));
+  const used = value === '' ? initial : strict;
+  const outcome = key.startsWith('FORWARD') ? 'the forwarder does not start' : `using ${used || 'nothing'}`;
+  return {
+    used,
+    problems: [{ key, reason: `must be ${wanted}, ${outcome}`, hint: suggestValue(value, rule) }],
+  };
+}
+
+function listOf(
+  value: string,
+  key: string,
+  rule: Rule,
+  goodItem: (item: string) => boolean,
+): { used: string; problems: Found[] } {
+  const items = words(value).map((item) => ({ item, used: goodItem(item) ? item : rule.repair?.(item) }));
+  const problems = items
+    .filter(({ item, used }) => used !== item)
+    .map(({ item, used }) => {
+      const shown = /^[!-~]+$/.test(item) ? item : 'an item';
+      const outcome = used === undefined ? 'ignoring it' : `using ${used}`;
+      return { key, reason: `${shown}: must be ${rule.wanted}, ${outcome}`, hint: suggestValue(item, rule) };
+    });
+  return { used: items.flatMap(({ used }) => used ?? []).join(' '), problems };
 }

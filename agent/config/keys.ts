@@ -1,4 +1,6 @@
 import { isUtf8 } from 'node:buffer';
+import { errorMessage } from '../lib/errors.ts';
+import { parseTargets } from './forward-target.ts';
 
 export interface Key {
   /** The text in the manual page. */
@@ -14,11 +16,27 @@ export interface Key {
   /** The description of valid values in messages. */
   wanted: string;
   good: (value: string) => boolean;
+  /**
+   * What is used for an invalid value, unless it is empty: a value that is not less strict than what may have been meant.
+   * Without it, `initial` is, or the function concerned stops.
+   */
+  strictest?: string | ((value: string) => string);
   /** For a list of which one bad item must not drop the others: whether an item is valid. */
   goodItem?: (item: string) => boolean;
+  /**
+   * Returns what is used for an invalid item: the valid part of it, which is not less strict than what may have been
+   * meant. Undefined: the item is ignored, which is not less strict. boot/config.sh does the same.
+   */
+  repair?: (item: string) => string | undefined;
+  /** Why a value is invalid, if `wanted` does not say it. */
+  why?: (value: string) => string;
   /** The values, if only these are valid; for a list of paths, the options of an item. boot/tables.sh has them, too. */
   words?: readonly string[];
 }
+
+/** What the parser needs to know about a key. */
+export type Rule = Pick<Key, 'initial' | 'wanted' | 'good'> &
+  Partial<Pick<Key, 'goodItem' | 'repair' | 'strictest' | 'words' | 'why'>>;
 
 /** Whether a value is UTF-8. A path that is not UTF-8 would be opened under a different name. */
 const isText = (value: string) => isUtf8(Buffer.from(value, 'latin1'));
@@ -28,10 +46,8 @@ const tlsFile = {
 };
 const percent = (value: string) => /^[1-9][0-9]?%$|^100%$/.test(value);
 const usage = (initial: string) => ({
-  ...{ from: 'check' as const, initial, wanted: '1% to 100%', good: percent },
+  ...{ from: 'check' as const, initial, wanted: '1% to 100%', good: percent, strictest: '1%' },
 });
-const forwardUrl =
-  /^(relp|relp\+tls|syslog\+tcp|syslog\+tls|syslog\+udp|journal\+http|journal\+https):\/\/[^\s/]+\/?$/;
 const overlayOptions = ['noexec', 'noatime', 'relatime', 'suid', 'dev'];
 const persistOptions = ['exec', 'suid', 'dev', 'autostart', 'maintenance'];
 const mountOptions = ['nosuid', 'nodev', 'noexec', 'noatime', 'relatime'];
@@ -39,6 +55,7 @@ const mountOptions = ['nosuid', 'nodev', 'noexec', 'noatime', 'relatime'];
 const plainPath = /^(\/|(\/(?!\.\.?(\/|$))[A-Za-z0-9._+@-]+)+)$/;
 const scratchOptions = ['exec', 'suid', 'dev', 'required', 'empty', 'copy'];
 const restrictions = ['noexec', 'nosuid', 'nodev'];
+const requirable = [...restrictions, 'ro'];
 const number = /^[1-9][0-9]{0,8}$/;
 
 /** What the item `strict` of MOUNT_OPTIONS stands for. */
@@ -84,6 +101,7 @@ const table = {
     from: 'boot',
     initial: 'auto',
     ...oneOf('auto', 'sealed', 'off'),
+    strictest: 'sealed',
   },
   VAR_SIZE: {
     meaning: 'The maximum size of the upper layer of /var in memory.',
@@ -110,6 +128,7 @@ const table = {
     initial: 'nosuid,nodev',
     wanted: `one or more of ${mountOptions.join(', ')}`,
     good: (v) => v === '' || v.split(',').every((word) => mountOptions.includes(word)),
+    strictest: 'nosuid,nodev,noexec',
     words: mountOptions,
   },
   OVERLAY: {
@@ -127,6 +146,7 @@ const table = {
     from: 'boot',
     initial: '',
     ...pathsWith(persistOptions),
+    repair: (item) => withOptions(item, optionsOf(item, persistOptions)),
   },
   PERSIST_STORE: {
     meaning:
@@ -148,6 +168,7 @@ const table = {
     wanted:
       'a path of letters, digits and . _ + @ -, then optionally : and any of exec, suid, dev, required, and empty or copy',
     ...listOf(isScratchItem),
+    repair: repairScratchItem,
     words: scratchOptions,
   },
   SCRATCH_DEVICE: {
@@ -167,6 +188,7 @@ const table = {
     initial: '/dev/shm:noexec,nosuid,nodev /var/tmp:noexec,nosuid,nodev /var/log:noexec,nosuid,nodev',
     wanted: 'strict, or a path of letters, digits and . _ + @ -, then : and any of noexec, nosuid, nodev',
     ...listOf(isMountOptionsItem),
+    repair: repairMountOptionsItem,
     words: restrictions,
   },
   SEED: {
@@ -186,6 +208,7 @@ const table = {
     from: 'boot',
     initial: 'degraded',
     ...oneOf('degraded', 'emergency', 'poweroff'),
+    strictest: 'poweroff',
   },
   ON_IMPOSTOR: {
     meaning:
@@ -203,6 +226,7 @@ const table = {
     initial: '/ /boot',
     wanted: 'absolute paths, a space between them',
     good: (v) => isText(v) && words(v).every((word) => word.startsWith('/')),
+    strictest: (v) => pathsIn(`${v} / /boot`).join(' '),
   },
   REQUIRE_OPTIONS: {
     meaning:
@@ -211,9 +235,12 @@ const table = {
     from: 'check',
     initial: '/home:noexec,nosuid,nodev /tmp:noexec,nosuid,nodev',
     wanted: 'path:option,option with options of noexec, nosuid, nodev, ro, a space between them',
-    good: (v) =>
-      isText(v) &&
-      words(v).every((word) => /^\/[^:]*:(noexec|nosuid|nodev|ro)(,(noexec|nosuid|nodev|ro))*$/.test(word)),
+    good: (v) => isText(v) && words(v).every(isRequirement),
+    strictest: (v) =>
+      pathsIn(`${v} /home:${restrictions.join()} /tmp:${restrictions.join()}`)
+        .map((word) => (isRequirement(word) ? word : `${pathOf(word)}:${requirable.join()}`))
+        .join(' '),
+    words: requirable,
   },
   FOREIGN_PROGRAMS: {
     meaning:
@@ -223,6 +250,7 @@ const table = {
     from: 'check',
     initial: 'warn',
     ...oneOf('warn', 'fail', 'off'),
+    strictest: 'fail',
   },
   FOREIGN_PROGRAMS_ALLOW: {
     meaning:
@@ -257,14 +285,15 @@ const table = {
   },
   FORWARD: {
     meaning:
-      'The log servers that receive the journal. With acknowledgement: relp, relp+tls, journal+http, journal+https. Best effort: syslog+tcp, syslog+tls, syslog+udp. Empty: the journal is not forwarded and is lost at the next boot.',
+      'The log servers that receive the journal. With acknowledgement: relp, relp+tls, journal+http, journal+https. Best effort: syslog+tcp, syslog+tls, syslog+udp. The port may be omitted, except with RELP, which has no registered port: 601 (syslog+tcp), 6514 (syslog+tls), 514 (syslog+udp), 19532 (journal+http, journal+https). Empty: the journal is not forwarded and is lost at the next boot.',
     comment:
       'The log server that receives the journal, as PROTOCOL://HOST:PORT. With acknowledgement: relp, relp+tls, journal+http, journal+https. Best effort: syslog+tcp, syslog+tls, syslog+udp. Empty: the journal is lost at the next boot.',
     from: 'check',
     initial: '',
     wanted:
       'relp://, relp+tls://, syslog+tcp://, syslog+tls://, syslog+udp://, journal+http:// or journal+https:// and host:port',
-    good: (v) => words(v).every((word) => forwardUrl.test(word)),
+    good: (v) => whyNoTargets(v) === '',
+    why: whyNoTargets,
   },
   FORWARD_FILES: {
     meaning:
@@ -289,9 +318,9 @@ const table = {
   },
   FORWARD_CA: {
     meaning:
-      "TLS: the file with the certificate of the authority that signed the server's certificate. Empty: the authorities of this system. An invalid value of FORWARD or FORWARD_*, or an invalid line in the configuration, stops the forwarder with an error.",
+      "TLS: the file with the certificate of the authority that signed the server's certificate. Empty: the authorities of this system. An invalid value of FORWARD or FORWARD_*, or a line that may have been meant for one of them, stops the forwarder with an error.",
     comment:
-      "TLS: the file with the certificate of the authority that signed the server's certificate. Empty: the authorities of this system. An invalid value of FORWARD or FORWARD_*, or an invalid line, stops the forwarder with an error.",
+      "TLS: the file with the certificate of the authority that signed the server's certificate. Empty: the authorities of this system. An invalid value of FORWARD or FORWARD_*, or a line that may have been meant for one of them, stops the forwarder with an error.",
     ...tlsFile,
   },
   FORWARD_CERT: {
@@ -350,6 +379,53 @@ function isPathWithOptions(value: string, allowed: readonly string[]): boolean {
   return plainPath.test(path) && (options?.split(',').every((each) => allowed.includes(each)) ?? true);
 }
 
+/** Returns why a value of FORWARD is invalid; the empty string for a valid one. */
+function whyNoTargets(value: string): string {
+  try {
+    parseTargets(value);
+    return '';
+  } catch (error) {
+    return errorMessage(error);
+  }
+}
+
+/** Whether the value is an item of REQUIRE_OPTIONS. */
+function isRequirement(item: string): boolean {
+  const [, options] = /^\/[^:]*:(.*)$/.exec(item) ?? [];
+  return options !== undefined && options.split(',').every((each) => requirable.includes(each));
+}
+
+/** Returns the valid options of an invalid item of a list. */
+function optionsOf(item: string, allowed: readonly string[]): string[] {
+  const options = item.includes(':') ? item.slice(item.indexOf(':') + 1) : '';
+  return options.split(',').filter((each) => allowed.includes(each));
+}
+
+/** Returns the path of an invalid item with these options instead; undefined if the path itself is invalid. */
+function withOptions(item: string, options: readonly string[]): string | undefined {
+  const path = pathOf(item);
+  if (!plainPath.test(path)) return undefined;
+  return options.length === 0 ? path : `${path}:${options.join()}`;
+}
+
+/** The option that is invalid may have been `required`, without which the path can be in memory. */
+function repairScratchItem(item: string): string | undefined {
+  const valid = optionsOf(item, scratchOptions).filter((each) => each !== 'required');
+  const isBoth = valid.includes('empty') && valid.includes('copy');
+  const options = isBoth ? valid.filter((each) => each !== 'empty' && each !== 'copy') : valid;
+  return withOptions(item, [...options, 'required']);
+}
+
+/** An invalid option may have been any of the restrictions, and an item that is no path may have been `strict`. */
+function repairMountOptionsItem(item: string): string | undefined {
+  if (!item.includes('/')) return 'strict';
+  const path = pathOf(item);
+  if (path === '/run/user/*') return `${path}:${restrictions.join()}`;
+  // Device files must remain usable.
+  const options = path === '/dev' || path === '/dev/pts' ? ['noexec', 'nosuid'] : restrictions;
+  return withOptions(item, options);
+}
+
 function isScratchItem(item: string): boolean {
   const options = itemOptions(item);
   return isPathWithOptions(item, scratchOptions) && !(options.includes('empty') && options.includes('copy'));
@@ -365,6 +441,11 @@ function isMountOptionsItem(item: string): boolean {
 /** Splits a list into its items. */
 export function words(value: string): string[] {
   return value.split(/[ \t]+/).filter((word) => word !== '');
+}
+
+/** Returns the words of an invalid value that begin with a path. */
+function pathsIn(value: string): string[] {
+  return [...new Set(words(value))].filter((word) => word.startsWith('/') && isText(word));
 }
 
 /** Returns the path of an item of OVERLAY, PERSIST or SCRATCH: PATH or PATH:OPTION,OPTION. */

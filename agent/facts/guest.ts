@@ -1,4 +1,4 @@
-import { formatProblem, forwardProblems, readConfig } from '../config/config.ts';
+import { formatLine, forwardProblems, readConfig } from '../config/config.ts';
 import { readImage } from '../config/image.ts';
 import { SystemError, errorMessage } from '../lib/errors.ts';
 import { decodeBytes } from '../lib/format.ts';
@@ -31,10 +31,10 @@ export function readGuest(system: SystemReader) {
     ...{ reader, identity, config, mounts },
     /** The last report that `check` wrote in this boot; undefined if there is none. */
     lastReport,
-    /** Messages about the configuration and about `immutafs=` on the kernel command line. */
-    configProblems: [...problems.map(formatProblem), ...argument.problems],
+    /** Messages about lines of the configuration and about `immutafs=` on the kernel command line. */
+    configProblems: [...problems.map(formatLine), ...argument.problems],
     /** The subset of configProblems that prevents the forwarder from starting. */
-    forwardProblems: forwardProblems(problems),
+    forwardProblems: forwardProblems(problems).map(formatLine),
     /** The image from which this guest was started, and what is wrong with the file that names it. */
     image: readImage(reader),
     /** The arguments on the kernel command line. */

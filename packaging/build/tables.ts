@@ -29,10 +29,11 @@ set_config_defaults() {
 ${used.map(([name, { initial }]) => `  conf_${name}=${quote(initial)}`).join('\n')}
 }
 
-# Sets key_default, key_wanted (the description of valid values) and key_words (the values, if only these are valid; the options
-# of a path of a list), which are empty for a key whose value the boot does not verify. Returns false for an unknown key.
+# Sets key_default, key_strictest (used for an invalid value), key_wanted (the description of valid values) and key_words (the
+# values, if only these are valid; the options of a path of a list), which are empty for a key whose value the boot does not
+# verify. Returns false for an unknown key.
 find_key() { # $1: key
-  key_default='' key_wanted='' key_words=''
+  key_default='' key_strictest='' key_wanted='' key_words=''
   case $1 in
 ${used.map(([name, key]) => keyCase(name, key)).join('\n')}
 ${wrap(`${unused.join(' | ')}) ;;`, '    ', ' \\')}
@@ -53,8 +54,9 @@ ${overlayRefusals.map(({ path, below, why }) => `    ${path}${below ? ` | ${path
 `;
 }
 
-function keyCase(name: string, { initial, wanted, words = [] }: Key): string {
-  const values = Object.entries({ default: initial, wanted, words: words.join(' ') })
+function keyCase(name: string, { initial, strictest = initial, wanted, words = [] }: Key): string {
+  if (typeof strictest !== 'string') throw new Error(`${name}: boot/config.sh cannot call a function`);
+  const values = Object.entries({ default: initial, strictest, wanted, words: words.join(' ') })
     .filter(([, value]) => value !== '')
     .map(([variable, value]) => `      key_${variable}=${quote(value)}\n`);
   return `    ${name})\n${values.join('')}      ;;`;
@@ -87,7 +89,7 @@ function shippedConfiguration(): string {
   const head = [
     'Configuration of immutafs-agent. Read at boot and by the agent; immutafs.conf(5) describes each key.',
     '',
-    `Lines are KEY=value: no quotes, no spaces around "=", no comment after a value. The values that are commented out are the defaults. An unknown key or an invalid value causes a warning at boot, and the default is used. A change takes effect at the next boot (${from('boot')}), with the next initramfs (${from('initramfs')}), or at the next check and the next start of the forwarder (all other keys).`,
+    `Lines are KEY=value: no quotes, no spaces around "=", no comment after a value. The values that are commented out are the defaults. An unknown key or an invalid value causes a warning at boot. For an invalid value, the default is used, or the strictest value if the default is less strict. A change takes effect at the next boot (${from('boot')}), with the next initramfs (${from('initramfs')}), or at the next check and the next start of the forwarder (all other keys).`,
   ];
   const items = Object.entries<Key>(keys).map(
     ([name, { comment, initial }]) => `${wrap(comment, '# ')}\n#${name}=${initial}\n`,

@@ -39,8 +39,19 @@ and by
 .Xr immutafs-agent 8 .
 It is never executed.
 .Pp
-An unknown key or an invalid value causes a warning at boot, and the
-default is used.
+An unknown key or an invalid value causes a warning at boot.
+A line with an unknown key is ignored.
+For an invalid value, the default is used, but nothing becomes less
+strict than what may have been meant:
+if the default is less strict, the strictest value is used
+.Pq Li ON_FAILURE=powerof No acts as Li poweroff ;
+of an item of a list, the valid part is used, and an option that is not
+valid counts as the most restrictive one;
+with an invalid value of
+.Sy FORWARD
+or
+.Sy FORWARD_* ,
+the forwarder does not start.
 The check
 .Sy config\\-valid
 shows file, line and reason.

@@ -83,10 +83,10 @@ inShells('sealed', (test, shell) => {
 
   test('warnings are recorded in boot.env', () => {
     const { bootEnv, stderr } = boot({
-      files: { ...config('MODE=seal\nNONE=1\n'), 'proc/cmdline': 'immutafs=on\n' },
+      files: { ...config('SEED=no\nNONE=1\n'), 'proc/cmdline': 'immutafs=on\n' },
     });
     const warnings = [
-      '/etc/immutafs/immutafs.conf:1: MODE: must be auto, sealed or off, using auto',
+      '/etc/immutafs/immutafs.conf:1: SEED: must be none or host, using none',
       '/etc/immutafs/immutafs.conf:2: NONE: unknown key, ignoring it',
       'kernel argument immutafs=on: must be auto, sealed or off, ignoring it',
     ];

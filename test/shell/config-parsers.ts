@@ -17,10 +17,12 @@ const bootKeys = [
 
 export function byAgent(text: string): Parsed & { agentOnly: string[] } {
   const { config, problems } = parseConfig(text);
+  // Only the agent says what may have been meant.
+  const plain = (problem: ConfigProblem) => formatProblem({ ...problem, hint: '' });
   return {
     values: bootKeys.map((key) => `${key}=${config[key]}`),
-    warnings: problems.filter((problem) => !isAgentOnly(problem)).map(formatProblem),
-    agentOnly: problems.filter(isAgentOnly).map(formatProblem),
+    warnings: problems.filter((problem) => !isAgentOnly(problem)).map(plain),
+    agentOnly: problems.filter(isAgentOnly).map(plain),
   };
 }
 
@@ -29,7 +31,9 @@ export function byAgent(text: string): Parsed & { agentOnly: string[] } {
  * use.
  */
 function isAgentOnly({ key, reason }: ConfigProblem): boolean {
-  return /^(an item: |[!-~]+: )?must be /.test(reason) && !bootKeys.some((each) => each === key);
+  return (
+    /^(an item: |[!-~]+: )?must be |^[0-9]+% is above /.test(reason) && !bootKeys.some((each) => each === key)
+  );
 }
 
 const lines = `

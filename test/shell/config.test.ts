@@ -65,6 +65,7 @@ const keys = [
     'OVERLAY',
     'PERSIST',
     'PERSIST_STORE',
+    'SCRATCH',
     'MOUNT_OPTIONS',
     'SEED',
     'ON_FAILURE',
@@ -96,6 +97,8 @@ const values = [
     '/a/../b /.',
     '/ö /a:b',
     '//a /a/ /',
+    '/a:exec,foo,empty /b:empty,copy,exec /c:copy,empty, /d:exec:dev',
+    'strict Strict /run/user/*:x /dev:noexec,x /dev/pts /e:required,foo,required',
   ],
   ...['/ /boot', 'a b', '"off"', 'off # x', '\xff', '\x81\x82', '\xc2\xa0', '\x01', '\x7f', '~', '`id`', '='],
 ];

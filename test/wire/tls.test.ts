@@ -5,7 +5,7 @@ import net from 'node:net';
 import { type TLSSocket, type TlsOptions, connect as connectTls } from 'node:tls';
 import * as assert from 'uvu/assert';
 import { connectSocket } from '../../agent/forward/transport/connection.ts';
-import { type Target, parseTargets } from '../../agent/forward/transport/target.ts';
+import { type Target, parseTargets } from '../../agent/config/forward-target.ts';
 import { type TlsConfig, verifyTlsFiles } from '../../agent/forward/transport/tls.ts';
 import { errorMessage } from '../../agent/lib/errors.ts';
 import { systemReader } from '../../agent/system/reader.ts';

@@ -9,7 +9,7 @@ import { type FirstBoot, journalReaders } from '../journal/earlier-boots.ts';
 import type { RateLimitedLog } from '../status/rate-limited-log.ts';
 import { type StatusWriter, zeroCounts } from '../status/status-writer.ts';
 import { protocolOf } from '../transport/protocols.ts';
-import type { Target } from '../transport/target.ts';
+import type { Target } from '../../config/forward-target.ts';
 import type { Transport } from '../stages.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { Backoff, Failover } from './failover.ts';

@@ -1,4 +1,4 @@
-import type { Target } from '../transport/target.ts';
+import type { Target } from '../../config/forward-target.ts';
 
 /**
  * The first and the maximum interval between attempts to connect to a server that is preferred over the current one, in

@@ -4,7 +4,7 @@ import net from 'node:net';
 import tls from 'node:tls';
 import type { SystemReader } from '../../system/reader.ts';
 import type { TransportEvents } from '../stages.ts';
-import type { Target } from './target.ts';
+import type { Target } from '../../config/forward-target.ts';
 import { type TlsConfig, tlsOptions, verifyPeer } from './tls.ts';
 
 export interface ConnectOptions {

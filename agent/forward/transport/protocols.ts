@@ -6,7 +6,7 @@ import type { Encoder, Transport } from '../stages.ts';
 import type { ConnectOptions } from './connection.ts';
 import { connectRelp, relpMessageBytes, relpWindow } from './relp.ts';
 import { connectSyslog, syslogMessageBytes, syslogWindow } from './syslog.ts';
-import type { Target } from './target.ts';
+import type { Target } from '../../config/forward-target.ts';
 import { connectUpload, uploadWindow } from './upload.ts';
 
 /** The parts of the pipeline that depend on a target's protocol. */

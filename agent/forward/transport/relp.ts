@@ -2,7 +2,7 @@ import type net from 'node:net';
 import { version } from '../../lib/version.ts';
 import { type OutgoingMessage, RefusedError, type Transport } from '../stages.ts';
 import { type ConnectOptions, SocketConnection, connectMilliseconds, connectSocket } from './connection.ts';
-import type { Target } from './target.ts';
+import type { Target } from '../../config/forward-target.ts';
 
 /**
  * The maximum number of messages that are unacknowledged or not yet saved. In measurements, librelp's default of 128 is

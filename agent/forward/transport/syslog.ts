@@ -4,7 +4,7 @@ import type net from 'node:net';
 import tls from 'node:tls';
 import type { OutgoingMessage, Transport } from '../stages.ts';
 import { type ConnectOptions, Connection, SocketConnection, connectSocket } from './connection.ts';
-import type { Target } from './target.ts';
+import type { Target } from '../../config/forward-target.ts';
 
 /** Unlimited, because the server does not acknowledge messages. The socket's buffer limits sending instead. */
 export const syslogWindow = Number.MAX_SAFE_INTEGER;

@@ -3,7 +3,7 @@ import type net from 'node:net';
 import { runEntries } from '../../lib/journal-export/entry.ts';
 import { type OutgoingMessage, RefusedError, type Transport } from '../stages.ts';
 import { type ConnectOptions, Connection, connectMilliseconds, connectSocket } from './connection.ts';
-import type { Target } from './target.ts';
+import type { Target } from '../../config/forward-target.ts';
 
 const path = '/upload';
 /**

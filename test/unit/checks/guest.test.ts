@@ -5,7 +5,7 @@ import { maintenanceGuest } from '../../harness/guest.ts';
 testChanges('config-valid', {
   'an unknown key': [
     config('MODES=auto\n'),
-    { 'config-valid': 'fail: immutafs.conf:1: MODES: unknown key', 'forward-healthy': 'fail' },
+    'fail: line 1: MODES: unknown key, ignoring it (did you mean MODE?)',
   ],
   'an invalid value of the kernel argument': [
     file('proc/cmdline', 'ro noresume immutafs=yes\n'),

@@ -132,8 +132,12 @@ const growing = (perSecond: number) => (guest: Guest) => {
 };
 
 testChanges('var-usage', {
-  'it fails at USAGE_FAIL, also if that is below USAGE_WARN': [
+  'it fails at USAGE_FAIL, also if that is below USAGE_WARN, which is an error': [
     all(usage({ usedBytes: 0.75 * 256 * mebibyte }), config('USAGE_FAIL=70%\n')),
+    { 'var-usage': 'fail: 75% of 256 MiB', 'config-valid': 'fail: line 1: USAGE_WARN: 80% is above' },
+  ],
+  'it fails at USAGE_FAIL': [
+    all(usage({ usedBytes: 0.75 * 256 * mebibyte }), config('USAGE_WARN=70%\nUSAGE_FAIL=70%\n')),
     'fail: 75% of 256 MiB',
   ],
   '/var is at the warning': [usage({ usedBytes: 0.8 * 256 * mebibyte }), 'warn: 80% of 256 MiB'],

@@ -17,16 +17,23 @@ const target = 'FORWARD=relp+tls://127.0.0.1:1\n';
 
 /** A configuration, or the errno with which it cannot be read, and the expected message. */
 const stopping: Record<string, [string, string]> = {
-  'a CA file without an absolute path': [`${target}FORWARD_CA=ca.pem\n`, `${conf}:2: FORWARD_CA: must be`],
-  'a repeated peer': [`${target}FORWARD_PEER=a\nFORWARD_PEER=\n`, `${conf}:3: FORWARD_PEER: given twice`],
-  'an unknown key': [`${target}FORWARD_CAFILE=/ca.pem\n`, `${conf}:2: FORWARD_CAFILE: unknown key`],
-  'a misspelt FORWARD': ['FORWRAD=relp://log:1\n', `${conf}:1: FORWRAD: unknown key`],
-  'spaces around the equals sign': [`${target}FORWARD_CA = /ca.pem\n`, `${conf}:2: not KEY=value`],
-  'a control character': [`${target}FORWARD_PEER=log\x1b\n`, `${conf}:2: contains a control character`],
-  'an invalid target': ['FORWARD=relp:log\n', `${conf}:1: FORWARD: must be`],
-  'a file that is too large': [`${target}${'#'.repeat(70_000)}`, `${conf}: larger than 65536 bytes`],
-  'a file without read permission': ['EACCES', `${conf}: no, ignoring it`],
-  'a file that cannot be read': ['EIO', `${conf}: no, ignoring it`],
+  'a CA file without an absolute path': [`${target}FORWARD_CA=ca.pem\n`, `line 2: FORWARD_CA: must be`],
+  'a repeated peer': [`${target}FORWARD_PEER=a\nFORWARD_PEER=\n`, `line 3: FORWARD_PEER: given twice`],
+  'an unknown key': [`${target}FORWARD_CAFILE=/ca.pem\n`, `line 2: FORWARD_CAFILE: unknown key`],
+  'an unknown key that begins like FORWARD': [
+    `${target}FORWARDER_CERTS=/a\n`,
+    'line 2: FORWARDER_CERTS: unknown key',
+  ],
+  'a key in lower case': [`${target}forward_ca=/ca.pem\n`, 'line 2: not KEY=value'],
+  'a server without a port': ['FORWARD=relp://log\n', 'RELP has no registered port: add one'],
+  'a port that does not exist': ['FORWARD=relp://log:99999\n', 'the port must be from 1 to 65535'],
+  'a misspelt FORWARD': ['FORWRAD=relp://log:1\n', `line 1: FORWRAD: unknown key`],
+  'spaces around the equals sign': [`${target}FORWARD_CA = /ca.pem\n`, `line 2: not KEY=value`],
+  'a control character': [`${target}FORWARD_PEER=log\x1b\n`, `line 2: contains a control character`],
+  'an invalid target': ['FORWARD=relp:log\n', `line 1: FORWARD: must be`],
+  'a file that is too large': [`${target}${'#'.repeat(70_000)}`, `larger than 65536 bytes`],
+  'a file without read permission': ['EACCES', `no, ignoring it`],
+  'a file that cannot be read': ['EIO', `no, ignoring it`],
 };
 
 const misconfigured = suite('forward: a configuration that stops the forwarder');
@@ -68,6 +75,10 @@ for (const [title, [text, expected]] of Object.entries(stopping)) {
 for (const [title, text] of Object.entries({
   'a bad value of another key': 'USAGE_WARN=much\n',
   'a repeated other key': 'MODE=auto\nMODE=auto\n',
+  'a mistyped other key': 'PERSSIST=/var/lib/a\n',
+  'a line that is for no key': 'hello\n',
+  'another key in lower case': 'mode = auto\n',
+  'a control character in another line': 'MODE=au\x1bto\n',
   'empty TLS keys': 'FORWARD_CA=\nFORWARD_CERT=\nFORWARD_KEY=\nFORWARD_PEER=\n',
   'good TLS keys': 'FORWARD_CA=/c\u00c3\u00a4.pem\nFORWARD_PEER=log\n',
 })) {
@@ -77,6 +88,19 @@ for (const [title, text] of Object.entries({
     assert.is(checks.find(({ id }) => id === 'forward-healthy')?.status, 'skip');
   });
 }
+
+misconfigured('the path of the file is printed once', async () => {
+  const text = 'FORWARD=relp:log\nFORWARD_CA=a\nFORWARD_CERT=b\nMOOD=good\n';
+  const { stderr } = await forward(text);
+  assert.is(stderr.split(conf).length, 2, stderr);
+  const { checks } = await withConfig(text, (reader) => evaluateGuest(reader));
+  for (const id of ['config-valid', 'forward-healthy']) {
+    const finding = checks.find((check) => check.id === id);
+    assert.is(finding?.subject, conf);
+    assert.not.match(finding?.observed ?? '', conf);
+    assert.match(finding?.observed ?? '', /line 1: FORWARD: .*; line 2: FORWARD_CA: /);
+  }
+});
 
 misconfigured('another failed required check takes precedence: exit 1', async () => {
   const report = await withConfig(`${target}FORWARD_CA=ca.pem\n`, (reader) =>

@@ -34,7 +34,7 @@ status('a configuration problem: exit 2, one line that names it, and the report'
   assert.is(code, 2);
   assertOneLine(
     stderr,
-    /^immutafs-agent: \/etc\/immutafs\/immutafs\.conf:2: MODES: unknown key, ignoring it\n$/,
+    /^immutafs-agent: \/etc\/immutafs\/immutafs\.conf: line 2: MODES: unknown key, ignoring it \(did you mean MODE\?\)\n$/,
   );
   assert.match(stdout, 'config-valid');
 });

@@ -4,6 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { keys } from '../../../agent/config/keys.ts';
 import {
+  formatLine,
   formatProblem,
   parseConfig,
   readConfig,
@@ -68,8 +69,8 @@ const values: Partial<Record<keyof typeof keys, { good: string[]; bad: string[] 
     good: ['', '/opt/agent', '/home/app/bin /memfd:libffi'],
     bad: ['bin', '/', '/a b', '/\xc3\xa4'],
   },
-  USAGE_WARN: { good: ['1%', '100%'], bad: ['0%', '80', '101%', ''] },
-  USAGE_FAIL: { good: ['1%', '100%'], bad: ['0%', '80', '101%', ''] },
+  USAGE_WARN: { good: ['1%', '95%'], bad: ['0%', '80', '101%', ''] },
+  USAGE_FAIL: { good: ['80%', '100%'], bad: ['0%', '80', '101%', ''] },
   PROMETHEUS_FILE: { good: ['', '/var/lib/x/immutafs.prom'], bad: ['x.prom', '/x', '/.prom/'] },
   FORWARD: {
     good: [
@@ -82,7 +83,10 @@ const values: Partial<Record<keyof typeof keys, { good: string[]; bad: string[] 
       'journal+http://a:1',
       'journal+https://a:1',
     ],
-    bad: ['log.example.com', 'http://a:1', 'relp://', 'relp://a:1/path', 'RELP://a:1'],
+    bad: [
+      ...['log.example.com', 'http://a:1', 'relp://', 'relp://a:1/path', 'RELP://a:1'],
+      ...['relp://a', 'relp://a:99999', 'syslog+tcp://a:0', 'relp://a:1 relp://b'],
+    ],
   },
   FORWARD_FILES: {
     good: ['', '/var/log/audit/audit.log', '/a/*.log  /b/[a-z]?/\xc3\xa4'],
@@ -121,12 +125,17 @@ for (const [key, { good, bad }] of Object.entries(values)) {
 function refuses(name: keyof typeof keys, value: string): void {
   table(`refused: ${name}=${value}`, () => {
     const { config, problems } = parseConfig(`# first\n${name}=${value}\n`);
-    const { initial, wanted } = keys[name];
-    assert.is(config[name], initial);
+    const { initial, wanted, strictest = initial } = keys[name];
+    const strict = typeof strictest === 'string' ? strictest : strictest(value);
+    const expected = value === '' ? initial : strict;
+    assert.is(config[name], expected);
     const instead = name.startsWith('FORWARD')
       ? 'the forwarder does not start'
-      : `using ${initial || 'nothing'}`;
-    assert.equal(problems, [{ line: 2, key: name, reason: `must be ${wanted}, ${instead}` }]);
+      : `using ${expected || 'nothing'}`;
+    assert.equal(
+      problems.map(({ line, reason }) => [line, reason]),
+      [[2, `must be ${wanted}, ${instead}`]],
+    );
   });
 }
 function ignoresBadItems(
@@ -135,24 +144,138 @@ function ignoresBadItems(
   isGood: (item: string) => boolean,
   last: string,
 ): void {
-  table(`bad items ignored: ${name}=${value}`, () => {
+  table(`bad items ignored or repaired: ${name}=${value}`, () => {
     const { config, problems } = parseConfig(`# first\n${name}=${value} ${last}\n`);
     const items = value.split(' ');
-    assert.is(config[name], [...items.filter(isGood), last].join(' '));
+    const used = (item: string) => (isGood(item) ? item : keys[name].repair?.(item));
+    assert.is(config[name], [...items.flatMap((item) => used(item) ?? []), last].join(' '));
     const bad = items.filter((item) => !isGood(item));
     assert.is.not(bad.length, 0);
-    const shown = bad.map((item) => (item.includes('\xc3') ? 'an item' : item));
-    const reason = (item: string) => `${item}: must be ${keys[name].wanted}, ignoring it`;
+    const reason = (item: string) => {
+      const outcome = used(item) === undefined ? 'ignoring it' : `using ${used(item)}`;
+      const shown = item.includes('\xc3') ? 'an item' : item;
+      return `${shown}: must be ${keys[name].wanted}, ${outcome}`;
+    };
     assert.equal(
-      problems,
-      shown.map((item) => ({ line: 2, key: name, reason: reason(item) })),
+      problems.map(({ line, key, reason: text }) => [line, key, text]),
+      bad.map((item) => [2, name, reason(item)]),
     );
   });
 }
+table('what is used for an invalid value is valid itself', () => {
+  for (const [key, { strictest = '', good }] of Object.entries(keys)) {
+    const values = typeof strictest === 'string' ? [strictest] : ['x', 'x /a /b:', '\xff'].map(strictest);
+    for (const value of values) assert.ok(value === '' || good(value), `${key}=${value}`);
+  }
+  for (const [key, { repair, goodItem, good }] of Object.entries(keys)) {
+    if (goodItem === undefined) continue;
+    const items = [
+      'x',
+      '/',
+      '/a:',
+      '/a:x',
+      '/a:x,exec,noexec',
+      '/a:empty,copy',
+      '/dev:x',
+      '/run/user/*',
+      '/../a',
+    ];
+    for (const item of items) assert.ok(good(repair?.(item) ?? ''), `${key}=${item}`);
+  }
+});
 table('the initial values are good', () => {
   for (const [key, { initial, good }] of Object.entries(keys)) assert.ok(good(initial), key);
 });
 table.run();
+
+const limits = suite('USAGE_WARN and USAGE_FAIL');
+for (const [lines, warn, said] of [
+  ['USAGE_WARN=70%\nUSAGE_FAIL=60%', '60%', 'line 2: USAGE_WARN: 70% is above USAGE_FAIL (60%), using 60%'],
+  ['USAGE_FAIL=70%', '70%', 'line 1: USAGE_WARN: 80% is above USAGE_FAIL (70%), using 70%'],
+  ['USAGE_WARN=96%', '95%', 'line 1: USAGE_WARN: 96% is above USAGE_FAIL (95%), using 95%'],
+  ['USAGE_WARN=60%\nUSAGE_FAIL=60%', '60%'],
+  ['USAGE_FAIL=x', '1%', 'line 1: USAGE_FAIL: must be 1% to 100%, using 1%'],
+  ['USAGE_WARN=9%\nUSAGE_FAIL=10%', '9%'],
+  ['USAGE_FAIL=70%\nUSAGE_FAIL=90%', '80%', 'line 2: USAGE_FAIL: given twice, the later line counts'],
+] as const) {
+  limits(lines.replace('\n', ', '), () => {
+    const { config, problems } = parseConfig(`${lines}\n`);
+    assert.is(config.USAGE_WARN, warn);
+    assert.equal(problems.map(formatLine), said === undefined ? [] : [said]);
+  });
+}
+limits.run();
+
+const hints = suite('what may have been meant');
+for (const [line, hint] of [
+  ['PERSSIST=/var/lib/a', 'PERSIST'],
+  ['FORWRAD=relp://log:1', 'FORWARD'],
+  ['FORWARD_CAFILE=/ca.pem', 'FORWARD_CA'],
+  ['VAR_SIZES=1g', 'VAR_SIZE'],
+  ['mode=off', 'MODE=off'],
+  ['MODE = off', 'MODE=off'],
+  ['MODE: "Off"', 'MODE=off'],
+  ['on-failure=poweroff', 'ON_FAILURE=poweroff'],
+  ['MODE off', 'MODE='],
+  ['MODE="off"', 'off'],
+  ["MODE='off'", 'off'],
+  ['MODE=Off', 'off'],
+  ['MODE=seald', 'sealed'],
+  ['SEED=hots', 'host'],
+  ['ON_FAILURE=powerof', 'poweroff'],
+  ['USAGE_WARN=70', '70%'],
+  ['VAR_SIZE=10 %', '10%'],
+  ['VAR_SIZE="512M"', '512M'],
+  ['VAR_OPTIONS=nosiud,noexec', 'nosuid,noexec'],
+  ['PERSIST=/var/spool/cron:autostrat', '/var/spool/cron:autostart'],
+  ['MOUNT_OPTIONS=Strict', 'strict'],
+  ['REQUIRE_OPTIONS=/home:nosiud /srv:RO', '/home:nosuid /srv:ro'],
+  ['FORWARD=RELP://log:1', 'relp://log:1'],
+] as const) {
+  hints(line, () => {
+    assert.equal(
+      parseConfig(`${line}\n`).problems.map((problem) => problem.hint),
+      [` (did you mean ${hint}?)`],
+    );
+  });
+}
+for (const line of [
+  'COLOUR=blue',
+  'X=1',
+  'hello world',
+  '=',
+  'MODE=always',
+  'VAR_OPTIONS=noexec,foo',
+  'VAR_SIZE=x',
+]) {
+  hints(`${line}: nothing similar`, () => {
+    assert.equal(
+      parseConfig(`${line}\n`).problems.map((problem) => problem.hint),
+      [''],
+    );
+  });
+}
+hints('a value is repeated only if it is printable and short', () => {
+  for (const value of ['\xc3\xa4', 'x'.repeat(200)]) {
+    assert.is(parseConfig(`forward_peer=${value}\n`).problems[0]?.hint, '');
+  }
+});
+hints('a long line takes no long time', () => {
+  const begin = performance.now();
+  parseConfig(`${'A'.repeat(60_000)}=1\n`);
+  parseConfig(`VAR_OPTIONS=${'nosuidd,'.repeat(8000)}\n`);
+  assert.ok(performance.now() - begin < 2000);
+});
+for (const [value, said] of [
+  ['relp://log', 'relp://log: RELP has no registered port: add one'],
+  ['relp://log:99999', 'relp://log:99999: the port must be from 1 to 65535'],
+  ['syslog+tcp://log relp://-a:1', 'relp://-a:1: not a valid host name'],
+] as const) {
+  hints(`FORWARD=${value}: the reason`, () => {
+    assert.is(parseConfig(`FORWARD=${value}\n`).problems[0]?.hint, ` (${said})`);
+  });
+}
+hints.run();
 
 const file = suite('readConfig');
 const read = (make: (root: string) => void) =>

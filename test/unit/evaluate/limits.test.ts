@@ -200,10 +200,10 @@ testFindings('kernel-view: limits', {
   ]),
 });
 testFindings('config-valid: limits', {
-  'ten lines are named': [unknownKeys(10), /^fail: (?!.*more).*conf:10: X: unknown key[^;]*$/],
+  'ten lines are named': [unknownKeys(10), /^fail: (?!.*more).*line 10: X: unknown key[^;]*$/],
   'of eleven lines, ten are named and one is counted': [
     unknownKeys(11),
-    /^fail: .*conf:10: X: [^;]*; and 1 more$/,
+    /^fail: .*line 10: X: [^;]*; and 1 more$/,
   ],
 });
 testFindings('mtab-link: limits', {

@@ -11,7 +11,7 @@ import { LogFiles } from '../../../../agent/forward/files/log-files.ts';
 import { Daemon } from '../../../../agent/forward/pipeline/daemon.ts';
 import { Checkpoint } from '../../../../agent/forward/pipeline/checkpoint.ts';
 import { StatusWriter } from '../../../../agent/forward/status/status-writer.ts';
-import { parseTargets } from '../../../../agent/forward/transport/target.ts';
+import { parseTargets } from '../../../../agent/config/forward-target.ts';
 import { RateLimitedLog } from '../../../../agent/forward/status/rate-limited-log.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
 import { systemWriter } from '../../../../agent/system/writer.ts';

@@ -6,7 +6,7 @@ import { Backoff, Failover } from '../../../../agent/forward/pipeline/failover.t
 import { PendingCounters } from '../../../../agent/forward/pipeline/pending-counters.ts';
 import { Quarantine } from '../../../../agent/forward/pipeline/quarantine.ts';
 import { zeroCounts } from '../../../../agent/forward/status/status-writer.ts';
-import { parseTargets } from '../../../../agent/forward/transport/target.ts';
+import { parseTargets } from '../../../../agent/config/forward-target.ts';
 
 const checkpoint = suite('checkpoint');
 

@@ -1,4 +1,4 @@
-import { UsageError } from '../../lib/errors.ts';
+import { UsageError } from '../lib/errors.ts';
 
 type ProtocolName = 'relp' | 'syslog' | 'journal';
 
@@ -13,7 +13,7 @@ export interface Target {
 }
 
 /**
- * Parses the value of FORWARD.
+ * Parses the value of FORWARD. Its messages begin with the invalid word.
  * @param value PROTOCOL://HOST[:PORT] words, separated by spaces; an IPv6 address is in brackets
  * @returns the servers, with the preferred server first
  * @throws UsageError with the invalid word and the reason
@@ -46,7 +46,7 @@ const schemes: Record<string, Scheme> = {
 
 function parseTarget(text: string): Target {
   const fail = (reason: string): never => {
-    throw new UsageError(`FORWARD: ${text}: ${reason}`);
+    throw new UsageError(`${text}: ${reason}`);
   };
   const [, scheme = '', rest = ''] = /^([^:]*):\/\/(.*)$/.exec(text) ?? fail('not PROTOCOL://HOST:PORT');
   const found = Object.hasOwn(schemes, scheme) ? schemes[scheme] : undefined;

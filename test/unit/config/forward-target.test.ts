@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseTargets } from '../../../../agent/forward/transport/target.ts';
-import { UsageError } from '../../../../agent/lib/errors.ts';
+import { parseTargets } from '../../../agent/config/forward-target.ts';
+import { UsageError } from '../../../agent/lib/errors.ts';
 
 const target = suite('targets of FORWARD');
 
@@ -32,7 +32,7 @@ for (const text of [
   target(`${text} is a usage error that quotes it`, () => {
     assert.throws(
       () => parseTargets(`relp://a:1 ${text}`),
-      (error: unknown) => error instanceof UsageError && error.message.startsWith(`FORWARD: ${text}: `),
+      (error: unknown) => error instanceof UsageError && error.message.startsWith(`${text}: `),
     );
   });
 }
