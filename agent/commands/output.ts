@@ -21,29 +21,30 @@ export interface ReportOptions {
 }
 
 /** The time after which progress is shown, and the time between two messages, in milliseconds. */
-const first = 1000;
-const interval = 500;
+const onTerminal = { first: 1000, interval: 500 };
+const elsewhere = { first: 10_000, interval: 10_000 };
 
 /**
- * Shows on stderr what a command is doing, if it takes longer than a second and stderr is a terminal, in one line that is
- * overwritten. Elsewhere, such as in a playbook that reports stderr as the reason of a failure, nothing is shown.
+ * Shows on stderr what a command is doing, if it takes long: on a terminal in one line that is overwritten, elsewhere as a
+ * line every ten seconds, which begins with "immutafs-agent: progress: ".
  * @param clock returns milliseconds
  */
 export function progressTo(
-  { stderr, errorTerminal = false }: Output,
+  { stderr, errorTerminal = false }: Pick<Output, 'stderr' | 'errorTerminal'>,
   clock: () => number = () => performance.now(),
 ): { show: (text: string) => void; end: () => void } {
   const began = clock();
+  const { first, interval } = errorTerminal ? onTerminal : elsewhere;
   let next = began + first;
   let isShown = false;
   return {
     show: (text) => {
       const now = clock();
-      if (!errorTerminal || now < next) return;
+      if (now < next) return;
       next = now + interval;
       const line = `${clean(decodeBytes(text))} (${Math.round((now - began) / 1000)} s)`;
-      stderr(`\r\x1b[K${line.slice(0, 79)}`);
-      isShown = true;
+      stderr(errorTerminal ? `\r\x1b[K${line.slice(0, 79)}` : `immutafs-agent: progress: ${line}\n`);
+      isShown = errorTerminal;
     },
     end: () => {
       if (isShown) stderr('\r\x1b[K');

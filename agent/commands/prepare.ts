@@ -192,8 +192,9 @@ async function planWithProgress(
   }
 }
 
-function printerTo({ stdout, terminal }: Output): Printer {
+function printerTo({ stdout, stderr, terminal }: Output): Printer {
   let isOverwritten = false;
+  const { show } = progressTo({ stderr });
   return {
     say: (text) => {
       // Cleaned, because any user can put control characters into the names of files and processes.
@@ -201,7 +202,10 @@ function printerTo({ stdout, terminal }: Output): Printer {
       isOverwritten = false;
     },
     progress: (text) => {
-      if (!terminal) return;
+      if (!terminal) {
+        show(text);
+        return;
+      }
       stdout(`\r\x1b[K${text}`);
       isOverwritten = true;
     },

@@ -29,6 +29,16 @@ KEEPALIVE = "-o ServerAliveInterval=5 -o ServerAliveCountMax=3"
 # The default of `limit`, in seconds.
 LIMIT = 120
 
+# The beginning of a line on stderr that says what a long command is doing.
+PROGRESS = "immutafs-agent: progress: "
+
+
+def reason_of(said):
+    """Returns the end of the error messages of a command, or of its output if there are none."""
+    errors = [line for line in said["stderr"].splitlines() if not line.startswith(PROGRESS)]
+    return " ".join((" ".join(errors).strip() or said["stdout"]).split())[-1000:]
+
+
 def parsed(said):
     """
     Returns the report of a status command in `json`. If the command failed, also returns `msg` with the verdict and
@@ -86,8 +96,7 @@ class ActionModule(ActionBase):
                 if said["rc"] in ok:
                     return said
                 if time.time() >= end:
-                    words = " ".join((said["stderr"] or said["stdout"]).split())[-1000:]
-                    return dict(said, failed=True, msg="%s ended with %s: %s" % (argv[0], said["rc"], words))
+                    return dict(said, failed=True, msg="%s ended with %s: %s" % (argv[0], said["rc"], reason_of(said)))
             except AnsibleConnectionFailure:
                 if time.time() >= end:
                     raise
@@ -134,8 +143,7 @@ class ActionModule(ActionBase):
         """Runs a command that prints one line, and returns the line. Raises AnsibleError if the command fails."""
         said = self.once(argv, sudoable)
         if said["rc"] != 0:
-            words = " ".join((said["stderr"] or said["stdout"]).split())[-1000:]
-            raise AnsibleError("%s ended with %s: %s" % (argv[0], said["rc"], words))
+            raise AnsibleError("%s ended with %s: %s" % (argv[0], said["rc"], reason_of(said)))
         return said["stdout"].strip()
 
     def with_file(self, argv, source):

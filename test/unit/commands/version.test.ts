@@ -73,8 +73,14 @@ progress('nothing is shown in the first second', () => {
   assert.is(shownAt([0, 500, 999], false), '');
 });
 
-progress('nothing is shown if stderr is no terminal', () => {
-  assert.is(shownAt([1000, 5000, 60_000], false), '');
+progress('if stderr is no terminal, a line is shown every ten seconds', () => {
+  assert.is(shownAt([1000, 5000, 9999], false), '');
+  assert.is(
+    shownAt([10_000, 10_500, 19_999, 20_000, 65_000, 70_000], false),
+    [10_000, 20_000, 65_000]
+      .map((at) => `immutafs-agent: progress: work at ?[2J${at} (${at / 1000} s)\n`)
+      .join(''),
+  );
 });
 
 progress(
