@@ -6,8 +6,7 @@ import { fleetOf } from '../test/browser/fleet.ts';
 import { writeFleet } from '../test/browser/page.ts';
 
 /**
- * Takes the picture of the fleet report with a fleet of 500 guests: `node docs/fleet.ts docs/fleet.png`, with
- * Debian's chromium.
+ * Takes the picture of the fleet report with a fleet of 500 guests: `npm run fleet-picture`, with Debian's chromium.
  */
 const [picture] = process.argv.slice(2);
 if (picture === undefined) throw new Error('usage: node docs/fleet.ts TO.png');
