@@ -16,7 +16,7 @@ const ofGuest = 'instance="$guest"';
 const ofDomain = 'domain="$domain"';
 
 /** The verdicts with the numbers that stand for them in a timeline, from good to bad. */
-const verdicts = ['sealed', 'rehearsal', 'maintenance', 'off', 'unknown', 'failed'];
+const verdicts = ['sealed', 'unenforced', 'rehearsal', 'maintenance', 'off', 'unknown', 'failed'];
 
 /**
  * Returns the dashboard for Grafana: all guests, one guest, and one domain as its host sees it. It has the first version

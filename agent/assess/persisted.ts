@@ -9,8 +9,8 @@ import {
 import type { Facts } from '../facts/facts.ts';
 import { isWritable, type Mount, type MountTable } from '../facts/mounts/mountinfo.ts';
 import { unwrap, valueOf } from '../facts/observed.ts';
-import { persistenceTest } from './footholds.ts';
 import type { DecidedMode } from './mode.ts';
+import { persistenceTest } from './persistence.ts';
 
 /** Whether a path of PERSIST is kept now. */
 export interface Persisted {

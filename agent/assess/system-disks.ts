@@ -4,11 +4,22 @@ import type { Facts } from '../facts/facts.ts';
 import type { Mount, MountTable } from '../facts/mounts/mountinfo.ts';
 import { valueOf } from '../facts/observed.ts';
 
-/** The disks that the host must make read-only: those below / and below the other targets of REQUIRE_READONLY. */
+/**
+ * The disks that the host must make read-only: those below /, below the other targets of REQUIRE_READONLY, and below mounts
+ * in the directories with the programs of the system.
+ */
 export type SystemDisks = ReturnType<typeof findSystemDisks>;
 
-export function findSystemDisks(facts: Pick<Facts, 'config' | 'mounts'>, disks: readonly Disk[]) {
-  const found = disksBelow(facts, disks, requiredReadOnly(facts));
+/** @param ofPrograms the mounts in the directories with the programs of the system that nothing permits otherwise */
+export function findSystemDisks(
+  facts: Pick<Facts, 'config' | 'mounts'>,
+  disks: readonly Disk[],
+  ofPrograms: readonly Mount[] = [],
+) {
+  const required = findRequiredDisks(facts, disks);
+  const found = disks.filter(
+    (disk) => required.includes(disk) || ofPrograms.some(({ target }) => disk.holds.includes(target)),
+  );
   const names = new Set(found.map(({ name }) => name));
   return {
     disks: found,
@@ -20,6 +31,11 @@ export function findSystemDisks(facts: Pick<Facts, 'config' | 'mounts'>, disks: 
     holds: (mount: Mount | undefined): boolean =>
       found.some(({ holds }) => mount !== undefined && holds.includes(mount.target)),
   };
+}
+
+/** Returns the disks below / and the other targets of REQUIRE_READONLY. */
+export function findRequiredDisks(facts: Pick<Facts, 'config' | 'mounts'>, disks: readonly Disk[]): Disk[] {
+  return disksBelow(facts, disks, requiredReadOnly(facts));
 }
 
 export function requiredReadOnly({ config }: Pick<Facts, 'config'>): string[] {

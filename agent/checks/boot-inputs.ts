@@ -1,5 +1,6 @@
 import { efivars } from '../facts/boot/firmware.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
+import { findRequiredDisks } from '../assess/system-disks.ts';
 import { hasNoEfiRuntime, neverResumes, resumeWords } from '../facts/boot/kernel-arguments.ts';
 import { kernelLines, openSearches } from '../facts/boot/boot-loader.ts';
 import { unwrap } from '../facts/observed.ts';
@@ -109,13 +110,12 @@ function foreignEntries(facts: AssessedFacts): Problem[] {
   });
 }
 
-/** Returns the boot loader files on writable disks except the system disks, which host-enforced verifies. */
+/** Returns the boot loader files on writable disks except the disks of /, of which other checks say more. */
 function fileProblems(facts: AssessedFacts): Problem[] {
   const files = ['/boot/efi', ...unwrap(facts.loader).files.map(({ file }) => file)];
-  const system = unwrap(facts.systemDisks);
-  const others = unwrap(facts.disks).filter(
-    (disk) => disk.hostReadOnly === false && !system.includes([disk]),
-  );
+  const disks = unwrap(facts.disks);
+  const required = findRequiredDisks(facts, disks);
+  const others = disks.filter((disk) => disk.hostReadOnly === false && !required.includes(disk));
   const found = files.flatMap((file) => {
     const target = facts.mounts.serving(file)?.target;
     const disk = others.find(({ holds }) => target !== undefined && holds.includes(target));

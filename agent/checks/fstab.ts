@@ -1,6 +1,6 @@
 import { words } from '../config/config.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
-import type { FstabEntry } from '../facts/mounts/fstab.ts';
+import { type FstabEntry, inEffect } from '../facts/mounts/fstab.ts';
 import { type Mount, isBelow, isMountTable } from '../facts/mounts/mountinfo.ts';
 import { unwrap } from '../facts/observed.ts';
 import { addedOptions, requiredOptions } from '../facts/mounts/targets.ts';
@@ -108,11 +108,6 @@ const restrictions: readonly (readonly [string, string])[] = [
   ['nosuid', 'suid'],
   ['nodev', 'dev'],
 ];
-
-/** Whether the option `on` is in effect. Of two opposite options, the last one takes effect (mount(8)). */
-export function inEffect(options: readonly string[], on: string, off: string): boolean {
-  return options.lastIndexOf(on) > options.lastIndexOf(off);
-}
 
 /** Whether a line is a bind mount, whose source may be a directory below /dev instead of a device. */
 function isBind({ options }: FstabEntry): boolean {

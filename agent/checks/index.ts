@@ -11,7 +11,7 @@ import { foreignPrograms } from './foreign-programs.ts';
 import { fstabConsistent, mtabLink, swapOff } from './fstab.ts';
 import { hostEnforced, rootWriteProbe, impostorAbsent, bootReadonly, rootReadonly } from './system-disks.ts';
 import { initramfsHook, provisioningOff, rivalsOff, rootLog } from './boot.ts';
-import { mountsGenuine, stackedMounts } from './mounts.ts';
+import { mountsGenuine, persistentMounts, stackedMounts } from './mounts.ts';
 import {
   deviceProbe,
   execProbe,
@@ -32,6 +32,7 @@ export const checks: readonly Check[] = [
   rootReadonly,
   bootReadonly,
   hostEnforced,
+  persistentMounts,
   impostorAbsent,
   rootWriteProbe,
   varOverlay,

@@ -2,7 +2,7 @@ import { type Lockdown, seedFile } from '../facts/security/kernel-settings.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 import { openBypasses, ptraceSysctl } from '../assess/exec-bypass.ts';
-import { persistenceTest } from '../assess/footholds.ts';
+import { persistenceTest } from '../assess/persistence.ts';
 import { isWritable } from '../facts/mounts/mountinfo.ts';
 
 export const kernelLockdownHints: Check = {

@@ -5,7 +5,8 @@ import { shortList } from '../lib/format.ts';
 import { coversInput } from '../facts/inputs.ts';
 import type { Mount } from '../facts/mounts/mountinfo.ts';
 import { unwrap, valueOf } from '../facts/observed.ts';
-import { type UnexplainedMount, isBoundOnItself } from '../assess/unexplained-mounts.ts';
+import { isBoundOnItself } from '../assess/mount-origin.ts';
+import type { UnexplainedMount } from '../assess/unexplained-mounts.ts';
 import type { Check } from './check.ts';
 
 export const stackedMounts: Check = {
@@ -72,56 +73,56 @@ function stackAt(facts: AssessedFacts, target: string): { target: string; text: 
   return [{ target, text: `${target} is ${name(seen)}; hidden: ${shortList(others.map(name), ', ')}` }];
 }
 
-/**
- * Returns the mounts over inputs of the agent. A line of fstab or a path of PERSIST permits a mount, because a mount over
- * these files themselves is reported.
- */
-function coveredInputs(facts: AssessedFacts): { target: string; text: string }[] {
-  const { all, hidden } = facts.mounts;
-  const isForeign = foreignTest(facts);
-  const ours = unwrap(facts.overlayStates).filter(({ state }) => state === 'overlay');
-  const isOurs = ({ type, target }: Mount) =>
-    type === 'overlay' && ours.some((each) => each.target === target);
-  const isCovered = (mount: Mount) =>
-    ['/etc', '/usr'].includes(mount.target)
-      ? isForeign(mount)
-      : coversInput(mount.target) && !isBoundOnItself(mount, facts.mounts.serving('/'));
-  const permitted = permittedTargets(facts);
+/** Returns the mounts over inputs of the agent that the table of mounts does not permit there. */
+function coveredInputs({
+  mounts: { all, hidden },
+  permittedMounts,
+}: AssessedFacts): { target: string; text: string }[] {
+  const permitted = unwrap(permittedMounts);
   return all
-    .filter((mount) => isCovered(mount) && !hidden.has(mount) && !isOurs(mount))
-    .filter(({ target }) => !permitted.has(target))
+    .filter(({ target }) => ['/etc', '/usr'].includes(target) || coversInput(target))
+    .filter((mount) => !hidden.has(mount) && permitted.reasonFor(mount, 'input') === undefined)
     .map((mount) => ({
       target: mount.target,
       text: `${mount.target} is ${name(mount)}, not what was sealed`,
     }));
 }
 
-/** Returns the mount points that fstab names, except /etc, and those of PERSIST and SCRATCH. */
-function permittedTargets({ fstab, persisted, scratchPaths }: AssessedFacts): ReadonlySet<string> {
-  const lines = (valueOf(fstab)?.lines ?? []).map(({ target }) => target);
-  const kept = (valueOf(persisted) ?? []).filter(({ state }) => state === 'kept');
-  const known = valueOf(scratchPaths) ?? [];
-  const onScratch = known.filter(({ state }) => ['disk', 'memory', 'read-only'].includes(state));
-  return new Set([
-    ...lines.filter((target) => target !== '/etc'),
-    ...[...kept, ...onScratch].map(({ path: target }) => target),
-  ]);
-}
-
-/** Returns a function that decides whether a mount at /etc or /usr is on neither the file system nor a disk of "/". */
-function foreignTest(facts: AssessedFacts): (mount: Mount) => boolean {
-  const disks = valueOf(facts.disks) ?? [];
-  const isWithRoot = (target: string) =>
-    disks.some(({ holds }) => holds.includes('/') && holds.includes(target));
-  return (mount) =>
-    mount.device === facts.mounts.serving('/')?.device
-      ? !isBoundOnItself(mount, facts.mounts.serving('/'))
-      : !isWithRoot(mount.target);
-}
-
 function name({ type, source }: Mount): string {
   return `${type} (${source})`;
 }
+
+export const persistentMounts: Check = {
+  id: 'persistent-mounts',
+  seal: true,
+  messageId: '86ab03969b8c48d297224d311dd2c956',
+  title: 'every persistent mount is on a sealed disk or declared as data',
+  means:
+    'Every mount, including hidden mounts, belongs to one of these kinds: it is in memory or on SCRATCH_DEVICE, and its lower layers, if it is an overlay, cannot be written; it is on disks that the host made read-only, or on the disks that host-enforced examines; it is at a path of PERSIST; it is at or below /home; /etc/fstab or a mount unit of the system disk mounts it with noexec, nosuid and nodev (also user), or these options together with MOUNT_OPTIONS, and it has these options; an automounter mounts it with these options; /etc/fstab binds a directory of such data there, with these options; DATA names it, with each option that it lacks; it is the overlay of a container whose layers are in such a place; a user other than root mounted it with FUSE. Network file systems count like disks. Paths from which programs start by themselves, such as /var/spool/cron and /var/lib/docker, need the option autostart of DATA. A directory with the programs of the system (/usr, /opt, /root, /boot, /etc, /bin, /sbin, /lib and everything below) is never data: host-enforced requires that the host makes its disk read-only, and this check reports a network file system there. Loop devices, and what was mounted manually, must be named like every other file system.',
+  why: 'Root in a sealed boot can write programs to such a file system, and later boots mount it again. A guest that starts programs from a writable disk is not the guest that was sealed.',
+  fix: 'If the file system holds only data, add noexec,nosuid,nodev to its options in /etc/fstab while the disk is writable. If programs must run from it, name it in DATA, for example DATA=/srv/app:exec. If it belongs to the system, have the host make its disk read-only. Unmount what was mounted manually. immutafs-agent prepare lists such file systems before the guest is sealed.',
+  page: 'writable-paths.md',
+  subject: 'mounts',
+  expected: 'on a disk that the host made read-only, or declared as data',
+  evaluate: (facts) => {
+    unwrap(facts.disks);
+    unwrap(facts.scratchDevice);
+    const found = unwrap(facts.undeclaredMounts);
+    const [first] = found;
+    const data = unwrap(facts.dataMounts);
+    if (first === undefined) {
+      const targets = [...new Set(data.map(({ target }) => target))];
+      return { status: 'pass', observed: data.length === 0 ? 'no data' : `data: ${shortList(targets)}` };
+    }
+    const described = found.map(({ mount, reason }) => `${mount.target} is ${name(mount)}: ${reason}`);
+    return {
+      status: 'fail',
+      subject: shortList([...new Set(found.map(({ mount }) => mount.target))]),
+      observed: shortList(described, '; '),
+      remedy: first.remedy,
+    };
+  },
+};
 
 export const mountsGenuine: Check = {
   id: 'mounts-genuine',

@@ -4,6 +4,7 @@ import { unwrap, valueOf } from '../facts/observed.ts';
 import { remountRemedy } from '../assess/system-disks.ts';
 import type { Impostor } from '../facts/boot/boot-env.ts';
 import { words } from '../config/config.ts';
+import { shortList } from '../lib/format.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
 import { isWritable, servingMount } from '../facts/mounts/mountinfo.ts';
 
@@ -13,7 +14,7 @@ export const hostEnforced: Check = {
   messageId: 'b47e8fd7ed454b45aae745b9a2bb9b5d',
   title: 'the host enforces read-only on the system disks',
   means:
-    "Every disk under / and the other targets of REQUIRE_READONLY reports that it is read-only: a virtio-blk disk by the feature VIRTIO_BLK_F_RO that the host offers, a SCSI disk by the write-protect bit that the kernel read. Only disks that root in the guest cannot create are accepted, by the drivers of the devices above them: virtio-blk and virtio-scsi on PCI, and pvscsi; not iSCSI, FCoE, USB, scsi_debug, other SCSI adapters or virtual devices. A device-mapper device or md array counts as its disks if the kernel's table or level returns their sectors as they are (linear, striped, mirror, raid1, multipath, crypt with the usual ciphers); otherwise it counts as a further disk that the host does not protect. A user other than root cannot read the tables, and relies on the last report of this boot. The read-only flag of a block device is not accepted, because root in the guest can set and clear it. If the host attaches a disk several times, as paths of a multipath device or without multipath, every path must be read-only. The check recognizes paths by their serial number in udev's database.",
+    "Every disk under /, under the other targets of REQUIRE_READONLY and under a mount in a directory with the programs of the system (/usr, /opt, /root, /boot, /etc, /bin, /sbin, /lib and everything below, except paths of PERSIST and SCRATCH) reports that it is read-only: a virtio-blk disk by the feature VIRTIO_BLK_F_RO that the host offers, a SCSI disk by the write-protect bit that the kernel read. Only disks that root in the guest cannot create are accepted, by the drivers of the devices above them: virtio-blk and virtio-scsi on PCI, and pvscsi; not iSCSI, FCoE, USB, scsi_debug, other SCSI adapters or virtual devices. A device-mapper device or md array counts as its disks if the kernel's table or level returns their sectors as they are (linear, striped, mirror, raid1, multipath, crypt with the usual ciphers); otherwise it counts as a further disk that the host does not protect. A user other than root cannot read the tables, and relies on the last report of this boot. The read-only flag of a block device is not accepted, because root in the guest can set and clear it. If the host attaches a disk several times, as paths of a multipath device or without multipath, every path must be read-only. The check recognizes paths by their serial number in udev's database.",
   why: 'Root in the guest can clear the read-only flag of a mount or of a block device with one command, but cannot change a disk that the host attaches read-only.',
   fix: 'Shut the guest down and make each of its system disks read-only in the host: virt-xml DOMAIN --edit target=vda --disk readonly=on. This works for virtio-blk and virtio-scsi disks, not for IDE and SATA disks.',
   page: 'host.md',
@@ -47,8 +48,13 @@ function remedyFor({ name, bus }: Disk): string {
 
 /** Returns the evidence for the disks. The name is omitted for a single disk, because the subject contains it. */
 function describeEvidence(disks: readonly Disk[]): string {
-  if (disks.length === 1) return disks[0]?.evidence ?? '';
-  return disks.map(({ name, evidence }) => `${name}: ${evidence}`).join('; ');
+  if (disks.length === 1) return disks.map(evidenceOf).join('');
+  return disks.map((disk) => `${disk.name}: ${evidenceOf(disk)}`).join('; ');
+}
+
+/** Returns the evidence for a disk, with its mount points if it is not the disk of /. */
+function evidenceOf({ evidence, holds }: Disk): string {
+  return holds.includes('/') || holds.length === 0 ? evidence : `${evidence}; mounted at ${shortList(holds)}`;
 }
 
 /**

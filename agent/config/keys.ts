@@ -50,6 +50,7 @@ const usage = (initial: string) => ({
 });
 const overlayOptions = ['noexec', 'noatime', 'relatime', 'suid', 'dev'];
 const persistOptions = ['exec', 'suid', 'dev', 'autostart', 'maintenance'];
+const dataOptions = ['exec', 'suid', 'dev', 'autostart'];
 const mountOptions = ['nosuid', 'nodev', 'noexec', 'noatime', 'relatime'];
 /** Paths that need no quoting in units and in mount options. */
 const plainPath = /^(\/|(\/(?!\.\.?(\/|$))[A-Za-z0-9._+@-]+)+)$/;
@@ -241,6 +242,16 @@ const table = {
         .map((word) => (isRequirement(word) ? word : `${pathOf(word)}:${requirable.join()}`))
         .join(' '),
     words: requirable,
+  },
+  DATA: {
+    meaning:
+      'Mount points of file systems that are data although the host leaves their disks writable, for the check persistent-mounts: each permits the mounts at and below its path. A line of fstab with noexec, nosuid and nodev needs no item. After a colon follow options, separated by commas: exec, suid and dev permit a mount without noexec, nosuid and nodev; autostart permits a path from which programs start by themselves (/var/lib/docker, /var/spool/cron and the like; docs/writable-paths.md). What runs from such a path may have been written by root in an earlier boot, and it also runs in maintenance. The directories with the programs of the system (/usr, /opt, /root, /boot, /etc and everything below) are never data; for a directory below /opt that must be kept, use PERSIST. Example: /srv/app:exec /mnt/backup.',
+    comment: `Mount points of file systems that are data although fstab does not mount them with noexec, nosuid and nodev, each as PATH or PATH:OPTION,OPTION with any of ${dataOptions.join(', ')}. Example: /srv/app:exec`,
+    from: 'check',
+    initial: '',
+    ...pathsWith(dataOptions),
+    // Every path would be data.
+    ...listOf((item) => pathOf(item) !== '/' && isPathWithOptions(item, dataOptions)),
   },
   FOREIGN_PROGRAMS: {
     meaning:

@@ -15,6 +15,7 @@ interface Headline {
 
 const words: Record<Verdict, Pick<Headline, 'word' | 'color'>> = {
   sealed: { word: 'SEALED', color: 'green' },
+  unenforced: { word: 'NOT ENFORCED', color: 'yellow' },
   rehearsal: { word: 'REHEARSAL', color: 'yellow' },
   failed: { word: 'FAILED', color: 'red' },
   unknown: { word: 'UNKNOWN', color: 'red' },
@@ -31,6 +32,7 @@ function sentenceOf(report: Report): string {
   const unknown = idsWith(report, ['error']);
   return {
     sealed: enforcementClause(report),
+    unenforced: `not sealed by the host; ${enforcementClause(report)}`,
     rehearsal: enforcementClause(report),
     failed: `${failing}; ${enforcementClause(report)}`,
     unknown: `could not evaluate ${unknown}${isOfThisGuest(report) ? `; ${enforcementClause(report)}` : ''}`,

@@ -92,7 +92,7 @@ export const verdictMessage: LogMessage = {
   messageId: '8b081808444b4cb88d9aaee7db9939f8',
   title: 'Verdict of all checks: whether this guest is sealed',
   means:
-    'The verdict is one of: sealed; rehearsal (the checks passed, but the guest alone enforces the seal, for one boot); failed (a required check failed); unknown (a required check could not be evaluated); maintenance; off.',
+    'The verdict is one of: sealed; unenforced (MODE=sealed: the checks passed, but the host left a system disk writable, so that the guest alone enforces the seal); rehearsal (the checks passed, but the guest alone enforces the seal, for one boot); failed (a required check failed); unknown (a required check could not be evaluated); maintenance; off.',
   why: 'Monitoring needs this one value. The exit code of `immutafs-agent status` is derived from it.',
   fix: 'If the verdict is failed or unknown, read the preceding journal entries of the checks, or run `immutafs-agent status`.',
 };

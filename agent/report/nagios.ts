@@ -11,7 +11,7 @@ type NagiosState = keyof typeof nagiosCodes;
 const limitBytes = 4096;
 
 /**
- * Returns the state for a report. A guest that is intentionally not sealed (maintenance, rehearsal, off) is a WARNING,
+ * Returns the state for a report. A guest that is intentionally not sealed (maintenance, rehearsal, off, unenforced) is a WARNING,
  * because the monitoring system knows whether a downtime is scheduled. So is a sealed guest with a required check that
  * warns, such as a nearly full /var. Advisory checks do not count: some of them warn permanently on an ordinary guest.
  */
@@ -19,6 +19,7 @@ export function nagiosState({ verdict, checks }: Report): NagiosState {
   const warns = checks.some(({ severity, status }) => severity === 'required' && status === 'warn');
   const states: Record<Verdict, NagiosState> = {
     sealed: warns ? 'WARNING' : 'OK',
+    unenforced: 'WARNING',
     rehearsal: 'WARNING',
     maintenance: 'WARNING',
     off: 'WARNING',

@@ -85,7 +85,7 @@ function versionNumber(version: string): Sample[] {
   return patch === undefined ? [] : [[{}, Number(major) * 1e6 + Number(minor) * 1e3 + Number(patch)]];
 }
 
-const verdicts = ['sealed', 'rehearsal', 'failed', 'maintenance', 'off', 'unknown'];
+const verdicts = ['sealed', 'unenforced', 'rehearsal', 'failed', 'maintenance', 'off', 'unknown'];
 const enforcements = ['host', 'guest', 'partial', 'none'];
 
 /**

@@ -3,10 +3,12 @@ import { configFile } from '../config/config.ts';
 import type { Image } from '../config/image.ts';
 import { foundPrograms } from '../checks/foreign-programs.ts';
 import { kernelView } from '../checks/guest.ts';
+import { hostEnforced } from '../checks/system-disks.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
 import type { Forecast } from '../assess/forecast.ts';
 import type { DecidedMode } from '../assess/mode.ts';
+import type { DataMount } from '../assess/undeclared-mounts.ts';
 import type { Enforcement } from '../assess/system-disks.ts';
 import type { LargestFile } from '../facts/largest-files.ts';
 import type { ForwardCounts, ForwardState } from '../facts/forwarder.ts';
@@ -18,7 +20,7 @@ import type { Impostor, Mode } from '../facts/boot/boot-env.ts';
 import { observe, valueOf } from '../facts/observed.ts';
 import { version } from '../lib/version.ts';
 
-export type Verdict = 'sealed' | 'rehearsal' | 'failed' | 'maintenance' | 'off' | 'unknown';
+export type Verdict = 'sealed' | 'unenforced' | 'rehearsal' | 'failed' | 'maintenance' | 'off' | 'unknown';
 
 /** The output of `status --json` and the content of report.json, as described by report.schema.json. */
 export interface Report {
@@ -71,6 +73,8 @@ export interface Report {
   footholds: Foothold[];
   /** The running programs that did not come from the sealed disk; null if they were not searched for. */
   programs: { count: number; list: ForeignProgram[] } | null;
+  /** The mounts that are permitted although the host made none of their disks read-only; empty if they are unknown. */
+  data: DataMount[];
   /** The paths of PERSIST; empty in the mode off. */
   persisted: Omit<Persisted, 'remedy'>[];
   /** The paths of SCRATCH; empty if their state could not be determined (check scratch-paths). */
@@ -111,6 +115,7 @@ export function buildReport(facts: AssessedFacts, findings: Finding[], at: Date)
     boot: describeBoot(facts, at),
     checks: findings,
     footholds: valueOf(footholds) ?? [],
+    data: valueOf(facts.dataMounts) ?? [],
     programs: found === undefined ? null : { count: found.count, list: found.list },
     persisted: (valueOf(facts.persisted) ?? []).map(({ path, state, source, options, reason }) => ({
       path,
@@ -132,7 +137,7 @@ export function buildReport(facts: AssessedFacts, findings: Finding[], at: Date)
 /**
  * Decides the verdict. `failed` takes precedence over `unknown`, which means that a required check could not be
  * evaluated. If the agent does not see the guest itself (kernel-view), the verdict is `unknown`, whatever the other
- * findings are.
+ * findings are. A guest with MODE=sealed whose system disks the host left writable is `unenforced`: root can write to them.
  */
 export function decideVerdict(
   { mode, rehearsal }: Pick<DecidedMode, 'mode' | 'rehearsal'>,
@@ -142,18 +147,21 @@ export function decideVerdict(
   const required = findings.filter(({ severity }) => severity === 'required');
   if (required.some(({ status }) => status === 'fail')) return 'failed';
   if (required.some(({ status }) => status === 'error')) return 'unknown';
-  return rehearsal === undefined ? mode : 'rehearsal';
+  if (rehearsal !== undefined) return 'rehearsal';
+  const isWritable = findings.some(({ id, status }) => id === hostEnforced.id && status === 'warn');
+  return mode === 'sealed' && isWritable ? 'unenforced' : mode;
 }
 
 /**
  * Returns the exit code. 0: sealed; 1: a required check failed; 2: only checks of the configuration failed; 3: a required
- * check could not be evaluated; 4: intentionally not sealed. A rehearsal is not sealed: root can write to the disk.
+ * check could not be evaluated; 4: intentionally not sealed. A rehearsal, and a guest with MODE=sealed on a writable disk,
+ * are not sealed: root can write to the disk.
  */
 export function exitCode({ verdict, checks }: Report): number {
   if (verdict === 'unknown') return 3;
   const failed = checks.filter(({ status, severity }) => status === 'fail' && severity === 'required');
   if (failed.length > 0 && failed.every(isOfConfiguration)) return 2;
-  return { sealed: 0, rehearsal: 4, failed: 1, maintenance: 4, off: 4 }[verdict];
+  return { sealed: 0, unenforced: 4, rehearsal: 4, failed: 1, maintenance: 4, off: 4 }[verdict];
 }
 
 /**

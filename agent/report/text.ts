@@ -24,6 +24,7 @@ export function formatText(report: Report, view: View): string {
     ...(view.all ? report.disks.map(diskWithEvidence) : shortDiskLines(report.disks)),
     ...varLines(report),
     ...overlayLines(report),
+    ...dataLines(report, view.all),
     logLine(report),
     ...bootLines(report, view.all ? Infinity : shownProblems),
     blank,
@@ -118,6 +119,20 @@ function overlayLines({ overlays }: Report): Line[] {
   return targets.length === 0
     ? []
     : [labelled('also', nameWidth, `overlays in RAM: ${shortList(targets, ' ', 8)}`)];
+}
+
+/** The rules by which an administrator has declared a mount as data; the others are of no interest in the short view. */
+const declared = ['DATA', 'fstab-data', 'bound-data', 'persist', 'automounted-data'];
+
+/** Returns a line with the mounts that are data by declaration, and those from which programs may run. */
+function dataLines({ data, mode }: Report, all: boolean): Line[] {
+  const listed = data.filter(({ rule }) => all || declared.includes(rule));
+  if (mode !== 'sealed' || listed.length === 0) return [];
+  const texts = listed.map(
+    ({ target, rule, executable }) => `${target} (${rule}${executable ? ', executable' : ''})`,
+  );
+  const shown = all ? texts.length : 4;
+  return [labelled('data', nameWidth, `writable and kept: ${shortList([...new Set(texts)], ', ', shown)}`)];
 }
 
 function logLine({ forward, checks }: Report): Line {

@@ -233,7 +233,7 @@ const exits: [string, string][] = [
   ['3', 'A required check could not be evaluated.\nOf\n.Cm changes :\nnot everything was compared.'],
   [
     '4',
-    'Not sealed by intent: maintenance, rehearsal or off.\nOf\n.Cm changes :\nthere is then no layer to compare.',
+    'Not sealed by intent: maintenance, rehearsal, off, or\n.Cm MODE=sealed\non a disk that the host left writable.\nOf\n.Cm changes :\nthere is then no layer to compare.',
   ],
 ];
 

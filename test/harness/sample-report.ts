@@ -58,6 +58,7 @@ export const sample: Report = {
   },
   boot: null,
   footholds: [],
+  data: [],
   impostors: [],
   overlays: [],
   programs: null,

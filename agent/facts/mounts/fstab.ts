@@ -99,3 +99,33 @@ export function describeFstab(
   const { lines, problems } = parseFstab(text);
   return { lines: lines.map((line) => ({ ...line, ...findNamedDevice(reader, line.node) })), problems };
 }
+
+/** Whether the option `on` is in effect. Of two opposite options, the last one takes effect (mount(8)). */
+export function inEffect(options: readonly string[], on: string, off: string): boolean {
+  return options.lastIndexOf(on) > options.lastIndexOf(off);
+}
+
+/** The options with which a file system holds only data, each with its opposite. */
+const restrictions: readonly (readonly [string, string])[] = [
+  ['noexec', 'exec'],
+  ['nosuid', 'suid'],
+  ['nodev', 'dev'],
+];
+
+/** The restrictions that an option for mounts by users implies (mount(8)). */
+const implied: Record<string, readonly string[]> = {
+  ...{ user: ['noexec', 'nosuid', 'nodev'], users: ['noexec', 'nosuid', 'nodev'] },
+  ...{ owner: ['nosuid', 'nodev'], group: ['nosuid', 'nodev'] },
+};
+
+/** Returns those of noexec, nosuid and nodev that are in effect with the options of a line or of a mount. */
+export function restrictionsOf(options: readonly string[]): string[] {
+  const all = options.flatMap((option) => [option, ...(implied[option] ?? [])]);
+  return restrictions.filter(([on, off]) => inEffect(all, on, off)).map(([on]) => on);
+}
+
+/** Returns those of noexec, nosuid and nodev that are not in effect. */
+export function missingRestrictions(options: readonly string[]): string[] {
+  const found = restrictionsOf(options);
+  return restrictions.map(([on]) => on).filter((option) => !found.includes(option));
+}

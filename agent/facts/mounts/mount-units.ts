@@ -6,6 +6,8 @@ export interface MountUnit {
   target: string;
   /** Type=; undefined if the unit does not state it. */
   type: string | undefined;
+  /** Options=. */
+  options: string[];
 }
 
 /** The directories of units on the system disk, the one that takes precedence first (systemd.unit(5)). */
@@ -22,7 +24,8 @@ export function readMountUnits(reader: SystemReader): MountUnit[] {
       if (!name.endsWith('.mount') || kernelUnits.test(name) || units.has(name)) continue;
       const text = reader.readIfPresent(`${directory}/${name}`, 65536) ?? '';
       const type = /^[ \t]*Type[ \t]*=[ \t]*(\S+)/m.exec(text)?.[1];
-      units.set(name, { target: unescapeUnit(name.slice(0, -'.mount'.length)), type });
+      const options = (/^[ \t]*Options[ \t]*=[ \t]*(\S+)/m.exec(text)?.[1] ?? '').split(',');
+      units.set(name, { target: unescapeUnit(name.slice(0, -'.mount'.length)), type, options });
     }
   }
   return [...units.values()];

@@ -1,4 +1,5 @@
 import { stateRuleOf } from '../../services/state-rules.ts';
+import { isBelow } from '../mounts/mountinfo.ts';
 
 /**
  * Why `changes` shows a file below a place: cron starts it, systemd reads it, and so on (agent/changes/category.ts).
@@ -195,6 +196,44 @@ export function placeOf(path: string): Place | 'data' | undefined {
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/**
+ * The directories with the programs of the system, its configuration and its boot. A file system that is mounted there is
+ * never data: it is mounted in maintenance, too, when what runs from it can change the system disk.
+ */
+export const programDirectories: readonly string[] = [
+  ...[
+    '/bin',
+    '/boot',
+    '/efi',
+    '/etc',
+    '/lib',
+    '/lib32',
+    '/lib64',
+    '/libx32',
+    '/opt',
+    '/root',
+    '/sbin',
+    '/usr',
+  ],
+  ...['/var/roothome'],
+];
+
+/** Whether a path is / or in a directory with the programs of the system. */
+export function isOfPrograms(path: string): boolean {
+  return path === '/' || programDirectories.some((directory) => isBelow(path, directory));
+}
+
+/**
+ * Returns why programs start from a file system at a path; undefined if it holds only data or if that is not known. Below
+ * a directory of data, only the places from which the system itself starts programs count.
+ */
+export function startReason(path: string): string | undefined {
+  const place = placeOf(path);
+  if (place !== undefined && place !== 'data') return `${place.path}: ${place.why}`;
+  const inner = startPlaces.find((each) => each.category !== undefined && each.path.startsWith(`${path}/`));
+  return inner && `${inner.path}: ${inner.why}`;
 }
 
 /** Returns the item of PERSIST for a path: with autostart unless the path is known to hold only data. */

@@ -1,5 +1,5 @@
-import { inEffect, needsWritable } from '../../checks/fstab.ts';
-import type { FstabEntry } from '../../facts/mounts/fstab.ts';
+import { needsWritable } from '../../checks/fstab.ts';
+import { type FstabEntry, inEffect } from '../../facts/mounts/fstab.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import { addedOptions } from '../../facts/mounts/targets.ts';
 import {

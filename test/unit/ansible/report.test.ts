@@ -75,7 +75,7 @@ form('says what is wrong, and where', () => {
     [{ ...sample, forward: undefined }, 'forward is missing'],
     [
       { ...sample, verdict: 'good' },
-      'verdict is none of sealed, rehearsal, failed, maintenance, off, unknown',
+      'verdict is none of sealed, unenforced, rehearsal, failed, maintenance, off, unknown',
     ],
     [
       { ...sample, disks: [vda, { ...vda, hostReadOnly: 1 }] },

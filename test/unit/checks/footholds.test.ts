@@ -7,15 +7,18 @@ import { goodGuest, evaluateFixture } from '../../harness/guest.ts';
 testChanges('footholds', {
   'an executable file system on a disk': [
     mount('srv', '252:16 /srv /srv rw,relatime - xfs /dev/vdb rw'),
-    'warn: /srv: xfs, writable, executable, outlives a reboot',
+    {
+      footholds: 'warn: /srv: xfs, writable, executable, outlives a reboot',
+      'persistent-mounts': 'fail: /srv is xfs (/dev/vdb): neither /etc/fstab nor DATA names it',
+    },
   ],
   'an executable file system of a server': [
     mount('srv', '0:60 / /srv rw,relatime - nfs4 server:/x rw'),
-    'warn',
+    { footholds: 'warn', 'persistent-mounts': 'fail' },
   ],
   'an overlay whose upper layer is on a disk': [
     mount('c', '0:60 / /mnt rw - overlay overlay rw,lowerdir=/x,upperdir=/home/u,workdir=/home/w'),
-    'warn',
+    { footholds: 'warn', 'persistent-mounts': 'fail' },
   ],
   'an overlay whose upper layer is in memory': [
     mount('c', '0:60 / /mnt rw - overlay overlay rw,lowerdir=/x,upperdir=/var/u,workdir=/var/w'),

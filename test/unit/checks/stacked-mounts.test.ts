@@ -1,6 +1,7 @@
 import {
   type Change,
   all,
+  another,
   belowHome,
   config,
   file,
@@ -61,11 +62,22 @@ testFindings('stacked-mounts: inputs of the agent', {
   'a directory of programs that is bound over itself': [bound('/usr/libexec', '/usr/libexec'), 'pass'],
   'a directory that has no inputs, outside of /usr and /etc': [over('/srv/data'), 'pass'],
   'a mount that fstab names': [over('/usr/lib/debug'), moreFstab('evil /usr/lib/debug tmpfs rw 0 0'), 'pass'],
-  '/usr of another disk, which fstab names': [
-    all(mount('usr', '252:16 / /usr ro - xfs /dev/vdb ro'), moreFstab('/dev/vdb /usr xfs ro 0 0')),
-    'pass',
-  ],
   '/usr of another disk': [mount('usr', '252:16 / /usr ro - xfs /dev/vdb ro'), 'fail'],
+});
+
+testChanges('stacked-mounts', {
+  '/usr of another disk that the host made read-only, which fstab names': [
+    all(another, mount('usr', '252:32 / /usr ro - xfs /dev/vdc ro'), moreFstab('/dev/vdc /usr xfs ro 0 0')),
+    {},
+  ],
+  '/usr of a disk that the host left writable, which fstab names: host-enforced reports the disk': [
+    all(
+      (guest) => guest.devices.push({ name: 'vdc', device: '252:32', bus: 'virtio-blk' }),
+      mount('usr', '252:32 / /usr ro - xfs /dev/vdc ro'),
+      moreFstab('/dev/vdc /usr xfs ro 0 0'),
+    ),
+    { 'host-enforced': 'fail: not offered by the host' },
+  ],
 });
 
 /** Mounts inside a layer and over files of the sealed disk. */

@@ -86,7 +86,10 @@ testChanges('var-overlay', {
   ],
   'the lower layer below /var is on another, writable disk': [
     all(logOverlay, edit('lowerlog', '252:2 ', '252:16 ')),
-    'fail: /run/immutafs/below/var+log is on vdb, which is writable',
+    {
+      'var-overlay': 'fail: /run/immutafs/below/var+log is on vdb, which is writable',
+      'persistent-mounts': 'fail',
+    },
   ],
   'late boot could not assemble an overlay': [
     handoff({ LAYER: '/var/log failed' }),
@@ -99,14 +102,14 @@ testChanges('var-overlay', {
   ],
   'the lower layer is a tmpfs': [
     edit('lower', '253:0 /var', '0:70 /'),
-    'fail: /run/immutafs/lower is not on a disk',
+    { 'var-overlay': 'fail: /run/immutafs/lower is not on a disk', 'persistent-mounts': 'fail' },
   ],
 });
 
 testChanges('var-upper-tmpfs', {
   'the upper layer is on a disk': [
     edit('upper', '- tmpfs immutafs', '- xfs /dev/vdb'),
-    { 'var-upper-tmpfs': 'fail: xfs', footholds: 'warn' },
+    { 'var-upper-tmpfs': 'fail: xfs', 'persistent-mounts': 'fail', footholds: 'warn' },
   ],
   'the upper layer has no size': [edit('upper', 'size=262144k,', ''), 'fail: no limit for bytes'],
   'the upper layer has no number of inodes': [

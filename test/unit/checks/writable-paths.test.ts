@@ -100,11 +100,16 @@ testChanges('overlay-paths', {
   ],
   'the volume is on a writable disk': [
     all(overlay('/opt'), ofVolume, edit('viewopt', '252:2 ', '252:16 ')),
-    'fail: is on vdb, which is writable',
+    { 'overlay-paths': 'fail: is on vdb, which is writable', 'persistent-mounts': 'fail' },
   ],
   'the upper layer is covered by a disk': [
     all(root, mount('cover', '252:16 / /run/var/below rw,noexec,nosuid,nodev - xfs /dev/vdb rw')),
-    { 'var-upper-tmpfs': 'fail', 'overlay-paths': 'pass', footholds: 'warn' },
+    {
+      'var-upper-tmpfs': 'fail',
+      'overlay-paths': 'pass',
+      'persistent-mounts': 'fail: /run/var/below is xfs (/dev/vdb): neither /etc/fstab nor DATA names it',
+      footholds: 'warn',
+    },
   ],
   'a path on a writable disk': [
     overlay('/home/alice'),
@@ -121,7 +126,10 @@ testChanges('overlay-paths', {
   ],
   'a foreign overlay on /etc': [
     mount('etc', `0:50 / /etc rw - overlay x rw,${layersOf('etc', '/home/etc')}`),
-    { 'stacked-mounts': 'fail: /etc is overlay (x), not what was sealed' },
+    {
+      'stacked-mounts': 'fail: /etc is overlay (x), not what was sealed',
+      'persistent-mounts': 'fail: /etc is overlay (x): programs of the system start from there',
+    },
   ],
   'a foreign overlay on /etc that is in OVERLAY': [
     all(overlay('/etc'), view, ofRoot('/etc', undefined, '/home/etc')),
@@ -387,21 +395,25 @@ testChanges('scratch-paths', {
   'no record': [items, 'fail: the boot did not try to provide it'],
   'recorded, and mounted from another file system': [
     all(onDisk, mount('store', '252:17 / /srv/store rw,nosuid,nodev,noexec - xfs /dev/vdb1 rw')),
-    'fail: no longer mounted from SCRATCH_DEVICE',
+    { 'scratch-paths': 'fail: no longer mounted from SCRATCH_DEVICE', 'persistent-mounts': 'fail' },
   ],
   'another file system at the place of the scratch disk': [
     onDisk,
     mount('scratch', '252:17 / /run/immutafs/scratch-disk rw,nosuid,nodev,noexec - ext4 /dev/vdb1 rw'),
-    'fail: is no longer that of the boot',
+    { 'scratch-paths': 'fail: is no longer that of the boot', 'persistent-mounts': 'fail' },
   ],
   'a mapping of the same name on another device': [
     all(onDisk, scratchDisk('vda')),
-    'fail: is no longer that of the boot',
+    { 'scratch-paths': 'fail: is no longer that of the boot', 'persistent-mounts': 'fail' },
   ],
-  'a disk that was removed while it is in use': [onDisk, scratchDisk('removed'), 'fail: or its disk is gone'],
+  'a disk that was removed while it is in use': [
+    onDisk,
+    scratchDisk('removed'),
+    { 'scratch-paths': 'fail: or its disk is gone', 'persistent-mounts': 'fail' },
+  ],
   'a boot that opened no device': [
     all(onDisk, file('run/immutafs/scratch-device', 'STATE=failed\nREASON=x\nREMEDY=y\nDEVICE=\n')),
-    'fail: is no longer that of the boot',
+    { 'scratch-paths': 'fail: is no longer that of the boot', 'persistent-mounts': 'fail' },
   ],
   'a record that the boot did not write': [
     all(onDisk, file('run/immutafs/scratch/srv=store', 'x')),

@@ -64,6 +64,10 @@ const values: Partial<Record<keyof typeof keys, { good: string[]; bad: string[] 
     good: ['', '/home:nosuid', '/home:noexec,nosuid,nodev /srv:ro'],
     bad: ['/home', '/home:', 'home:nosuid', '/home:suid', '/home:nosuid,', '/a:nosuid /b'],
   },
+  DATA: {
+    good: ['', '/srv/app', '/srv/app:exec,suid,dev,autostart /mnt/a.b_c+d@e-f'],
+    bad: ['/', '/:exec', 'srv', '/srv/', '/srv:', '/srv:noexec', '/srv:exec,maintenance', '/a b', '/a:b:exec'],
+  },
   FOREIGN_PROGRAMS: { good: ['warn', 'fail', 'off'], bad: ['', 'Warn', 'on', 'warn fail'] },
   FOREIGN_PROGRAMS_ALLOW: {
     good: ['', '/opt/agent', '/home/app/bin /memfd:libffi'],
