@@ -298,6 +298,7 @@ export function permittedMounts(sources: MountSources) {
     isPersistent,
     dataItem: view.dataItem,
     linesOf: view.linesOf,
+    unitOf: view.unitOf,
   };
 }
 

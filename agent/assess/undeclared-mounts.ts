@@ -1,7 +1,7 @@
 import { type Config, configFile } from '../config/config.ts';
 import { pathItems } from '../facts/boot/persist.ts';
 import { missingRestrictions } from '../facts/mounts/fstab.ts';
-import { type Mount, isBelow } from '../facts/mounts/mountinfo.ts';
+import type { Mount } from '../facts/mounts/mountinfo.ts';
 import { isOfPrograms, startReason } from '../facts/security/places.ts';
 import { type PermittedMounts, dataProblems } from './permitted-mounts.ts';
 import { isOnDisk } from './persistence.ts';
@@ -12,8 +12,8 @@ export interface UndeclaredMount {
   mount: Mount;
   /** What is wrong: a clause. */
   reason: string;
-  /** Whether fstab mounts it at the next boot, too. */
-  isInFstab: boolean;
+  /** Whether fstab or a unit mounts it at the next boot, too. */
+  isConfigured: boolean;
   /** The instruction to declare it or to remove it. */
   remedy: string;
 }
@@ -71,8 +71,8 @@ export function findData(mounts: { all: readonly Mount[] }, permitted: Permitted
 
 function describe(mount: Mount, config: Config, permitted: PermittedMounts): UndeclaredMount {
   const { target } = mount;
-  const [line] = permitted.linesOf(mount);
-  const found = { mount, isInFstab: line !== undefined };
+  const source = sourceOf(mount, permitted);
+  const found = { mount, isConfigured: source !== undefined };
   if (isOfPrograms(target)) {
     const reason = 'programs of the system start from there, so it is never data';
     return { ...found, reason, remedy: programRemedy(target) };
@@ -92,37 +92,48 @@ function describe(mount: Mount, config: Config, permitted: PermittedMounts): Und
     const remedy = `If it must be kept: ${inConfig(config, target, [...needed, 'autostart'])}. Root in an earlier boot may have written it.`;
     return { ...found, reason, remedy };
   }
-  if (line === undefined) {
+  if (source === undefined) {
     const reason = 'neither /etc/fstab nor DATA names it';
     const remedy = `Find out which process mounted it, and run: umount ${target}. If the guest needs it, name it in /etc/fstab with noexec,nosuid,nodev, or ${inConfig(config, target, needed, 'write')}.`;
     return { ...found, reason, remedy };
   }
-  const inLine = missingRestrictions(line.options);
+  const lacks = missingRestrictions(source.options);
   const reason =
-    inLine.length === 0
-      ? `it is mounted without ${missingRestrictions(mount.options).join(',')}, unlike line ${line.line} of /etc/fstab`
-      : `line ${line.line} of /etc/fstab mounts it without ${inLine.join(',')}`;
-  return { ...found, reason, remedy: lineRemedy(mount, line.line, inLine, config) };
+    lacks.length === 0
+      ? `it is mounted without ${missingRestrictions(mount.options).join(',')}, unlike in ${source.name}`
+      : `${source.name} mounts it without ${lacks.join(',')}`;
+  return { ...found, reason, remedy: sourceRemedy(mount, source.name, lacks, config) };
+}
+
+/** Returns the line of fstab or the unit that mounts a file system, with its options. */
+function sourceOf(
+  mount: Mount,
+  permitted: PermittedMounts,
+): { name: string; options: readonly string[] } | undefined {
+  const [line] = permitted.linesOf(mount);
+  if (line !== undefined) return { name: `line ${line.line} of /etc/fstab`, options: line.options };
+  const unit = permitted.unitOf(mount);
+  return unit && { name: `the mount unit of ${mount.target}`, options: unit.options };
 }
 
 function programRemedy(target: string): string {
   return `Mount the file system elsewhere, or copy its content to ${target} on a disk that the host makes read-only.`;
 }
 
-function lineRemedy({ target, options }: Mount, line: number, inLine: string[], config: Config): string {
+function sourceRemedy({ target, options }: Mount, source: string, inLine: string[], config: Config): string {
   if (inLine.length === 0) {
     return `Find out which process remounted it, and run: mount -o remount,${missingRestrictions(options).join(',')} ${target}.`;
   }
   const others = inLine.filter((option) => option !== 'noexec');
   const isExecutable = inLine.includes('noexec');
   return [
-    `If ${target} holds only data, add ${inLine.join(',')} to the options of line ${line} of /etc/fstab while the disk is writable, and reboot.`,
+    `If ${target} holds only data, add ${inLine.join(',')} to the options of ${source} while the disk is writable, and reboot.`,
     ...(isExecutable
       ? [
           `If programs must run from it, ${others.length === 0 ? '' : `add ${others.join(',')} there and `}${inConfig(config, target, ['exec'], 'write')}.`,
         ]
       : []),
-    'If it belongs to the system, make its disk read-only in the host.',
+    `If it belongs to the system, add ${target} to REQUIRE_READONLY, and make its disk read-only in the host.`,
   ].join(' ');
 }
 
@@ -135,9 +146,4 @@ function inConfig({ DATA }: Config, path: string, options: readonly string[], ve
 
 function itemText({ path, options }: { path: string; options: readonly string[] }): string {
   return options.length === 0 ? path : `${path}:${options.join(',')}`;
-}
-
-/** Whether a mount point is /var or below it, where the boot mounts file systems of a sealed disk as layers. */
-export function isBelowVar({ target }: Mount): boolean {
-  return isBelow(target, '/var');
 }

@@ -1,6 +1,7 @@
 import type { Finding } from '../checks/check.ts';
 import { configFile } from '../config/config.ts';
 import { kernelView } from '../checks/guest.ts';
+import { isOfPrograms } from '../facts/security/places.ts';
 import { formatAge, shortList, minute } from '../lib/format.ts';
 import type { Report, Verdict } from './report.ts';
 
@@ -83,10 +84,11 @@ const persistence = 'changes to the system disk persist';
 const readinessCommand = 'immutafs-agent check --ready-to-seal';
 const sealFromOff = `While the disk is writable, remove immutafs=off from the kernel command line and MODE=off from ${configFile}; reboot; then run: ${readinessCommand}`;
 
-function sealCommands({ disks }: Report): string {
+function sealCommands({ disks, data }: Report): string {
+  const kept = new Set(data.map(({ target }) => target));
   const writable = disks.filter(
     ({ holds, hostReadOnly }) =>
-      hostReadOnly !== true && ['/', '/boot', '/usr'].some((target) => holds.includes(target)),
+      hostReadOnly !== true && holds.some((target) => isOfPrograms(target) && !kept.has(target)),
   );
   const commands = writable.map(({ name, bus }) =>
     bus === 'ata'

@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { type Config, type Key, keys, strictItems } from '../../agent/config/keys.ts';
 import { overlayRefusals } from '../../agent/config/overlay-paths.ts';
-import { dataPlaces, startPlaces } from '../../agent/facts/security/places.ts';
+import { dataPlaces, programDirectories, startPlaces } from '../../agent/facts/security/places.ts';
 import { inRoot } from './paths.ts';
 
 const heading = `# shellcheck shell=sh
@@ -22,7 +22,7 @@ function bootTables(): string {
   const rules = Object.entries<Key>(keys);
   const used = rules.filter(([name, { from }]) => from !== 'check' && name !== 'FORWARD_STATE');
   const unused = rules.filter((rule) => !used.includes(rule)).map(([name]) => name);
-  return `${heading} agent/config/keys.ts and overlay-paths.ts. Do not edit.
+  return `${heading} agent/config/keys.ts, overlay-paths.ts and agent/facts/security/places.ts. Do not edit.
 
 # Sets conf_KEY of each key whose value the boot verifies to its default.
 set_config_defaults() {
@@ -43,6 +43,14 @@ ${wrap(`${unused.join(' | ')}) ;;`, '    ', ' \\')}
 
 # The items of MOUNT_OPTIONS for which \`strict\` stands.
 strict_items=${quote(strictItems.join(' '))}
+
+# Whether a path is in a directory with the programs of the system.
+is_of_programs() { # $1: path
+  case $1 in
+${programDirectories.map((path) => `    ${path} | ${path}/*) ;;`).join('\n')}
+    *) return 1 ;;
+  esac
+}
 
 # Whether a path can never get an overlay; sets why.
 is_refused() { # $1: path

@@ -94,6 +94,26 @@ inShells('sealed', (test, shell) => {
     assert.is(stderr.split('\n').filter((line) => line.startsWith('immutafs: warning: ')).length, 3);
   });
 
+  for (const [title, offered, target, isNamed] of [
+    ['/usr on a disk that the host left writable', false, '/usr', true],
+    ['/opt/app on a disk that the host left writable', false, '/opt/app', true],
+    ['/usr on a disk that the host made read-only', true, '/usr', false],
+    ['data on a disk that the host left writable', false, '/usrx', false],
+  ] as const) {
+    test(`a warning of programs: ${title}`, () => {
+      const { bootEnv } = boot({
+        files: {
+          ...config(small),
+          'sysroot/etc/fstab': `/dev/mapper/rhel-root / xfs ro 0 0\n/dev/vdb ${target} xfs ro 0 0\n`,
+        },
+        devices: [{ name: 'vdb', device: '252:16', bus: 'virtio-blk', offered }],
+        before: 'mknod /dev/vdb b 252 16',
+      });
+      const warning = `WARNING=${target} is on a disk that the host left writable (vdb:0:none): this guest is not sealed`;
+      assert.equal(bootEnv, [...env({}), ...(isNamed ? [warning] : [])]);
+    });
+  }
+
   test('with shared mounts, as systemd makes them, the overlay does not propagate to its own lower layer', () => {
     const { made, after } = boot({
       files: config(small),

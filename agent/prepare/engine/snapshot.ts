@@ -2,7 +2,12 @@ import { type Config, requireConfig } from '../../config/config.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { splitKernelArguments } from '../../facts/boot/kernel-arguments.ts';
 import { type Disk, findDisks } from '../../facts/disks/disks.ts';
-import { type SystemDisks, findSystemDisks } from '../../assess/system-disks.ts';
+import { type PermittedMounts, permittedMounts } from '../../assess/permitted-mounts.ts';
+import { type SystemDisks, findRequiredDisks, findSystemDisks } from '../../assess/system-disks.ts';
+import { mountsOfPrograms } from '../../assess/undeclared-mounts.ts';
+import { findScratchDevice } from '../../facts/boot/persist.ts';
+import { readMountUnits } from '../../facts/mounts/mount-units.ts';
+import { observe } from '../../facts/observed.ts';
 import { describeFstab, readFstabText } from '../../facts/mounts/fstab.ts';
 import { type MountTable, readMountTable } from '../../facts/mounts/mountinfo.ts';
 import { describeImageFstab, imageArguments, imageMounts } from './image-snapshot.ts';
@@ -20,8 +25,13 @@ export interface Snapshot {
   mounts: MountTable;
   /** The disks under mounted file systems. */
   disks: Disk[];
-  /** The disks that the host will make read-only: those under / and the other targets of REQUIRE_READONLY. */
+  /**
+   * The disks that the host will make read-only: those under /, the other targets of REQUIRE_READONLY and the mounts in
+   * directories with the programs of the system.
+   */
   systemDisks: SystemDisks;
+  /** The table of the mounts that may exist in a sealed guest. */
+  permitted: PermittedMounts;
   /** /etc/fstab with the changes of the preceding steps. The text has one character per byte; null if there is no file. */
   fstab: { text: string | null } & ReturnType<typeof describeFstab>;
   /** Whether the step `home` is skipped, so that /home stays on the system disk and its lines in fstab are changed, too. */
@@ -43,9 +53,17 @@ export function readSnapshot(
   const text = readFstabText(reader);
   const { mounts, disks } =
     reader.image === undefined ? readStorage(reader) : imageMounts(reader, config, text ?? '');
-  const systemDisks = findSystemDisks({ config, mounts }, disks);
   const fstab = describeText(reader, config, text);
-  return { reader, settings, config, mounts, disks, systemDisks, fstab, homeIsSkipped };
+  const permitted = permittedMounts({
+    ...{ mounts, config, disks, layers: [], overlays: [] },
+    fstab: fstab.lines,
+    mountUnits: readMountUnits(reader),
+    requiredDisks: findRequiredDisks({ config, mounts }, disks),
+    scratchDevice:
+      reader.image === undefined ? observe(() => findScratchDevice(reader, mounts)) : { value: undefined },
+  });
+  const systemDisks = findSystemDisks({ config, mounts }, disks, mountsOfPrograms(mounts, permitted));
+  return { reader, settings, config, mounts, disks, systemDisks, permitted, fstab, homeIsSkipped };
 }
 
 function readStorage(reader: SystemReader): Pick<Snapshot, 'mounts' | 'disks'> {

@@ -1,3 +1,4 @@
+import { findUndeclared } from '../../assess/undeclared-mounts.ts';
 import { needsWritable } from '../../checks/fstab.ts';
 import { type FstabEntry, inEffect } from '../../facts/mounts/fstab.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
@@ -13,7 +14,7 @@ import {
   withOptions,
   withoutPass,
 } from '../engine/fstab.ts';
-import { type Planned, stepOf, when } from '../engine/part.ts';
+import { type Part, type Planned, stepOf, when } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 
 /**
@@ -24,6 +25,7 @@ export function planFstab(look: Snapshot): Planned {
   const { text, lines, problems } = look.fstab;
   const edits = new Map<number, Edit>();
   const why: string[] = [];
+  const undeclared = undeclaredData(look);
   for (const entry of lines) {
     const change = changeOf(look, entry);
     if (change === undefined) continue;
@@ -37,6 +39,7 @@ export function planFstab(look: Snapshot): Planned {
   );
   if (added.length > 0) why.push(`/etc/fstab has no ${shm}: a line with its mount options will be added.`);
   if (edits.size > 0 || added.length > 0) {
+    why.push(...undeclared.manual, ...undeclared.notes);
     if (text !== null && look.reader.stat('/etc/fstab')?.kind !== 'file')
       return stepOf('blocked', ['/etc/fstab is not a regular file.', ...why]);
     const edited = editText(text ?? '', edits);
@@ -46,9 +49,28 @@ export function planFstab(look: Snapshot): Planned {
   const manual = [
     ...problems.map(({ line, reason }) => `Line ${line}: ${reason}; correct the line.`),
     ...lines.flatMap(missing),
+    ...undeclared.manual,
   ];
-  if (manual.length > 0) return stepOf('by hand', manual);
-  return stepOf('done', ['/etc/fstab requires no write to a read-only disk.']);
+  if (manual.length > 0) return stepOf('by hand', [...manual, ...undeclared.notes]);
+  return stepOf('done', ['/etc/fstab requires no write to a read-only disk.', ...undeclared.notes]);
+}
+
+/**
+ * Returns what an administrator must decide about file systems on writable disks, which a sealed guest does not accept
+ * unless they are declared as data (check persistent-mounts). Those below /var are only named: if the host makes their
+ * disks read-only, too, the boot uses them as lower layers.
+ */
+function undeclaredData(look: Snapshot): Pick<Part, 'manual' | 'notes'> {
+  const found = findUndeclared(look, look.permitted, look.systemDisks)
+    .filter(({ mount, isConfigured }) => isConfigured && mount.target !== '/var')
+    .map(({ mount, reason, remedy }) => ({
+      isLayer: isBelow(mount.target, '/var'),
+      text: `${mount.target}, ${mount.type} (${mount.source}): ${reason}. A guest in which it is writable is not sealed. ${remedy}`,
+    }));
+  return {
+    manual: found.filter(({ isLayer }) => !isLayer).map(({ text }) => text),
+    notes: found.filter(({ isLayer }) => isLayer).map(({ text }) => text),
+  };
 }
 
 interface Change {

@@ -14,6 +14,14 @@ BUSES = {
     "usb": ["usb"],
 }
 
+# The directories with the programs of the system, which are never data (agent/facts/security/places.ts), and the rules by
+# which a guest mounts data there, but in sealed boots only.
+PROGRAMS = (
+    *("/bin", "/boot", "/efi", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/root", "/sbin", "/usr"),
+    "/var/roothome",
+)
+SEALED_ONLY = ("persist", "scratch")
+
 
 def root_disks(status):
     """Returns the disks under / in a report of `immutafs-agent status --json`."""
@@ -51,9 +59,38 @@ def differences(status, seen, boot=True):
             wrong.append(claims % (disk["name"], disk["bus"], seen["target"], seen["bus"]))
     if (status["mode"] == "sealed") != seen["now"]:
         wrong.append("the guest is in mode %s, but its disk is %s" % (status["mode"], words[seen["now"]]))
+    wrong += other_system_disks(status, seen)
     if seen["now"]:
         wrong += other_disk(status, seen)
     return wrong + (open_boot(seen) if boot and seen["now"] else [])
+
+
+def other_system_disks(status, seen):
+    """
+    Returns a message for each disk that makes the verdict `sealed` wrong: a disk that the host leaves writable and that
+    holds a mount that the guest does not report as data; and if the guest reports more disks as read-only than there are.
+    """
+    wrong = []
+    if status["verdict"] == "sealed" and "data" in status:
+        for disk in status["disks"]:
+            held = [] if disk["hostReadOnly"] is True else [each for each in disk["holds"] if not is_data(status, each)]
+            if held and "/" not in held:
+                says = "the guest reports that it is sealed, but %s is writable and holds %s, which is not data"
+                wrong.append(says % (disk["name"], ", ".join(held[:8])))
+    claimed = [disk["name"] for disk in status["disks"] if disk["hostReadOnly"] is True]
+    if seen.get("read_only") is not None and len(claimed) > len(seen["read_only"]):
+        says = "the guest reports %s as read-only on the host, but the read-only disks of the domain are %s"
+        wrong.append(says % (", ".join(claimed[:8]), ", ".join(seen["read_only"]) or "none"))
+    return wrong
+
+
+def is_data(status, target):
+    """Whether the guest reports a mount as data. Root in the guest decides what the report contains."""
+    data = status["data"] if isinstance(status["data"], list) else []
+    rules = [each.get("rule") for each in data if isinstance(each, dict) and each.get("target") == target]
+    if target == "/" or any((target + "/").startswith(each + "/") for each in PROGRAMS):
+        return bool(rules) and all(rule in SEALED_ONLY for rule in rules)
+    return bool(rules)
 
 
 def other_disk(status, seen):

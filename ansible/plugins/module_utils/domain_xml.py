@@ -83,6 +83,12 @@ def disks_of(text):
     ]
 
 
+def read_only_disks(text):
+    """Returns the targets of the disks of an XML that the guest cannot write, and "hostdev" for each such SCSI device."""
+    devices = ElementTree.fromstring(text).findall("./devices/hostdev[@type='scsi']/readonly")
+    return [disk["target"] for disk in disks_of(text) if disk["readonly"]] + ["hostdev"] * len(devices)
+
+
 def named_source(disk):
     """Returns the attributes of a <source> in which two disks with the same image agree, without those of libvirt's run."""
     source = disk.find("source")

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 from ansible_collections.immutafs.agent.plugins.module_utils import record
 from ansible_collections.immutafs.agent.plugins.module_utils.boot import boot_facts
-from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import describe_disk
+from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import describe_disk, read_only_disks
 from ansible_collections.immutafs.agent.plugins.module_utils.image import sharers, writers, written
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError, qemu_readonly
 from ansible_collections.immutafs.agent.plugins.module_utils.module import DIRECTORY, DISK, run
@@ -126,6 +126,14 @@ now:
   description: RV(qemu), or RV(live) if QEMU does not report the disk.
   returned: if O(state) is not given
   type: bool
+read_only:
+  description:
+    - Targets of all disks of the running domain that the guest cannot write, also CD-ROM drives, and V(hostdev) for each
+      SCSI device that is passed through read-only. Null while the domain is not running.
+  returned: if O(state) is not given
+  type: list
+  elements: str
+  sample: [vda]
 written:
   description:
     - When the image file of the disk was last written, in seconds since 1970. Null if the disk is not a file, or if
@@ -284,8 +292,8 @@ def press_button(domain):
 
 def query(domain):
     """
-    Returns changed, target, bus, serial, wwn, state, reason, saved, persistent, live, qemu, now, written, boot, boot_now, rollback,
-    read, writers, sharers.
+    Returns changed, target, bus, serial, wwn, state, reason, saved, persistent, live, qemu, now, read_only, written, boot,
+    boot_now, rollback, read, writers, sharers.
     """
     state, reason = domain.state()
     text, now = domain.xml(inactive=True), None if state == "shut off" else domain.xml(inactive=False)
@@ -307,6 +315,7 @@ def query(domain):
         "live": live and live["readonly"],
         "qemu": qemu,
         "now": live and (live["readonly"] if qemu is None else qemu),
+        "read_only": now and read_only_disks(now),
         "written": written(text, domain.target, domain.uri),
         "boot": boot_of(domain, text),
         "boot_now": now and boot_of(domain, now),

@@ -1,6 +1,10 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { programDirectories } from '../../../agent/facts/security/places.ts';
 import { callPlugin } from '../../harness/collection.ts';
+import { repository } from '../../harness/repository.ts';
 
 const call = (name: 'differences' | 'state_name' | 'is_sealed', ...args: unknown[]) =>
   callPlugin('filter.proof', name, ...args);
@@ -50,6 +54,13 @@ const elsewhere = (guest: string, host: string, names = 'vda') =>
   `the guest reports that / is on ${names} with the serial number ${guest}, but on the host the system disk vda has ${host}`;
 const edited = 'the disk is read-only now, but writable from the next start';
 const badBoot = { ...wellBooted, wrong: [order] };
+
+/** Returns the report of a sealed guest with a further disk, and with what it says about data. */
+const withDisk = (says: Bit, holds: string[], data: [string, string][]) => ({
+  ...claimsSealed,
+  disks: [...claimsSealed.disks, { name: 'vdc', bus: 'virtio-blk', hostReadOnly: says, holds }],
+  data: [['/home', 'home'] as const, ...data].map(([target, rule]) => ({ target, rule })),
+});
 
 for (const [title, guest, host, ...wrong] of [
   ['sealed', claimsSealed, sealed],
@@ -123,6 +134,60 @@ for (const [title, guest, host, ...wrong] of [
     scsi(null, '5000c50015ea71aa'),
     elsewhere('35000c50015ea71ab', '35000c50015ea71aa'),
   ],
+  ['a disk of data', withDisk(false, ['/srv/app'], [['/srv/app', 'DATA']]), sealed],
+  ['a disk of the system that the host made read-only', withDisk(true, ['/usr'], []), sealed],
+  [
+    'a disk of the system that the host left writable',
+    ...([withDisk(false, ['/usr'], []), sealed] as const),
+    'the guest reports that it is sealed, but vdc is writable and holds /usr, which is not data',
+  ],
+  [
+    'a disk of which the guest does not know whether the host made it read-only',
+    ...([withDisk(null, ['/opt', '/srv/app'], [['/srv/app', 'fstab-data']]), sealed] as const),
+    'the guest reports that it is sealed, but vdc is writable and holds /opt, which is not data',
+  ],
+  [
+    'programs that the guest calls data',
+    ...([withDisk(false, ['/opt/app'], [['/opt/app', 'DATA']]), sealed] as const),
+    'the guest reports that it is sealed, but vdc is writable and holds /opt/app, which is not data',
+  ],
+  [
+    'a directory of programs that PERSIST keeps',
+    withDisk(false, ['/opt/app'], [['/opt/app', 'persist']]),
+    sealed,
+  ],
+  [
+    'the same directory, mounted twice',
+    ...([
+      withDisk(
+        false,
+        ['/opt/app'],
+        [
+          ['/opt/app', 'persist'],
+          ['/opt/app', 'DATA'],
+        ],
+      ),
+      sealed,
+    ] as const),
+    'the guest reports that it is sealed, but vdc is writable and holds /opt/app, which is not data',
+  ],
+  [
+    'a guest that says itself that it is not sealed',
+    { ...withDisk(false, ['/usr'], []), verdict: 'failed' },
+    sealed,
+  ],
+  ['a report of an earlier version, without data', claimsSealed, sealed],
+  [
+    'a list of data that is none',
+    ...([{ ...claimsSealed, data: 'all' }, sealed] as const),
+    'the guest reports that it is sealed, but vdb is writable and holds /home, which is not data',
+  ],
+  ['as many read-only disks as the guest reports', claimsSealed, { ...sealed, read_only: ['vda', 'sda'] }],
+  [
+    'more read-only disks than the domain has',
+    ...([withDisk(true, ['/usr'], []), { ...sealed, read_only: ['vda'] }] as const),
+    'the guest reports vda, vdc as read-only on the host, but the read-only disks of the domain are vda',
+  ],
   ['in maintenance, a guest may run from any disk', claimsOpen, { ...open, serial: 'another' }],
   [
     'the root on another bus',
@@ -161,6 +226,15 @@ for (const [name, host, guest] of [
 ] as const) {
   proof(`state: ${name}`, () => assert.is(call('state_name', host, guest), name));
 }
+
+proof('the directories with programs are those of the agent', () => {
+  const source = readFileSync(join(repository, 'ansible/plugins/filter/proof.py'), 'utf8');
+  const [, list = ''] = /^PROGRAMS = \(\n(.*?)^\)/ms.exec(source) ?? [];
+  assert.equal(
+    [...list.matchAll(/"([^"]+)"/g)].map(([, path]) => path),
+    programDirectories,
+  );
+});
 
 proof('is_sealed: read-only now and after the next start, nothing to correct', () => {
   for (const [host, expected] of [

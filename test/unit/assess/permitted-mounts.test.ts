@@ -156,7 +156,7 @@ testFindings('persistent-mounts: rows', {
   'fstab-data: the options were removed by a remount': [
     on('/srv/app', 'rw,nosuid,nodev'),
     line('/srv/app', 'noexec,nosuid,nodev'),
-    ['fail: it is mounted without noexec, unlike line 6', /mount -o remount,noexec \/srv\/app/],
+    ['fail: it is mounted without noexec, unlike in line 6 of', /mount -o remount,noexec \/srv\/app/],
   ],
   'fstab-data: the options were added by a remount, which the next boot does not repeat': [
     on('/srv/app'),

@@ -1,3 +1,4 @@
+import { appendFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
@@ -5,7 +6,17 @@ import * as assert from 'uvu/assert';
 import type { Report } from '../../../agent/report/report.ts';
 import { assertOwnFlag, diskOf, flagged } from '../harness/own-flag.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
-import { type Boot, configure, look, notPassed, statusOf, withAgent } from '../harness/scenario.ts';
+import { ext4OnPartition } from '../harness/layout.ts';
+import {
+  type Boot,
+  assertSealed,
+  checkOf,
+  configure,
+  look,
+  notPassed,
+  statusOf,
+  withAgent,
+} from '../harness/scenario.ts';
 
 /** A guest that sets its own virtio-blk disk read-only is tested in `package.test.ts`. */
 const enforcement = suite('enforcement: the host, the guest, or part of the disks');
@@ -114,5 +125,62 @@ cryptsetup open --readonly --key-file /run/key ${disk('luks')} stack
 mount -o ro /dev/mapper/stack /srv
 ${mountArray('raid')}`;
 const openHalf = `umount /opt\n${mountArray('half')}`;
+
+/** The disks of the next scenario, with the line of fstab for each. */
+const moreDisks = {
+  usr: '/usr ext4 ro',
+  opt: '/opt ext4 ro',
+  data: '/srv/app ext4 noexec,nosuid,nodev',
+};
+
+enforcement('/usr and /opt on disks of their own: sealed only if the host makes them read-only, too', () =>
+  withRunFolder(async (folder) => {
+    const edit = async (root: string) => {
+      for (const serial of Object.keys(moreDisks)) {
+        const content = serial === 'usr' ? ['-d', join(root, 'usr')] : [];
+        await execa('truncate', ['--size', serial === 'usr' ? '1200M' : '32M', join(folder, serial)]);
+        await execa('mkfs.ext4', ['-q', '-m', '0', ...content, join(folder, serial)]);
+      }
+      await mkdir(join(root, 'srv/app'), { recursive: true });
+      const lines = Object.entries(moreDisks).map(([serial, line]) => `${disk(serial)} ${line} 0 0\n`);
+      await appendFile(join(root, 'etc/fstab'), lines.join(''));
+    };
+    const drives = (writable: readonly string[]) =>
+      Object.keys(moreDisks).map((serial) => ({
+        ...({ serial, file: join(folder, serial), format: 'raw', bus: 'virtio-blk' } as const),
+        readOnly: !writable.includes(serial),
+      }));
+    await withAgent({ layout: ext4OnPartition, edit }, async (guest) => {
+      const steps = { ...look, usr: 'findmnt -no FSTYPE,OPTIONS /usr', record: 'cat /run/immutafs/boot.env' };
+      const open = await guest.boot({
+        disk: 'readonly',
+        drives: drives(['usr', 'opt', 'data']),
+        steps: { ...steps, manual: `umount /srv/app && mount ${disk('data')} /mnt; ${status}` },
+      });
+      assert.match(open.step('usr').stdout, /^ext4 ro,/);
+      const { report, exit } = statusOf(open);
+      assert.equal(
+        [report.mode, report.verdict, report.enforcement, exit, notPassed(report)],
+        ['sealed', 'failed', 'partial', 1, ['host-enforced']],
+      );
+      assert.match(checkOf(report, 'host-enforced').observed, /mounted at \/usr; .*mounted at \/opt$/);
+      assert.equal(dataOf(report), [
+        ['/home', 'home'],
+        ['/srv/app', 'fstab-data'],
+      ]);
+      const manual = statusOf(open, 'manual').report;
+      assert.equal(notPassed(manual), ['host-enforced', 'persistent-mounts']);
+      assert.is(checkOf(manual, 'persistent-mounts').subject, '/mnt');
+
+      const sealed = await guest.boot({ disk: 'readonly', drives: drives(['data']), steps });
+      assert.equal(dataOf(assertSealed(sealed)), [
+        ['/home', 'home'],
+        ['/srv/app', 'fstab-data'],
+      ]);
+    });
+  }),
+);
+
+const dataOf = ({ data }: Report) => data.map(({ target, rule }) => [target, rule]).sort();
 
 enforcement.run();

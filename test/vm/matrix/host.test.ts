@@ -113,6 +113,7 @@ host(
             live: true,
             qemu: true,
             now: true,
+            read_only: ['vda'],
             boot,
             boot_now: boot,
             read: {},

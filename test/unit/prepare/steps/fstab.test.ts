@@ -119,3 +119,68 @@ lines('a symbolic link instead of fstab', async () => {
   assert.is((await planned(guest, 'fstab')).state, 'blocked');
 });
 lines.run();
+
+const disks = suite('file systems on another disk');
+for (const [title, line, options, conf, state, text] of [
+  [
+    'data without the options',
+    '/dev/vdb1 /srv ext4 defaults 0 0',
+    'rw',
+    '',
+    'by hand',
+    /^\/srv, ext4 \(\/dev\/vdb1\): line 3 of \/etc\/fstab mounts it without noexec,nosuid,nodev\. .*add noexec,nosuid,nodev to the options of line 3 .*write DATA=\/srv:exec in \/etc\/immutafs\/immutafs\.conf.*add \/srv to REQUIRE_READONLY/,
+  ],
+  [
+    'data with the options',
+    '/dev/vdb1 /srv ext4 noexec,nosuid,nodev 0 0',
+    'rw,noexec,nosuid,nodev',
+    '',
+    'done',
+    undefined,
+  ],
+  [
+    'data that DATA names',
+    '/dev/vdb1 /srv ext4 nosuid,nodev 0 0',
+    'rw,nosuid,nodev',
+    'DATA=/srv:exec\n',
+    'done',
+    undefined,
+  ],
+  ['a file system that was mounted manually', '', 'rw', '', 'done', undefined],
+  [
+    'a disk that will be sealed',
+    '/dev/vdb1 /srv ext4 ro 0 0',
+    'ro',
+    'REQUIRE_READONLY=/ /srv\n',
+    'done',
+    undefined,
+  ],
+] as const) {
+  disks(title, async () => {
+    const guest = guestWith(`tmpfs /tmp tmpfs noexec,nodev,nosuid\n${shmLine}\n${line}\n`);
+    guest.files['etc/immutafs/immutafs.conf'] = conf;
+    guest.mounts['srv'] = `252:17 / /srv ${options} - ext4 /dev/vdb1 rw`;
+    const step = await planned(guest, 'fstab');
+    assert.is(step.state, state, step.why.join(' '));
+    if (text !== undefined) assert.match(step.why.join('\n'), text);
+  });
+}
+disks('a disk of /opt is part of the system', async () => {
+  const guest = guestWith(
+    `tmpfs /tmp tmpfs noexec,nodev,nosuid\n${shmLine}\n/dev/vdb1 /opt ext4 defaults 0 0\n`,
+  );
+  guest.mounts['opt'] = '252:17 / /opt rw - ext4 /dev/vdb1 rw';
+  const step = await planned(guest, 'fstab');
+  assert.is(step.state, 'needed');
+  assert.match(after(step) ?? '', '/dev/vdb1 /opt ext4 defaults,ro 0 0\n');
+});
+disks('a disk below /var may become a layer: it is only named', async () => {
+  const guest = guestWith(
+    `tmpfs /tmp tmpfs noexec,nodev,nosuid\n${shmLine}\n/dev/vdb1 /var/lib/pgsql ext4 defaults 0 0\n`,
+  );
+  guest.mounts['pgsql'] = '252:17 / /var/lib/pgsql rw - ext4 /dev/vdb1 rw';
+  const step = await planned(guest, 'fstab');
+  assert.is(step.state, 'done');
+  assert.match(step.why.join('\n'), /^\/var\/lib\/pgsql, ext4 \(\/dev\/vdb1\): line 3 /m);
+});
+disks.run();
