@@ -3,7 +3,7 @@
  */
 import fs from 'node:fs';
 import { itemOptions, pathOf } from '../agent/config/keys.ts';
-import { persistItemWith } from '../agent/facts/security/places.ts';
+import { isOfPrograms, persistItemWith } from '../agent/facts/security/places.ts';
 import { type Service, services } from '../agent/services/services.ts';
 
 const introduction = `# What services keep in a sealed guest
@@ -55,11 +55,19 @@ function stateSection(service: Service): string {
   return [
     `### ${name}\n`,
     `- State: ${codes(state.map((item) => item.replace(/:.*/, '')))}. A reboot would lose ${loses}.`,
-    `- To keep it: ${codes(keep.map(itemOf))} in \`PERSIST\`, or a file system on a data disk.${advice === undefined ? '' : ` ${advice}`}`,
+    `- To keep it: ${codes(keep.map(itemOf))} in \`PERSIST\`${orDataDisk(keep)}.${advice === undefined ? '' : ` ${advice}`}`,
     ...(resets.length === 0 ? [] : [`- May be reset: ${resets.join('; ')}.`]),
     ...(packages.length + units.length === 0 ? [] : [`- Recognised by: ${codes([...packages, ...units])}.`]),
     `- Source: ${service.source}.${unverified}\n`,
   ].join('\n');
+}
+
+/** A file system on a data disk is an alternative, except in directories with the programs of the system. */
+function orDataDisk(keep: readonly string[]): string {
+  const ofPrograms = keep.map(pathOf).filter(isOfPrograms);
+  if (ofPrograms.length === keep.length) return '';
+  const where = ofPrograms.length === 0 ? '' : ', for the others,';
+  return `, or${where} a file system on a data disk`;
 }
 
 function itemOf(item: string): string {

@@ -96,7 +96,7 @@ export const persistentMounts: Check = {
   id: 'persistent-mounts',
   seal: true,
   messageId: '86ab03969b8c48d297224d311dd2c956',
-  title: 'every persistent mount is on a sealed disk or declared as data',
+  title: 'every persistent mount is sealed or declared as data',
   means:
     'Every mount, including hidden mounts, belongs to one of these kinds: it is in memory or on SCRATCH_DEVICE, and its lower layers, if it is an overlay, cannot be written; it is on disks that the host made read-only, or on the disks that host-enforced examines; it is at a path of PERSIST; it is at or below /home; /etc/fstab or a mount unit of the system disk mounts it with noexec, nosuid and nodev (also user), or these options together with MOUNT_OPTIONS, and it has these options; an automounter mounts it with these options; /etc/fstab binds a directory of such data there, with these options; DATA names it, with each option that it lacks; it is the overlay of a container whose layers are in such a place; a user other than root mounted it with FUSE. Network file systems count like disks. Paths from which programs start by themselves, such as /var/spool/cron and /var/lib/docker, need the option autostart of DATA. A directory with the programs of the system (/usr, /opt, /root, /boot, /etc, /bin, /sbin, /lib and everything below) is never data: host-enforced requires that the host makes its disk read-only, and this check reports a network file system there. Loop devices, and what was mounted manually, must be named like every other file system.',
   why: 'Root in a sealed boot can write programs to such a file system, and later boots mount it again. A guest that starts programs from a writable disk is not the guest that was sealed.',

@@ -96,7 +96,7 @@ function pathsWith(options: readonly string[]): Pick<Key, 'wanted' | 'good' | 'g
 const table = {
   MODE: {
     meaning:
-      'The mode of a boot. auto: sealed if the host made the disk under / read-only; otherwise maintenance, where /var is on the disk, so that updates persist. sealed: always an overlay on /var; if the disk is writable, only the guest itself keeps it read-only. off: no overlay. The kernel argument immutafs=auto|sealed|off overrides this key.',
+      'The mode of a boot. auto: sealed if the host made the disk under / read-only; otherwise maintenance, where /var is on the disk, so that updates persist. sealed: always an overlay on /var; if the disk is writable, only the guest itself keeps it read-only, and the verdict is unenforced, with exit code 4. off: no overlay. The kernel argument immutafs=auto|sealed|off overrides this key.',
     comment:
       'auto: sealed if the host made the disk under / read-only, otherwise maintenance (/var is on the disk). sealed: always an overlay on /var. off: no overlay. The kernel argument immutafs=auto|sealed|off overrides this key.',
     from: 'boot',

@@ -16,7 +16,7 @@ interface Headline {
 
 const words: Record<Verdict, Pick<Headline, 'word' | 'color'>> = {
   sealed: { word: 'SEALED', color: 'green' },
-  unenforced: { word: 'NOT ENFORCED', color: 'yellow' },
+  unenforced: { word: 'UNENFORCED', color: 'yellow' },
   rehearsal: { word: 'REHEARSAL', color: 'yellow' },
   failed: { word: 'FAILED', color: 'red' },
   unknown: { word: 'UNKNOWN', color: 'red' },

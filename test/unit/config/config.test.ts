@@ -66,7 +66,17 @@ const values: Partial<Record<keyof typeof keys, { good: string[]; bad: string[] 
   },
   DATA: {
     good: ['', '/srv/app', '/srv/app:exec,suid,dev,autostart /mnt/a.b_c+d@e-f'],
-    bad: ['/', '/:exec', 'srv', '/srv/', '/srv:', '/srv:noexec', '/srv:exec,maintenance', '/a b', '/a:b:exec'],
+    bad: [
+      '/',
+      '/:exec',
+      'srv',
+      '/srv/',
+      '/srv:',
+      '/srv:noexec',
+      '/srv:exec,maintenance',
+      '/a b',
+      '/a:b:exec',
+    ],
   },
   FOREIGN_PROGRAMS: { good: ['warn', 'fail', 'off'], bad: ['', 'Warn', 'on', 'warn fail'] },
   FOREIGN_PROGRAMS_ALLOW: {

@@ -25,6 +25,7 @@ const good: Report = { ...sample, verdict: 'sealed', enforcement: 'host', checks
 const states = suite('status --nagios: the state');
 for (const [verdict, state] of Object.entries({
   sealed: 'OK',
+  unenforced: 'WARNING',
   rehearsal: 'WARNING',
   maintenance: 'WARNING',
   off: 'WARNING',

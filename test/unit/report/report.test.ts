@@ -63,6 +63,19 @@ for (const [findings, expected, code] of [
     assert.is(exitCode({ verdict: got, checks: [...findings] } as Report), code);
   });
 }
+for (const [status, mode, expected, code] of [
+  ['pass', 'sealed', 'sealed', 0],
+  ['warn', 'sealed', 'unenforced', 4],
+  ['fail', 'sealed', 'failed', 1],
+  ['skip', 'maintenance', 'maintenance', 4],
+] as const) {
+  verdict(`in the mode ${mode}, host-enforced is ${status}: ${expected}`, () => {
+    const findings = [finding('pass'), finding(status, 'required', 'host-enforced')];
+    const got = decideVerdict({ mode }, findings);
+    assert.is(got, expected);
+    assert.is(exitCode({ verdict: got, checks: findings } as Report), code);
+  });
+}
 verdict(
   'a rehearsal: the guest enforces, never the host; host-enforced warns and names no failure',
   async () => {

@@ -144,6 +144,10 @@ const elsewhere = [finding('error', 'required', 'kernel-view')];
 const unknownReport: Report = { ...failed, verdict: 'unknown', enforcement: 'host' };
 for (const [report, expected] of [
   [{ ...sample, verdict: 'sealed', enforcement: 'host' }, 'SEALED: the host enforces read-only'],
+  [
+    { ...sample, verdict: 'unenforced', enforcement: 'guest' },
+    'UNENFORCED: not sealed by the host; only the guest enforces read-only, which root in the guest can undo',
+  ],
   [rehearsal, `REHEARSAL: ${guestOnly}`],
   [{ ...failed, enforcement: 'host' }, 'FAILED: home-options; the host enforces read-only'],
   [

@@ -33,7 +33,7 @@ export async function withDataDisk<T>(
  * @param options further mount options of /data
  */
 export async function persistOnDataDisk(root: string, paths: string, options = ''): Promise<void> {
-  const all = ['nosuid,nodev,nofail,x-systemd.device-timeout=60s', options].filter(Boolean).join();
+  const all = ['noexec,nosuid,nodev,nofail,x-systemd.device-timeout=60s', options].filter(Boolean).join();
   await appendFile(join(root, 'etc/fstab'), `UUID=${uuid} /data ext4 ${all} 0 0\n`);
   await appendFile(join(root, 'etc/immutafs/immutafs.conf'), `PERSIST=${paths}\nPERSIST_STORE=/data/store\n`);
   await mkdir(join(root, 'data'));

@@ -43,8 +43,8 @@ export const detected: Record<string, [script: string, failing: string[], observ
   ],
   propagated: [
     `mkdir -p /run/p; mount --bind /home /run/p; mount --make-shared /run/p; mount -t tmpfs -o nosuid,nodev evil /run/p/alice; ${status}; code=$?; umount /run/p/alice; umount /run/p; exit $code`,
-    ['home-options'],
-    /tmpfs at \/home\/alice without noexec/,
+    ['persistent-mounts', 'home-options'],
+    /\/run\/p is xfs \(.*\): neither \/etc\/fstab nor DATA names it/,
   ],
   configuration: [
     `echo REQUIRE_OPTIONS= >/run/conf; mount --bind /run/conf /etc/immutafs/immutafs.conf; ${status}; code=$?; umount /etc/immutafs/immutafs.conf; exit $code`,

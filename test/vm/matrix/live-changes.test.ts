@@ -38,6 +38,7 @@ const changes: Record<string, string> = {
     'mount -o remount,bind,nodev,suid /run',
     'mount -o remount,bind,nodev,nosuid /run',
   ),
+  'persistent-mounts': breaking('mount --bind /home /mnt', 'umount /mnt'),
   'stacked-mounts': breaking('mount -t tmpfs -o noexec,nosuid,nodev,mode=0755 evil /home', 'umount /home'),
   'initramfs-hook': breaking(
     'cp /run/immutafs/boot.env /run/b && sed -i s/^VERSION=.*/VERSION=0.0.1/ /run/immutafs/boot.env',
@@ -90,7 +91,7 @@ const steps = {
 };
 
 const smallVar = configure(
-  'VAR_SIZE=128m\nVAR_INODES=2000\nREQUIRE_OPTIONS=/home:noexec,nosuid,nodev /tmp:noexec,nosuid,nodev /run:nosuid,nodev\n',
+  'VAR_SIZE=128m\nVAR_INODES=2000\nDATA=/srv:exec\nREQUIRE_OPTIONS=/home:noexec,nosuid,nodev /tmp:noexec,nosuid,nodev /run:nosuid,nodev\n',
 );
 
 const booted = shared(() =>
