@@ -120,17 +120,21 @@ table('var: OVERLAY', 'var', {
 });
 
 const sizes = suite('var: OVERLAY on other disks');
-for (const [device, needed] of [
-  ['252:16 / /opt rw - xfs /dev/vdb rw', false],
-  ['0:50 / /opt rw - tmpfs tmpfs rw', false],
-  ['252:1 / /opt rw - xfs /dev/vda1 rw', true],
+for (const [target, device, needed] of [
+  ['/srv', '252:16 / /srv rw - xfs /dev/vdb rw', false],
+  // The host makes this disk read-only, too.
+  ['/opt', '252:16 / /opt rw - xfs /dev/vdb rw', true],
+  ['/opt', '0:50 / /opt rw - tmpfs tmpfs rw', false],
+  ['/opt', '252:1 / /opt rw - xfs /dev/vda1 rw', true],
 ] as const) {
   sizes(`${device}: an overlay is ${needed ? '' : 'not '}needed`, async () => {
-    const guest = guestWith(overlay('/opt'));
-    guest.mounts['opt'] = device;
+    const guest = guestWith(overlay(target));
+    guest.mounts['other'] = device;
+    guest.files['srv/x'] = '';
     const { state, why } = await planned(guest, 'var');
     assert.is(state, 'done');
-    assert.is(why.join(' ').includes('OVERLAY: /opt needs no overlay: /opt'), !needed, why.join(' '));
+    const found = why.join(' ').includes(`OVERLAY: ${target} needs no overlay: ${target}`);
+    assert.is(found, !needed, why.join(' '));
   });
 }
 sizes.run();
