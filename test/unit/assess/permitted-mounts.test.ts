@@ -75,6 +75,11 @@ testFindings('persistent-mounts: rows', {
     mount('x', '252:2 / /srv/app rw - ext4 /dev/vda2 rw'),
     'pass',
   ],
+  'system: a layer on this disk': [
+    disk({ offered: false }),
+    overlay('/mnt', 'lowerdir=/srv,upperdir=/run/u,workdir=/run/w'),
+    'pass',
+  ],
   'scratch: the disk of SCRATCH': [config('SCRATCH=/srv/app:empty\n'), scratchDisk('vdb'), 'pass'],
   'scratch: a mapping of the same name on another disk': [
     config('SCRATCH=/srv/app:empty\n'),
@@ -436,6 +441,15 @@ verdicts('the report lists what is data, and why', async () => {
       ['/srv/app', 'DATA', true],
     ],
   );
+});
+verdicts('the disk of SCRATCH is listed, too, because the host leaves it writable', async () => {
+  const guest = goodGuest();
+  all(config('SCRATCH=/srv/app:empty\n'), scratchDisk('vdb'))(guest);
+  const { data: found } = await evaluateFixture(guest);
+  assert.equal(found.map(({ target, rule }) => [target, rule]).sort(), [
+    ['/home', 'home'],
+    ['/run/immutafs/scratch-disk', 'scratch'],
+  ]);
 });
 verdicts.run();
 
