@@ -25,21 +25,30 @@ export function requireOwnSystem(reader: SystemReader): void {
 }
 
 /**
- * Ensures that this process is in an image, and not in a running guest, from which `prepare --image` would remove the host keys:
- * either its root directory is not that of PID 1, or both are in a container. Nothing else is read of what the kernel shows,
- * unless the root directory of PID 1 is hidden.
- * @throws UsageError in a running guest
+ * Ensures that this process is in an image, and not in a running guest or system container, from which `prepare --image` would
+ * remove the host keys: either its root directory is not that of PID 1, or both are in a container that systemd has not booted.
+ * Nothing else is read of what the kernel shows, unless the root directory of PID 1 is hidden.
+ * @throws UsageError in a running guest or system container
  */
 export function requireImage(reader: SystemReader): void {
-  if (!isRunningGuest(reader)) return;
-  throw new UsageError(
-    '--image is for the files of an image, in a chroot or a container: this is a running guest. Leave out --image',
-  );
+  const isInitial = unlessSystemError(() => isInitialPidNamespace(reader)) === true;
+  if (isInitial && hasRootOfFirst(reader, () => problemsOf(reader).length === 0)) {
+    throw new UsageError(
+      '--image is for the files of an image, in a chroot or a container: this is a running guest. Leave out --image',
+    );
+  }
+  if (!isInitial && isBooted(reader) && hasRootOfFirst(reader, () => true)) {
+    throw new UsageError(
+      '--image is for the files of an image, in a chroot or a container: systemd runs in this container, whose host keys and machine ID would be removed. Stop the container, and use --image in a chroot in its files',
+    );
+  }
 }
 
-function isRunningGuest(reader: SystemReader): boolean {
-  const isInitial = unlessSystemError(() => isInitialPidNamespace(reader)) === true;
-  if (!isInitial) return false;
+/**
+ * Whether PID 1 has the root directory of this process.
+ * @param otherwise decides if the root directory of PID 1 is hidden
+ */
+function hasRootOfFirst(reader: SystemReader, otherwise: () => boolean): boolean {
   try {
     // The link leads to the root directory of PID 1 as that process sees it (proc_pid_root(5)).
     const [first, own] = [reader.stat('/proc/1/root/.'), reader.stat('/')];
@@ -47,8 +56,15 @@ function isRunningGuest(reader: SystemReader): boolean {
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     // A sandbox may hide the root of PID 1, but not its mounts.
-    return problemsOf(reader).length === 0;
+    return otherwise();
   }
+}
+
+/** Whether systemd is PID 1. If its program is hidden, whether systemd has created its directory (sd_booted(3)). */
+function isBooted(reader: SystemReader): boolean {
+  const program = unlessSystemError(() => reader.link('/proc/1/exe'));
+  if (program !== undefined) return /\/systemd( \(deleted\))?$/.test(program);
+  return unlessSystemError(() => reader.stat('/run/systemd/system')) !== undefined;
 }
 
 function problemsOf(reader: SystemReader): string[] {

@@ -12,6 +12,7 @@ import { type Guest, withGuest } from '../../harness/guest.ts';
 import { goodImage, ordinaryGuest } from '../../harness/ordinary-guest.ts';
 import { planOf, planned } from '../../harness/planned.ts';
 import { type Box, edited, tree, withBox } from '../../harness/prepare-box.ts';
+import { SystemError } from '../../../agent/lib/errors.ts';
 import { errorOf } from '../../harness/rejection.ts';
 
 const images = suite('prepare --image');
@@ -264,8 +265,38 @@ images('a running guest is refused: its root directory is that of PID 1', () =>
       );
     const link = (file: string) => (file === '/proc/self/ns/pid' ? 'pid:[4026532000]' : reader.link(file));
     assert.is(await run(reader), 1, 'another root');
-    assert.is(await run({ ...reader, stat, link }), 1, 'a container');
     assert.match((await errorOf(run({ ...reader, stat }))).message, /this is a running guest/);
+
+    /** A container whose PID 1 runs a program. @param booted whether systemd has created its directory */
+    const container = (program: string | undefined, booted: boolean): SystemReader => ({
+      ...reader,
+      stat: (file) => {
+        if (file === '/run/systemd/system') return booted ? reader.stat('/') : undefined;
+        return stat(file);
+      },
+      link: (file) => {
+        if (file !== '/proc/1/exe') return link(file);
+        if (program === undefined) throw new SystemError('hidden', 'EACCES');
+        return program;
+      },
+    });
+    for (const refusedContainer of [
+      container('/usr/lib/systemd/systemd', true),
+      container('/usr/lib/systemd/systemd (deleted)', true),
+      container(undefined, true),
+    ]) {
+      const { name, message } = await errorOf(run(refusedContainer));
+      assert.is(name, 'UsageError');
+      assert.match(message, /systemd runs in this container/);
+    }
+    // The directory can be that of the host, or be left in the image.
+    assert.is(await run(container('/usr/bin/bash', true)), 1);
+    assert.is(await run(container(undefined, false)), 1);
+    assert.is(
+      await run({ ...container('/usr/lib/systemd/systemd', true), stat: reader.stat }),
+      1,
+      'a chroot in a container',
+    );
   }),
 );
 
