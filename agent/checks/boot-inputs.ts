@@ -29,7 +29,7 @@ export const bootInputs: Check = {
   means:
     'The check reads the kernel command line, the EFI variables, the files of the boot loader and the partition tables. It fails if the kernel command line has resume= without noresume; if the EFI variable SystemdOptions or HibernateLocation is set; if BootNext, or an entry of BootOrder before the first one on the sealed disk, names a partition of a disk that the host leaves writable; or if files of the boot loader (/boot/efi, grubenv, loader/entries) are on such a disk. It warns if noresume is missing on the kernel command line or in a menu entry; if EFI variables can be reached because noefi is missing; if variables for systemd-boot are set; if GRUB searches for its file system on all disks, without --root-dev-only or a hint (CVE-2023-4001); if a writable disk has an EFI system partition or an active MBR partition; and if a writable ext4 has errors=panic, by a mount option or in its superblock.',
   why: 'Root can write a hibernation image, a boot loader or a copy of /boot to a data disk, and can change EFI variables. The next boot then runs what root prepared, although the system disk is read-only. Root can also set errors=panic in the superblock of an ext4 on a data disk and damage it: then every boot that mounts it ends in a panic.',
-  fix: 'While the disk is writable: immutafs-agent prepare --apply --only boot. It sets noresume, and noefi on UEFI, and removes resume=. It does not change the commands by which GRUB searches for its file system: add to each of them, in the file that the check names, the options that grub2-probe --target=hints_string /boot prints (Debian: grub-probe). On the host: boot order 1 for the system disk alone, and EFI variables reset at every start (virsh start --reset-nvram); a read-only variable store or a stateless firmware does not help. For errors=panic: add errors=remount-ro to the line of the file system in /etc/fstab, which takes precedence over the superblock. To remove a variable: boot once without noefi, then chattr -i and rm its file in /sys/firmware/efi/efivars, or efibootmgr --delete-bootnum --bootnum NUMBER.',
+  fix: 'While the disk is writable: immutafs-agent prepare --apply --only boot. It sets noresume, and noefi on UEFI, and removes resume=, in the files of GRUB. If the guest has none, set them where its kernel command line comes from: on the host (libvirt: <cmdline>), or in its boot loader. It does not change the commands by which GRUB searches for its file system: add to each of them, in the file that the check names, the options that grub2-probe --target=hints_string /boot prints (Debian: grub-probe). On the host: boot order 1 for the system disk alone, and EFI variables reset at every start (virsh start --reset-nvram); a read-only variable store or a stateless firmware does not help. For errors=panic: add errors=remount-ro to the line of the file system in /etc/fstab, which takes precedence over the superblock. To remove a variable: boot once without noefi, then chattr -i and rm its file in /sys/firmware/efi/efivars, or efibootmgr --delete-bootnum --bootnum NUMBER.',
   page: 'threat-model.md',
   subject: 'firmware, boot loader, kernel command line',
   expected: 'not writable from the guest',
@@ -59,11 +59,25 @@ function describeSafeBoot(facts: AssessedFacts): string {
   return `noresume, noefi; EFI variables ${firmware.variables}; Secure Boot ${secureBoot ?? 'unknown'}`;
 }
 
-function resumeProblems({ kernelArgument: words }: AssessedFacts): Problem[] {
+function resumeProblems(facts: AssessedFacts): Problem[] {
+  const words = facts.kernelArgument;
   if (neverResumes(words)) return [];
   const resume = resumeWords(words);
-  if (resume.length === 0) return [missing('the kernel command line has no noresume', prepare)];
-  return [present(`the kernel command line has ${resume.join(' ')} and no noresume`, prepare)];
+  if (resume.length === 0)
+    return [missing('the kernel command line has no noresume', setArgument(facts, 'add noresume'))];
+  return [
+    present(
+      `the kernel command line has ${resume.join(' ')} and no noresume`,
+      setArgument(facts, 'remove resume=, and add noresume'),
+    ),
+  ];
+}
+
+/** Returns the remedy for the kernel command line, which `prepare` changes only in the files of GRUB. */
+function setArgument(facts: AssessedFacts, change: string): string {
+  const loader = unwrap(facts.loader);
+  if (kernelLines(loader).length > 0 || loader.unread.length > 0) return prepare;
+  return `This guest has no menu of GRUB. Where its kernel command line is set (on the host: <cmdline> of the domain; or in the boot loader): ${change}.`;
 }
 
 function firmwareProblems(facts: AssessedFacts): Problem[] {
@@ -87,7 +101,12 @@ function firmwareProblems(facts: AssessedFacts): Problem[] {
   const reachable =
     hasNoEfiRuntime(facts.kernelArgument) || hidden.length > 0
       ? []
-      : [missing(`the kernel command line has no noefi: EFI variables are ${firmware.variables}`, prepare)];
+      : [
+          missing(
+            `the kernel command line has no noefi: EFI variables are ${firmware.variables}`,
+            setArgument(facts, 'add noefi'),
+          ),
+        ];
   return [...hidden, ...changing, ...foreignEntries(facts), ...reachable];
 }
 

@@ -73,9 +73,27 @@ const block = (hint: string) =>
 
 const byPrepare = /^While the disk is writable: immutafs-agent prepare --apply --only boot\.$/;
 
+const byHost = (change: string) =>
+  new RegExp(`^This guest has no menu of GRUB\\. .*<cmdline>.*: ${change}\\.$`);
+
 testFindings('boot-inputs', {
   'as prepared, by BIOS': [cmdline('noresume'), 'pass: noresume; BIOS boot'],
-  'no noresume': [cmdline('quiet'), ['warn: the kernel command line has no noresume', byPrepare]],
+  'no noresume': [
+    all(cmdline('quiet'), file(grub, menu('noresume'))),
+    ['warn: the kernel command line has no noresume', byPrepare],
+  ],
+  'no noresume, and no GRUB': [
+    cmdline('quiet'),
+    ['warn: the kernel command line has no noresume', byHost('add noresume')],
+  ],
+  'resume=, and no GRUB': [
+    cmdline('resume=UUID=1'),
+    [
+      'fail: the kernel command line has resume=UUID=1 and no noresume',
+      byHost('remove resume=, and add noresume'),
+    ],
+  ],
+  'UEFI without noefi, and no GRUB': [uefi('noresume'), ['warn: no noefi', byHost('add noefi')]],
   'the superblock of a writable ext4 says errors=panic': [
     all(cmdline('noresume'), data('rw'), file('proc/fs/ext4/vdc/options', 'rw\nerrors=panic\n')),
     /^warn: \/data has errors=panic/,
