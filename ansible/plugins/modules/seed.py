@@ -109,8 +109,31 @@ ARGUMENTS = {
 }
 
 
+# Ansible masks each value in an option with no_log wherever it occurs in the output. A shorter value is not a secret that it could
+# protect: `version: 2` would turn web2 into web********.
+SHORTEST_SECRET = 6
+
+
 def main():
-    run(ARGUMENTS, lambda module: shown(module, make(module)))
+    run(ARGUMENTS, without_secrets)
+
+
+def without_secrets(module):
+    """
+    Returns the result of the module, which contains no secret: it is not masked, because a value of the seed can occur in the checksum.
+    An error is masked. The arguments that Ansible adds to either are those without no_log.
+    """
+    public = {name: value for name, value in module.params.items() if not ARGUMENTS[name].get("no_log")}
+    invocation = {"module_args": public}
+    shown = " ".join(str(value) for value in public.values())
+    hidden = {value for value in module.no_log_values if len(value) >= SHORTEST_SECRET and value not in shown}
+    module.no_log_values.intersection_update(hidden)
+    try:
+        result = make(module)
+    except LibvirtError as error:
+        module.fail_json(msg=str(error), invocation=invocation)
+    module.no_log_values.clear()
+    return dict(result, invocation=invocation)
 
 
 def make(module):
@@ -128,17 +151,6 @@ def make(module):
         options = ["--targetbus", module.params["bus"], "--type", "cdrom", "--mode", "readonly", "--config"]
         domain.virsh("attach-disk", path, domain.target, *options)
     return {"changed": made or attach, "path": path, "checksum": seed.checksum(found), "host_key": key[1].strip()}
-
-
-def shown(module, result):
-    """
-    Returns a result that is not secret. Ansible masks every value in an option with no_log wherever it occurs in a result:
-    `uid: 1` would replace each 1 in the checksum. The result is therefore not masked, and the arguments that Ansible adds to it
-    are those without no_log. Errors are masked as usual.
-    """
-    arguments = {name: value for name, value in module.params.items() if not ARGUMENTS[name].get("no_log")}
-    module.no_log_values.clear()
-    return dict(result, invocation={"module_args": arguments})
 
 
 def contents_of(params):

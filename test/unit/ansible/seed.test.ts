@@ -8,7 +8,7 @@ const test = suite('the secrets of a seed');
 /** Python that runs the module with the given options, and prints its result and what it logged. */
 const program = `import contextlib, io, json, sys
 options = json.load(sys.stdin)
-sys.argv = ["seed", json.dumps({"ANSIBLE_MODULE_ARGS": dict(options, domain="web1", target="sda")})]
+sys.argv = ["seed", json.dumps({"ANSIBLE_MODULE_ARGS": dict({"domain": "web1", "target": "sda"}, **options)})]
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.modules import seed
 
@@ -35,8 +35,11 @@ const options = {
   user_data: { users: [{ name: 'web1', uid: 1, passwd: 'SECRET-1' }] },
   network_config: { version: 2, wifis: { w0: { 'access-points': { a: { password: 'SECRET-2' } } } } },
 };
-const run = (hostname: string) =>
-  runPython(program, { ...options, hostname }) as { result: Record<string, unknown>; logged: string[] };
+const run = (hostname: string, more: Record<string, unknown> = {}) =>
+  runPython(program, { ...options, hostname, ...more }) as {
+    result: Record<string, unknown>;
+    logged: string[];
+  };
 
 test('the checksum, the path and the host key are readable; the result and the log have no secret', () => {
   const { result, logged } = run('web1');
@@ -61,6 +64,23 @@ test('an error is masked', () => {
   assert.is(result['failed'], true);
   assert.match(String(result['msg']), / failed with /);
   assert.not.match(JSON.stringify([result, logged]), /SECRET/);
+});
+
+test('an error keeps what is not secret: numbers, and values that are also in the name of the guest', () => {
+  const { result } = run('fails', {
+    domain: 'web2.example',
+    image_directory: '/images',
+    user_data: { passwd: 'web2.example', other: 'SECRET-1', uid: 2, tty: 'a' },
+    network_config: { version: 2, password: 'SECRET-2' },
+  });
+  assert.match(String(result['msg']), /^\/images\/web2\.example-seed\.iso failed with /);
+  assert.not.match(JSON.stringify(result), /SECRET/);
+  const { module_args: shown } = result['invocation'] as { module_args: Record<string, unknown> };
+  assert.is(shown['domain'], 'web2.example');
+  assert.equal(
+    [shown['user_data'], shown['network_config'], shown['files']],
+    [undefined, undefined, undefined],
+  );
 });
 
 test.run();
