@@ -68,6 +68,7 @@ set_config_value() { # reads key, value and what find_key sets
     SCRATCH) keep_good_items is_scratch_item ;;
     MOUNT_OPTIONS) keep_good_items is_mount_options_item ;;
     PERSIST_STORE) [ -z "$value" ] || { [ "$value" != / ] && is_plain_path "$value"; } ;;
+    SEED_TIMEOUT) is_number "$value" && [ "$value" -le 300 ] ;;
     SCRATCH_DEVICE) [ -z "$value" ] || is_scratch_device "$value" ;;
     FORWARD | FORWARD_STATE) ;;
     FORWARD_FILES | FORWARD_CA | FORWARD_CERT | FORWARD_KEY)

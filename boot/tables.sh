@@ -14,6 +14,7 @@ set_config_defaults() {
   conf_SCRATCH_DEVICE=''
   conf_MOUNT_OPTIONS='/dev/shm:noexec,nosuid,nodev /var/tmp:noexec,nosuid,nodev /var/log:noexec,nosuid,nodev'
   conf_SEED='none'
+  conf_SEED_TIMEOUT='180'
   conf_ON_FAILURE='degraded'
   conf_ON_IMPOSTOR='poweroff'
 }
@@ -75,6 +76,11 @@ find_key() { # $1: key
       key_strictest='none'
       key_wanted='none or host'
       key_words='none host'
+      ;;
+    SEED_TIMEOUT)
+      key_default='180'
+      key_strictest='180'
+      key_wanted='a number of seconds from 1 to 300'
       ;;
     ON_FAILURE)
       key_default='degraded'

@@ -39,6 +39,7 @@ apply_plain_files() {
     '' | *[!A-Za-z0-9.-]* | [.-]*) fail 'immutafs/hostname does not begin with a host name' || return 1 ;;
   esac
   [ "${#name}" -le 64 ] || fail 'immutafs/hostname is longer than 64 characters' || return 1
+  try touch "$applying" || return 1
   rm -f /etc/ssh/ssh_host_*
   targets=''
   for file in "$files"/*; do

@@ -374,7 +374,7 @@ write_rehearsal_units() {
 # These services configured the guest before it was sealed. With SEED=host, cloud-init configures it in every sealed boot.
 # Starts no process.
 mask_provisioning() {
-  if [ "$conf_SEED" = host ]; then run_cloud_init_from_seed; else mask_cloud_init; fi
+  if [ "$conf_SEED" = host ]; then run_cloud_init_from_seed && keep_host_keys_of_seed; else mask_cloud_init; fi
   mask_units cloud-init-hotplugd.service cloud-init-hotplugd.socket afterburn.service afterburn-checkin.service \
     afterburn-firstboot-checkin.service afterburn-hostname.service afterburn-sshkeys@.service
 }
@@ -393,6 +393,16 @@ mask_cloud_init() {
 generate_host_keys() {
   [ ! -e /usr/lib/systemd/system/sshd-keygen@.service ] ||
     add_dropin sshd-keygen@.service '[Unit]' ConditionPathExists= 'ConditionFileNotEmpty=|!/etc/ssh/ssh_host_%i_key'
+}
+
+# Lets sshd generate host keys only if cloud-init and the seed have written none: keys of other types than those of the seed would
+# be new at every boot.
+keep_host_keys_of_seed() {
+  for unit in sshd-keygen.service sshd-keygen@.service; do
+    [ ! -e "/usr/lib/systemd/system/$unit" ] ||
+      add_dropin "$unit" '[Unit]' After=immutafs-seed.service After=cloud-init.service After=cloud-init-network.service \
+        'ConditionPathExistsGlob=!/etc/ssh/ssh_host_*_key'
+  done
 }
 
 mask_units() { # $@: units

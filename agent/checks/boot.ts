@@ -104,7 +104,9 @@ export const provisioningOff: Check = {
 
 /** Whether cloud-init may have run: seed-genuine verifies that it used the host's seed. */
 function acceptsSeed({ config, bootEnv }: AssessedFacts): boolean {
-  return config.SEED === 'host' && unwrap(bootEnv)?.seed?.state === 'accepted';
+  if (config.SEED !== 'host') return false;
+  const state = unwrap(bootEnv)?.seed?.state;
+  return state === 'accepted' || state === 'incomplete';
 }
 
 /** systemd-sysext(8), portablectl(1), systemd-nspawn(1). */

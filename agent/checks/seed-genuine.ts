@@ -1,6 +1,6 @@
 import type { AssessedFacts } from '../assess/assess.ts';
 import type { SeedRecord } from '../facts/boot/boot-env.ts';
-import { unwrap } from '../facts/observed.ts';
+import { unwrap, valueOf } from '../facts/observed.ts';
 import { shortList } from '../lib/format.ts';
 import type { Check, Outcome } from './check.ts';
 import { isWritable } from '../facts/mounts/mountinfo.ts';
@@ -11,8 +11,8 @@ export const seedGenuine: Check = {
   messageId: 'bd4fb975c1e043ca95999b6becda3818',
   title: "the identity of this guest is that of the host's seed",
   means:
-    'With SEED=host, the boot found exactly one seed of cloud-init (label cidata) on a device that the host made read-only: a CD-ROM drive of the hypervisor, or a disk by the evidence that host-enforced uses. It recorded the device, the evidence and the SHA-256 of its copy of the seed in /run/immutafs/boot.env. The check verifies that the device, if it is still there, is read-only by the same evidence now, that the copy has the recorded checksum (only root can read it), that cloud-init names only this copy as its data source in /run/cloud-init/result.json, and that the overlay on /etc is read-only since cloud-init has finished. Without cloud-init, the files in /etc must be those that the boot wrote from the seed. It reports seeds on other devices, which the boot did not read. It warns about errors that cloud-init reports.',
-  why: 'cloud-init runs as root whatever its seed contains. Without a genuine seed, the guest has no host name, host keys and users of its own, or those of an attacker. While /etc is writable, root can change what programs start and who may log in.',
+    'With SEED=host, the boot found exactly one seed of cloud-init (label cidata) on a device that the host made read-only: a CD-ROM drive of the hypervisor, or a disk by the evidence that host-enforced uses. It recorded the device, the evidence and the SHA-256 of its copy of the seed in /run/immutafs/boot.env. The check verifies that the device, if it is still there, is read-only by the same evidence now, that the copy has the recorded checksum (only root can read it), that no other device has such a seed now, that cloud-init names only this copy as its data source in /run/cloud-init/result.json, and that the overlay on /etc is read-only since cloud-init has finished. Without cloud-init, the files in /etc must be those that the boot wrote from the seed. If the seed has SSH host keys, /etc/ssh must have no others (only root can compare them). It reports seeds on other devices, which the boot did not read. It warns about errors that cloud-init reports, and about host keys that the seed does not have.',
+  why: 'cloud-init runs as root whatever its seed contains. Without a genuine seed, the guest has no host name, host keys and users of its own, or those of an attacker. While /etc is writable, root can change what programs start and who may log in. Users must accept a host key that is not in the seed again after every boot, and cannot tell it from the key of an attacker.',
   fix: 'On the host, attach the seed of this guest as a CD-ROM or as a read-only disk, and only this one, and start the guest again. If cloud-init is disabled (/etc/cloud/cloud-init.disabled, cloud-init=disabled), enable it while the disk is writable, or set SEED=none. Without cloud-init, the seed needs the directory immutafs. If /etc stayed writable, find what has a file in it open for writing in `systemctl status immutafs-seed-finish`. Compare the checksum with that of the seed on the host: `sha256sum meta-data network-config user-data vendor-data | sha256sum`, of the files that exist; without cloud-init, see docs/images.md.',
   page: 'images.md',
   subject: 'seed',
@@ -31,24 +31,38 @@ export const seedGenuine: Check = {
 const attach =
   'On the host, attach the seed of this guest, and no other, as a CD-ROM or as a read-only disk, and start the guest again.';
 const reboot = 'Reboot the guest. The journal has the reason: journalctl -b -u immutafs-seed.';
+const wait = 'Wait until the boot has finished.';
+/** What the boot needs besides SEED_TIMEOUT until it has looked for the seed, in seconds, on a slow host. */
+const slowBoot = 120;
 
 function fail(observed: string, remedy: string): Outcome {
   return { status: 'fail', observed, remedy };
 }
 
 function judge(facts: AssessedFacts, record: SeedRecord | undefined): Outcome {
+  const limit = (valueOf(facts.bootEnv)?.uptime ?? 0) + Number(facts.config.SEED_TIMEOUT) + slowBoot;
+  const isBooting = facts.identity.uptime < limit;
   switch (record?.state) {
     case undefined:
-      return fail(
-        'the boot did not look for a seed: immutafs-generator or immutafs-seed.service did not run',
-        reboot,
-      );
+      return isBooting
+        ? fail('the boot has not looked for a seed yet', wait)
+        : fail(
+            'the boot did not look for a seed: immutafs-generator or immutafs-seed.service did not run',
+            reboot,
+          );
     case 'begun':
-      return fail('the boot began to look for a seed and did not finish', reboot);
+      return isBooting
+        ? fail(`the boot looks for a seed, for at most ${facts.config.SEED_TIMEOUT} s`, wait)
+        : fail('the boot began to look for a seed and did not finish', reboot);
     case 'none':
       return fail('no device with the label cidata that the host made read-only', attach);
     case 'refused':
       return fail(`the seed is not used: ${record.reason}`, attach);
+    case 'incomplete':
+      return fail(
+        ['only a part of the seed was applied', record.reason, ...whileWritable(facts)].join(': '),
+        reboot,
+      );
     case 'accepted':
       return judgeAccepted(facts, record);
   }
@@ -56,19 +70,40 @@ function judge(facts: AssessedFacts, record: SeedRecord | undefined): Outcome {
 
 function judgeAccepted(facts: AssessedFacts, record: SeedRecord & { state: 'accepted' }): Outcome {
   const { device, sha256 } = record;
-  const source = deviceState(facts, device);
-  if (source.problem !== undefined) return fail(source.problem, attach);
+  const { problem: wrongDevice, evidence } = deviceState(facts, device);
+  if (wrongDevice !== undefined) return fail(wrongDevice, attach);
+  const others = otherSeeds(facts, device);
+  if (others.length > 0)
+    return fail(
+      `${shortList(others)} also has a seed, which appeared after that on ${device} was used`,
+      attach,
+    );
   const problem = problemOfResult(facts, sha256);
   if (problem !== undefined) return fail(...problem);
-  const { result } = unwrap(facts.seed);
-  const observed = `${device} (${source.evidence}), SHA-256 ${sha256}`;
+  const { result, hostKeys } = unwrap(facts.seed);
   const errors = result?.errors ?? [];
-  if (errors.length === 0) return { status: 'pass', observed };
-  return {
-    status: 'warn',
-    observed: `${observed}; cloud-init reports: ${shortList(errors, '; ')}`,
+  const unknown = hostKeys?.foreign ?? [];
+  const reported = {
+    text: `cloud-init reports: ${shortList(errors, '; ')}`,
     remedy: 'Read /var/log/cloud-init.log, and correct the seed on the host.',
   };
+  const changing = {
+    text: `not in the seed, and so new at every boot: ${shortList(unknown)}`,
+    remedy: 'Put the SSH host keys of the guest into its seed.',
+  };
+  const warnings = [...(errors.length > 0 ? [reported] : []), ...(unknown.length > 0 ? [changing] : [])];
+  const source = `${device} (${evidence}), SHA-256 ${sha256}`;
+  const observed = [source, ...warnings.map(({ text }) => text)].join('; ');
+  if (warnings.length === 0) return { status: 'pass', observed };
+  return { status: 'warn', observed, remedy: warnings.map(({ remedy }) => remedy).join(' ') };
+}
+
+/** Returns the other devices with a seed that the boot would accept. */
+function otherSeeds({ blockDevices }: AssessedFacts, name: string): string[] {
+  return unwrap(blockDevices)
+    .filter((each) => each.name !== name && each.hostReadOnly === true)
+    .filter(({ tags }) => tags.some((tag) => /^LABEL=cidata$/i.test(tag)))
+    .map((each) => each.name);
 }
 
 /** Judges the device by the evidence of now, because root can change the record of the boot. */
@@ -86,7 +121,7 @@ function problemOfResult(
   facts: AssessedFacts,
   recorded: string,
 ): [observed: string, remedy: string] | undefined {
-  const { sha256, result, isInstalled, differing = [] } = unwrap(facts.seed);
+  const { sha256, result, isInstalled, isApplying, hostKeys, differing = [] } = unwrap(facts.seed);
   if (facts.identity.root && sha256 !== recorded)
     return ['the copy of the seed was changed since the boot', 'Reboot the guest.'];
   if (!isInstalled && differing.length > 0)
@@ -94,7 +129,9 @@ function problemOfResult(
   if (isInstalled && result === undefined) {
     return [
       'cloud-init has not finished, or it is disabled',
-      'Read `cloud-init status --long`. While the disk is writable, remove /etc/cloud/cloud-init.disabled and cloud-init=disabled.',
+      isApplying === true
+        ? 'Wait until cloud-init has finished. If it does not: read `cloud-init status --long`.'
+        : 'Read `cloud-init status --long`. While the disk is writable, remove /etc/cloud/cloud-init.disabled and cloud-init=disabled.',
     ];
   }
   if (isInstalled && !isCopy.test(result?.datasource ?? '')) {
@@ -103,9 +140,22 @@ function problemOfResult(
       'Remove ds= from the kernel command line, ds= from the serial number of the guest, and seedfrom from the seed.',
     ];
   }
-  const etc = facts.mounts.serving('/etc');
-  if (etc?.target !== '/etc' || !isWritable(etc)) return undefined;
-  return ['/etc is still writable', 'Read `systemctl status immutafs-seed-finish`, and reboot the guest.'];
+  if (hostKeys?.inSeed === true && hostKeys.foreign.length > 0)
+    return [
+      `SSH host keys that are not those of the seed: ${shortList(hostKeys.foreign)}`,
+      'Reboot the guest. If they exist again: a service other than sshd-keygen generates them.',
+    ];
+  const [writable] = whileWritable(facts);
+  if (writable === undefined) return undefined;
+  return [
+    writable,
+    isApplying === true ? wait : 'Read `systemctl status immutafs-seed-finish`, and reboot the guest.',
+  ];
+}
+
+function whileWritable({ mounts }: AssessedFacts): string[] {
+  const etc = mounts.serving('/etc');
+  return etc?.target === '/etc' && isWritable(etc) ? ['/etc is still writable'] : [];
 }
 
 /** Later versions of cloud-init append further data sources to the list, such as the kernel command line. */

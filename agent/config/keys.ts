@@ -201,6 +201,16 @@ const table = {
     initial: 'none',
     ...oneOf('none', 'host'),
   },
+  SEED_TIMEOUT: {
+    meaning:
+      'How long a sealed boot with SEED=host waits for the seed, in seconds: until a device with an acceptable seed exists, and until udev has processed all devices that the kernel has found, so that a second seed is noticed. Without a seed, the boot waits this long before the network starts.',
+    comment:
+      'How long a sealed boot with SEED=host waits for the seed and for all devices, in seconds: 1 to 300.',
+    from: 'boot',
+    initial: '180',
+    wanted: 'a number of seconds from 1 to 300',
+    good: (v) => number.test(v) && Number(v) <= 300,
+  },
   ON_FAILURE: {
     meaning:
       'What a sealed boot does if /var cannot be assembled. degraded: the boot continues, and /var is read-only, or empty if the file system on the disk cannot be read; if the device of /var in fstab does not exist, systemd itself stops in an emergency shell. emergency: the boot stops in an emergency shell. poweroff: the guest powers off.',

@@ -14,7 +14,7 @@ const inputs: readonly string[] = [
   ...['/bin', '/sbin', '/lib', '/lib64', '/etc/ld.so.cache', '/etc/ld.so.preload'],
   ...['/etc/immutafs', '/etc/fstab', '/etc/mtab', '/etc/selinux', '/etc/sysconfig', '/etc/os-release'],
   ...['/etc/overlayroot.conf', '/etc/overlayroot.local.conf', '/etc/cloud', '/etc/systemd'],
-  ...['/etc/passwd', '/etc/group', '/etc/skel', '/etc/audit', '/etc/pki', '/etc/ssl'],
+  ...['/etc/passwd', '/etc/group', '/etc/skel', '/etc/audit', '/etc/pki', '/etc/ssl', '/etc/ssh'],
   ...[bootEnvFile, reportFile, persistRecords, scratchRecords, scratchDeviceRecord, bootStateFile],
   ...['/run/immutafs/usage.json', '/run/immutafs/changes.seen'],
   ...['/run/immutafs/forward', '/run/immutafs/seed', '/run/udev', '/run/cloud-init', '/run/auditd.pid'],

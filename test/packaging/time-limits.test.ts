@@ -41,8 +41,9 @@ const limits: Record<string, Limit> = {
   },
   'units/immutafs-scratch-trim.service TimeoutStartSec': { expired: 'the space stays allocated on the host' },
   'units/immutafs-scratch.service TimeoutStartSec': { usual: 30 },
+  'units/immutafs-seed-close.service TimeoutStartSec': { usual: 2 },
   'units/immutafs-seed-finish.service JobTimeoutSec': {
-    expired: 'the check reports that /etc has stayed writable',
+    expired: 'immutafs-seed-close.service makes /etc read-only, and the check reports it',
   },
   'units/immutafs-seed-finish.service TimeoutStartSec': { usual: 2 },
   'units/immutafs-seed.service TimeoutStartSec': { usual: 5 },

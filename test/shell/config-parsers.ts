@@ -12,7 +12,15 @@ export interface Parsed {
 
 const bootKeys = [
   ...(['MODE', 'VAR_SIZE', 'VAR_INODES', 'VAR_OPTIONS', 'OVERLAY', 'PERSIST', 'PERSIST_STORE'] as const),
-  ...(['SCRATCH', 'SCRATCH_DEVICE', 'MOUNT_OPTIONS', 'SEED', 'ON_FAILURE', 'ON_IMPOSTOR'] as const),
+  ...([
+    'SCRATCH',
+    'SCRATCH_DEVICE',
+    'MOUNT_OPTIONS',
+    'SEED',
+    'SEED_TIMEOUT',
+    'ON_FAILURE',
+    'ON_IMPOSTOR',
+  ] as const),
 ];
 
 export function byAgent(text: string): Parsed & { agentOnly: string[] } {
@@ -44,7 +52,7 @@ for file in [0-9]*; do
   printf '%s\\n' "== $file" "MODE=$conf_MODE" "VAR_SIZE=$conf_VAR_SIZE" "VAR_INODES=$conf_VAR_INODES" \\
     "VAR_OPTIONS=$conf_VAR_OPTIONS" "OVERLAY=$conf_OVERLAY" "PERSIST=$conf_PERSIST" \\
     "PERSIST_STORE=$conf_PERSIST_STORE" "SCRATCH=$conf_SCRATCH" "SCRATCH_DEVICE=$conf_SCRATCH_DEVICE" \\
-    "MOUNT_OPTIONS=$conf_MOUNT_OPTIONS" "SEED=$conf_SEED" "ON_FAILURE=$conf_ON_FAILURE" \\
+    "MOUNT_OPTIONS=$conf_MOUNT_OPTIONS" "SEED=$conf_SEED" "SEED_TIMEOUT=$conf_SEED_TIMEOUT" "ON_FAILURE=$conf_ON_FAILURE" \\
     "ON_IMPOSTOR=$conf_ON_IMPOSTOR"
   printf %s "$warnings"
 done 2>/dev/null

@@ -68,6 +68,7 @@ const keys = [
     'SCRATCH',
     'MOUNT_OPTIONS',
     'SEED',
+    'SEED_TIMEOUT',
     'ON_FAILURE',
     'ON_IMPOSTOR',
     'FORWARD',

@@ -7,7 +7,7 @@ import { bootEnv } from './late-boot.ts';
 import { runInSandbox } from './sandbox.ts';
 import { shim, useShims, withoutBusybox } from './shells.ts';
 
-const scripts = ['find-seed', 'seed-files.sh'].map((each) =>
+const scripts = ['find-seed', 'finish-seed', 'seed-files.sh'].map((each) =>
   path.join(import.meta.dirname, '../../units', each),
 );
 
@@ -39,6 +39,14 @@ interface Options {
   sleep?: string;
   /** Lines of bash that run in place of chcon(1), with SELinux. */
   chcon?: string;
+  /** Lines of bash that run in place of udevadm(8) and sha256sum(1). */
+  udevadm?: string;
+  sha256sum?: string;
+  more?: Record<string, string>;
+  /** Devices without a seed. */
+  others?: readonly DiskFixture[];
+  /** The arguments of the script. */
+  words?: string;
 }
 
 withoutBusybox('find-seed', (test, shell) => {
@@ -54,12 +62,19 @@ withoutBusybox('find-seed', (test, shell) => {
     after = '',
     sleep = '',
     chcon,
+    udevadm = '',
+    sha256sum,
+    more = {},
+    others = [],
+    words = '',
   }: Options) {
     const { out } = runInSandbox({
       shell,
       scripts,
-      devices: seeds,
+      devices: [...seeds, ...others],
       files: {
+        'etc/immutafs/immutafs.conf': 'SEED_TIMEOUT=30\n',
+        'proc/uptime': '10.00 5.00\n',
         'proc/sys/dev/cdrom/info': info,
         'proc/self/mountinfo': mounts,
         ...(chcon === undefined ? {} : { 'sys/fs/selinux/enforce': '1' }),
@@ -77,19 +92,25 @@ withoutBusybox('find-seed', (test, shell) => {
         ),
         ...Object.fromEntries(Object.entries(content).map(([each, text]) => [`content/${each}`, text])),
         'shims/mount': shim('echo "$*" >>/out/mounts; cp -R /content/. "${!#}"'),
-        'shims/udevadm': shim('echo "udevadm $*" >>/out/mounts'),
+        'shims/udevadm': shim(`echo "udevadm $*" >>/out/mounts; ${udevadm}`),
+        ...(sha256sum === undefined ? {} : { 'shims/sha256sum': shim(sha256sum) }),
         'shims/chcon': shim(`echo "chcon $*" >>/out/mounts; ${chcon ?? ''}`),
-        'shims/sleep': shim(`echo slept >>/out/slept; ${sleep}`),
-        'shims/umount': shim('echo "umount $*" >>/out/mounts; rm -r "$1"'),
+        // A second passes.
+        'shims/sleep': shim(
+          `echo slept >>/out/slept; read -r now _ </proc/uptime; echo "$((\${now%.*} + 1)).00 5.00" >/proc/uptime; ${sleep}`,
+        ),
+        'shims/umount': shim('[ ! -d "$1" ] || { echo "umount $*" >>/out/mounts; rm -r "$1"; }'),
+        'usr/libexec/immutafs/make-mounts': shim('echo "make-mounts $*" >>/out/mounts'),
+        ...more,
       },
       run: `${useShims}
-        sh /usr/libexec/immutafs/find-seed 2>/out/stderr; echo $? >/out/code
+        sh /usr/libexec/immutafs/find-seed ${words} 2>/out/stderr; echo $? >/out/code
         cp /run/immutafs/boot.env /out/boot.env
         { ls /run/immutafs/seed /run/immutafs/seed/nocloud; } >/out/copy 2>/dev/null
         stat -c '%a' /run/immutafs/seed /run/immutafs/seed/nocloud /run/immutafs/seed/nocloud/* >/out/modes 2>/dev/null
         cat /run/cloud-init/cloud.cfg >/out/cfg 2>/dev/null
         { readlink /var/lib/cloud/seed/nocloud; ls -A /var/lib/cloud; } >/out/cloud
-        (cd /run/immutafs/seed/nocloud && sha256sum -- *; cd ../files && sha256sum -- *) 2>/dev/null | sha256sum >/out/sum
+        (cd /run/immutafs/seed/nocloud && /usr/bin/sha256sum -- *; cd ../files && /usr/bin/sha256sum -- *) 2>/dev/null | /usr/bin/sha256sum >/out/sum
         { ${after || ':'}; } >/out/after 2>&1
         true`,
     });
@@ -246,6 +267,119 @@ withoutBusybox('find-seed', (test, shell) => {
     assert.equal([isReady, seconds], [true, 3]);
     assert.equal(records.slice(0, 2), [begun, 'SEED_IGNORED=vdb vdb:0:none']);
   });
+
+  const afterThree = (lines: string) => `[ $(wc -l </out/slept) -lt 3 ] || { ${lines}; }`;
+  /** What is missing when the boot begins to look, and what happens later. */
+  const pending: Record<string, Partial<Options>> = {
+    'udev has events': {
+      more: { 'run/udev/queue': '' },
+      sleep: afterThree('rm -f /run/udev/queue'),
+    },
+    'udev has not processed a disk': {
+      others: [writableDisk],
+      sleep: afterThree('echo >/run/udev/data/b252:16'),
+    },
+    'the kernel examines a SCSI disk': {
+      more: { 'sys/bus/scsi/drivers/sd/2:0:0:1/type': '0' },
+      sleep: afterThree('mkdir -p /sys/bus/scsi/drivers/sd/2:0:0:1/block'),
+    },
+  };
+  for (const [title, options] of Object.entries(pending)) {
+    test(`a seed, while ${title}: the boot waits, and for no longer than its limit`, () => {
+      const { seconds, isReady } = find({ seeds: [cdrom], ...options });
+      assert.equal([isReady, seconds], [true, 3]);
+      const limited = find({ seeds: [cdrom], ...options, sleep: '' });
+      assert.equal([limited.isReady, limited.seconds], [true, 30]);
+      assert.match(limited.out['stderr'] ?? '', /^immutafs: SEED: after 30 s, .* is not ready; /);
+    });
+  }
+  test('a second seed that appears late: none is used', () => {
+    const { records, seconds, isReady } = find({
+      seeds: [cdrom],
+      others: [sealedDisk],
+      sleep: afterThree('cp /run/udev/data/b11:0 /run/udev/data/b252:32'),
+    });
+    assert.equal([isReady, seconds], [false, 3]);
+    assert.match(records.at(-1) ?? '', /^SEED=refused several devices have a seed, .*: sr0 vdc$/);
+  });
+  test('udev needs the whole limit: the boot looks once more', () => {
+    const udevadm = 'echo 45.00 5.00 >/proc/uptime';
+    assert.equal(find({ seeds: [cdrom], udevadm }).isReady, true);
+    const { records, seconds } = find({ seeds: [writableDisk], udevadm });
+    assert.equal([records.at(-1), seconds], ['SEED=none', 0]);
+  });
+
+  const partly = { 'shims/cp': shim('case "$2" in /etc/ssh/*) exit 1 ;; esac; exec /usr/bin/cp "$@"') };
+  test('only a part of the plain files can be written: /etc is closed', () => {
+    const { records, isReady, mounts } = find({ ...without({}), more: partly });
+    assert.match(records.at(-1) ?? '', /^SEED=incomplete cp failed: /);
+    assert.is(isReady, false);
+    assert.match(mounts, /^make-mounts freeze \/etc$/m);
+  });
+  test('a seed that cannot be copied: /etc is not closed', () => {
+    const { records, mounts } = find({
+      ...without({}),
+      more: { 'shims/cp': shim('case "$1" in */seed/mount/*) exit 1 ;; esac; exec /usr/bin/cp "$@"') },
+    });
+    assert.match(records.at(-1) ?? '', /^SEED=refused cp failed: /);
+    assert.not.match(mounts, 'make-mounts');
+  });
+  test('no checksum of the seed: it is not used', () => {
+    const sha256sum = '[ "$1" != -- ] || exit 1\nexec /usr/bin/sha256sum "$@"';
+    for (const options of [{ seeds: [cdrom] }, without({})]) {
+      const { records, isReady } = find({ ...options, sha256sum });
+      assert.equal([records.at(-1), isReady], ['SEED=refused sha256sum failed', false]);
+    }
+  });
+
+  const begunRecord = `${bootEnv('sealed')}SEED=begun\n`;
+  const killed: Record<string, [Partial<Options>, string, closed: boolean]> = {
+    'before it was applied': [
+      { record: begunRecord },
+      'SEED=refused the search was ended before it was complete',
+      false,
+    ],
+    'while it was applied': [
+      { record: begunRecord, more: { 'run/immutafs/seed/applying': '' } },
+      'SEED=incomplete the search was ended before it was complete',
+      true,
+    ],
+    'after it was applied': [
+      { record: `${bootEnv('sealed')}SEED=none\n`, more: { 'run/immutafs/seed/applying': '' } },
+      'SEED=none',
+      false,
+    ],
+  };
+  for (const [title, [options, expected, closed]] of Object.entries(killed)) {
+    test(`the service of the seed ends ${title}`, () => {
+      const { records, mounts } = find({ seeds: [cdrom], words: 'ended', ...options });
+      assert.equal([records.at(-1), mounts.includes('make-mounts freeze /etc')], [expected, closed]);
+    });
+  }
+
+  const ended = { 'run/cloud-init/result.json': '{}' };
+  const seedRecord = `accepted sr0 ${'0'.repeat(64)} sr0:1:cd-rom`;
+  const finishing: Record<string, [Options & { late?: boolean }, RegExp]> = {
+    'cloud-init has finished': [{ seeds: [], more: ended }, /^SEED=accepted /],
+    'cloud-init has finished late': [{ seeds: [], more: ended, late: true }, /^SEED=accepted /],
+    'cloud-init has not finished in time': [
+      { seeds: [], late: true },
+      /^SEED=incomplete cloud-init did not finish in time$/,
+    ],
+    'the boot is slow, without cloud-init': [{ seeds: [], late: true, cloudInit: false }, /^SEED=accepted /],
+  };
+  for (const [title, [{ late = false, ...options }, expected]] of Object.entries(finishing)) {
+    test(`${title}: /etc is closed, and the record has it`, () => {
+      const { records, mounts, isReady } = find({
+        ...options,
+        record: `${bootEnv('sealed')}SEED=${seedRecord}\n`,
+        more: { ...options.more, 'run/immutafs/seed/ready': '' },
+        words: `; sh /usr/libexec/immutafs/finish-seed ${late ? 'late' : ''}`,
+      });
+      assert.match(records.at(-1) ?? '', expected);
+      assert.equal([mounts, isReady], ['make-mounts freeze /etc\n', false]);
+    });
+  }
   test('with SELinux, the seed is mounted on a directory with a type for mount points', () => {
     const { isReady, mounts } = find({ seeds: [cdrom], chcon: '' });
     assert.is(isReady, true);

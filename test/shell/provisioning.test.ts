@@ -106,6 +106,16 @@ inShells('provisioning', (test, shell) => {
     const lines = '[Unit];ConditionPathExists=;ConditionFileNotEmpty=|!/etc/ssh/ssh_host_%i_key;';
     assert.equal(generate('maintenance', units, 'SEED=host\n').dropins, [`sshd-keygen@.service: ${lines}`]);
     assert.equal(generate('maintenance', units).dropins, []);
-    assert.ok(generate('sealed', units, 'SEED=host\n').dropins.every((line) => !line.startsWith('sshd')));
+  });
+  test('SEED=host in a sealed boot: sshd generates keys only if there is none, after cloud-init', () => {
+    const units = ['sshd-keygen.service', 'sshd-keygen@.service'];
+    const lines =
+      '[Unit];After=immutafs-seed.service;After=cloud-init.service;After=cloud-init-network.service;ConditionPathExistsGlob=!/etc/ssh/ssh_host_*_key;';
+    const written = (mode: string, names: readonly string[], config: string) =>
+      generate(mode, names, config).dropins.filter((line) => line.startsWith('sshd'));
+    for (const unit of units) assert.equal(written('sealed', [unit], 'SEED=host\n'), [`${unit}: ${lines}`]);
+    assert.equal(written('sealed', units, ''), []);
+    assert.equal(written('off', units, 'SEED=host\n').join().includes('Glob'), false);
+    assert.equal(written('maintenance', units, 'SEED=host\n').join().includes('Glob'), false);
   });
 });

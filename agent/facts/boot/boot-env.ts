@@ -16,7 +16,8 @@ export type OverlayRecord = ReturnType<typeof overlay>;
 /** What the boot did about the host's seed (units/find-seed). */
 export type SeedRecord =
   | { state: 'begun' | 'none' }
-  | { state: 'refused'; reason: string }
+  /** `incomplete`: only a part of the seed was applied, and /etc was made read-only. */
+  | { state: 'refused' | 'incomplete'; reason: string }
   | {
       state: 'accepted';
       /** The kernel's name: sr0. */
@@ -121,12 +122,13 @@ function impostor(value: string): Impostor {
   return { device, sealedDevice, identity };
 }
 
-/** Parses "accepted DEVICE SHA256 DISKS", "refused REASON", "none" or "begun". */
+/** Parses "accepted DEVICE SHA256 DISKS", "refused REASON", "incomplete REASON", "none" or "begun". */
 function seed(value: string | undefined): SeedRecord | undefined {
   if (value === undefined) return undefined;
   if (value === 'begun' || value === 'none') return { state: value };
-  const [, reason] = /^refused (.+)$/.exec(value) ?? [];
-  if (reason !== undefined) return { state: 'refused', reason };
+  const [, state, reason] = /^(refused|incomplete) (.+)$/.exec(value) ?? [];
+  if (state !== undefined && reason !== undefined)
+    return { state: state === 'refused' ? 'refused' : 'incomplete', reason };
   const [, name, sha256] = /^accepted (\S+) ([0-9a-f]{64}) \S/.exec(value) ?? [];
   if (name === undefined || sha256 === undefined)
     throw new Error(`${bootEnvFile}: SEED=${value} does not have the form of a record`);

@@ -9,7 +9,10 @@ const copy = '/run/immutafs/seed/nocloud';
 /** The copy of the directory immutafs of the seed, and what `sha256sum` printed for the files in /etc (units/seed-files.sh). */
 const plainFiles = '/run/immutafs/seed/files';
 const appliedFile = '/run/immutafs/seed/applied';
+/** Exists until units/finish-seed makes /etc read-only. */
+const readyFile = '/run/immutafs/seed/ready';
 const mostBytes = 1024 * 1024;
+const keyDirectory = '/etc/ssh';
 
 /** cloud-init writes it at the end of its last stage (all versions of RHEL 7 to 10). */
 const resultFile = '/run/cloud-init/result.json';
@@ -32,6 +35,10 @@ export function readSeed(reader: SystemReader, isRoot: boolean) {
      * if it wrote none, or if this user may not read the list.
      */
     differing: isRoot ? findDiffering(reader) : undefined,
+    /** Undefined if there is no copy, or if this user may not read it. */
+    hostKeys: isRoot ? findHostKeys(reader) : undefined,
+    /** Whether cloud-init may still write to /etc; undefined if this user may not know it. */
+    isApplying: isRoot ? reader.stat(readyFile) !== undefined : undefined,
     /** Whether a unit of cloud-init is installed. */
     isInstalled: cloudInitUnits.some((unit) => reader.stat(`/usr/lib/systemd/system/${unit}`) !== undefined),
     /** Undefined until cloud-init has finished. */
@@ -58,6 +65,34 @@ function findDiffering(reader: SystemReader): string[] | undefined {
     return text !== undefined && sha256(text) === expected ? [] : [file];
   });
 }
+
+/**
+ * Finds the private SSH host keys in /etc that the seed does not contain. cloud-init writes a key of user data as it is there:
+ * each line of the key is in the text, whether as YAML or as JSON. The keys of user data that is compressed or encoded are not
+ * found.
+ */
+function findHostKeys(reader: SystemReader) {
+  const files = [copy, plainFiles].flatMap((directory) =>
+    namesIfThere(reader, directory).map((name) => ({
+      name,
+      text: reader.read(`${directory}/${name}`, mostBytes),
+    })),
+  );
+  if (files.length === 0) return undefined;
+  const seeded = files.map(({ text }) => text).join('\n');
+  const isSeeded = (name: string) => {
+    const lines = reader.read(`${keyDirectory}/${name}`, mostBytes).split('\n');
+    return lines.every((line) => seeded.includes(line.trim()));
+  };
+  const names = namesIfThere(reader, keyDirectory).filter((name) => isHostKey.test(name));
+  return {
+    /** Whether the seed has any key. */
+    inSeed: files.some(({ name, text }) => isHostKey.test(name) || /^\s*["']?ssh_keys["']?\s*:/m.test(text)),
+    foreign: names.filter((name) => !isSeeded(name)).map((name) => `${keyDirectory}/${name}`),
+  };
+}
+
+const isHostKey = /^ssh_host_.*_key$/;
 
 /**
  * Loads node:crypto only if there is a seed, because loading it takes a tenth of the processor time of `status`.

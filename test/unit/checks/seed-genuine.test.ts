@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Change, all, config, file, handoff, mount, without } from '../../harness/changes.ts';
+import { type Change, all, config, file, handoff, mount, uptime, without } from '../../harness/changes.ts';
 import { cdromInfo } from '../../harness/disk-scenarios.ts';
 import { asUser, findingOf, inEach, lastReportOf, testChanges, testFindings } from '../../harness/finding.ts';
 import { maintenanceGuest } from '../../harness/guest.ts';
@@ -62,9 +62,84 @@ const plain = all(
   file('run/immutafs/seed/applied', `${sha256(web1)}  /etc/hostname\n`),
   file('etc/hostname', web1),
 );
+/** A private host key, in the file of the guest, and in the text of a seed. */
+const key = (text: string) => `-----BEGIN KEY-----\n${text}\n-----END KEY-----\n`;
+const [ours, other] = [key('b3VyIG93bg=='), key('b3RoZXI=')];
+/** The seed of a guest with cloud-init whose user data is `userData`. */
+const withUserData = (userData: string): Change => {
+  const files = { ...copied, 'user-data': userData };
+  const sums = Object.entries(files).map(([name, text]) => `${sha256(text)}  ${name}\n`);
+  return all(
+    ...[genuine, record(`accepted sr0 ${sha256(sums.join(''))} sr0:1:cd-rom`)],
+    file('run/immutafs/seed/nocloud/user-data', userData),
+    file('etc/ssh/ssh_host_ed25519_key', ours),
+  );
+};
+const yaml = `#cloud-config\nssh_keys:\n  ed25519_private: |\n    ${ours.trimEnd().replaceAll('\n', '\n    ')}\n`;
+const json = `#cloud-config\n${JSON.stringify({ ssh_keys: { ed25519_private: ours } }, undefined, 1)}`;
+const rsa = file('etc/ssh/ssh_host_rsa_key', other);
+/** A CD with a seed. */
+const second = (label: string): Change =>
+  all(
+    (guest) => {
+      guest.devices.push({ name: 'vdc', device: '252:32', bus: 'virtio-blk', offered: true });
+    },
+    file('run/udev/data/b252:32', `E:ID_FS_LABEL_ENC=${label}\nE:ID_FS_TYPE=iso9660\n`),
+  );
+/** The plain seed with a host key. */
+const plainKey = all(
+  ...[plain, file('run/immutafs/seed/files/ssh_host_ed25519_key', ours)],
+  record(
+    `accepted sr0 ${sha256(
+      [...Object.entries(copied), ['hostname', web1], ['ssh_host_ed25519_key', ours]]
+        .map(([name = '', text = '']) => `${sha256(text)}  ${name}\n`)
+        .join(''),
+    )} sr0:1:cd-rom`,
+  ),
+  file('etc/ssh/ssh_host_ed25519_key', ours),
+);
+const late = uptime(600);
+const begins = file('run/immutafs/seed/ready', '');
 testChanges(
   'seed-genuine',
   {
+    'a host key of the seed, as YAML': [withUserData(yaml), 'pass'],
+    'a host key of the seed, as JSON': [withUserData(json), 'pass'],
+    'a further host key beside that of the seed': [
+      all(withUserData(json), rsa),
+      /^fail: SSH host keys that are not those of the seed: \/etc\/ssh\/ssh_host_rsa_key$/,
+    ],
+    'another host key in place of that of the seed': [
+      all(withUserData(yaml), file('etc/ssh/ssh_host_ed25519_key', other)),
+      /^fail: SSH host keys that are not those of the seed: \/etc\/ssh\/ssh_host_ed25519_key$/,
+    ],
+    'a seed without host keys': [
+      all(genuine, rsa),
+      /^warn: sr0 .*; not in the seed, and so new at every boot: \/etc\/ssh\/ssh_host_rsa_key$/,
+    ],
+    'without cloud-init: a host key of the seed': [plainKey, 'pass'],
+    'without cloud-init: a further host key': [
+      all(plainKey, rsa),
+      /^fail: SSH host keys that are not those of the seed: \/etc\/ssh\/ssh_host_rsa_key$/,
+    ],
+    'without cloud-init: a seed without host keys': [all(plain, rsa), /^warn: .*ssh_host_rsa_key$/],
+    'a second seed of the host appeared': [
+      all(genuine, second('CIDATA')),
+      /^fail: vdc also has a seed, which appeared after that on sr0 was used$/,
+    ],
+    'a further disk of the host without a seed': [all(genuine, second('data')), 'pass'],
+    'only a part of the seed was applied': [
+      seeded('incomplete cp failed'),
+      /^fail: only a part of the seed was applied: cp failed$/,
+    ],
+    'only a part of the seed was applied, and /etc is writable': [
+      all(seeded('incomplete cp failed'), etc('rw')),
+      /^fail: only a part of the seed was applied: cp failed: \/etc is still writable$/,
+    ],
+    'cloud-init ran, and only a part of the seed was applied': [
+      all(seeded('incomplete cloud-init did not finish in time'), result(noCloud)),
+      { 'seed-genuine': 'fail', 'provisioning-off': 'pass' },
+    ],
     'the seed of the host on a CD': [
       genuine,
       new RegExp(`^pass: sr0 \\(CD-ROM drive of the hypervisor, .*\\), SHA-256 ${checksum}$`),
@@ -85,8 +160,14 @@ testChanges(
       all(genuine, result(noCloud, ['no module x'])),
       /^warn: .*cloud-init reports: no module x/,
     ],
-    'the boot did not look': [seeded(undefined), /^fail: the boot did not look for a seed/],
-    'the boot did not finish': [seeded('begun'), /^fail: .*did not finish/],
+    'the boot did not look': [all(seeded(undefined), late), /^fail: the boot did not look for a seed/],
+    'the boot has not looked yet': [seeded(undefined), /^fail: the boot has not looked for a seed yet$/],
+    'the boot did not finish': [all(seeded('begun'), late), /^fail: .*did not finish/],
+    'the boot looks': [seeded('begun'), /^fail: the boot looks for a seed, for at most 180 s$/],
+    'the boot looks, with another limit': [
+      all(seeded('begun'), config('SEED=host\nSEED_TIMEOUT=1\n'), uptime(200)),
+      /^fail: .*did not finish/,
+    ],
     'no seed': [seeded('none'), /^fail: no device with the label cidata/],
     'no seed, and a forged one': [
       seeded('none', { SEED_IGNORED: 'vdb vdb:0:none' }),
@@ -156,4 +237,19 @@ others('a user who may not read the copy', async () => {
   const { status, observed } = await findingOf('seed-genuine', change, { as: asUser });
   assert.is(status, 'pass', observed);
 });
+for (const [title, change, isWaiting] of [
+  ['the boot has not looked yet', seeded(undefined), true],
+  ['the boot did not look', all(seeded(undefined), late), false],
+  ['the boot looks', seeded('begun'), true],
+  ['the boot did not finish', all(seeded('begun'), late), false],
+  ['cloud-init has not finished', all(seeded(accepted), cdrom, copy, begins), true],
+  ['cloud-init did not finish', all(seeded(accepted), cdrom, copy), false],
+  ['/etc is not read-only yet', all(genuine, etc('rw'), begins), true],
+  ['/etc is not read-only', all(genuine, etc('rw')), false],
+] as const) {
+  others(`${title}: the remedy is ${isWaiting ? '' : 'not '}to wait`, async () => {
+    const { status, remedy } = await findingOf('seed-genuine', change);
+    assert.equal([status, /^Wait /.test(remedy ?? '')], ['fail', isWaiting]);
+  });
+}
 others.run();

@@ -106,6 +106,7 @@ const values: Partial<Record<keyof typeof keys, { good: string[]; bad: string[] 
     good: ['', '/var/log/audit/audit.log', '/a/*.log  /b/[a-z]?/\xc3\xa4'],
     bad: ['a.log', '/a/', '/a/**/b', '/a/../b', '/\xff'],
   },
+  SEED_TIMEOUT: { good: ['1', '60', '300'], bad: ['', '0', '301', '-1', '1.5', '60s', '060'] },
   FORWARD_STATE: {
     good: ['/run/immutafs/forward', '/srv/a.b_c+d@e:f-g'],
     bad: ['', '/', 'a', '/a/', '/a/../b', '/a/./b', '/a b', '/a%b', '/a"b', '/\xc3\xa4'],
