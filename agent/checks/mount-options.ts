@@ -1,4 +1,6 @@
 import type { AssessedFacts } from '../assess/assess.ts';
+import type { FstabEntry } from '../facts/mounts/fstab.ts';
+import { valueOf } from '../facts/observed.ts';
 import { type Mount, isWritable, servingMount } from '../facts/mounts/mountinfo.ts';
 import {
   type TargetLink,
@@ -94,10 +96,10 @@ function missing(facts: AssessedFacts, target: string, list: string[]): Missing[
   const link = facts.links.get(target);
   if (link !== undefined) return [{ target, ...describeLink(link, 'REQUIRE_OPTIONS') }];
   const mount = servingMount(facts.mounts, target);
-  return [...missingAt(mount, target, list), ...missingBelow(facts, target, list)];
+  return [...missingAt(facts, mount, target, list), ...missingBelow(facts, target, list)];
 }
 
-function missingAt(mount: Mount, target: string, list: string[]): Missing[] {
+function missingAt(facts: AssessedFacts, mount: Mount, target: string, list: string[]): Missing[] {
   const lacking = list.filter((option) => !mount.options.includes(option)).join(',');
   if (lacking === '') return [];
   if (mount.target === target) {
@@ -105,8 +107,26 @@ function missingAt(mount: Mount, target: string, list: string[]): Missing[] {
     return [{ target, text: `${mount.type} without ${lacking}`, remedy }];
   }
   const text = `not a mount point but part of ${mount.target}, without ${lacking}`;
+  const entry = mountedAtBoot(facts, target);
+  if (entry !== undefined) {
+    const { line, source } = entry;
+    const state = entry.missing ? 'does not exist' : 'is not mounted';
+    const wait = 'x-systemd.device-timeout= in the line limits how long the boot waits for it';
+    return [
+      {
+        target,
+        text: `${text}: ${source}, which line ${line} of /etc/fstab mounts there, ${state}`,
+        remedy: `Attach the disk with ${source}, and mount it with \`mount ${target}\`, or reboot; ${wait}.`,
+      },
+    ];
+  }
   const remedy = `Move ${target} to its own file system with the options ${list.join(',')} in /etc/fstab.`;
   return [{ target, text, remedy }];
+}
+
+/** Returns the line of fstab that mounts a file system at a target at boot. */
+function mountedAtBoot({ fstabEntries }: AssessedFacts, target: string): FstabEntry | undefined {
+  return valueOf(fstabEntries)?.find((each) => each.target === target && !each.options.includes('noauto'));
 }
 
 /** Returns the missing options of the mounts below a target, which mount propagation may have created. */

@@ -7,6 +7,7 @@ import { blocksOf, commandsIn, parseBlocks } from '../harness/pages/blocks.ts';
 import { executed, notExecuted, pages, problemsOf } from '../harness/pages/executed.ts';
 import { PageRun, matchesOutput } from '../harness/pages/run.ts';
 import { projectFiles } from '../lint/files.ts';
+import { accepted } from '../vm/libvirt/cloud-image.ts';
 
 /** The commands and messages of the README, the guide and the page for the host. */
 const test = suite('the pages for administrators');
@@ -40,6 +41,10 @@ test('a block without a language, and a command that no test runs in any section
     'docs/host.md:2: the block has no language: sh, text, …',
     'docs/host.md:9: no test runs: new --command',
   ]);
+});
+
+test('docs/images.md names what its tests add to its commands', () => {
+  assert.ok(accepted.length > 0 && accepted.every((path) => path.startsWith('/var/')), accepted.join());
 });
 
 test('output is compared with what the page shows, where … stands for anything', () => {

@@ -7,8 +7,8 @@ import { requiredForHome } from './migration.ts';
 
 /** The label of the file system for /home, which the host creates on a data disk: `mkfs.xfs -L home`. */
 const label = 'home';
-/** A guest without such a disk starts as well, after a bounded wait (systemd.mount(5)). */
-const optional = ['nofail', 'x-systemd.device-timeout=10s'];
+/** A guest without such a disk starts as well, after a bounded wait (systemd.mount(5)). A slow host needs most of it. */
+const optional = ['nofail', 'x-systemd.device-timeout=90s'];
 
 /**
  * Plans the step `home` of an image: a line of fstab mounts /home from a data disk, by label, because the image knows

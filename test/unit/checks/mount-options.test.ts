@@ -2,7 +2,9 @@ import {
   all,
   config,
   edit,
+  fstabLine,
   mount,
+  replaceFstab,
   without,
   disk,
   file,
@@ -31,9 +33,25 @@ testChanges('options', {
     lacks('home', option),
     { 'home-options': `fail: without ${option}` },
   ]),
-  '/home is part of /': [
+  'the disk of /home is not mounted': [
     without('home'),
-    { 'home-options': 'fail: not a mount point but part of /', 'fstab-consistent': 'fail' },
+    {
+      'home-options':
+        /^fail: not a mount point but part of \/, without [a-z,]+: \/dev\/vdb, which line \d of \/etc\/fstab mounts there, is not mounted$/,
+      'fstab-consistent': 'fail',
+    },
+  ],
+  'the disk of /home does not exist': [
+    all(without('home'), fstabLine('/home', 'LABEL=home /home xfs noexec,nosuid,nodev,nofail 0 0')),
+    { 'home-options': /: LABEL=home, which line \d of \/etc\/fstab mounts there, does not exist$/ },
+  ],
+  '/home is part of /, and fstab mounts nothing there': [
+    all(without('home'), replaceFstab(/^.* \/home .*\n/m, '')),
+    { 'home-options': /^fail: not a mount point but part of \/, without [a-z,]+$/ },
+  ],
+  '/home is part of /, and fstab mounts it only on request': [
+    all(without('home'), fstabLine('/home', '/dev/vdb /home xfs noexec,nosuid,nodev,noauto 0 0')),
+    { 'home-options': /^fail: not a mount point but part of \/, without [a-z,]+$/ },
   ],
   'there is no /home': [
     all(without('home'), ({ directories }) => directories.splice(directories.indexOf('home'), 1)),

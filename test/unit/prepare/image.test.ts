@@ -143,7 +143,7 @@ images('/home gets a line by label, with the required options and a bounded wait
   const [edit] = actions;
   assert.match(
     edit?.do === 'edit' ? edit.after : '',
-    /\nLABEL=home \/home xfs rw,noexec,nosuid,nodev,nofail,x-systemd\.device-timeout=10s 0 0\n$/,
+    /\nLABEL=home \/home xfs rw,noexec,nosuid,nodev,nofail,x-systemd\.device-timeout=90s 0 0\n$/,
   );
   const own = await stepOf({ 'etc/fstab': '/dev/vda1 / xfs ro 0 0\n/dev/vda2 /home xfs rw 0 0\n' }, 'home');
   assert.is(own.state, 'by hand');

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { mkdir, open, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -6,6 +7,7 @@ import { type Machine, PageRun } from '../../harness/pages/run.ts';
 import { kernelArguments } from '../harness/arguments.ts';
 import { agentRpm } from '../harness/agent.ts';
 import { cached, digest } from '../harness/cache.ts';
+import { generateMissingKeys } from '../harness/key-generator.ts';
 import { type Disks, type Edit, copyDisks, editDisks, imagesIn } from '../harness/disk.ts';
 import { dnfTree } from '../harness/dnf.ts';
 import { layout } from '../harness/layout.ts';
@@ -29,7 +31,11 @@ export async function cloudImage(): Promise<string> {
   const template = await templateOf(plain, await tree());
   // The packages of the tests provide what the agent requires.
   const { stdout: requires } = await execa('rpm', ['--query', '--requires', '--package', await agentRpm()]);
-  const recipe = { disks: template.disks, requires, make: [fill, generalise, installGrub].map(String) };
+  const recipe = {
+    disks: template.disks,
+    requires,
+    make: [fill, generalise, generateMissingKeys, installGrub].map(String),
+  };
   const image = await cached('cloud-image', recipe, async (folder) => {
     const disks = await copyDisks(template.disks, folder);
     await editDisks(disks, await fill(folder));
@@ -57,8 +63,14 @@ export const page = 'docs/images.md';
 const section = 'The first version';
 const test = 'test/vm/long/images-page-first.test.ts';
 
-/** State of Debian's packages, which a sealed boot may reset. */
-export const accepted = ['/var/lib', '/var/log', '/var/spool', '/var/cache'];
+/** State of Debian's packages, which a sealed boot may reset: what the page says that the tests accept. */
+export const accepted = acceptedIn(readFileSync(page, 'utf8'));
+
+function acceptedIn(text: string): string[] {
+  const [, paths] = /`prepare` gets `--accept ([^`]+)` in addition/.exec(text) ?? [];
+  if (paths === undefined) throw new Error(`${page} does not say what the tests accept`);
+  return paths.split(' ');
+}
 
 /**
  * Returns the directory of images of the page with the first version, which the commands of the page have made: with
@@ -68,11 +80,7 @@ export async function firstVersion(): Promise<string> {
   const [cloud, rpm] = [await cloudImage(), await agentRpm()];
   const blocks = blocksOf(page).filter(({ heading }) => heading === section);
   const [commands] = blocks.filter(({ language }) => language === 'ini');
-  // An emulated guest finds its disks later than in ten seconds.
-  const patience = 'run-command sed --in-place s/device-timeout=10s/device-timeout=5min/ /etc/fstab\n';
-  const text = (commands?.text ?? '')
-    .replace('--apply --yes', `$& --accept ${accepted.join(' ')}`)
-    .replace('selinux-relabel\n', `${patience}$&`);
+  const text = (commands?.text ?? '').replace('--apply --yes', `$& --accept ${accepted.join(' ')}`);
   const recipe = { cloud, text, blocks: blocks.map((block) => block.text), rpm: digest(await readFile(rpm)) };
   return cached('first-version', recipe, async (folder) => {
     await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(folder, 'admin')]);
@@ -112,10 +120,7 @@ async function generalise(root: string): Promise<void> {
   await rm(at('etc/dracut.conf.d/zz-hostonly.conf'));
   const keys = (await readdir(at('etc/ssh'))).filter((name) => name.startsWith('ssh_host_'));
   await Promise.all(keys.map((name) => rm(at(`etc/ssh/${name}`))));
-  // sshd generates missing host keys, as that of RHEL does.
-  await mkdir(at('etc/systemd/system/ssh.service.d'));
-  const generate = '[Service]\nExecStartPre=\nExecStartPre=/usr/bin/ssh-keygen -A\n';
-  await writeFile(at('etc/systemd/system/ssh.service.d/keys.conf'), generate);
+  await generateMissingKeys(root, 'ssh.service');
   // Without a configuration from cloud-init, an image uses DHCP, as RHEL's does.
   const network = '[Match]\nType=ether\n[Network]\nDHCP=ipv4\n';
   await writeFile(at('etc/systemd/network/90-default.network'), network);
