@@ -90,8 +90,9 @@ function load(): { dump: string; log: string } {
       export SYSTEMD_LOG_TARGET=console SYSTEMD_LOG_LEVEL=warning
       setpriv --reuid=65534 --regid=65534 --clear-groups /usr/lib/systemd/systemd --test --system --unit=table.target >/out/dump 2>/out/log; exit $?`,
   });
-  assert.is(code, 0, stderr + out['log']);
-  return { dump: out['dump'] ?? '', log: out['log'] ?? '' };
+  const { dump = '', log = '' } = out;
+  assert.is(code, 0, `${stderr}${log}`);
+  return { dump, log };
 }
 
 /** Returns the units of the package, each with the units before and after which systemd starts it. */
