@@ -203,7 +203,7 @@ const table = {
   },
   SEED_TIMEOUT: {
     meaning:
-      'How long a sealed boot with SEED=host waits for the seed, in seconds: until a device with an acceptable seed exists, and until udev has processed all devices that the kernel has found, so that a second seed is noticed. Without a seed, the boot waits this long before the network starts.',
+      'How long a sealed boot with SEED=host waits for the seed, in seconds: until a device with an acceptable seed exists, and until udev has processed every device that could have one, so that a second seed is noticed. Without a seed, the boot waits this long before the network starts.',
     comment:
       'How long a sealed boot with SEED=host waits for the seed and for all devices, in seconds: 1 to 300.',
     from: 'boot',

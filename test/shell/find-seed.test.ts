@@ -276,8 +276,8 @@ withoutBusybox('find-seed', (test, shell) => {
       sleep: afterThree('rm -f /run/udev/queue'),
     },
     'udev has not processed a disk': {
-      others: [writableDisk],
-      sleep: afterThree('echo >/run/udev/data/b252:16'),
+      others: [sealedDisk],
+      sleep: afterThree('echo >/run/udev/data/b252:32'),
     },
     'the kernel examines a SCSI disk': {
       more: { 'sys/bus/scsi/drivers/sd/2:0:0:1/type': '0' },
@@ -293,6 +293,10 @@ withoutBusybox('find-seed', (test, shell) => {
       assert.match(limited.out['stderr'] ?? '', /^immutafs: SEED: after 30 s, .* is not ready; /);
     });
   }
+  test('a device that cannot have an acceptable seed is not awaited', () => {
+    const { seconds, isReady } = find({ seeds: [cdrom], others: [writableDisk] });
+    assert.equal([isReady, seconds], [true, 0]);
+  });
   test('a second seed that appears late: none is used', () => {
     const { records, seconds, isReady } = find({
       seeds: [cdrom],
