@@ -1,8 +1,10 @@
 import { createInterface } from 'node:readline/promises';
 import { readConfig } from '../config/config.ts';
-import { keys } from '../config/keys.ts';
+import { keys, pathOf } from '../config/keys.ts';
 import { resetDirectories } from '../config/overlay-paths.ts';
+import { readDeclarations } from '../facts/declared-directories.ts';
 import { isBelow } from '../facts/mounts/mountinfo.ts';
+import { stateRuleOf } from '../services/state-rules.ts';
 import { SystemError, UsageError } from '../lib/errors.ts';
 import { clean, decodeBytes } from '../lib/format.ts';
 import { isImageWord, wantedWord } from '../config/image.ts';
@@ -240,7 +242,7 @@ function readOptions(
   if ((strictMounts || closeBypasses) && !chosen.has('exec'))
     throw new UsageError(`${strictMounts ? '--strict-mounts' : '--close-bypasses'} needs the step exec`);
   if (strictPtrace && !closeBypasses) throw new UsageError('--strict-ptrace needs --close-bypasses');
-  const moveState = readItems(options, chosen);
+  const moveState = readItems(reader, options, chosen);
   if (scratchDevice !== undefined && !chosen.has('scratch'))
     throw new UsageError('--scratch-device needs the step scratch');
   const settings = { ...noSettings, ...options, moveState, ...readAcceptance(reader, options, chosen) };
@@ -248,11 +250,20 @@ function readOptions(
 }
 
 /** Reads --move-state: directories, or items of PERSIST with their options. */
-function readItems({ moveState = [] }: PrepareOptions, chosen: ReadonlySet<StepId>): string[] {
+function readItems(
+  reader: SystemReader,
+  { moveState = [] }: PrepareOptions,
+  chosen: ReadonlySet<StepId>,
+): string[] {
   if (moveState.length > 0 && !chosen.has('state')) throw new UsageError('--move-state needs the step state');
   const items = moveState.map((item) => item.replace(/(?<=.)\/+(?=:|$)/, ''));
   const bad = items.find((item) => keys.PERSIST.goodItem?.(item) !== true);
   if (bad !== undefined) throw new UsageError(`--move-state takes ${keys.PERSIST.wanted}; not ${bad}`);
+  for (const path of items.map(pathOf)) {
+    const kind = reader.stat(path)?.kind;
+    if (kind === undefined) throw new UsageError(`--move-state ${path}: there is no such directory`);
+    if (kind !== 'directory') throw new UsageError(`--move-state ${path}: not a directory`);
+  }
   return items;
 }
 
@@ -278,11 +289,19 @@ function readAcceptance(
     const step = path !== 'changes' && reset.some((each) => isBelow(path, each)) ? 'state' : 'writes';
     if (!chosen.has(step)) throw new UsageError(`--accept ${path} needs the step ${step}`);
   }
+  const absent = paths.find((each) => reader.stat(each) === undefined && !isExpected(reader, each));
+  if (absent !== undefined) throw new UsageError(`--accept ${absent}: there is no such file or directory`);
   return {
     sinceDays: since === undefined ? undefined : Number(since),
     acceptPaths: paths.map((each) => Buffer.from(each).toString('latin1')),
     acceptUntil: accept.includes('changes') ? reader.now().getTime() / 1000 : undefined,
   };
+}
+
+/** Whether a service makes a path that does not exist yet: one of the table of services, or one that a unit names. */
+function isExpected(reader: SystemReader, path: string): boolean {
+  if (stateRuleOf(path)?.kind === 'state') return true;
+  return readDeclarations(reader, ['/var']).declarations.some((each) => each.path === path);
 }
 
 function askOnTerminal(question: string): Promise<boolean> | undefined {

@@ -46,6 +46,16 @@ test('the list of accepted changes is kept in an upgrade and erased with the pac
   assert.is(root.read('etc/immutafs/own'), 'x\n', 'other files of an administrator stay');
 });
 
+test('erase: the original files that prepare replaced stay, and are named', ({ root }) => {
+  install(root);
+  root.write('var/lib/immutafs/backup/etc-fstab.1', 'x\n');
+  assertQuiet(upgrade(root));
+  const { code, stderr } = erase(root);
+  assert.is(code, 0);
+  assert.match(stderr, /^immutafs-agent: \/var\/lib\/immutafs\/backup is not removed: [^\n]*\n$/);
+  assert.is(root.read('var/lib/immutafs/backup/etc-fstab.1'), 'x\n');
+});
+
 test('erase: fails while fstab mounts / read-only, because / would stay read-only', ({ root }) => {
   root.write('etc/fstab', '# / xfs\nUUID=2 /boot xfs defaults 0 0\nUUID=1 / xfs noatime,ro');
   assertQuiet(install(root));

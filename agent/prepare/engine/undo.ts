@@ -45,6 +45,10 @@ async function undoLocked(executors: Executors, tools: Tools): Promise<boolean> 
     if (text !== undefined) tools.say(text);
   }
   if (log.length > 0) writeActionLog(tools, rest);
+  if (rest.length > 0)
+    tools.say(
+      `${rest.length} of ${log.length} changes are not undone. The original files are in ${backupFolder}, which is not removed with the package. Resolve the causes above, and run prepare --undo again.`,
+    );
   return rest.length === 0;
 }
 

@@ -34,7 +34,8 @@ export function invalidLines({ invalid }: Accepted): string[] {
 /** Returns the user who logged in, also behind sudo(8) (proc_pid_loginuid(5)); root if no login is recorded. */
 function loginUser(reader: SystemReader): string {
   const uid = unlessSystemError(() => reader.readIfPresent('/proc/self/loginuid', 64))?.trim() ?? '';
-  return readAccounts(reader).find((account) => account.uid === uid)?.name ?? 'root';
+  // In an image, nothing says who logged in. A blank line of /etc/passwd, such as its end, is an account without a name.
+  return readAccounts(reader).find((account) => account.name !== '' && account.uid === uid)?.name ?? 'root';
 }
 
 /** @param by the line before the entries */

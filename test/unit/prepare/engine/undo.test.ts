@@ -21,6 +21,7 @@ undoing('restores every file', () =>
     assert.is(code, 0);
     assert.match(stdout, '/etc/fstab: restored');
     assert.match(stdout, 'not undone: what /usr/bin/dracut');
+    assert.not.match(stdout, 'changes are not undone');
     assert.equal(withoutMade(tree(root)), withoutMade(before));
     assert.equal(actionLog(), []);
     assert.match((await prepare({ undo: true })).stdout, 'Nothing to undo: prepare has changed nothing.');
@@ -47,6 +48,10 @@ undoing('a file that was changed since stays, and can be restored later', () =>
     assert.match(
       stdout,
       '/etc/fstab: kept, because it was changed after prepare; its old content is in /var/lib/immutafs/backup/etc-fstab.2',
+    );
+    assert.match(
+      stdout,
+      /^2 of \d+ changes are not undone\. The original files are in \/var\/lib\/immutafs\/backup/m,
     );
     assert.match(read('etc/fstab'), /# mine\n$/);
     assert.is(tree(root)['etc/mtab'], before['etc/mtab']);
