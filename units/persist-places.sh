@@ -6,8 +6,16 @@ known_places='
 data /data
 data /srv
 data /var/account
+data /var/backups
+data /var/bacula
+data /var/cache/bind
 data /var/crash
+data /var/cvs
+data /var/db/tang
+data /var/ftp
 data /var/games
+data /var/git
+data /var/kerberos
 data /var/lib
 data /var/lib/libvirt/images
 data /var/lib/sss/keytabs
@@ -23,6 +31,9 @@ data /var/spool/at/.SEQ
 data /var/spool/at/spool
 data /var/spool/cron/atjobs/.SEQ
 data /var/spool/cron/atspool
+data /var/svn
+data /var/symas
+data /var/vmail
 data /var/www
 start /etc services, logins and the boot are configured there
 start /etc/NetworkManager a changed network connection starts programs from it
@@ -173,9 +184,11 @@ start /var/lib/lxc containers and virtual machines start from it
 start /var/lib/lxd containers and virtual machines start from it
 start /var/lib/machines systemd merges images from it into /usr and /etc, or starts them
 start /var/lib/nomad containers and virtual machines start from it
+start /var/lib/pacemaker resource agents run as root what its configuration names
 start /var/lib/pacman the package manager runs scripts from it, and decides from it what is installed
 start /var/lib/pam it decides who may log in or act as root
 start /var/lib/pcp an agent that runs as root starts programs or applies settings from it
+start /var/lib/pcsd it decides which nodes may run commands as root
 start /var/lib/polkit-1 it decides who may log in or act as root
 start /var/lib/portables systemd merges images from it into /usr and /etc, or starts them
 start /var/lib/puppet an agent that runs as root starts programs or applies settings from it

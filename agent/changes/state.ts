@@ -3,8 +3,9 @@ import { readConfig } from '../config/config.ts';
 import { readDeclarations } from '../facts/declared-directories.ts';
 import { type MountTable, isBelow } from '../facts/mounts/mountinfo.ts';
 import { findResetState } from '../facts/reset-state.ts';
-import { formatBytes, shortList } from '../lib/format.ts';
+import { formatBytes, formatTable, shellWord } from '../lib/format.ts';
 import { clean, toJson } from '../lib/unprintable.ts';
+import { nameInStore } from '../facts/boot/persist.ts';
 import { globPattern } from '../services/state-rules.ts';
 import type { SystemReader } from '../system/reader.ts';
 import type { WritableLayer } from './layers.ts';
@@ -23,6 +24,10 @@ export interface StateReport {
   lastWrite: string;
   /** What the reboot loses. */
   loses: string;
+  /** What to decide in the next maintenance boot: whether it is kept, or may be reset. */
+  proposal: 'keep' | 'reset';
+  /** The command that copies it to /home before the reboot. */
+  command: string;
 }
 
 /** Upper bound on the entries that are read, which bounds time and memory. */
@@ -64,17 +69,39 @@ export function findLosses(
       units: [...new Set([...own, ...named.map(({ unit }) => unit)])].slice(0, 5),
       ...{ files, bytes, lastWrite: new Date(newest).toISOString() },
       loses: service?.loses ?? 'what was written here since the boot',
+      proposal: service?.proposal ?? 'keep',
+      command: copyCommand(directories),
     };
   });
   return { losses, isComplete };
 }
 
-/** Formats a loss as one line. */
-export function lossLine({ service, name, directories, units, files, bytes, loses }: StateReport): string {
-  const place = service === null ? name : `${name}, ${shortList(directories, ', ', 3)}`;
-  const unit = units.length === 0 ? '' : ` (${units.join(', ')})`;
+/** Formats losses as a table, each with the command that copies it to /home, which is not wrapped. */
+export function lossTable(losses: readonly StateReport[]): string[] {
+  const [head = '', ...rows] = formatTable([
+    ['PATH', 'SIZE', 'UNIT', 'PROPOSAL', 'A REBOOT LOSES'],
+    ...losses.flatMap(rowsOf),
+  ]);
+  return [
+    head,
+    ...losses.flatMap((loss) => [...rows.splice(0, loss.directories.length), `  ${clean(loss.command)}`]),
+    'To decide about it, open the guest, and run there:',
+    '  immutafs-agent prepare --only state',
+  ];
+}
+
+/** The rows of a loss: one for each directory, of which the first one has the other columns. */
+function rowsOf({ directories, files, bytes, units, proposal, loses }: StateReport): string[][] {
   const size = `${formatBytes(bytes)} in ${files} ${files === 1 ? 'file' : 'files'}`;
-  return `${clean(`${place}${unit}: ${size}`)}: a reboot loses ${loses}`;
+  const others = [size, units[0] ?? '-', proposal, loses];
+  return directories.map((directory, index) => [directory, ...(index === 0 ? others : others.map(() => ''))]);
+}
+
+/** Returns the command that copies what was written to some directories since the boot. */
+function copyCommand(directories: readonly string[]): string {
+  const [first = ''] = directories;
+  const file = `/home/${nameInStore(first)}.tar`;
+  return `immutafs-agent changes --export ${[file, ...directories].map(shellWord).join(' ')}`;
 }
 
 /** Formats a loss as a JSON object on one line. */

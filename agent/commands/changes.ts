@@ -12,7 +12,7 @@ import { type Comparison, compareLayers } from '../changes/changes.ts';
 import { diffFile } from '../changes/file-diff.ts';
 import { changeObject, jsonLine, unknownObject } from '../changes/json.ts';
 import { type Remembered, readRemembered } from '../changes/since.ts';
-import { findLosses, lossJson, lossLine } from '../changes/state.ts';
+import { findLosses, lossJson, lossTable } from '../changes/state.ts';
 import { describeChange, shownPath, summarize } from '../changes/summary.ts';
 import { type OpenLayer, withFile } from '../changes/walk/place.ts';
 import { isBelow } from '../facts/mounts/mountinfo.ts';
@@ -71,7 +71,8 @@ function showState(
   warn: (text: string) => void,
 ): number {
   const { losses, isComplete } = findLosses(reader, mounts, layers);
-  for (const loss of losses) output.stdout(`${json === true ? lossJson(loss) : lossLine(loss)}\n`);
+  if (json === true) for (const loss of losses) output.stdout(`${lossJson(loss)}\n`);
+  else if (losses.length > 0) output.stdout(`${lossTable(losses).join('\n')}\n`);
   if (losses.length === 0 && json !== true)
     output.stdout('The next reboot loses nothing that is undecided. Logs, caches and the like are reset.\n');
   if (!isComplete) warn('not every entry of the layers was read, because there are too many');

@@ -54,25 +54,48 @@ function isInside(path: string, roots: readonly string[]): boolean {
 
 const listsOfPaths = /^(ReadWritePaths|ReadWriteDirectories|BindPaths|WorkingDirectory|RootDirectory)$/;
 
+/** The settings whose directories systemd makes, with the directory that contains them (systemd.exec(5)). */
+const managed: Readonly<Record<string, string>> = {
+  StateDirectory: '/var/lib',
+  CacheDirectory: '/var/cache',
+  LogsDirectory: '/var/log',
+};
+
 /** Parses a unit file or a drop-in (systemd.syntax(7)). A path ends before a component with a specifier. */
 export function parseDeclarations(unit: string, text: string): Declaration[] {
+  const isDynamic = /^\s*DynamicUser\s*=\s*(1|yes|y|true|t|on)\s*$/im.test(text);
   return text
     .replace(/\\\n/g, ' ')
     .split('\n')
     .flatMap((line) => {
       const [, key = '', value = ''] = /^\s*([A-Za-z]+)\s*=\s*(.*)$/.exec(line) ?? [];
       const setting = `${key}=`;
-      return pathsOf(key, value).map((path) => ({ unit, path: withoutSpecifiers(path), setting }));
+      return pathsOf(key, value, isDynamic).map((path) => ({ unit, path: withoutSpecifiers(path), setting }));
     });
 }
 
-function pathsOf(key: string, value: string): string[] {
+function pathsOf(key: string, value: string, isDynamic: boolean): string[] {
   const words = value.split(/\s+/).map((word) => word.replace(/^["'+-]+|["']+$/g, ''));
-  if (key === 'StateDirectory') return words.map((word) => `/var/lib/${word.replace(/:.*/, '')}`);
+  const above = managed[key];
+  // With DynamicUser=, the directory is a symbolic link to the one that has the content.
+  if (above !== undefined)
+    return words
+      .map((word) => word.replace(/:.*/, ''))
+      .filter((word) => word !== '')
+      .map((word) => `${above}/${isDynamic ? 'private/' : ''}${word}`);
   if (listsOfPaths.test(key)) return words.map((word) => word.replace(/:.*/, '')).filter(isAbsolute);
   if (key !== 'Environment' && !key.startsWith('Exec')) return [];
   // In an option or a variable, such as --datadir=/var/lib/x or PGDATA=/var/lib/pgsql/data, or as an argument.
-  return words.map((word) => word.replace(/^[^/]*=/, '').replace(/["':,;].*/, '')).filter(isAbsolute);
+  return words
+    .map((word) => word.replace(/^[^/]*=/, '').replace(/["':,;].*/, ''))
+    .filter(isAbsolute)
+    .flatMap((word) => [word, ...variableFilesOf(word)]);
+}
+
+/** Returns the directory for variable files of a package in /opt (Filesystem Hierarchy Standard 3.0, 5.12). */
+function variableFilesOf(word: string): string[] {
+  const [, name] = /^\/opt\/([^/]+)\//.exec(word) ?? [];
+  return name === undefined ? [] : [`/var/opt/${name}`];
 }
 
 function isAbsolute(path: string): boolean {

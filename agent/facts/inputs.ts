@@ -15,6 +15,7 @@ const inputs: readonly string[] = [
   ...['/etc/immutafs', '/etc/fstab', '/etc/mtab', '/etc/selinux', '/etc/sysconfig', '/etc/os-release'],
   ...['/etc/overlayroot.conf', '/etc/overlayroot.local.conf', '/etc/cloud', '/etc/systemd'],
   ...['/etc/passwd', '/etc/group', '/etc/skel', '/etc/audit', '/etc/pki', '/etc/ssl', '/etc/ssh'],
+  ...['/etc/logrotate.conf', '/etc/logrotate.d'],
   ...[bootEnvFile, reportFile, persistRecords, scratchRecords, scratchDeviceRecord, bootStateFile],
   ...['/run/immutafs/usage.json', '/run/immutafs/changes.seen'],
   ...['/run/immutafs/forward', '/run/immutafs/seed', '/run/udev', '/run/cloud-init', '/run/auditd.pid'],

@@ -111,3 +111,26 @@ export function parseJson(text: string, file: string): unknown {
     throw new Error(`${file}: not JSON`);
   }
 }
+
+/** Quotes a path for a shell: an administrator pastes the line, and a service may have chosen the name. */
+export function shellWord(path: string): string {
+  return /^[\w./@+:-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+}
+
+/**
+ * Formats rows as a table with aligned columns, without breaking a line: what an administrator copies must stay in one
+ * piece. Replaces control characters.
+ */
+export function formatTable(rows: readonly (readonly string[])[]): string[] {
+  const cells = rows.map((row) => row.map((cell) => clean(cell)));
+  const widths = cells.reduce<number[]>(
+    (known, row) => row.map((cell, column) => Math.max(known[column] ?? 0, cell.length)),
+    [],
+  );
+  return cells.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}

@@ -15,6 +15,11 @@ export interface Service {
   /** The names of the systemd units (globs). */
   units?: readonly string[];
   /**
+   * The units that write state without an action of a user or an administrator (globs); by default `units`. If one of them
+   * is enabled, its state needs a decision before anything is written.
+   */
+  unattended?: readonly string[];
+  /**
    * What a reboot must not lose without a decision. Behind a colon, the options that the path needs in PERSIST beside
    * autostart, which the table of places decides (facts/security/places.ts).
    */
@@ -23,10 +28,24 @@ export interface Service {
   keep?: readonly string[];
   /** The paths that may be reset, by the reason. */
   harmless?: Readonly<Record<string, readonly string[]>>;
+  /**
+   * The paths that may be reset, by the reason, except for files of which something shows that they are state
+   * (facts/expendable.ts).
+   */
+  examined?: Readonly<Record<string, readonly string[]>>;
+  /** Whether an empty file below the paths of `state` is no state. */
+  ignoresEmpty?: boolean;
   /** What a reboot loses of `state`. */
   loses?: string;
   /** What to do, in sentences. */
   advice?: string;
+  /** `reset`: in most guests, the state may be reset, although nothing but an administrator can know it. */
+  proposal?: 'reset';
+  /**
+   * What happens if the service starts in a maintenance boot, which shows the directory of the system disk in place of a
+   * kept one with autostart; continues the sentence "With it, …". Absent: it may start.
+   */
+  stale?: string;
   /** What the service writes outside of /var. */
   writes?: Writes;
   /** The documentation of the paths: manual pages, documents, source files. */

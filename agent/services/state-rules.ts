@@ -3,8 +3,11 @@ import { type Service, services } from './services.ts';
 /** What the table of services says about a path that a sealed boot resets. */
 export interface StateRule {
   service: Service;
-  /** `state`: a reboot must not lose it without a decision. `harmless`: it may be reset. */
-  kind: 'state' | 'harmless';
+  /**
+   * `state`: a reboot must not lose it without a decision. `harmless`: it may be reset. `examined`: it may be reset, unless
+   * something shows that it is state.
+   */
+  kind: 'state' | 'harmless' | 'examined';
   /** The number of components of the path that the rule names. */
   depth: number;
   /** The options that the path needs in PERSIST, separated by commas; or empty. */
@@ -23,6 +26,7 @@ const root: Node = newNode();
 for (const service of services) {
   for (const item of service.state ?? []) addRule(service, 'state', item);
   for (const path of Object.values(service.harmless ?? {}).flat()) addRule(service, 'harmless', path);
+  for (const path of Object.values(service.examined ?? {}).flat()) addRule(service, 'examined', path);
 }
 
 /** Returns the rule of a path, which is the one with the most components; undefined if no service is known for it. */
@@ -35,21 +39,29 @@ interface StatePlace {
   /** The same for all files that are reported together: those of a service, or of a directory. */
   key: string;
   directory: string;
+  /** The rule of a known service. */
   rule: StateRule | undefined;
+  /** Whether the file is state only if something shows it (expendable.ts). */
+  isExamined: boolean;
 }
 
 /**
  * Returns where a file is reported as state; undefined if it may be reset.
  * @param overlays the paths of OVERLAY
+ * @param bytes the size of the file
  */
-export function statePlaceOf(path: string, overlays: readonly string[]): StatePlace | undefined {
+export function statePlaceOf(
+  path: string,
+  overlays: readonly string[],
+  bytes: number = Infinity,
+): StatePlace | undefined {
   const rule = stateRuleOf(path);
-  if (rule === undefined) {
+  if (rule === undefined || rule.kind === 'examined') {
     const directory = directoryOf(path, overlays);
-    return { key: directory, directory, rule };
+    return { key: directory, directory, rule: undefined, isExamined: rule !== undefined };
   }
-  if (rule.kind === 'harmless') return undefined;
-  return { key: `=${rule.service.id}`, directory: prefixOf(path, rule.depth), rule };
+  if (rule.kind === 'harmless' || (bytes === 0 && rule.service.ignoresEmpty === true)) return undefined;
+  return { key: `=${rule.service.id}`, directory: prefixOf(path, rule.depth), rule, isExamined: false };
 }
 
 /** The directories without any state below them, which need not be searched. */
@@ -113,7 +125,10 @@ function harmlessBelow(node: Node, path: string): string[] {
 }
 
 function hasState({ rule, byName, byGlob }: Node): boolean {
-  return rule?.kind === 'state' || [...byName.values(), ...byGlob.map(({ node }) => node)].some(hasState);
+  return (
+    (rule !== undefined && rule.kind !== 'harmless') ||
+    [...byName.values(), ...byGlob.map(({ node }) => node)].some(hasState)
+  );
 }
 
 /** Directories in which each service has a directory of its own (Filesystem Hierarchy Standard 3.0, chapter 5). */
@@ -124,6 +139,11 @@ const collections: readonly string[] = [
   '/var/opt/',
   '/var/db/',
   '/var/local/',
+  '/var/cache/private/',
+  '/var/cache/',
+  '/var/log/private/',
+  '/var/log/',
+  '/var/backups/',
 ];
 
 /** Returns the directory under which files of an unknown service are reported. A file in a collection is reported itself. */

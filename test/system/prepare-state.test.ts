@@ -30,6 +30,34 @@ state('what a package owns is state only while a process has it open; caches and
   assert.equal([finding?.units, finding?.packages], [['acme.service'], ['acme']]);
 });
 
+state(
+  'data of a user among caches, logs and backups is state, and caches and logs beside it are none',
+  () => {
+    const steps = stepsOf(`
+    mkdir -p var/cache/vendor var/cache/man var/log/acme var/backups/pg etc/logrotate.d
+    echo '/var/log/acme/events { weekly }' | tr ' ' '\\n' >etc/logrotate.d/acme
+    echo x >var/backups/dpkg.status.0
+    for file in var/cache/man/index.db var/log/acme/acme.log.1 var/log/acme/events-20261130; do
+      echo x >$file; chown 999 $file; done
+    json state
+    for file in var/cache/vendor/vendor.db var/log/acme/ledger; do echo x >$file; chown 999 $file; done
+    echo x >var/backups/pg/dump.sql
+    json state
+    rm -r var/log/acme/ledger var/cache/vendor var/backups/pg
+    : >var/log/atop_20261130
+    sleep 60 >>var/log/atop_20261130 & pid=$!; sleep 1; json state; kill $pid; wait $pid || :; json state`);
+    assert.equal(
+      steps.map((step) => shortOf(step).toSorted()),
+      [
+        ['done'],
+        ['/var/backups/pg 1', '/var/cache/vendor 1', '/var/log/acme 1', 'by hand'],
+        ['/var/log/atop_20261130 1', 'by hand'],
+        ['done'],
+      ],
+    );
+  },
+);
+
 /**
  * Services of Debian that the table does not have: the list of the package (var/lib/dpkg/info), the directory that is there
  * once it is installed, and what the service writes below it.

@@ -115,8 +115,36 @@ const systemPlaces: readonly Place[] = [
  * in /var and in /etc are not known: they need the option autostart.
  */
 export const dataPlaces: readonly string[] = [
-  ...['/data', '/srv', '/var/account', '/var/crash', '/var/games', '/var/lib', '/var/local', '/var/log'],
-  ...['/var/mail', '/var/named', '/var/opt', '/var/spool', '/var/www'],
+  ...[
+    '/data',
+    '/srv',
+    '/var/account',
+    '/var/backups',
+    '/var/bacula',
+    '/var/cache/bind',
+    '/var/crash',
+    '/var/cvs',
+  ],
+  ...[
+    '/var/db/tang',
+    '/var/ftp',
+    '/var/games',
+    '/var/git',
+    '/var/kerberos',
+    '/var/lib',
+    '/var/local',
+    '/var/log',
+  ],
+  ...[
+    '/var/mail',
+    '/var/named',
+    '/var/opt',
+    '/var/spool',
+    '/var/svn',
+    '/var/symas',
+    '/var/vmail',
+    '/var/www',
+  ],
   // Exceptions from the exceptions below.
   ...['/var/lib/libvirt/images', '/var/lib/sss/keytabs'],
   ...['/var/lib/systemd/coredump', '/var/lib/systemd/timers'],
@@ -168,6 +196,8 @@ const varPlaces: readonly Place[] = [
   ...rows('it decides what fapolicyd permits to run', '/var/lib/fapolicyd'),
   ...rows('certmonger runs the commands of its requests as root', '/var/lib/certmonger'),
   ...rows('iscsid attaches the disks that it names', '/var/lib/iscsi'),
+  ...rows('resource agents run as root what its configuration names', '/var/lib/pacemaker'),
+  ...rows('it decides which nodes may run commands as root', '/var/lib/pcsd'),
   ...rows(
     'an agent that runs as root starts programs or applies settings from it',
     `/srv/pillar /srv/salt /var/lib/cfengine /var/lib/cfengine3 /var/lib/chef /var/lib/insights /var/lib/pcp

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { SystemError, errorMessage } from '../../lib/errors.ts';
 import { lockLog, logAction } from './action-log.ts';
 import {
@@ -92,6 +93,7 @@ export const basicExecutors: Pick<Executors, 'edit' | 'link' | 'remove' | 'run' 
     execute: ({ writer, reader }, { file, before, after }) => {
       if (textBefore(reader, file) !== before)
         throw new SystemError(`${file} was changed after the plan was made: run prepare again`);
+      if (before === null) writer.makeDirectory(path.dirname(file), 0o755);
       writer.replaceText(file, after);
     },
   },

@@ -40,8 +40,10 @@ export interface Step {
   atFirstBoot?: string[];
   /** The findings of the step `writes` as data, for --json. */
   writes?: WriteGroup[];
-  /** The findings of the step `state` as data, for --json. */
+  /** The findings of the step `state`. */
   stateFindings?: StateFinding[];
+  /** Lines for a shell or for a file, each below what it is for, which are shown without a line break. */
+  copyable?: { text: string; line: string }[];
   /** The findings of the step `exec` as data, for --json. */
   exec?: ExecFindings;
 }
@@ -62,9 +64,10 @@ interface Finding {
 
 /**
  * Undecided state of one service, or in one directory if the service is unknown: a sealed boot would reset it, and it is
- * neither kept (PERSIST) nor accepted (agent/prepare/steps/state/). Paths have one character per byte (latin1).
+ * neither kept (PERSIST) nor accepted (agent/prepare/steps/state/). Paths have one character per byte (latin1). Without
+ * any file, an enabled unit will write it.
  */
-export interface StateFinding extends Finding {
+export interface FoundState extends Finding {
   /** The id in the table of services (agent/services/services.json); null if the service is unknown. */
   service: string | null;
   /** The name of the service, or its directory. */
@@ -75,8 +78,8 @@ export interface StateFinding extends Finding {
   /** The number of files below the directories, and their size in bytes. */
   files: number;
   bytes: number;
-  /** ISO 8601 */
-  lastWrite: string;
+  /** ISO 8601; null if nothing has been written yet. */
+  lastWrite: string | null;
   /** The settings of units that name the directory: "StateDirectory= of acme.service". */
   declaredBy: string[];
   /** The numbers of files that no package owns, and of those that changed since their package was installed. */
@@ -84,6 +87,20 @@ export interface StateFinding extends Finding {
   changed: number;
   /** What a reboot would lose. */
   loses: string;
+}
+
+/** Undecided state with what can be done about it. */
+export interface StateFinding extends FoundState {
+  /**
+   * `keep`: with PERSIST. `reset`: accept that a sealed boot resets it. `start`: start the service once, which makes its
+   * directory, and then keep it. `separate`: configure the program to write it in a directory of its own, because PERSIST
+   * cannot keep a single file or a name with special characters; or accept the reset.
+   */
+  proposal: 'keep' | 'reset' | 'start' | 'separate';
+  /** The command that carries the proposal out, or else accepts the reset. */
+  command: string;
+  /** The evidence, the loss and the advice, in sentences. */
+  text: string;
 }
 
 /** What MOUNT_OPTIONS can restrict, and what conflicts with it (agent/prepare/steps/exec/). */

@@ -1,11 +1,11 @@
-import { clean, decodeBytes, shortList, wrap } from '../../lib/format.ts';
+import { clean, decodeBytes, formatBytes, formatTable, shortList, wrap } from '../../lib/format.ts';
 import { toJson } from '../../lib/unprintable.ts';
 import { type Paint, painter } from '../../report/layout.ts';
 import { diffLines } from '../../lib/diff.ts';
 import { pathOf } from '../../config/keys.ts';
 import type { ActionOf } from './context.ts';
 import { type Plan, isDone } from './plan.ts';
-import { type Action, type Step, guestStepIds, placeInStore, stepIds } from './step.ts';
+import { type Action, type StateFinding, type Step, guestStepIds, placeInStore, stepIds } from './step.ts';
 
 const columns = 100;
 /** The width of the names of the states, of steps of guests and of steps of images. */
@@ -51,7 +51,10 @@ export function readinessText(plan: Plan): string {
   const open = plan.steps.filter(({ state }) => state !== 'done' && state !== 'at first boot');
   return [
     'Not ready to seal:',
-    ...open.map(({ id, state, why }) => `  ${id}: ${state}: ${clean(decodeBytes(why.join(' ')))}`),
+    ...open.flatMap((step) => [
+      `  ${step.id}: ${step.state}: ${clean(decodeBytes(step.why.join(' ')))}`,
+      ...findingLines(step, '    '),
+    ]),
     firstBoot(plan),
   ].join('\n');
 }
@@ -84,13 +87,16 @@ const colorOf = {
   'by hand': 'red',
 } as const;
 
-function stepLines({ id, state, why, actions }: Step, width: number, paint: Paint): string[] {
+function stepLines(step: Step, width: number, paint: Paint): string[] {
+  const { id, state, why, actions, stateFindings = [] } = step;
   const head = `  ${paint(colorOf[state], state.padEnd(width))}  ${id.padEnd(10)}`;
   const indent = ' '.repeat(width + 14);
   const reasons = why.flatMap((sentence) => lines(sentence, indent));
   return [
     `${head}${(reasons[0] ?? '').slice(indent.length)}`,
     ...reasons.slice(1),
+    ...findingLines(step, '    '),
+    ...(stateFindings.length === 0 ? [] : ['', ...stateFindings.flatMap(({ text }) => lines(text, indent))]),
     ...actions.flatMap((action) => actionLines(action, indent, paint)),
   ];
 }
@@ -98,6 +104,42 @@ function stepLines({ id, state, why, actions }: Step, width: number, paint: Pain
 function lines(text: string, before: string): string[] {
   return wrap(clean(decodeBytes(text)), columns - before.length).map((line) => `${before}${line}`);
 }
+
+/**
+ * Returns the findings of the step `state` as a table, each with its command below it, and further lines that can be
+ * copied. None of these lines is wrapped.
+ */
+function findingLines({ stateFindings = [], copyable = [] }: Step, indent: string): string[] {
+  if (stateFindings.length === 0) return [];
+  const [head = '', ...rows] = formatTable([
+    ['PATH', 'SIZE', 'UNIT', 'PROPOSAL'],
+    ...stateFindings.flatMap(findingRows),
+  ]);
+  const found = stateFindings.flatMap((finding) => [
+    ...rows.splice(0, findingRows(finding).length),
+    `  ${clean(decodeBytes(finding.command))}`,
+  ]);
+  const others = copyable.flatMap(({ text, line }) => [text, `  ${clean(decodeBytes(line))}`]);
+  return [head, ...found, ...others].map((line) => `${indent}${line}`);
+}
+
+/** The rows of a finding: one for each directory, of which the first one has the other columns. */
+function findingRows({ directories, files, bytes, units, proposal, command }: StateFinding): string[][] {
+  // Nothing can be moved in an image.
+  const isOther = proposal === 'keep' && command.includes(' --accept ');
+  const what = isOther ? 'keep, see below; or reset:' : proposalNames[proposal];
+  return directories.map((directory, index) => {
+    const others = [files === 0 ? 'empty' : formatBytes(bytes), units[0] ?? '-', what];
+    return [decodeBytes(directory), ...(index === 0 ? others : others.map(() => ''))];
+  });
+}
+
+const proposalNames: Readonly<Record<StateFinding['proposal'], string>> = {
+  keep: 'keep',
+  reset: 'reset',
+  start: 'start once, then keep',
+  separate: 'use a directory of its own; or reset:',
+};
 
 function actionLines(action: Action, indent: string, paint: Paint): string[] {
   const [first = '', ...more] = shown(action).map((line) => clean(decodeBytes(line.replaceAll('\t', '  '))));

@@ -1,18 +1,23 @@
 import { configFile, words } from '../../config/config.ts';
-import { formatBytes, shortList, minute } from '../../lib/format.ts';
+import { formatBytes, minute, shellWord, shortList } from '../../lib/format.ts';
 import { unlessRefusedLater } from '../../system/image.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import { type Planned, stepOf, when } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
-import type { Action, StateFinding } from '../engine/step.ts';
+import type { Action, FoundState, StateFinding, Step } from '../engine/step.ts';
+import { expendableFiles } from '../../facts/expendable.ts';
+import { services } from '../../services/services.ts';
 import { type Accepted, readAccepted } from '../../config/accepted.ts';
 import { invalidLines, planAcceptance } from './accepted.ts';
 import { openForWriting } from './processes.ts';
 import { isReset, layeredRoots, planOverlays } from './layers.ts';
 import { noPackages, readPackages } from './packages.ts';
-import { readDeclarations } from '../../facts/declared-directories.ts';
+import { type Declaration, readDeclarations } from '../../facts/declared-directories.ts';
 import { type Evidence, type StateArea, findState, searchState } from './state/findings.ts';
+import { findExpected } from './state/expected.ts';
 import { noMoves, planMoves } from './state/move.ts';
+import { planOutdated } from './state/outdated.ts';
+import { whyNothingIsKept } from './state/store.ts';
 import { persistedFolders } from './persist.ts';
 import { inspectWrites } from './writes/inspect.ts';
 import { canOverlay } from './writes/proposal.ts';
@@ -31,7 +36,9 @@ export async function planState(look: Snapshot): Promise<Planned> {
   };
   // No service can be stopped in an image, and no data disk is there.
   const moves = reader.image === undefined ? await planMoves(look) : noMoves;
-  const area = stateArea(look, accepted, stateDirectories, moves.paths);
+  const tops = [...planOverlays(look).targets, ...stateDirectories];
+  const declared = readDeclarations(reader, ['/var', ...tops]);
+  const area = stateArea(look, accepted, tops, moves.paths, declared.declarations);
   const { groups, incomplete } = await searchState(reader, area, (directory) =>
     settings.progress(`Searching ${directory} for state`),
   );
@@ -45,11 +52,17 @@ export async function planState(look: Snapshot): Promise<Planned> {
   const evidence: Evidence = {
     packages: typeof packages === 'string' ? noPackages : packages,
     openFiles,
-    ...(hasState ? readDeclarations(reader, area.roots) : { declarations: [], units: [] }),
-    tops: area.tops,
+    ...declared,
+    ...{ tops: area.tops, isExpendable: area.isExpendable },
   };
-  const findings = findState(reader, groups, evidence);
-  const reset = settings.acceptPaths.filter((path) => isReset(look, path));
+  const found = findState(reader, groups, evidence);
+  const findings = [...found, ...findExpected(look, evidence, area.decided, found)].map((each) =>
+    withProposal(look, each),
+  );
+  const unkept = whyNothingIsKept(look, moves.paths);
+  const outdated = planOutdated(look);
+  // The step `writes` records what is outside of /var; in an image, it is examined at the first boot.
+  const reset = settings.acceptPaths.filter((path) => reader.image !== undefined || isReset(look, path));
   const acceptance = planAcceptance(reader, accepted, reset);
   const problems = [
     ...moves.manual,
@@ -58,17 +71,18 @@ export async function planState(look: Snapshot): Promise<Planned> {
       `The search for state is incomplete: ${incomplete}. Check the disk (dmesg), and run prepare again.`,
     ),
     ...invalidLines(accepted),
-    ...findings.map((finding) => describe(look, finding)),
+    ...when(unkept !== undefined, unkept ?? ''),
     ...waysOut(look, findings),
     ...(typeof packages === 'string' ? [`Files of packages cannot be recognised: ${packages}.`] : []),
   ];
   const step = (state: Planned['state'], why: string[], actions: Action[] = []): Planned => ({
     ...stepOf(state, why, actions),
-    ...(findings.length === 0 ? {} : { stateFindings: findings }),
+    ...(findings.length === 0 ? {} : { stateFindings: findings, copyable: copyableLines(look, findings) }),
   });
-  const why = [...moves.why, ...problems];
+  const why = [...moves.why, ...outdated.why, ...problems];
   if (moves.manual.length > 0) return step('blocked', why);
-  const actions = [...acceptance, ...moves.actions];
+  if (moves.actions.length > 0 && unkept !== undefined) return step('blocked', why);
+  const actions = [...acceptance, ...outdated.actions, ...moves.actions];
   if (actions.length > 0) {
     const sentence = 'A sealed boot may reset what --accept names.';
     return step('needed', [...when(acceptance.length > 0, sentence), ...why], actions);
@@ -81,8 +95,9 @@ export async function planState(look: Snapshot): Promise<Planned> {
 function stateArea(
   look: Snapshot,
   accepted: Accepted,
-  stateDirectories: readonly string[],
+  tops: readonly string[],
   moved: readonly string[],
+  declarations: readonly Declaration[],
 ): StateArea {
   const { config, settings } = look;
   const decided = [
@@ -90,17 +105,57 @@ function stateArea(
     ...[...persistedFolders(config), ...moved, ...accepted.paths, ...settings.acceptPaths],
   ];
   const isDecided = (path: string) => decided.some((each) => isBelow(path, each));
-  const tops = [...planOverlays(look).targets, ...stateDirectories];
-  return { roots: [...layeredRoots(look), ...tops].filter((root) => !isDecided(root)), tops, decided };
+  const isExpendable = expendableFiles(look.reader, config, () => declarations);
+  return {
+    isExpendable,
+    roots: [...layeredRoots(look), ...tops].filter((root) => !isDecided(root)),
+    tops,
+    decided,
+  };
 }
 
-function describe(look: Snapshot, finding: StateFinding): string {
+/** Adds what can be done about a finding. */
+function withProposal(look: Snapshot, finding: FoundState): StateFinding {
+  const proposal = proposalOf(finding);
+  return { ...finding, proposal, command: commandOf(look, finding, proposal), text: describe(look, finding) };
+}
+
+function proposalOf({ service, files, persist, directories }: FoundState): StateFinding['proposal'] {
+  if (services.find(({ id }) => id === service)?.proposal === 'reset') return 'reset';
+  if (persist.length > 0) return 'keep';
+  return files === 0 && directories.length > 0 ? 'start' : 'separate';
+}
+
+/** Returns the command for a proposal. Nothing is moved and no unit is started in an image. */
+function commandOf(
+  look: Snapshot,
+  { directories, persist, units }: FoundState,
+  proposal: StateFinding['proposal'],
+): string {
+  if (look.reader.image === undefined && proposal === 'keep')
+    return `immutafs-agent prepare --apply --only state --move-state ${persist.join(' ')}`;
+  if (look.reader.image === undefined && proposal === 'start')
+    return `systemctl start ${shellWord(units[0] ?? '')}`;
+  return acceptance(look, directories);
+}
+
+/** Returns the command that accepts the reset of directories. */
+function acceptance(look: Snapshot, directories: readonly string[]): string {
+  const { image } = look.reader;
+  const isOutside = image === undefined && directories.some((each) => !isReset(look, each));
+  const options = [...when(image !== undefined, '--image'), '--apply', '--only', 'state'];
+  return `immutafs-agent prepare ${options.join(' ')}${isOutside ? ' writes' : ''} --accept ${directories.map(shellWord).join(' ')}`;
+}
+
+function describe(look: Snapshot, finding: FoundState): string {
   const { service, name, directories, packages, files, openBy, declaredBy, unowned, changed } = finding;
-  const { loses, advice, source } = finding;
+  const { loses, advice, source, lastWrite } = finding;
   const facts = [
     ...finding.units.slice(0, 1),
     ...when(packages.length > 0, `package ${packages.join(', ')}`),
-    `${files} ${files === 1 ? 'file' : 'files'}, ${formatBytes(finding.bytes)}, last written at ${minute(finding.lastWrite)}`,
+    lastWrite === null
+      ? 'enabled, and nothing has been written yet'
+      : `${files} ${files === 1 ? 'file' : 'files'}, ${formatBytes(finding.bytes)}, last written at ${minute(lastWrite)}`,
     ...when(unowned > 0, `${unowned} of no package`),
     ...when(changed > 0, `${changed} changed since their installation`),
     ...when(openBy.length > 0, `open for writing by ${openBy.join(', ')}`),
@@ -114,45 +169,53 @@ function describe(look: Snapshot, finding: StateFinding): string {
   return `${place}: ${facts.join('; ')}. ${effect}.${advice === '' ? '' : ` ${advice}`}${documented}`;
 }
 
-/** Returns what an administrator can do about the findings, as lines that can be pasted. */
+/** Returns what an administrator must do before the commands of the findings, and what else can be done. */
 function waysOut(look: Snapshot, findings: readonly StateFinding[]): string[] {
   if (findings.length === 0) return [];
   const { config } = look;
   const overlays = words(config.OVERLAY);
   const directories = findings.flatMap((finding) => finding.directories);
-  const items = findings.flatMap(({ persist }) => persist);
-  const single = findings.flatMap((finding) => (finding.persist.length === 0 ? finding.directories : []));
+  const of = (proposal: StateFinding['proposal']) =>
+    findings.filter((each) => each.proposal === proposal).flatMap((each) => each.directories);
   const overlaid = directories.filter((directory) => overlays.map(pathOf).includes(directory));
   const outside = directories.filter((directory) => !isReset(look, directory));
   const layers = outside.filter((directory) => canOverlay(look.reader, directory));
-  const before = [
-    ...when(
-      config.PERSIST_STORE === '',
-      `set PERSIST_STORE in ${configFile} to a directory on a data disk that the host leaves writable`,
-    ),
-    ...when(overlaid.length > 0, `remove ${shortList(overlaid, ' ', 8)} from OVERLAY`),
-  ];
-  const first = before.length === 0 ? '' : `, ${before.join(', ')}, and then`;
+  const isKeepable = findings.some(({ persist }) => persist.length > 0);
   return [
+    'A reboot would lose the state in the table, and no administrator has decided whether it may.',
     ...when(
-      items.length > 0,
-      `To keep all of it${first}: immutafs-agent prepare --apply --only state --move-state ${[...new Set(items)].join(' ')}; or mount a file system of a data disk on each directory.`,
+      isKeepable && config.PERSIST_STORE === '',
+      `Before something is kept, set PERSIST_STORE in ${configFile} to a directory on a data disk that the host leaves writable and /etc/fstab mounts.`,
+    ),
+    ...when(overlaid.length > 0, `Before it is kept, remove ${shortList(overlaid, ' ', 8)} from OVERLAY.`),
+    ...when(
+      of('separate').length > 0,
+      `PERSIST cannot keep a single file, which programs replace by renaming, nor a name with blanks or special characters: configure the program to write ${shortList(of('separate'), ', ', 3)} in a directory of its own.`,
     ),
     ...when(
-      single.length > 0,
-      `PERSIST cannot keep a single file, which programs replace by renaming, nor a name with blanks or special characters: configure the program to write ${shortList(single, ', ', 3)} in a directory of its own.`,
+      of('start').length > 0,
+      `PERSIST can keep a directory when it exists: start the service that makes ${shortList(of('start'), ', ', 3)} once, and run prepare again.`,
     ),
     ...when(
       layers.length > 0,
       `To reset what is outside of /var, also set OVERLAY=${[...overlays, ...layers].join(' ')}. Without it, a sealed boot cannot write there.`,
     ),
-    `To let a sealed boot reset it: immutafs-agent prepare --apply --only state${outside.length === 0 ? '' : ' writes'} --accept ${directories.map(shellWord).join(' ')}`,
   ];
 }
 
-/** Quotes a path for a shell: an administrator pastes the line, and a service may have chosen the name. */
-function shellWord(path: string): string {
-  return /^[\w./@+:-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+/** Returns the lines that can be copied, beside the commands of the findings. */
+function copyableLines(look: Snapshot, findings: readonly StateFinding[]): NonNullable<Step['copyable']> {
+  const kept = findings.filter(({ proposal }) => proposal === 'keep');
+  const persist = [...words(look.config.PERSIST), ...kept.flatMap((each) => each.persist)];
+  if (look.reader.image !== undefined) {
+    const text = `To keep what is proposed, in ${configFile}:`;
+    return when(kept.length > 0, { text, line: `PERSIST=${[...new Set(persist)].join(' ')}` });
+  }
+  const directories = kept.flatMap((each) => each.directories);
+  return when(kept.length > 0, {
+    text: 'To let a sealed boot reset what is proposed to be kept:',
+    line: acceptance(look, directories),
+  });
 }
 
 function summaryOf(look: Snapshot, { paths }: Accepted): string {

@@ -201,8 +201,20 @@ Description=/var/lib/not-this
       'ExecStart= /usr/bin/acmed',
       'ExecStart= /var/acme',
       'ExecStart= /var/lib/more',
+      'CacheDirectory= /var/cache/acme',
     ],
   );
+});
+
+declared('the directories of a dynamic user, and of a package in /opt, are where their content is', () => {
+  assert.equal(pathsOf('[Service]\nDynamicUser=yes\nStateDirectory=acme\nLogsDirectory=acme'), [
+    'StateDirectory= /var/lib/private/acme',
+    'LogsDirectory= /var/log/private/acme',
+  ]);
+  assert.equal(pathsOf('ExecStart=/opt/acme/bin/acmed'), [
+    'ExecStart= /opt/acme/bin/acmed',
+    'ExecStart= /var/opt/acme',
+  ]);
 });
 
 declared('a path ends before a specifier', () => {
@@ -231,7 +243,7 @@ function found({ files, accepted = [], scratch = '', isMount = never, limit }: G
     const layers = [ofVar, { target: '/opt/agent', upper: '/opt' }];
     const { list, isComplete } = findResetState(
       systemReader({ root }),
-      { SCRATCH: scratch, SEED: 'none' },
+      { SCRATCH: scratch, SEED: 'none', FORWARD_FILES: '' },
       layers,
       { paths: accepted },
       isMount,
@@ -272,6 +284,51 @@ reset('the content of a mount point is not part of the layer', () => {
   const isMount = (directory: string) => directory === '/up/lib/acme';
   const files = { 'up/lib/acme/a': 'x', 'up/lib/b/c': 'x', 'opt/y': '' };
   assert.equal(found({ files, accepted: ['/opt/agent'], isMount }), ['- /var/lib/b 1']);
+});
+
+reset(
+  'a cache or a log of another user than root is state, unless it is one by its name or by declaration',
+  () =>
+    inTemporaryDirectory((root) => {
+      const names = [
+        'cache/vendor/db',
+        'cache/man/index.db',
+        'cache/declared/db',
+        'log/acme/ledger',
+        'log/acme/acme.log.1',
+      ];
+      writeFiles(root, {
+        ...Object.fromEntries(names.map((name) => [`up/${name}`, 'x'])),
+        'usr/lib/systemd/system/a.service': '[Service]\nCacheDirectory=declared\n',
+      });
+      const reader = systemReader({ root });
+      const foundAs = (uid: number) =>
+        findResetState(
+          {
+            ...reader,
+            stat: (file) => {
+              const stat = reader.stat(file);
+              return stat === undefined ? undefined : { ...stat, uid };
+            },
+          },
+          { SCRATCH: '', SEED: 'none', FORWARD_FILES: '' },
+          [ofVar],
+          { paths: [] },
+          never,
+        ).list.map(({ directories }) => directories.join());
+      assert.equal(foundAs(0), []);
+      assert.equal(foundAs(999).toSorted(), ['/var/cache/vendor', '/var/log/acme']);
+    }),
+);
+
+reset('an empty mailbox is no state, and one with mail is', () => {
+  assert.equal(
+    found({ files: { ...base, 'opt/x': '', 'up/spool/mail/alice': '' }, accepted: ['/opt/agent'] }),
+    [],
+  );
+  assert.equal(found({ files: { 'opt/x': '', 'up/spool/mail/alice': 'x' }, accepted: ['/opt/agent'] }), [
+    'mail-spool /var/spool/mail 1',
+  ]);
 });
 
 reset('the limit of entries makes the result incomplete', () => {

@@ -138,6 +138,82 @@ for (const [line, expected] of lines) {
   });
 }
 
+/** An image in which a database was initialised. */
+function imageWithDatabase(files: Guest['files'] = {}): Guest {
+  const guest = image({ 'var/lib/pgsql/data/a': '', 'etc/passwd': 'root:x:0:0::/root:/bin/sh\n', ...files });
+  guest.answers.run = (program, args) =>
+    program === '/usr/bin/find' && args.includes('%T@ %s %U %p\\0')
+      ? { stdout: args.includes('/var/lib/pgsql') ? '' : '1000 9 26 /var/lib/pgsql/data/a\0', ended: 'good' }
+      : { stdout: '', ended: program === '/usr/bin/find' ? 'good' : 'bad' };
+  return guest;
+}
+
+images('state of an image is kept by a line of the configuration, or accepted with --image', async () => {
+  const files = { 'etc/immutafs/immutafs.conf': 'PERSIST=/var/lib/acme\n' };
+  const { state, stateFindings, copyable, why } = await planned(imageWithDatabase(files), 'state', { as });
+  assert.is(state, 'by hand');
+  assert.match(why.join(' '), /PERSIST_STORE is empty/);
+  const accept = 'immutafs-agent prepare --image --apply --only state --accept /var/lib/pgsql';
+  assert.equal(
+    stateFindings?.map(({ proposal, command }) => [proposal, command]),
+    [['keep', accept]],
+  );
+  assert.equal(
+    copyable?.map(({ line }) => line),
+    ['PERSIST=/var/lib/acme /var/lib/pgsql'],
+  );
+});
+
+images('an acceptance in an image is recorded as that of root, and decides', () =>
+  withBox(imageWithDatabase(), async ({ prepare, root }) => {
+    const options = { image: true, skip: [], only: ['state' as const] };
+    assert.is((await prepare(options)).code, 1);
+    const { code, stdout } = await prepare({
+      ...options,
+      apply: true,
+      yes: true,
+      accept: ['/var/lib/pgsql'],
+    });
+    assert.is(code, 0, stdout);
+    const text = fs.readFileSync(path.join(root, 'etc/immutafs/accepted-writes'), 'utf8');
+    assert.match(text, /^# 2026-03-04T05:06:07\.089Z, root:\n\/var\/lib\/pgsql\n$/m);
+  }),
+);
+
+const kept = 'PERSIST=/var/lib/pgsql\nPERSIST_STORE=/data/immutafs\n';
+const ofImage = '/dev/mapper/rhel-root / xfs defaults 0 0\nUUID=1 /boot xfs defaults 0 2\n';
+for (const [line, expected] of [
+  ['', /No boot would keep \/var\/lib\/pgsql: \/etc\/fstab mounts no file system/],
+  ['/dev/mapper/rhel-data /data xfs nosuid,nodev 0 0\n', /is on the system disk/],
+  ['LABEL=data /data xfs nodev,nofail 0 0\n', /lacks nosuid\. Add nosuid\./],
+  ['LABEL=data /data xfs ro,nosuid,nodev,nofail 0 0\n', /has the option ro/],
+  ['LABEL=data /data xfs nosuid,nodev,nofail 0 0\n', undefined],
+] as const) {
+  images(`PERSIST_STORE of an image with ${line.trim() || 'no line of fstab'}`, async () => {
+    const files = { 'etc/immutafs/immutafs.conf': kept, 'etc/fstab': `${ofImage}${line}` };
+    const { state, why } = await planned(imageWithDatabase(files), 'state', { as });
+    if (expected === undefined) assert.is(state, 'at first boot', why.join(' '));
+    else assert.is(state, 'by hand', why.join(' '));
+    if (expected !== undefined) assert.match(why.join(' '), expected);
+  });
+}
+
+images('an enabled service of an image that has written nothing yet', async () => {
+  const files = {
+    'etc/systemd/system/multi-user.target.wants/dhcpd.service': {
+      linkTo: '/usr/lib/systemd/system/dhcpd.service',
+    },
+    'usr/lib/systemd/system/dhcpd.service': '[Service]\n',
+    'var/lib/dhcpd/x': '',
+  };
+  const { state, stateFindings } = await planned(image(files), 'state', { as });
+  assert.is(state, 'by hand');
+  assert.equal(
+    stateFindings?.map(({ name, files: count }) => [name, count]),
+    [['ISC DHCP server', 0]],
+  );
+});
+
 images('/home gets a line by label, with the required options and a bounded wait', async () => {
   const { actions } = await stepOf({}, 'home');
   const [edit] = actions;
@@ -235,7 +311,7 @@ const refused: Partial<PrepareOptions>[] = [
   { homeDevice: '/dev/vdb' },
   { homeUuid: '1' },
   { rehearse: true },
-  { moveState: ['/var/lib/x'] },
+  { moveState: ['/var/lib'] },
   { strictMounts: true },
   { imageName: 'a' },
   { imageName: 'a', imageVersion: '1' },

@@ -98,7 +98,7 @@ function assertMoved(open: Boot): void {
   assertAdded(open, services, 1);
   const findings = assertNamed(open, 'found', names);
   assert.is(open.step('ready').exit, 1, describe(open, 'ready'));
-  assert.match(open.step('ready').stdout, /state: by hand: .*PostgreSQL/);
+  assert.match(open.step('ready').stdout, /^ +\/var\/lib\/postgresql .* keep$/m);
   const own = findings.find(({ service }) => service === null);
   assert.equal(own?.declaredBy, ['StateDirectory= of acme.service']);
   const { stdout } = assertEnded(open, 'move');

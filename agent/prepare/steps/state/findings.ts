@@ -10,9 +10,11 @@ import {
   globPattern,
   harmlessDirectories,
   statePlaceOf,
+  stateRuleOf,
 } from '../../../services/state-rules.ts';
 import type { SystemReader, Ended } from '../../../system/reader.ts';
-import type { StateFinding } from '../../engine/step.ts';
+import type { Service } from '../../../services/services.ts';
+import type { FoundState } from '../../engine/step.ts';
 import type { OpenFile } from '../processes.ts';
 import type { Packages } from '../packages.ts';
 import type { Declaration } from '../../../facts/declared-directories.ts';
@@ -27,6 +29,7 @@ export interface Evidence {
   units: readonly string[];
   /** The directories outside of /var that were searched. */
   tops: readonly string[];
+  isExpendable: StateArea['isExpendable'];
 }
 
 /** The units, packages, processes and settings that a finding lists. */
@@ -34,19 +37,20 @@ const listed = 5;
 
 /**
  * Returns a finding for each group with state: a file that a process has open for writing, that no package owns, or that
- * changed after its package was installed. A file that a scriptlet made counts, too: it may as well be a database.
+ * changed after its package was installed. A file that a scriptlet made counts, too: it may as well be a database. Caches
+ * and logs are examined more closely (isStateInCaches).
  */
 export function findState(
   reader: SystemReader,
   groups: readonly StateGroup[],
   evidence: Evidence,
-): StateFinding[] {
+): FoundState[] {
   return groups
     .flatMap((group) => finding(reader, group, evidence))
     .toSorted((one, other) => other.bytes - one.bytes || (one.name < other.name ? -1 : 1));
 }
 
-function finding(reader: SystemReader, group: StateGroup, evidence: Evidence): StateFinding[] {
+function finding(reader: SystemReader, group: StateGroup, evidence: Evidence): FoundState[] {
   const { rule, files, bytes, newest } = group;
   const { packages, tops } = evidence;
   const directories = [...group.directories].toSorted();
@@ -57,33 +61,30 @@ function finding(reader: SystemReader, group: StateGroup, evidence: Evidence): S
     ({ path, modified }) => modified > (packages.ownerOf.get(path)?.installing.to ?? -Infinity),
   );
   const isLarge = files > group.candidates.length;
-  if (open.length === 0 && written.length === 0 && !isLarge) return [];
+  if (
+    group.isExamined
+      ? !isStateInCaches(reader, group, open, evidence)
+      : open.length === 0 && written.length === 0 && !isLarge
+  )
+    return [];
+  const service = rule?.service;
   // A unit that names a path above may mean the directory of one service, or /var/lib.
   const isOwn = (path: string) => directoryOf(`${path}/x`, tops) === path;
+  const isOfAnother = (path: string) =>
+    service !== undefined && (stateRuleOf(path)?.service ?? service) !== service;
   const declared = evidence.declarations.filter(
-    ({ path }) => owned(path) || (isOwn(path) && directories.some((each) => isBelow(each, path))),
+    ({ path }) =>
+      !isOfAnother(path) && (owned(path) || (isOwn(path) && directories.some((each) => isBelow(each, path)))),
   );
-  const service = rule?.service;
-  const patterns = (service?.units ?? []).map(globPattern);
-  const first = (texts: Iterable<string>) =>
-    [...new Set(texts)].filter((text) => text !== '').slice(0, listed);
   const unitOfProcess = (pid: number) =>
     unlessSystemError(() => unitOf(reader.processes.read(pid, 'cgroup', 65536) ?? '')) ?? '';
-  const kindOf = (path: string) => reader.stat(decodeBytes(path))?.kind;
-  // PERSIST cannot name a path with blanks and some other characters.
-  const isKeepable = directories.every(
-    (each) => kindOf(each) !== 'file' && keys.PERSIST.goodItem?.(each) === true,
-  );
-  const kept = (service?.keep ?? directories).filter((each) => kindOf(each) === 'directory');
   return [
     {
-      service: service?.id ?? null,
-      name: service?.name ?? directories[0] ?? '',
-      directories,
+      ...describeService(reader, service, directories, rule?.options ?? ''),
       units: first([
         ...open.flatMap(({ pids }) => pids.map(unitOfProcess)),
         ...declared.map(({ unit }) => unit),
-        ...evidence.units.filter((unit) => patterns.some((pattern) => pattern.test(unit))),
+        ...unitsOf(service, evidence.units),
       ]),
       packages: first(directories.flatMap((each) => packages.ownerOf.get(each)?.name ?? '')),
       files,
@@ -93,12 +94,76 @@ function finding(reader: SystemReader, group: StateGroup, evidence: Evidence): S
       declaredBy: first(declared.map(({ unit, setting }) => `${setting} of ${unit}`)),
       unowned: written.filter(({ path }) => !packages.ownerOf.has(path)).length,
       changed: written.filter(({ path }) => packages.ownerOf.has(path)).length,
-      loses: service?.loses ?? 'what is written here',
-      advice: service?.advice ?? '',
-      source: service?.source ?? null,
-      persist: !isKeepable ? [] : kept.map((each) => persistItemWith(each, rule?.options ?? '')),
     },
   ];
+}
+
+const first = (texts: Iterable<string>) => [...new Set(texts)].filter((text) => text !== '').slice(0, listed);
+
+/** Returns the units of a service. @param units the names of units */
+export function unitsOf(service: Service | undefined, units: Iterable<string>): string[] {
+  const patterns = (service?.units ?? []).map(globPattern);
+  return [...units].filter((unit) => patterns.some((pattern) => pattern.test(unit)));
+}
+
+/** Returns what the table of services says about a finding. @param directories of an unknown service: one */
+export function describeService(
+  reader: SystemReader,
+  service: Service | undefined,
+  directories: string[],
+  options: string,
+): Pick<FoundState, 'service' | 'name' | 'directories' | 'loses' | 'advice' | 'source' | 'persist'> {
+  const kindOf = (path: string) => reader.stat(decodeBytes(path))?.kind;
+  // PERSIST cannot name a path with blanks and some other characters.
+  const isKeepable = directories.every(
+    (each) => kindOf(each) !== 'file' && keys.PERSIST.goodItem?.(each) === true,
+  );
+  const kept = (service?.keep ?? directories).filter((each) => kindOf(each) === 'directory');
+  return {
+    service: service?.id ?? null,
+    name: service?.name ?? directories[0] ?? '',
+    directories,
+    loses: service?.loses ?? 'what is written here',
+    advice: service?.advice ?? '',
+    source: service?.source ?? null,
+    persist: !isKeepable ? [] : kept.map((each) => persistItemWith(each, options)),
+  };
+}
+
+/** The programs that write logs for others. */
+const loggers: readonly string[] = ['rsyslogd', 'syslog-ng', 'systemd-journald', 'auditd'].flatMap((name) => [
+  `/usr/sbin/${name}`,
+  `/usr/lib/systemd/${name}`,
+]);
+
+/**
+ * Whether a group below /var/cache or /var/log, of files that are neither caches nor logs as far as it is known
+ * (expendable.ts), is state: a file that no package owns belongs to another user than root, or is open for writing; or no
+ * package owns the directory either.
+ */
+function isStateInCaches(
+  reader: SystemReader,
+  { candidates, directories, files, foreign }: StateGroup,
+  open: readonly OpenFile[],
+  { packages, isExpendable }: Evidence,
+): boolean {
+  const paths = new Set(candidates.map(({ path }) => path));
+  const isOpen = open.some(
+    ({ path, pids }) =>
+      !isExpendable(path) &&
+      !packages.ownerOf.has(path) &&
+      pids.some((pid) => !loggers.includes(unlessSystemError(() => reader.processes.link(pid, 'exe')) ?? '')),
+  );
+  const isForeign =
+    candidates.some(({ path, uid }) => uid !== 0 && !packages.ownerOf.has(path)) ||
+    (files > candidates.length && foreign > 0);
+  const isOfNoPackage = [...directories].some(
+    (each) =>
+      !paths.has(each) &&
+      !packages.ownerOf.has(each) &&
+      candidates.some(({ path }) => isBelow(path, each) && !packages.ownerOf.has(path)),
+  );
+  return isOpen || isForeign || isOfNoPackage;
 }
 
 /** The files of one service, or of one directory if the service is unknown. Paths have one character per byte (latin1). */
@@ -107,6 +172,10 @@ interface StateGroup {
   directories: Set<string>;
   /** The row of the table; undefined if the service is unknown. */
   rule: StateRule | undefined;
+  /** Whether the files are state only if something shows it. */
+  isExamined: boolean;
+  /** The number of files that belong to another user than root. */
+  foreign: number;
   /** The number of files, and their size in bytes. */
   files: number;
   bytes: number;
@@ -120,6 +189,7 @@ interface Candidate {
   path: string;
   /** The mtime, in seconds since the epoch. */
   modified: number;
+  uid: number;
 }
 
 export interface StateArea {
@@ -132,6 +202,8 @@ export interface StateArea {
   tops: readonly string[];
   /** The paths of PERSIST and SCRATCH and those that an administrator accepted, which are not searched. */
   decided: readonly string[];
+  /** Whether a file that is examined is a cache or a log (expendable.ts). */
+  isExpendable: (file: string) => boolean;
 }
 
 /** The timeout of the search, in milliseconds. */
@@ -147,7 +219,7 @@ const mostGroups = 1000;
  */
 export async function searchState(
   reader: SystemReader,
-  { roots, tops, decided }: StateArea,
+  { roots, tops, decided, isExpendable }: StateArea,
   progress: (directory: string) => void,
 ): Promise<{ groups: StateGroup[]; incomplete: string | undefined }> {
   const groups = new Map<string, StateGroup>();
@@ -155,15 +227,16 @@ export async function searchState(
   const args = [
     ...roots,
     ...['-ignore_readdir_race', '-xdev', ...prune([...harmlessDirectories, ...decided])],
-    ...['-type', 'f', '-printf', '%T@ %s %p\\0'],
+    ...['-type', 'f', '-printf', '%T@ %s %U %p\\0'],
   ];
   const ended = await findRecords(reader, args, limit, (record) => {
-    const [, modified, bytes, path = ''] = /^(\S+) (\d+) (.*)$/s.exec(record) ?? [];
+    const [, modified, bytes, owner, path = ''] = /^(\S+) (\d+) (\d+) (.*)$/s.exec(record) ?? [];
     // find prunes only directories, and an administrator may have accepted a single file.
     const isSearched = path.startsWith('/') && !decided.includes(path);
-    const place = isSearched ? statePlaceOf(path, tops) : undefined;
-    if (place === undefined) return;
-    const { key, directory, rule } = place;
+    const place = isSearched ? statePlaceOf(path, tops, Number(bytes)) : undefined;
+    if (place === undefined || (place.isExamined && isExpendable(path))) return;
+    const { key, directory, rule, isExamined } = place;
+    const uid = Number(owner);
     let group = groups.get(key);
     if (group === undefined && groups.size >= mostGroups) {
       further += 1;
@@ -171,14 +244,19 @@ export async function searchState(
     }
     if (group === undefined) {
       progress(directory);
-      group = { directories: new Set(), rule, files: 0, bytes: 0, newest: 0, candidates: [] };
+      group = {
+        ...{ directories: new Set(), rule, isExamined, foreign: 0 },
+        ...{ files: 0, bytes: 0, newest: 0, candidates: [] },
+      };
       groups.set(key, group);
     }
     group.directories.add(directory);
     group.files += 1;
+    if (uid !== 0) group.foreign += 1;
     group.bytes += Number(bytes);
     group.newest = Math.max(group.newest, Number(modified));
-    if (group.candidates.length < mostCandidates) group.candidates.push({ path, modified: Number(modified) });
+    if (group.candidates.length < mostCandidates)
+      group.candidates.push({ path, modified: Number(modified), uid });
   });
   return { groups: [...groups.values()], incomplete: reasonOf(ended, further) };
 }
