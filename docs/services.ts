@@ -13,7 +13,8 @@ const introduction = `# What services keep in a sealed guest
 A sealed guest resets \`/var\` and the paths of \`OVERLAY\` at every reboot. The step \`state\` of \`immutafs-agent prepare\`
 finds what a service would lose, and this table is what it knows. It also finds the files of services that are not in the
 table (\`docs/prepare.md\`). In paths, \`*\` stands for any characters within one component; a path contains everything below
-it; and of several paths, the one with the most components counts.
+it; and of several paths, the one with the most components counts. \`docs/prepare.md\` says which files below \`/var/cache\` and
+\`/var/log\` are state all the same.
 
 Paths were read in the documentation that each section names. "Not verified" means that the documentation of the vendor is
 not public or not precise: check the paths in your guest.
@@ -57,6 +58,11 @@ function stateSection(service: Service): string {
     `- State: ${codes(state.map((item) => item.replace(/:.*/, '')))}. A reboot would lose ${loses}.`,
     `- To keep it: ${codes(keep.map(itemOf))} in \`PERSIST\`${orDataDisk(keep)}.${advice === undefined ? '' : ` ${advice}`}`,
     ...(resets.length === 0 ? [] : [`- May be reset: ${resets.join('; ')}.`]),
+    ...(service.stale === undefined
+      ? []
+      : [
+          `- In maintenance boots, which do not mount a path with \`autostart\`, its enabled units do not start: with the outdated directory of the system disk, ${service.stale}.`,
+        ]),
     ...(packages.length + units.length === 0 ? [] : [`- Recognised by: ${codes([...packages, ...units])}.`]),
     `- Source: ${service.source}.${unverified}\n`,
   ].join('\n');
@@ -74,8 +80,8 @@ function itemOf(item: string): string {
   return persistItemWith(pathOf(item), itemOptions(item).join());
 }
 
-function harmlessRows({ name, harmless = {}, advice }: Service): string[] {
-  return Object.entries(harmless).map(
+function harmlessRows({ name, harmless = {}, examined = {}, advice }: Service): string[] {
+  return Object.entries({ ...harmless, ...examined }).map(
     ([why, paths]) => `| ${name} | ${codes(paths)} | ${why}${advice === undefined ? '' : ` ${advice}`} |`,
   );
 }

@@ -66,8 +66,8 @@ const request = suite('prepare --rehearse');
 request('does not begin while state is undecided, unless it may be discarded', () => {
   const guest = ready({ 'var/lib/acme/db': 'row' });
   guest.answers.run = (program, args) =>
-    program === '/usr/bin/find' && args.includes('%T@ %s %p\\0')
-      ? { stdout: '9e8 3 /var/lib/acme/db\0', ended: 'good' }
+    program === '/usr/bin/find' && args.includes('%T@ %s %U %p\\0')
+      ? { stdout: '9e8 3 0 /var/lib/acme/db\0', ended: 'good' }
       : units(program);
   return withBox(guest, async ({ run, has }) => {
     const refused = await run('--rehearse');
