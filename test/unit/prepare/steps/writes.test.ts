@@ -170,17 +170,14 @@ table('step writes: a renewal of the keytab', 'writes', {
 
 const only = ['writes' as const];
 writes('accepted paths are done, also on the next run', () =>
-  withBox(
-    guestWith({ ...keytab, files: { ...keytab.files, 'etc/krb5.keytab': '' } }),
-    async ({ prepare }) => {
-      assert.is((await prepare({ only })).code, 1);
-      const accept = ['/etc/krb5.keytab/'];
-      assert.is((await prepare({ only, accept, apply: true, yes: true })).code, 0);
-      assert.is((await prepare({ only })).code, 0);
-      assert.is((await prepare({ undo: true })).code, 0);
-      assert.is((await prepare({ only })).code, 1);
-    },
-  ),
+  withBox(guestWith({ ...keytab, files: { 'etc/krb5.keytab': '' } }), async ({ prepare }) => {
+    assert.is((await prepare({ only })).code, 1);
+    const accept = ['/etc/krb5.keytab/'];
+    assert.is((await prepare({ only, accept, apply: true, yes: true })).code, 0);
+    assert.is((await prepare({ only })).code, 0);
+    assert.is((await prepare({ undo: true })).code, 0);
+    assert.is((await prepare({ only })).code, 1);
+  }),
 );
 writes('--apply writes the line, after which nothing is left to do, and --undo takes it back', () =>
   withBox(
