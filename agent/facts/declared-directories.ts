@@ -1,5 +1,6 @@
 import { unlessSystemError } from '../lib/errors.ts';
-import { type SystemReader, namesIfReadable } from '../system/reader.ts';
+import { namesIfReadable } from '../system/names.ts';
+import type { SystemReader } from '../system/reader.ts';
 import { isBelow } from './mounts/mountinfo.ts';
 
 /** A directory or file that a unit names. Paths have one character per byte (latin1). */

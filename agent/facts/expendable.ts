@@ -1,7 +1,8 @@
 import path from 'node:path';
 import { type Config, words } from '../config/config.ts';
 import { unlessSystemError } from '../lib/errors.ts';
-import { type SystemReader, namesIfReadable } from '../system/reader.ts';
+import { namesIfReadable } from '../system/names.ts';
+import type { SystemReader } from '../system/reader.ts';
 import { type Declaration, readDeclarations } from './declared-directories.ts';
 import { isBelow } from './mounts/mountinfo.ts';
 

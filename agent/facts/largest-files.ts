@@ -1,4 +1,5 @@
-import { type Stat, type SystemReader, namesIfThere } from '../system/reader.ts';
+import { namesIfThere } from '../system/names.ts';
+import type { Stat, SystemReader } from '../system/reader.ts';
 
 /** An upper layer and the directory on which its overlay is mounted. */
 export interface UpperLayer {

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { unescapeBytes } from './octal.ts';
 import { clean } from './unprintable.ts';
 
 export { clean };
@@ -89,13 +90,6 @@ export function unescapeOctal(field: string): string {
   // A text with one byte per character in UTF-8 is ASCII. Buffer.byteLength is a fast native call.
   if (!field.includes('\\') && Buffer.byteLength(field) === field.length) return field;
   return decodeBytes(unescapeBytes(field));
-}
-
-/** Like unescapeOctal, but does not decode the bytes as UTF-8. @returns one character per byte (latin1) */
-export function unescapeBytes(field: string): string {
-  return field.replace(/\\(?!000)([0-3][0-7]{2})/g, (_, octal: string) =>
-    String.fromCharCode(parseInt(octal, 8)),
-  );
 }
 
 /**

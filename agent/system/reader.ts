@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { getSystemErrorName } from 'node:util';
-import { onFile, unlessAbsent, unlessSystemError } from '../lib/errors.ts';
+import { onFile, unlessAbsent } from '../lib/errors.ts';
 import { checkTablesProgram, readDeviceTables, verifyKernelFile, readKernelLog } from './kernel.ts';
 import { type Ended, runChild } from './exec.ts';
 import {
@@ -183,14 +183,4 @@ async function probe(
   );
   const missing = ended === 'deadline' ? 'TIMEOUT' : 'no answer';
   return Object.fromEntries(kinds.map((kind) => [kind, answers.get(kind) ?? missing]));
-}
-
-/** Lists a directory. One that does not exist has no entries. @throws every other error */
-export function namesIfThere(reader: Pick<SystemReader, 'list'>, directory: string): string[] {
-  return unlessAbsent(() => reader.list(directory)) ?? [];
-}
-
-/** Lists a directory. One that cannot be read, for whatever reason, has no entries. */
-export function namesIfReadable(reader: Pick<SystemReader, 'list'>, directory: string): string[] {
-  return unlessSystemError(() => reader.list(directory)) ?? [];
 }

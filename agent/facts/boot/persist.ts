@@ -1,6 +1,7 @@
 import { type Config, words } from '../../config/config.ts';
 import { decodeBytes } from '../../lib/format.ts';
-import { type SystemReader, namesIfThere } from '../../system/reader.ts';
+import { namesIfThere } from '../../system/names.ts';
+import type { SystemReader } from '../../system/reader.ts';
 import { type Observed, observe } from '../observed.ts';
 import { pathOf, itemOptions } from '../../config/keys.ts';
 import type { MountTable } from '../mounts/mountinfo.ts';

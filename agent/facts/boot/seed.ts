@@ -1,7 +1,8 @@
 import { array, nullish, object, optional, string } from 'valibot';
 import { decodeBytes } from '../../lib/format.ts';
 import { parseRecord } from '../../lib/json-record.ts';
-import { type SystemReader, namesIfThere } from '../../system/reader.ts';
+import { namesIfThere } from '../../system/names.ts';
+import type { SystemReader } from '../../system/reader.ts';
 import { cloudInitUnits } from './provisioning.ts';
 
 /** The directory of the copy, a constant of units/find-seed, which also limits the size of each file. */

@@ -1,8 +1,10 @@
 import path from 'node:path';
 import type { SystemReader } from '../../system/reader.ts';
-import { blockNodes, fileSystemNodes, findLeaves, nodeOfFile, nodeOfMount } from './block.ts';
+import { blockNodes, fileSystemNodes, findLeaves, nodeOfFile } from './block.ts';
+import { nodeOfMount } from './sources.ts';
 import { type Evidence, findEvidence } from './evidence.ts';
 import { readUdevRecord, deviceFile } from './tags.ts';
+import { scsiEvidence } from './write-protect.ts';
 import type { Mount } from '../mounts/mountinfo.ts';
 import { unescapeOctal } from '../../lib/format.ts';
 
@@ -92,7 +94,12 @@ export function describeDisk(
 ): Omit<Disk, 'holds'> {
   const name = path.basename(node);
   const serial = serialOf(reader, node) || null;
-  return { name, bus: busOf(node, name), serial, ...findEvidence(reader, node, lastEvidence) };
+  return {
+    name,
+    bus: busOf(node, name),
+    serial,
+    ...findEvidence(reader, node, scsiEvidence(reader, lastEvidence)),
+  };
 }
 
 /** Returns the disks and mount points of each mounted device; several mounts of the same device form one element. */

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { decodeBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { nodeOfMount } from '../disks/block.ts';
+import { nodeOfMount } from '../disks/sources.ts';
 import type { MountTable } from './mountinfo.ts';
 
 /**

@@ -1,4 +1,5 @@
-import { unescapeBytes, unescapeOctal } from '../../lib/format.ts';
+import { unescapeOctal } from '../../lib/format.ts';
+import { unescapeBytes } from '../../lib/octal.ts';
 import { deviceFileOfBytes } from '../disks/tags.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type NamedDevice, findNamedDevice } from '../disks/disks.ts';

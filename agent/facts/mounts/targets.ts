@@ -1,5 +1,6 @@
 import { type Config, strictItems, words } from '../../config/keys.ts';
-import { type SystemReader, type ProbeKind, namesIfReadable } from '../../system/reader.ts';
+import { namesIfReadable } from '../../system/names.ts';
+import type { SystemReader, ProbeKind } from '../../system/reader.ts';
 import { mayHangCode } from './hang-safe.ts';
 import type { MountTable } from './mountinfo.ts';
 import { type Observed, observe, observeAsync, valueOf } from '../observed.ts';

@@ -1,5 +1,6 @@
 import { monotonicMilliseconds } from '../../system/clock.ts';
-import { type SystemReader, namesIfReadable } from '../../system/reader.ts';
+import { namesIfReadable } from '../../system/names.ts';
+import type { SystemReader } from '../../system/reader.ts';
 import { cached } from '../../lib/cached.ts';
 import { SystemError } from '../../lib/errors.ts';
 import { type Observed, observe } from '../observed.ts';

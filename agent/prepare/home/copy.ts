@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SystemError, errorMessage } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { nodeOfSource } from '../../facts/disks/block.ts';
+import { nodeOfSource } from '../../facts/disks/sources.ts';
 import { readMountTable } from '../../facts/mounts/mountinfo.ts';
 import { type ActionOf, type Context, PlanOutdated } from '../engine/context.ts';
 import { writeCutoverState } from './cutover.ts';

@@ -1,4 +1,4 @@
-import { nodeOfMount } from '../../facts/disks/block.ts';
+import { nodeOfMount } from '../../facts/disks/sources.ts';
 import { SystemError, errorMessage } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { parseTreeState } from '../../system/tree.ts';

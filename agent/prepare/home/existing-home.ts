@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { nodeOfMount, nodeOfSource } from '../../facts/disks/block.ts';
+import { nodeOfMount, nodeOfSource } from '../../facts/disks/sources.ts';
 import { mayHang } from '../../facts/mounts/hang-safe.ts';
 import type { Mount } from '../../facts/mounts/mountinfo.ts';
 import { readActionLog } from '../engine/action-log.ts';

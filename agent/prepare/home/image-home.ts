@@ -1,7 +1,7 @@
 import { appendLines } from '../engine/fstab.ts';
 import { type Planned, stepOf } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
-import { namesIfThere } from '../../system/reader.ts';
+import { namesIfThere } from '../../system/names.ts';
 import { planOptions } from './existing-home.ts';
 import { requiredForHome } from './migration.ts';
 

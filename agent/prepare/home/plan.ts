@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { formatBytes } from '../../lib/format.ts';
-import { findLeaves, nodeOfMount, nodeOfSource } from '../../facts/disks/block.ts';
+import { findLeaves } from '../../facts/disks/block.ts';
+import { nodeOfMount, nodeOfSource } from '../../facts/disks/sources.ts';
 import type { Mount } from '../../facts/mounts/mountinfo.ts';
 import { type Planned, stepOf, when } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';

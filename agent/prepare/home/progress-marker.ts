@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { nodeOfMount } from '../../facts/disks/block.ts';
+import { nodeOfMount } from '../../facts/disks/sources.ts';
 import type { Mount } from '../../facts/mounts/mountinfo.ts';
 import type { Context } from '../engine/context.ts';
 import { textBefore } from '../engine/part.ts';

@@ -1,6 +1,7 @@
 import { unlessSystemError } from '../../lib/errors.ts';
 import { unescapeOctal } from '../../lib/format.ts';
-import { type SystemReader, namesIfReadable } from '../../system/reader.ts';
+import { namesIfReadable } from '../../system/names.ts';
+import type { SystemReader } from '../../system/reader.ts';
 import { readSwaps } from '../../facts/disks/disks.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import { type Namespaces, type Table, placesOf, visiblePlacesOf } from './namespaces.ts';

@@ -1,6 +1,7 @@
 import { unlessSystemError } from '../../lib/errors.ts';
 import { decodeBytes } from '../../lib/format.ts';
-import { type SystemReader, namesIfReadable } from '../../system/reader.ts';
+import { namesIfReadable } from '../../system/names.ts';
+import type { SystemReader } from '../../system/reader.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import { type Namespaces, nameOf, placesOf } from './namespaces.ts';
 import { type Region, deviceNumber, shownPath, joinPath } from './region.ts';

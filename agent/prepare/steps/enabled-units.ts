@@ -1,5 +1,6 @@
 import { unlessSystemError } from '../../lib/errors.ts';
-import { type SystemReader, namesIfThere } from '../../system/reader.ts';
+import { namesIfThere } from '../../system/names.ts';
+import type { SystemReader } from '../../system/reader.ts';
 
 const directory = '/etc/systemd/system';
 /** Where unit files are; the first one that is found counts. */

@@ -1,5 +1,6 @@
 import { imageFile, imageText, readImage } from '../../config/image.ts';
-import { type SystemReader, namesIfThere } from '../../system/reader.ts';
+import { namesIfThere } from '../../system/names.ts';
+import type { SystemReader } from '../../system/reader.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import { type Planned, stepOf, when } from '../engine/part.ts';
 import type { Action } from '../engine/step.ts';

@@ -1,6 +1,7 @@
 import { observeAsync } from '../../facts/observed.ts';
 import { formatBytes } from '../../lib/format.ts';
-import { type SystemReader, namesIfThere } from '../../system/reader.ts';
+import { namesIfThere } from '../../system/names.ts';
+import type { SystemReader } from '../../system/reader.ts';
 import {
   type CpioFile,
   type Kernel,

@@ -1,7 +1,8 @@
 import { configFile } from '../../config/config.ts';
 import { keys } from '../../config/keys.ts';
 import { decodeBytes } from '../../lib/format.ts';
-import { type SystemReader, namesIfThere } from '../../system/reader.ts';
+import { namesIfThere } from '../../system/names.ts';
+import type { SystemReader } from '../../system/reader.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import { type Planned, stepOf, when } from '../engine/part.ts';
 import type { Action } from '../engine/step.ts';

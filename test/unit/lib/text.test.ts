@@ -13,10 +13,10 @@ import {
   parseJson,
   sentence,
   shortList,
-  unescapeBytes,
   unescapeOctal,
   wrap,
 } from '../../../agent/lib/format.ts';
+import { unescapeBytes } from '../../../agent/lib/octal.ts';
 import { limitJson, toJson } from '../../../agent/lib/unprintable.ts';
 import { inTemporaryDirectory } from '../../harness/temporary.ts';
 

@@ -6,7 +6,8 @@ import { deletedSuffix } from '../../../facts/security/programs/layer-files.ts';
 import { isMemfd } from '../../../facts/security/programs/origin.ts';
 import { systemUnitOf } from '../../../facts/security/programs/process-details.ts';
 import type { MappedFile } from '../../../system/mapped-files.ts';
-import { type SystemReader, namesIfReadable } from '../../../system/reader.ts';
+import { namesIfReadable } from '../../../system/names.ts';
+import type { SystemReader } from '../../../system/reader.ts';
 import { commOf, nameOf, readableProcesses } from '../processes.ts';
 import { startPlaces } from '../../../facts/security/places.ts';
 

@@ -1,7 +1,8 @@
 import zlib from 'node:zlib';
 import { Readable } from 'node:stream';
 import { SystemError, errorMessage } from '../../../lib/errors.ts';
-import { type SystemReader, namesIfThere } from '../../../system/reader.ts';
+import { namesIfThere } from '../../../system/names.ts';
+import type { SystemReader } from '../../../system/reader.ts';
 
 const lsinitrdMilliseconds = 120_000;
 

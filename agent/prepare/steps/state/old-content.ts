@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { SystemError } from '../../../lib/errors.ts';
-import { type SystemReader, namesIfThere } from '../../../system/reader.ts';
+import { namesIfThere } from '../../../system/names.ts';
+import type { SystemReader } from '../../../system/reader.ts';
 import { readActionLog } from '../../engine/action-log.ts';
 import type { ActionOf, Context } from '../../engine/context.ts';
 import { type PlaceInStore, placeInStore } from '../../engine/step.ts';

@@ -1,7 +1,8 @@
 import path from 'node:path';
 import { type Writes, services } from '../../../services/services.ts';
 import { isBelow } from '../../../facts/mounts/mountinfo.ts';
-import { type SystemReader, namesIfThere } from '../../../system/reader.ts';
+import { namesIfThere } from '../../../system/names.ts';
+import type { SystemReader } from '../../../system/reader.ts';
 import { nameOf, otherProcesses, readableProcesses } from '../processes.ts';
 import type { ActionLog } from '../../engine/action-log.ts';
 import type { RunningFile } from '../exec/running.ts';

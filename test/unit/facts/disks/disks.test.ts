@@ -16,7 +16,7 @@ import { diskScenarios, writeProtected, drives } from '../../../harness/disk-sce
 import { type DiskFixture, type StackFixture, makeSysfs } from '../../../harness/sysfs.ts';
 import { hostAt, mount, mounts } from '../../../harness/sysfs-reader.ts';
 import { inDirectories, inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
-import { parseWriteProtect } from '../../../../agent/facts/disks/evidence.ts';
+import { parseWriteProtect } from '../../../../agent/facts/disks/write-protect.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
 
 interface Given {

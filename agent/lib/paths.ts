@@ -1,0 +1,9 @@
+/** The part of a path after the last slash. The path does not end with a slash. */
+export function baseName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
+/** The directory of an absolute path, without links and without a slash at its end. */
+export function parentOf(path: string): string {
+  return path.slice(0, Math.max(1, path.lastIndexOf('/')));
+}
