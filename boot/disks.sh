@@ -1,171 +1,43 @@
 # shellcheck shell=sh
 # Finds mounts, the disks under a block device or a mount, and their read-only state; udev's data.
-# propagate-readonly, which udev runs for every device-mapper device, reads only this file.
 
 newline='
 '
 
-# Adds "name:read-only:evidence " to disks for every disk under the block device with the sysfs directory $1, through
-# partitions and stacks of device-mapper and md (Documentation/ABI/testing/sysfs-block). $2, only in a recursive call:
-# `stack` if the content of a device above may differ from that of the disk.
-# read-only: 0 or 1. evidence: virtio-feature (the host offered VIRTIO_BLK_F_RO, bit 5), scsi-flag (the read-only flag of
-# a SCSI disk that only a hypervisor presents; the kernel sets it if the disk is write-protected), cd-rom (a CD-ROM drive
-# that only a hypervisor presents), flag, none, or the value of $2.
-find_disks() {
-  if [ -e "$1/partition" ]; then
-    find_disks "$1/.." "${2:-}"
-    return
-  fi
-  set -- "$1" "${2:-}" "$1"/slaves/*
-  if [ ! -e "$3" ]; then
-    add_disk "$1" "$2"
-    return
-  fi
-  if [ -n "$2" ] || has_content_of_slaves "$1"; then shift; else shift 2 && set -- stack "$@"; fi
-  for disk_slave; do
-    [ "$disk_slave" = "$1" ] || find_disks "$disk_slave" "$1"
-  done
+# Sets disks to "NAME:READ-ONLY:EVIDENCE " for each disk under a block device, through partitions and stacks of
+# device-mapper and md, and disks_state to sealed, read-only or writable (boot/disks.ts). Without an answer of the
+# program, returns false, disks is empty, and no function below counts the device as read-only.
+find_disks() { # $1: sysfs directory
+  ask_for_disks disks "$1"
+  set -- $?
+  disks=$answer_disks
+  return "$1"
 }
 
-# Whether the content of a stacked device cannot differ from that of the devices below it. The agent has the same rule,
-# with its reasons, in agent/facts/disks/block.ts.
-has_content_of_slaves() { # $1: sysfs directory
-  if [ -e "$1/dm" ]; then
-    { read -r dm_number <"$1/dev"; } 2>/dev/null || return 1
-    case $checked_tables in *" $dm_number "*) return 0 ;; esac
-    check_table "$dm_number" && checked_tables="$checked_tables$dm_number "
-    return
-  fi
-  md_level='' md_degraded=''
-  { read -r md_level <"$1/md/level"; } 2>/dev/null
-  case $md_level in
-    linear | raid0 | raid1 | raid10) ;;
-    raid4 | raid5 | raid6)
-      { read -r md_degraded <"$1/md/degraded"; } 2>/dev/null
-      [ "$md_degraded" = 0 ]
-      ;;
-    *) return 1 ;;
-  esac
-}
-
-checked_tables=' '
-check_table() { # $1: major:minor
-  /usr/libexec/immutafs/check-tables "$1" >/dev/null
-}
-
-add_disk() { # $1: sysfs directory; $2: evidence that replaces the one found, or empty
-  disk_name='' disk_ro=0 disk_evidence=none disk_features=''
-  while IFS='=' read -r disk_word disk_value; do
-    [ "$disk_word" = DEVNAME ] && disk_name=$disk_value
-  done 2>/dev/null <"$1/uevent"
-  { read -r disk_ro <"$1/ro"; } 2>/dev/null
-  [ "$disk_ro" = 1 ] && disk_evidence=flag
-  find_hypervisor_driver "$1"
-  case $driver:$disk_ro in
-    virtio_blk:*)
-      { read -r disk_features <"$1/device/features"; } 2>/dev/null
-      case $disk_features in ?????1*) disk_ro=1 disk_evidence=virtio-feature ;; esac
-      ;;
-    ?*:1) disk_evidence=scsi-flag ;;
-  esac
-  case $disk_name in
-    sr[0-9]*)
-      # The kernel sets the flag of every drive whose medium cannot be written now.
-      [ "$disk_ro" = 0 ] || disk_evidence=flag
-      ! is_hypervisor_cdrom "$1" "$disk_name" || disk_ro=1 disk_evidence=cd-rom
-      ;;
-  esac
-  [ -z "$2" ] || disk_evidence=$2
-  case " $disks" in *" $disk_name:$disk_ro:$disk_evidence "*) ;; *) disks="$disks$disk_name:$disk_ro:$disk_evidence " ;; esac
-}
-
-# Sets driver to the driver of the disk with the sysfs directory $1, or of its SCSI host, if only a hypervisor presents
-# such a disk, and otherwise to the empty string. The agent has the same rule, with its reasons, in
-# agent/facts/disks/evidence.ts.
-find_hypervisor_driver() {
-  if [ -e "$1/device/../../scsi_host" ]; then
-    # The directory of the disk, of its target and of the host are below that of the adapter.
-    set -- "$1/device/../../.." virtio_scsi
-  else
-    set -- "$1/device" virtio_blk
-  fi
-  read_driver "$1"
-  case $driver in
-    "$2")
-      read_driver "$1/.."
-      [ "$driver" = virtio-pci ] && driver=$2 || driver=''
-      ;;
-    vmw_pvscsi) [ "$2" = virtio_scsi ] || driver='' ;;
-    *) driver='' ;;
-  esac
-}
-
-# Whether a drive is a CD-ROM drive that only a hypervisor presents and that cannot write. The read-only flag of the
-# kernel is no evidence. The agent has the same rule, with its reasons, in agent/facts/disks/evidence.ts.
-is_hypervisor_cdrom() { # $1: sysfs directory; $2: kernel name
-  cdrom_vendor=''
-  { read -r cdrom_vendor <"$1/device/vendor"; } 2>/dev/null
-  [ "$cdrom_vendor" = QEMU ] || return 1
-  find_hypervisor_driver "$1"
-  if [ -z "$driver" ]; then
-    # For IDE and SATA, the directory of the port, which has no driver, is between those of the adapter and of the host.
-    read_driver "$1/device/../../../.."
-    case $driver in ahci | ata_piix) ;; *) return 1 ;; esac
-  fi
-  ! can_write_discs "$2"
-}
-
-# Whether a drive can write discs by what it reports itself (MODE SENSE), and also if the kernel does not list the drive.
-can_write_discs() { # $1: kernel name
-  cdrom_column=''
-  # The kernel returns the file only to the first read(2) (drivers/cdrom/cdrom.c, cdrom_sysctl_info()), and read of a shell
-  # needs one for each character.
-  cdrom_info=$(cat /proc/sys/dev/cdrom/info 2>/dev/null)
-  while IFS=':' read -r cdrom_key cdrom_values; do
-    case $cdrom_key in
-      'drive name')
-        cdrom_count=0
-        for cdrom_value in $cdrom_values; do
-          cdrom_count=$((cdrom_count + 1))
-          [ "$cdrom_value" != "$1" ] || cdrom_column=$cdrom_count
-        done
-        ;;
-      'Can write CD-R' | 'Can write CD-RW' | 'Can write DVD-R' | 'Can write DVD-RAM')
-        cdrom_count=0
-        for cdrom_value in $cdrom_values; do
-          cdrom_count=$((cdrom_count + 1))
-          [ "$cdrom_count" != "$cdrom_column" ] || [ "$cdrom_value" = 0 ] || return 0
-        done
-        ;;
-    esac
-  done <<EOT
-$cdrom_info
+# Sets answer_name, answer_stack and answer_disks, the latter with a space after each word, and disks_state.
+ask_for_disks() { # $@: arguments of immutafs-boot
+  answer_name='' answer_stack='' answer_disks='' disks_state=writable
+  answer=$(/usr/libexec/immutafs/immutafs-boot "$@") || return
+  {
+    read -r answer_name
+    read -r answer_stack
+    read -r answer_disks
+    read -r disks_state
+  } <<EOT
+$answer
 EOT
-  [ -z "$cdrom_column" ]
+  answer_stack=${answer_stack:+$answer_stack } answer_disks=${answer_disks:+$answer_disks }
 }
 
-read_driver() { # $1: sysfs directory of a device; sets driver
-  driver=''
-  while IFS='=' read -r driver_word driver_value; do
-    [ "$driver_word" != DRIVER ] || driver=$driver_value
-  done 2>/dev/null <"$1/uevent"
+# Whether all disks that were found last are read-only.
+all_read_only() {
+  case $disks_state in sealed | read-only) ;; *) return 1 ;; esac
 }
 
-all_read_only() { # reads disks
-  for each_disk in $disks; do
-    case $each_disk in *:1:*) ;; *) return 1 ;; esac
-  done
-  [ -n "$disks" ]
-}
-
-# Whether all disks report that they are read-only, which is the condition for links below /dev/block/immutafs
-# (66-immutafs-readonly.rules, which makes none for CD-ROM drives). A read-only flag counts only for disks that root in
-# the guest cannot create.
-all_sealed() { # reads disks
-  for each_disk in $disks; do
-    case $each_disk in *:1:virtio-feature | *:1:scsi-flag | *:1:cd-rom) ;; *) return 1 ;; esac
-  done
-  [ -n "$disks" ]
+# Whether all disks that were found last report that they are read-only, which is the condition for links below
+# /dev/block/immutafs (66-immutafs-readonly.rules, which makes none for CD-ROM drives).
+all_sealed() {
+  [ "$disks_state" = sealed ]
 }
 
 # --- mounts --------------------------------------------------------------------------------------------
@@ -230,57 +102,22 @@ find_mount() {
 # --- devices under a mount -----------------------------------------------------------------------------
 
 # Sets mounted (kernel name of the device of the mount that find_mount found), stack (that device and all devices under
-# it, each followed by a space) and disks. All are empty for a mount without a device.
+# it, each followed by a space), disks and disks_state. All are empty for a mount without a device. Returns false without
+# an answer of the program.
 trace_mount() { # reads mount_dev, mount_type and mount_source
-  mounted='' stack='' disks=''
-  case $mount_dev in
-    '') return ;;
-    0:*)
-      [ "$mount_type" = btrfs ] || return 0
-      trace_btrfs
-      ;;
+  mounted='' stack='' disks='' disks_state=''
+  case $mount_dev:$mount_type in
+    :*) return 0 ;;
+    0:*:btrfs) ask_for_disks btrfs-disks "$mount_source" || [ $? = 1 ] ;;
+    0:*) return 0 ;;
     *)
-      name_of_number "$mount_dev"
-      mounted=$kernel_name
-      [ -n "$mounted" ] && trace "$mounted"
+      [ -e "/sys/dev/block/$mount_dev" ] || return 0
+      ask_for_disks disks "/sys/dev/block/$mount_dev"
       ;;
   esac
-}
-
-# The device number of a Btrfs mount belongs to no block device, but its source is one of its devices
-# (fs/btrfs/super.c).
-trace_btrfs() { # reads mount_source
-  kernel_name "$mount_source" || return 0
-  mounted=$kernel_name
-  for btrfs_devices in /sys/fs/btrfs/*/devices; do
-    [ -e "$btrfs_devices/$mounted" ] || continue
-    for btrfs_member in "$btrfs_devices"/*; do
-      trace "${btrfs_member##*/}"
-    done
-    return
-  done
-  trace "$mounted"
-}
-
-trace() { # $1: kernel name
-  case " $stack" in *" $1 "*) return ;; esac
-  stack="$stack$1 "
-  if [ -e "/sys/class/block/$1/partition" ]; then
-    for trace_parent in /sys/class/block/*/"$1"; do
-      trace_parent=${trace_parent%/*}
-      trace "${trace_parent##*/}"
-      return
-    done
-  fi
-  set -- "$1" "/sys/class/block/$1"/slaves/*
-  if [ -e "$2" ]; then
-    shift
-    for trace_below; do
-      trace "${trace_below##*/}"
-    done
-  else
-    find_disks "/sys/class/block/$1"
-  fi
+  set -- $?
+  mounted=$answer_name stack=$answer_stack disks=$answer_disks
+  return "$1"
 }
 
 # Whether a device is part of the stack under the root. If the root has no device (an overlay that the initramfs
@@ -294,12 +131,7 @@ is_in_stack() { # $1: device node; sets kernel_name
 }
 
 is_sealed_device() { # $1: kernel name
-  all=$disks disks=''
-  find_disks "/sys/class/block/$1"
-  all_sealed
-  set -- $?
-  disks=$all
-  return "$1"
+  ask_for_disks disks "/sys/class/block/$1" && all_sealed
 }
 
 has_in_stack() { # $1: ID_FS_TYPE
@@ -357,14 +189,6 @@ kernel_name() { # $1: node
     return
   done
   return 1
-}
-
-# Sets kernel_name to that of the device with a number, or to the empty string if there is no such device.
-name_of_number() { # $1: major:minor
-  kernel_name=''
-  while IFS='=' read -r name_word name_value; do
-    [ "$name_word" != DEVNAME ] || kernel_name=$name_value
-  done 2>/dev/null <"/sys/dev/block/$1/uevent"
 }
 
 # Sets fs_type, uuid, label, partuuid (ID_FS_TYPE, ID_FS_UUID_ENC, ID_FS_LABEL_ENC, ID_PART_ENTRY_UUID) and aliases

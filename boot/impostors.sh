@@ -17,7 +17,7 @@ check_identity() { # $1: mount point of the root
   read_mounts
   sealed_root=''
   find_mount "$1"
-  trace_mount
+  trace_mount || end_boot_of_unknown "$1"
   if all_sealed; then sealed_root=1; else refuse_impostor "$1" "$root_source"; fi
   stop_foreign_arrays
   check_requested_devices "$1"
@@ -32,7 +32,7 @@ $1/"*) ;;
 $1/"}
     below_root=$1/${mounts_left%% *}
     find_mount "$below_root"
-    trace_mount
+    trace_mount || end_boot_of_unknown "$below_root"
     fstab_source=''
     [ -z "$sealed_root" ] || find_fstab "$1" "${below_root#"$1"}"
     all_sealed || refuse_impostor "$below_root" "$fstab_source"
@@ -73,7 +73,7 @@ has_sealed_counterpart() { # $1: kernel name of a device that is not sealed
   fi
   case $own_type in
     linux_raid_member)
-      is_complete_when_sealed md "$own_uuid" && return 0
+      is_complete_when_sealed linux_raid_member "$own_uuid" && return 0
       runs_without_sealed_member "$own_uuid" && return 0
       ;;
     btrfs)
@@ -182,6 +182,15 @@ EOT
   fi
 }
 
+# Ends the boot if immutafs-boot does not tell the disks under a mount, and a disk is sealed.
+end_boot_of_unknown() { # $1: mount point
+  for link in /dev/block/immutafs/by-*/*; do
+    [ -b "$link" ] || continue
+    end_boot_because "$1" 'whose disks are unknown, because immutafs-boot failed: another disk may be the sealed one' \
+      'Repair or reinstall immutafs-agent.'
+  done
+}
+
 end_boot() { # $1: mount point; reads genuine and identity
   end_boot_because "$1" \
     "which poses as $genuine ($identity): the host made $genuine read-only, and the system must be mounted from it" \
@@ -204,36 +213,17 @@ end_boot_because() { # $1: mount point; $2: why its device must not be used; $3:
 # --- members of md arrays and Btrfs file systems -------------------------------------------------------
 
 # Whether the sealed members of an md array or Btrfs file system are complete, so that a writable device cannot be a
-# member. If they are not complete, the array or file system spans sealed and writable disks. Sets genuine to a sealed
-# member, and identity.
-is_complete_when_sealed() { # $1: md or btrfs; $2: ID_FS_UUID_ENC
-  count=0
-  for link in "/dev/block/immutafs/member/$2"/*; do
-    [ ! -b "$link" ] || count=$((count + 1)) sealed_member=/dev/${link##*/}
-  done
-  [ "$count" -gt 0 ] || return 1
-  count_members "$1"
-  # An unknown count (0) is treated as complete, so that the writable member is rejected.
-  [ "$count" -ge "$members" ] && genuine=$sealed_member identity=UUID=$2
-}
-
-# Sets members to the number of members, or to 0 if it is unknown. Reads it from a sealed member, because an array or file
-# system that is in use has the number that its newest member has, which may be the copy.
-count_members() { # $1: md or btrfs; reads sealed_member
-  members=0
-  if [ "$1" = md ]; then
-    while IFS='=' read -r word value; do
-      [ "$word" != MD_DEVICES ] || members=$value
-    done <<EOT
-$(mdadm --examine --export "$sealed_member" 2>/dev/null)
-EOT
-  else
-    # num_devices in the first superblock (fs/btrfs: struct btrfs_super_block, BTRFS_SUPER_INFO_OFFSET)
-    read -r members <<EOT
-$(od -A n -t u8 -j 65672 -N 8 "$sealed_member" 2>/dev/null)
-EOT
-    members=${members:-0}
-  fi
+# member (boot/members.ts), and also without an answer of the program. If they are not complete, the array or file system
+# spans sealed and writable disks. Sets genuine to a sealed member, and identity.
+is_complete_when_sealed() { # $1: ID_FS_TYPE; $2: ID_FS_UUID_ENC
+  [ -e "/dev/block/immutafs/member/$2" ] || return 1
+  genuine=$(/usr/libexec/immutafs/immutafs-boot sealed-member "$1" "$2")
+  case $? in
+    0) ;;
+    1) return 1 ;;
+    *) genuine=/dev/unknown ;;
+  esac
+  identity=UUID=$2
 }
 
 # Whether a member that is not sealed is used without any sealed member of the same md array or Btrfs file system. The
@@ -261,7 +251,7 @@ stop_foreign_arrays() { # reads stack
       member=${member##*/}
       if [ "$member" = '*' ] || is_sealed_device "$member"; then continue; fi
       read_udev_data "$member"
-      if is_complete_when_sealed md "$uuid"; then
+      if is_complete_when_sealed linux_raid_member "$uuid"; then
         found_array=1 in_use=''
         mdadm --stop "/dev/$array" >/dev/null 2>&1 || in_use=1
         note_impostor "/dev/$member" "$genuine" "$identity" "$in_use"

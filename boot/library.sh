@@ -107,18 +107,22 @@ keep_selinux_domain() {
 # --- mode ----------------------------------------------------------------------------------------------
 
 # Sets mode (sealed, maintenance or off), reason and disks. $1: mount point of the system's root in `mounts`.
-# With MODE=auto, the mode depends only on the state of the disks, never on data that the guest can write.
+# With MODE=auto, the mode depends only on the state of the disks, never on data that the guest can write. If immutafs-boot
+# does not tell the disks, the boot is sealed, and disks_error is set, because a sealed disk could not be used otherwise.
 decide_mode() {
-  disks=''
+  disks_error=''
   find_mount "$1"
-  case $mount_dev in
-    '') ;;
-    0:*) trace_mount ;;
-    *) [ -e "/sys/dev/block/$mount_dev" ] && find_disks "/sys/dev/block/$mount_dev" ;;
-  esac
+  trace_mount || disks_error="the disks under / are unknown (exit code $? of immutafs-boot)"
   mode=${arg_MODE:-$conf_MODE} reason="MODE=$conf_MODE"
   [ -n "$arg_MODE" ] && reason="kernel argument immutafs=$arg_MODE"
-  [ "$mode" = auto ] || return 0
+  if [ "$mode" != auto ]; then
+    disks_error=''
+    return
+  fi
+  if [ -n "$disks_error" ]; then
+    mode=sealed reason=$disks_error
+    return
+  fi
   mode=maintenance reason="no disk under / is known (device ${mount_dev:-none}, $mount_type)"
   for mode_rest in $disks; do
     mode_disk=${mode_rest%%:*} mode_rest=${mode_rest#*:}

@@ -19,6 +19,7 @@ export async function buildRpm(): Promise<string> {
   const patterns = [
     'dist/immutafs-agent',
     ...programs.map((name) => `dist/${name}`),
+    'dist/immutafs-boot',
     'dist/immutafs.catalog',
     'dist/third-party.json',
     'dist/{lib,licences,man,completion}/**',

@@ -7,6 +7,7 @@ import { ansibleLint } from './lint/collection.ts';
 import { bootDirectives } from './lint/directives.ts';
 import { documentCommands, documentPaths, forbiddenWords, versions } from './lint/documents.ts';
 import { layers } from './lint/layers.ts';
+import { neutral } from './lint/neutral.ts';
 import { programOptions } from './lint/options.ts';
 import { oxfmt, oxlint, rpmlint, tsc } from './lint/programs.ts';
 import { bash, busybox, dash, shellcheck, specialBuiltins } from './lint/shell.ts';
@@ -33,6 +34,7 @@ const linters: Record<string, Linter> = {
   rpmlint,
   versions,
   layers,
+  'what immutafs-boot imports': neutral,
   'paths in documents': documentPaths,
   'commands in documents': documentCommands,
   'forbidden words': forbiddenWords,

@@ -16,7 +16,8 @@ records=/run/immutafs/persisted
 check_store() { # reads store_target, which find_store_line sets
   store=$conf_PERSIST_STORE store_dev='' store_top='' root_dev=''
   find_serving /
-  find_mount_disks
+  find_mount_disks || refuse 'the disks under / are unknown' 'See the journal of this boot for the error of immutafs-boot.' ||
+    return
   root_dev=$mount_dev root_disks=$disks
   find_serving "$store"
   store_mount=$mount_target
@@ -246,16 +247,12 @@ find_mount_below() { # $1: path
   IFS=$blank
 }
 
-# Sets disks to the disks under the mount of find_serving; to the empty string if it is not on a disk.
+# Sets disks to the disks under the mount of find_serving; to the empty string if it is not on a disk. Returns false, with
+# the empty string, if they are unknown.
 find_mount_disks() { # reads root_dev and root_disks, which check_store sets
   disks=$root_disks
   [ "$mount_dev" != "$root_dev" ] || return 0
-  disks=''
-  case $mount_dev:$mount_type in
-    0:*:btrfs) find_source "$mount_source" ;;
-    0:*) ;;
-    *) [ ! -e "/sys/dev/block/$mount_dev" ] || find_disks "/sys/dev/block/$mount_dev" ;;
-  esac
+  trace_mount || return
   # These devices are in memory, or in a file on an unknown file system.
   case $disks in loop* | ram* | zram*) disks='' ;; esac
 }

@@ -37,7 +37,8 @@ find_scratch_device() { # $1: link
     vd* | sd* | nvme*) ;;
     *) refuse "$1 ($device) is not a disk of the host or a partition of one" 'Name such a disk or partition.' || return ;;
   esac
-  find_disks "$device_sys"
+  find_disks "$device_sys" ||
+    refuse "the disks under $1 are unknown" 'See the journal of this boot for the error of immutafs-boot.'
 }
 
 # Whether nothing uses a device. Sets device_number. scratch-mark verifies the same by opening the device exclusively, but only
@@ -52,7 +53,8 @@ is_unused_device() { # reads device, device_sys and disks
   done
   device_disks=$disks disks=''
   find_mount /
-  trace_mount
+  trace_mount || refuse 'the disks under / are unknown' 'See the journal of this boot for the error of immutafs-boot.' ||
+    return
   device_root_disks=$disks disks=$device_disks
   for device_disk in $disks; do
     case $device_disk in

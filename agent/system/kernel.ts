@@ -67,8 +67,8 @@ function readRecords(fd: number): string[] {
   return records;
 }
 
-/** The program that checks the tables of device-mapper devices (packaging/programs/check-tables.c). */
-export const checkTablesProgram = '/usr/libexec/immutafs/check-tables';
+/** The program of the boot (boot/), which can read the tables of device-mapper devices. */
+export const bootProgram = '/usr/libexec/immutafs/immutafs-boot';
 
 /**
  * Reads the tables of all device-mapper devices in a child process, because Node.js has no ioctl(2) and sysfs does not
@@ -77,8 +77,8 @@ export const checkTablesProgram = '/usr/libexec/immutafs/check-tables';
  *     the devices below it; an empty string if there is none
  * @throws SystemError if the tables cannot be read: EACCES without root's privileges
  */
-export function readDeviceTables(program = checkTablesProgram): ReadonlyMap<string, string> {
-  const { exit, error, stdout } = runSync(program, [], { stdio: ['ignore', 'pipe', 'ignore'] });
+export function readDeviceTables(program = bootProgram): ReadonlyMap<string, string> {
+  const { exit, error, stdout } = runSync(program, ['tables'], { stdio: ['ignore', 'pipe', 'ignore'] });
   if (error !== undefined) throw error;
   const lines = stdout.split('\n');
   if ((exit !== 0 && exit !== 1) || lines.pop() !== '') {

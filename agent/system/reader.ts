@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import { onFile, unlessAbsent } from '../lib/errors.ts';
-import { checkTablesProgram, readDeviceTables, verifyKernelFile, readKernelLog } from './kernel.ts';
+import { bootProgram, readDeviceTables, verifyKernelFile, readKernelLog } from './kernel.ts';
 import { type Ended, runChild } from './exec.ts';
 import {
   type Stat,
@@ -100,7 +100,7 @@ export function systemReader({ root = '/', self = [process.execPath] }: ReaderOp
     processes: processReader(at('/proc'), verify),
     /** Checks the tables of the device-mapper devices (kernel.ts). */
     deviceTables: (): ReadonlyMap<string, string> =>
-      onFile(checkTablesProgram, () => readDeviceTables(at(checkTablesProgram))),
+      onFile(bootProgram, () => readDeviceTables(at(bootProgram))),
     /** Returns the records in the kernel's log buffer, the oldest first. */
     kernelLog: (): string[] => onFile('/dev/kmsg', () => readKernelLog(at('/dev/kmsg'))),
     /** Probes a path in a child process (probe/). @returns the answer for each kind, or 'TIMEOUT' at the deadline */

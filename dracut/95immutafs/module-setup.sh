@@ -23,8 +23,7 @@ installkernel() {
 install() {
   inst_multiple cat chown cp mkdir modprobe mount mv readlink rm stat umount
   local script
-  for script in assemble-var check-tables is-foreign-member lvm-readonly make-mounts mount-readonly propagate-readonly \
-    set-readonly; do
+  for script in assemble-var immutafs-boot lvm-readonly make-mounts mount-readonly; do
     inst_script "/usr/libexec/immutafs/$script" "/usr/libexec/immutafs/$script"
   done
   for script in boot-env.sh config.sh disks.sh early-mounts.sh fstab.sh impostors.sh layers.sh library.sh overlay-paths.sh \
@@ -32,8 +31,6 @@ install() {
     inst_simple "/usr/libexec/immutafs/$script"
   done
   inst_rules 63-immutafs-members.rules 66-immutafs-readonly.rules
-  # Reads the number of members of a Btrfs.
-  inst_multiple -o od
   # ON_IMPOSTOR must not be read from the root, which may be an impostor.
   [ ! -e /etc/immutafs/immutafs.conf ] || inst_simple /etc/immutafs/immutafs.conf
   inst_hook initqueue/settled 10 "$moddir/immutafs-lvm.sh"

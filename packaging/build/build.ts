@@ -1,5 +1,6 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { buildExecutable } from './executable.ts';
+import { buildBootProgram } from './boot-program.ts';
 import { buildLicences } from './licences.ts';
 import { executable, inRoot, thirdPartyList } from './paths.ts';
 import { buildRuntime } from './runtime.ts';
@@ -19,13 +20,14 @@ export function agent(out: string): Parameters<typeof buildExecutable>[0] {
 }
 
 /**
- * Builds dist/: immutafs-agent, lib/ (its private runtime), the small programs (small-programs.ts), licences/,
+ * Builds dist/: immutafs-agent, lib/ (its private runtime), the small programs (small-programs.ts), immutafs-boot, licences/,
  * third-party.json, and the documents of packaging/docs/docs.ts. Unchanged parts are not rebuilt. The same
  * sources, npm packages and Debian packages give the same bytes.
  */
 export async function build(): Promise<void> {
   await buildRuntime();
   for (const name of programs) await buildProgram(name);
+  await buildBootProgram();
   const inputs = await buildExecutable(agent(executable));
   await buildLicences(inputs);
   // Renamed when complete, because another process may be reading the list.

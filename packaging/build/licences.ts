@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { dist, inRoot, nodePackage, scratch } from './paths.ts';
 import { libraries } from './runtime.ts';
+import { linkedLibraries } from './boot-program.ts';
 import { digest, once, recipe } from './stamp.ts';
 
 const delivered = path.join(dist, 'licences');
@@ -97,13 +98,13 @@ function debianLicences(folder: string): string[] {
   );
 }
 
-/** Returns the Debian packages of the private runtime. All packages of one source package share a copyright file. */
+/** Returns the Debian packages of the private runtime and of immutafs-boot. All packages of one source package share a copyright file. */
 export function debianPackages(): { name: string; version: string; source: string; sourceVersion: string }[] {
   const args = [
     '-W',
     '-f',
     '${Package} ${Version} ${source:Package} ${source:Version}\n',
-    ...Object.keys(libraries),
+    ...new Set([...Object.keys(libraries), ...Object.keys(linkedLibraries)]),
   ];
   const lines = execFileSync('dpkg-query', args, { encoding: 'utf8' }).trim().split('\n');
   return [...new Set(lines)].sort().map((line) => {

@@ -25,14 +25,14 @@ inner='
   libraries=$1
   dist=$2
   shift 2
-  mount -t tmpfs -o size=1m,mode=0755 run-dist /mnt
+  mount -t tmpfs -o size=8m,mode=0755 run-dist /mnt
   mkdir /mnt/upper /mnt/work
   mount -t overlay -o lowerdir=/usr/lib64,upperdir=/mnt/upper,workdir=/mnt/work run-dist /usr/lib64
   if [ -e "$dist/try-write" ]; then
     mkdir /mnt/upper2 /mnt/work2
     mount -t overlay -o lowerdir=/usr/libexec,upperdir=/mnt/upper2,workdir=/mnt/work2 run-dist /usr/libexec
     mkdir -p /usr/libexec/immutafs
-    for program in check-tables try-write read-xattrs read-mappings read-journal; do
+    for program in immutafs-boot try-write read-xattrs read-mappings read-journal; do
       [ ! -e "$dist/$program" ] || cp "$dist/$program" /usr/libexec/immutafs/
     done
   fi

@@ -22,10 +22,14 @@ const hosted = [
   `-Wl,--disable-new-dtags,-rpath,${installedRuntime}`,
 ];
 
-/** The programs in C of the package. All but read-journal do without a library. */
+/** The programs in C of the package, besides immutafs-boot (boot-program.ts). All but read-journal do without a library. */
 export const programs = [
-  ...['check-tables', 'make-mounts', 'read-journal', 'read-mappings', 'read-xattrs', 'scratch-mark'],
-  ...['set-readonly', 'try-write'],
+  'make-mounts',
+  'read-journal',
+  'read-mappings',
+  'read-xattrs',
+  'scratch-mark',
+  'try-write',
 ] as const;
 
 /** Compiles packaging/programs/NAME.c to dist/NAME. */

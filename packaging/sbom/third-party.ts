@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { PackageURL } from 'packageurl-js';
+import { linkedLibraries } from '../build/boot-program.ts';
 import { addonPackages, bundledPackages, debianPackages } from '../build/licences.ts';
 import { inRoot, nodePackage } from '../build/paths.ts';
 import { libraries } from '../build/runtime.ts';
@@ -16,7 +18,7 @@ export interface ThirdParty {
   purl: string;
   /** CPE 2.3 name, if the National Vulnerability Database has the software. */
   cpe?: string;
-  /** SHA-512 in hexadecimal of the archive from the npm registry. */
+  /** SHA-512 in hexadecimal of the archive from the npm registry, or of the static library that is linked. */
   archive?: string;
   /** The name of the component that contains this one. */
   within?: string;
@@ -96,6 +98,8 @@ const debianLicences: Readonly<Record<string, { licence: string; cpe: string }>>
   'libstdc++6': { licence: 'GPL-3.0-or-later WITH GCC-exception-3.1', cpe: 'gnu:gcc' },
   'libgcc-s1': { licence: 'GPL-3.0-or-later WITH GCC-exception-3.1', cpe: 'gnu:gcc' },
   libsystemd0: { licence: 'LGPL-2.1-or-later', cpe: 'systemd_project:systemd' },
+  'libc6-dev': { licence: 'LGPL-2.1-or-later', cpe: 'gnu:glibc' },
+  libquickjs: { licence: 'MIT', cpe: 'quickjs_project:quickjs' },
   libcap2: { licence: 'BSD-3-Clause OR GPL-2.0-only', cpe: 'libcap_project:libcap' },
   'liblz4-1': { licence: 'BSD-2-Clause', cpe: 'lz4_project:lz4' },
   liblzma5: { licence: '0BSD', cpe: 'tukaani:xz' },
@@ -106,16 +110,22 @@ const debianLicences: Readonly<Record<string, { licence: string; cpe: string }>>
 function debianLibraries(): ThirdParty[] {
   return debianPackages().map(({ name, version, source, sourceVersion }) => {
     const { licence, cpe } = debianLicences[name] ?? {};
-    const files = libraries[name];
-    if (licence === undefined || cpe === undefined || files === undefined) {
+    if (licence === undefined || cpe === undefined) {
       throw new Error(`the licence of ${name} is missing in packaging/sbom/third-party.ts`);
     }
     // "1:2.75-10+deb13u1" contains the upstream version 2.75: epoch, upstream version, Debian revision.
     const upstream = sourceVersion.replace(/^\d+:/, '').replace(/-[^-]*$/, '');
     const qualifiers = { arch: 'amd64', distro: 'debian-13', upstream: `${source}@${sourceVersion}` };
     const purl = new PackageURL('deb', 'debian', name, version, qualifiers).toString();
-    return { name, version, licence, purl, cpe: cpe23(cpe, upstream), files };
+    return { name, version, licence, purl, cpe: cpe23(cpe, upstream), ...contentOf(name) };
   });
+}
+
+/** What the package contains of a Debian package: libraries of the private runtime, or code in immutafs-boot. */
+function contentOf(name: string): Pick<ThirdParty, 'files' | 'archive'> {
+  const linked = linkedLibraries[name];
+  if (linked === undefined) return { files: libraries[name] ?? [] };
+  return { files: [], archive: createHash('sha512').update(readFileSync(linked)).digest('hex') };
 }
 
 interface Library {

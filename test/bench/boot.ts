@@ -1,7 +1,3 @@
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
-import { dist } from '../../packaging/build/paths.ts';
-import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { overlayrootGuest } from './overlayroot.ts';
 import { bootFilesWith } from './rivals.ts';
 import type { Result } from './run.ts';
@@ -63,11 +59,9 @@ async function withInitramfsTools(): Promise<Figure[]> {
 }
 
 async function onLvm(): Promise<Figure[]> {
-  await buildProgram('set-readonly');
   const setro =
-    'SUBSYSTEM=="block", KERNEL=="dm-*", ACTION=="change", ATTR{ro}=="0", RUN+="/usr/bin/set-readonly /dev/%k"\n';
-  const bootFiles = await bootFilesWith('', {
-    'usr/bin/set-readonly': await readFile(path.join(dist, 'set-readonly')),
+    'SUBSYSTEM=="block", KERNEL=="dm-*", ACTION=="change", ATTR{ro}=="0", RUN+="/usr/sbin/blockdev --setro /dev/%k"\n';
+  const bootFiles = await bootFilesWith('install_items+=" /usr/sbin/blockdev "\n', {
     'usr/lib/udev/rules.d/66-setro.rules': setro,
   });
   return compare({ name: 'LVM, writable', ...writable }, [

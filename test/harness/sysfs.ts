@@ -25,7 +25,7 @@ export interface StackFixture {
   readOnly?: boolean;
   /** The device's name and UUID in device-mapper. */
   dm?: { name: string; uuid: string };
-  /** What check-tables prints for the device: the target with which its content may differ; none by default. */
+  /** The target with which the content of a device-mapper device may differ; linear by default. */
   target?: string;
   /** The level and the number of missing members of an md array; raid1 and 0 by default. */
   md?: { level: string; degraded: string };
@@ -40,28 +40,24 @@ export function makeSysfs(root: string, devices: readonly (DiskFixture | StackFi
     if ('on' in device) makeStack(root, device);
     else makeDisk(root, device, index);
   });
-  makeCheckTables(root, devices);
+  makeTables(root, devices);
 }
 
-/** Writes a program in place of check-tables. */
-function makeCheckTables(root: string, devices: readonly (DiskFixture | StackFixture)[]): void {
-  const lines = devices.flatMap((device) =>
-    'on' in device && device.name.startsWith('dm-') ? [`${device.device} ${device.target ?? ''}`] : [],
-  );
-  const program = `#!/bin/sh
-code=0
-while read -r number target; do
-  case "$# $* " in "0 "* | *" $number "*) ;; *) continue ;; esac
-  echo "$number\${target:+ $target}"
-  [ -z "$target" ] || code=1
-done <<EOT
-${lines.join('\n')}
-EOT
-exit $code
-`;
-  const file = path.join(root, 'usr/libexec/immutafs/check-tables');
-  fs.mkdirSync(path.dirname(file), { recursive: true });
-  fs.writeFileSync(file, program, { mode: 0o755 });
+/**
+ * Writes the tables of the device-mapper devices, each with one target, for boot-program-main.ts, and a program that prints
+ * what `immutafs-boot tables` prints.
+ */
+function makeTables(root: string, devices: readonly (DiskFixture | StackFixture)[]): void {
+  const stacks = devices.filter(
+    (device) => 'on' in device && device.name.startsWith('dm-'),
+  ) as StackFixture[];
+  const lines = stacks.map(({ device, target }) => `${device}${target === undefined ? '' : ` ${target}`}\n`);
+  const folder = path.join(root, 'usr/libexec/immutafs');
+  fs.mkdirSync(folder, { recursive: true });
+  const tables = stacks.map(({ device, target = 'linear' }) => `${device} ${target}\n`);
+  fs.writeFileSync(path.join(folder, 'device-tables'), tables.join(''));
+  const program = `#!/bin/sh\ncat <<EOT\n${lines.join('')}EOT\n`;
+  fs.writeFileSync(path.join(folder, 'immutafs-boot'), program, { mode: 0o755 });
 }
 
 function makeDisk(root: string, disk: DiskFixture, index: number): void {

@@ -9,6 +9,7 @@ import { bootDirectives } from './directives.ts';
 import { scripts } from './files.ts';
 import { documentCommands, documentPaths, forbiddenWords, versions } from './documents.ts';
 import { layers } from './layers.ts';
+import { neutral } from './neutral.ts';
 import { programOptions } from './options.ts';
 import { oxfmt, oxlint, tsc } from './programs.ts';
 import { busybox, dash, shellcheck, specialBuiltins } from './shell.ts';
@@ -50,6 +51,29 @@ lint("oxlint: applies the project's rules, including those that need types", asy
     assert.match(problems, rule);
   }
 });
+
+lint(
+  'what immutafs-boot imports: Node, packages, and functions that QuickJS lacks are reported',
+  async () => {
+    write(
+      'boot/main.ts',
+      "import { one } from '../agent/one.ts';\nimport type { Stats } from 'node:fs';\nexport const two = one as unknown as Stats;\n",
+    );
+    write('agent/one.ts', 'export const one = 1;\nexport const unused = () => Buffer.from("");\n');
+    write('dracut/60.rules', '# DRIVERS=="virtio_pci"\n');
+    assert.is(await neutral(), '');
+    write(
+      'agent/one.ts',
+      "import path from 'node:path';\nexport const one = path.join(Buffer.from('x').toString());\n",
+    );
+    write('dracut/60.rules', 'DRIVERS=="virtio-pci"\n');
+    assert.equal((await neutral()).split('\n'), [
+      'agent/one.ts imports node:path, which immutafs-boot does not have',
+      'immutafs-boot does not have Buffer',
+      'dracut/60.rules has a rule of the seal (virtio-pci): call immutafs-boot',
+    ]);
+  },
+);
 
 lint('special builtins: their redirections are reported, and those of other commands are not', () => {
   write(

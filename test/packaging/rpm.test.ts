@@ -63,11 +63,17 @@ test('every file belongs to root and has the expected mode', () => {
   }
 });
 
-test('contains every file of boot/, units/, dracut/ and the private runtime', () => {
+test('contains every script of boot/, and every file of units/, dracut/ and the private runtime', () => {
   const names = files().map(({ file }) => path.basename(file));
   const sources = ['boot', 'units', 'dracut', 'dracut/95immutafs'].map(inRoot).concat(runtime);
-  const missing = sources.flatMap((folder) => readdirSync(folder)).filter((name) => !names.includes(name));
+  // These are in immutafs-boot.
+  const isSource = (name: string) => /\.(ts|c)$/.test(name);
+  const missing = sources
+    .flatMap((folder) => readdirSync(folder))
+    .filter((name) => !names.includes(name) && !isSource(name));
   assert.equal(missing, []);
+  assert.ok(names.includes('immutafs-boot'));
+  assert.equal(names.filter(isSource), []);
 });
 
 test('contains these units, which rpm.spec installs by their suffix', () => {

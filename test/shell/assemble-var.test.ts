@@ -14,7 +14,7 @@ import {
 } from './assemble-var.ts';
 import { noModules, noOverlay as noOverlayFound } from './late-boot.ts';
 import { inTemporaryDirectory, writeFiles } from '../harness/temporary.ts';
-import { inShells, useShims, withLibrary } from './shells.ts';
+import { breakImmutafsBoot, inShells, useShims, withLibrary } from './shells.ts';
 
 const mountsBefore = machineMounts();
 
@@ -234,6 +234,29 @@ inShells('failures', (test, shell, name) => {
       assert.match(stderr, `/var failed: ${error.replace('ERROR=', '')}\n`);
     });
   }
+
+  for (const [policy, code] of [
+    ['degraded', 1],
+    ['emergency', 3],
+    ['poweroff', 4],
+  ] as const) {
+    for (const disk of ['sealed', 'writable'] as const) {
+      test(`without an answer of immutafs-boot, the boot is sealed, ON_FAILURE=${policy}: ${disk}`, () => {
+        const files = config(`${small}ON_FAILURE=${policy}\n`);
+        const booted = boot({ disk, files, before: breakImmutafsBoot });
+        const reason = 'the disks under / are unknown (exit code 3 of immutafs-boot)';
+        const record = env({ REASON: reason, DISKS: '', ON_FAILURE: policy });
+        assert.equal([booted.code, booted.bootEnv], [code, [...record, `ERROR=${reason}`]]);
+        assert.equal(booted.made, assembled);
+      });
+    }
+  }
+  test('without an answer of immutafs-boot, immutafs=off and MODE=off still work', () => {
+    for (const files of [{ 'proc/cmdline': 'immutafs=off\n' }, config('MODE=off\n')]) {
+      const { code, made } = boot({ files, before: breakImmutafsBoot });
+      assert.equal([code, made], [0, []]);
+    }
+  });
 
   test('ON_FAILURE=poweroff has no effect in maintenance', () => {
     const { code } = boot({ disk: 'writable', files: { ...config('ON_FAILURE=poweroff\n'), ...noOverlay } });

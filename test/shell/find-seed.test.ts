@@ -1,7 +1,7 @@
 /** find-seed, with programs in place of mount(8), because this machine may have no iso9660. */
 import path from 'node:path';
 import * as assert from 'uvu/assert';
-import { cdromInfo, drives } from '../harness/disk-scenarios.ts';
+import { cdromInfo } from '../harness/disk-scenarios.ts';
 import type { DiskFixture } from '../harness/sysfs.ts';
 import { bootEnv } from './late-boot.ts';
 import { runInSandbox } from './sandbox.ts';
@@ -152,12 +152,6 @@ withoutBusybox('find-seed', (test, shell) => {
       assert.match(out['cfg'] ?? '', /^datasource_list: \[NoCloud\]$/m);
       assert.match(out['cfg'] ?? '', /^datasource: \{NoCloud: \{fs_label: null,/m);
       assert.is(out['cloud'], '/run/immutafs/seed/nocloud\nscripts\nseed\n');
-    });
-  }
-
-  for (const [title, { drive, info, accepted: isAccepted }] of Object.entries(drives)) {
-    test(`drive: ${title}`, () => {
-      assert.is(find({ seeds: [drive], info }).isReady, isAccepted);
     });
   }
 

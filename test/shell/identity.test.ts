@@ -1,7 +1,7 @@
 import * as assert from 'uvu/assert';
 import { bootIn } from './assemble-var.ts';
 import { cmdline, links, vdb, vdc } from './sealed-disk.ts';
-import { inShells } from './shells.ts';
+import { breakImmutafsBoot, inShells } from './shells.ts';
 
 const udev = (device: string, ...lines: string[]) => ({
   [`run/udev/data/b${device}`]: lines.map((line) => `E:${line}\n`).join(''),
@@ -37,7 +37,8 @@ const arrays = (type: string, members: number) => ({
   ...udev('252:2', `ID_FS_TYPE=${type}`, 'ID_FS_UUID_ENC=array'),
   ...udev('252:18', `ID_FS_TYPE=${type}`, 'ID_FS_UUID_ENC=array'),
   'usr/sbin/mdadm': `#!/bin/bash\necho MD_DEVICES=${members}\n`,
-  'usr/bin/od': `#!/bin/bash\necho ${members}\n`,
+  // The first superblock of a Btrfs, with the number of its devices.
+  'dev/vdb2': `${'\0'.repeat(65672)}${String.fromCharCode(members)}${'\0'.repeat(7)}`,
 });
 const [byUuid, byName] = [cmdline('root=UUID=root-uuid'), cmdline('root=/dev/mapper/rhel-root')];
 const rhel = lvm(`sealed-pv ${group} rhel`);
@@ -146,6 +147,24 @@ inShells('the device that is mounted as the root', (test, shell) => {
       assert.ok(bootEnv.includes('STAGE=initramfs'));
     });
   }
+  test('without an answer of immutafs-boot, the boot ends if a disk is sealed, and else continues', () => {
+    const files = { ...byUuid, ...root };
+    const { code, bootEnv, after } = run({ files, links: ['by-uuid/other'], before: breakImmutafsBoot });
+    assert.equal([code, bootEnv], [6, []]);
+    assert.match(
+      after,
+      /^<2>immutafs: \/ is mounted from \/dev\/unknown, whose disks are unknown, because immutafs-boot failed/,
+    );
+    assert.is(
+      run({
+        files: { ...files, ...asked('immutafs=off') },
+        links: ['by-uuid/other'],
+        before: breakImmutafsBoot,
+      }).code,
+      0,
+    );
+    assert.is(run({ files, before: breakImmutafsBoot }).after, '');
+  });
   test('ON_IMPOSTOR is read in the initramfs, not from the impostor', () => {
     const files = { ...cmdline('root=LABEL=root'), 'etc/immutafs/immutafs.conf': 'ON_IMPOSTOR=emergency\n' };
     assert.is(run({ files, links: ['by-label/root'] }).code, 5);

@@ -1,12 +1,12 @@
+import fs from 'node:fs';
+import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseKernelArgument, splitKernelArguments } from '../../agent/facts/boot/kernel-arguments.ts';
-import { diskScenarios, stackScenarios } from '../harness/disk-scenarios.ts';
-import { makeSysfs } from '../harness/sysfs.ts';
 import { inTemporaryDirectory, writeFiles } from '../harness/temporary.ts';
 import { kernelArguments, splitArguments } from '../harness/kernel-arguments.ts';
 import { fstabSources } from '../harness/fstab-lines.ts';
-import { inShells, withLibrary } from './shells.ts';
+import { boot, inShells, withLibrary } from './shells.ts';
 
 inShells('read_kernel_argument', (test, shell) => {
   for (const [cmdline, { mode, problems }] of Object.entries(kernelArguments)) {
@@ -48,45 +48,37 @@ inShells('read_kernel_argument', (test, shell) => {
     assert.is(withLibrary(shell, lines, '/dev/my\\040\\011\\134disk'), '/dev/my \t\\disk\n');
   });
 
-  for (const [scenario, { devices, device, disks: expected }] of Object.entries(diskScenarios)) {
-    test(scenario, () => {
-      const lines = `check_table() { :; }
-        disks=""; find_disks "$1"; printf "%s" "$disks"; ! all_sealed || printf "~sealed "`;
-      const output = inTemporaryDirectory((root) => {
-        makeSysfs(root, devices);
-        return withLibrary(shell, lines, `${root}/sys/dev/block/${device}`);
-      });
-      const wanted = expected.map(({ name: disk, readOnly, hostReadOnly }) => {
-        const byHost = disk.startsWith('vd') ? 'virtio-feature' : 'scsi-flag';
-        const evidence = hostReadOnly === true ? byHost : readOnly ? 'flag' : 'none';
-        return `${disk}:${readOnly ? 1 : 0}:${evidence} `;
-      });
-      const sealed = expected.every(({ hostReadOnly }) => hostReadOnly === true) ? '~sealed ' : '';
-      assert.is(
-        output
-          .split(/(?<= )/)
-          .sort()
-          .join(''),
-        [...wanted, sealed].join(''),
-      );
+  /** Runs lines of sh that call find_disks, with a program in place of immutafs-boot. */
+  const withProgram = (program: string, lines: string) =>
+    inTemporaryDirectory((folder) => {
+      writeFiles(folder, { 'immutafs-boot': `#!/bin/sh\n${program}\n` });
+      fs.chmodSync(path.join(folder, 'immutafs-boot'), 0o755);
+      const all = fs
+        .readFileSync(path.join(boot, 'disks.sh'), 'utf8')
+        .replaceAll('/usr/libexec/immutafs', folder);
+      return withLibrary(shell, `${all}\n${lines}`);
+    });
+  const shown = `find_disks /sys/x || printf "failed "; printf "%s|%s" "$disks" "$disks_state"
+    if all_read_only; then printf " read-only"; fi; if all_sealed; then printf " sealed"; fi`;
+  for (const [title, program, expected] of [
+    [
+      'sealed',
+      'printf "dm-0\\ndm-0 vda\\nvda:1:virtio-feature\\nsealed\\n"',
+      'vda:1:virtio-feature |sealed read-only sealed',
+    ],
+    ['read-only', 'printf "dm-0\\ndm-0 vda\\nvda:1:flag\\nread-only\\n"', 'vda:1:flag |read-only read-only'],
+    [
+      'writable',
+      'printf "vda\\nvda\\nvda:0:none vdb:1:flag\\nwritable\\n"',
+      'vda:0:none vdb:1:flag |writable',
+    ],
+    ['an error', 'echo error >/dev/null; exit 3', 'failed |writable'],
+    ['a crash', 'printf "vda\\nvda\\nvda:1:virtio-feature\\nsealed\\n"; exit 142', 'failed |writable'],
+  ] as const) {
+    test(`immutafs-boot answers: ${title}`, () => {
+      assert.is(withProgram(program, shown), expected);
     });
   }
-  for (const [scenario, { devices, sealed }] of Object.entries(stackScenarios)) {
-    test(scenario, () => {
-      const lines = `root=$1; check_table() { "$root/usr/libexec/immutafs/check-tables" "$1" >/dev/null; }
-        disks=""; find_disks "$1/sys/dev/block/253:0"; all_sealed; echo $?; all_read_only; echo $?`;
-      const output = inTemporaryDirectory((root) => {
-        makeSysfs(root, devices);
-        return withLibrary(shell, lines, root);
-      });
-      // A device with other content is set read-only, too, or its file system could not be mounted.
-      assert.is(output, sealed ? '0\n0\n' : '1\n0\n');
-    });
-  }
-  test('a device that does not exist counts as writable', () => {
-    const lines = 'disks=""; find_disks /nowhere/sys/dev/block/1:2; printf %s "$disks"';
-    assert.is(withLibrary(shell, lines), ':0:none ');
-  });
 });
 
 const same = suite('the agent parses the kernel argument in the same way');

@@ -23,55 +23,8 @@ const btrfs = (devices: 1 | 2) => `
   ln -s /one /dev/vdb2`;
 const uuid = '1f5a0000-0000-4000-8000-000000000001';
 
-inShells('is-foreign-member', (test, shell) => {
+inShells('copies of the members of arrays and Btrfs', (test, shell) => {
   const boot = bootIn(shell);
-  const exitCode = (
-    device: string,
-    [type, id]: readonly [string, string],
-    names: string[],
-    files: Record<string, string>,
-    before = '',
-  ) => {
-    const { code, stderr } = runInSandbox({
-      shell,
-      devices: [vdb, vdc],
-      files,
-      run: `set -e; ${before}\n${links(...names)}
-        sh /usr/libexec/immutafs/is-foreign-member ${device} ${type} ${id}`,
-    });
-    assert.is(stderr, '');
-    return code;
-  };
-
-  for (const [title, device, names, count, expected] of [
-    [
-      'a member on a writable disk of an array that the sealed members complete',
-      'vdc2',
-      ['member/ab:cd/vdb2'],
-      1,
-      0,
-    ],
-    ['the sealed member itself', 'vdb2', ['member/ab:cd/vdb2'], 1, 1],
-    ['a member of an array that spans both disks', 'vdc2', ['member/ab:cd/vdb2'], 2, 1],
-    ['a member of an array that is not on a sealed disk', 'vdc2', [], 1, 1],
-    ['a member, if the number of members is unknown', 'vdc2', ['member/ab:cd/vdb2'], 0, 0],
-  ] as const) {
-    test(title, () => {
-      assert.is(exitCode(device, ['linux_raid_member', 'ab:cd'], [...names], mdadm(count)), expected);
-    });
-  }
-  test('a member of another array than the sealed one', () => {
-    assert.is(exitCode('vdc2', ['linux_raid_member', 'ab:cd'], ['member/other/vdb2'], mdadm(1)), 1);
-  });
-  for (const [title, devices, expected] of [
-    ['a copy of a Btrfs with one device', 1, 0],
-    ['the other device of a Btrfs that spans both disks', 2, 1],
-  ] as const) {
-    test(title, () => {
-      assert.is(exitCode('vdc2', ['btrfs', uuid], [`member/${uuid}/vdb2`], {}, btrfs(devices)), expected);
-    });
-  }
-
   const array = { name: 'md127', device: '9:127', on: ['vdc2'] };
   const run = (count: number, before = '') => {
     const { code, after, bootEnv, stderr } = boot({
@@ -102,6 +55,13 @@ inShells('is-foreign-member', (test, shell) => {
     assert.ok(bootEnv.includes(`WARNING=${said}`), bootEnv.join('\n'));
     assert.ok(bootEnv.includes('IMPOSTOR=/dev/vdc2 /dev/vdb2 UUID=ab:cd'), bootEnv.join('\n'));
     assert.not.match(stderr, 'is not used');
+  });
+  test('without an answer of immutafs-boot, an array that may contain a copy is stopped', () => {
+    const program = '/usr/libexec/immutafs/immutafs-boot';
+    const failing = `mv ${program} /real; printf '#!/bin/bash\\n[ $1 = disks ] || exit 3; exec /real "$@"\\n' >${program}; chmod +x ${program}`;
+    const { stopped, bootEnv } = run(2, failing);
+    assert.is(stopped, '/dev/md127\n');
+    assert.ok(bootEnv.includes('IMPOSTOR=/dev/vdc2 /dev/unknown UUID=ab:cd'), bootEnv.join('\n'));
   });
   test('an array that spans both disks is not stopped', () => {
     const { code, stopped, bootEnv } = run(2);

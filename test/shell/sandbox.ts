@@ -3,7 +3,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { type DiskFixture, type StackFixture, makeSysfs } from '../harness/sysfs.ts';
 import { inTemporaryDirectory, writeFiles } from '../harness/temporary.ts';
+import { buildTestBootProgram, testBootProgram } from '../harness/boot-program.ts';
 import { type Shell, boot, dracut } from './shells.ts';
+
+await buildTestBootProgram();
 
 export interface Sandbox {
   /** The program that is /bin/sh. */
@@ -26,8 +29,11 @@ export interface Outcome {
   out: Record<string, string>;
 }
 
-/** The boot scripts. */
-const library = [boot, dracut].flatMap((folder) => fs.globSync(path.join(folder, '*')));
+/** The boot scripts, and immutafs-boot. */
+const library = [
+  ...[`${boot}/*.sh`, `${dracut}/*`].flatMap((pattern) => fs.globSync(pattern)),
+  testBootProgram,
+];
 
 /**
  * Sets up the sandbox and runs /run-in-sandbox there, with bash, whatever /bin/sh is. With few processes, because it

@@ -67,6 +67,9 @@ export const insteadOfMakeMounts = (lines: string) =>
   `program=/usr/libexec/immutafs/make-mounts; mv $program $program.real
    printf '#!/bin/bash\\n%s\\n' '${lines}' >$program; chmod +x $program`;
 
+/** Lines of bash that replace immutafs-boot with a program that fails. */
+export const breakImmutafsBoot = "printf '#!/bin/bash\\nexit 3\\n' >/usr/libexec/immutafs/immutafs-boot";
+
 /** Returns lines of bash that mount an overlay, whose lower layer has the folder lib. */
 export const mountOverlay = (target: string) =>
   `mkdir -p ${target} /layers; mount -t tmpfs x /layers; mkdir -p /layers/{lower/lib,upper,work}

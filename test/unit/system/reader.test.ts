@@ -99,10 +99,10 @@ reading.run();
 /** The real program runs in the guest of `test/vm/matrix/sealed-runtime.test.ts`, because it needs device-mapper. */
 const tables = suite('readDeviceTables');
 
-/** Runs a script instead of check-tables. */
+/** Runs a script instead of immutafs-boot. */
 function runScript(lines: string): ReadonlyMap<string, string> {
   return inTemporaryDirectory((directory) => {
-    const program = path.join(directory, 'check-tables');
+    const program = path.join(directory, 'immutafs-boot');
     fs.writeFileSync(program, `#!/bin/sh\n${lines}\n`, { mode: 0o755 });
     return readDeviceTables(program);
   });
@@ -120,7 +120,7 @@ tables('the target with which the content may differ, by device', () => {
 });
 tables('no device', () => assert.is(runScript(':').size, 0));
 for (const [title, lines] of [
-  ['the program cannot read the tables', 'exit 2'],
+  ['the program cannot read the tables', 'exit 3'],
   ['the program was killed', 'echo 253:0; kill -9 $$'],
   ['the output is incomplete', 'printf 253:0'],
 ] as const) {
@@ -132,7 +132,7 @@ for (const [title, lines] of [
   });
 }
 tables('an error: there is no such program', () => {
-  assert.throws(() => readDeviceTables('/nonexistent/check-tables'), /ENOENT/);
+  assert.throws(() => readDeviceTables('/nonexistent/immutafs-boot'), /ENOENT/);
 });
 tables.run();
 

@@ -29,7 +29,7 @@ const mapAgain = (name: string, change: string, folder: string) => [
 ];
 
 const key = (bytes: number) => '5a'.repeat(bytes);
-/** By name: a table over a loop device, and what check-tables prints for it. */
+/** By name: a table over a loop device, and what immutafs-boot prints for it. */
 export const checkedTables: Record<string, [table: string, target: string]> = {
   linear: ['0 2048 linear $disk 0', ''],
   striped: ['0 2048 striped 1 8 $disk 0', ''],
@@ -43,7 +43,7 @@ export const checkedTables: Record<string, [table: string, target: string]> = {
   zero: ['0 2048 zero', ' zero'],
   error: ['0 2048 error', ' error'],
   last: ['0 1024 linear $disk 0\\n1024 1024 zero', ' zero'],
-  // More than the first buffer of check-tables, 16 KiB.
+  // More than the first buffer of immutafs-boot, 16 KiB.
   long: ['$(seq 0 8 8184 | sed "s,.*,& 8 linear $disk &,")', ''],
 };
 const checkTables = [
@@ -51,8 +51,8 @@ const checkTables = [
   ...Object.entries(checkedTables).map(
     ([name, [table]]) => `printf "${table}\\n" | dmsetup create --readonly table-${name}
 number=$(dmsetup info -c --noheadings --separator : -o major,minor table-${name})
-line=$(/usr/libexec/immutafs/check-tables "$number"); echo "${name} $? \${line#"$number"}"
-/usr/libexec/immutafs/check-tables | grep -Fx "$line" >/dev/null || echo "not in the list"
+line=$(/usr/libexec/immutafs/immutafs-boot tables "$number"); echo "${name} $? \${line#"$number"}"
+/usr/libexec/immutafs/immutafs-boot tables | grep -Fx "$line" >/dev/null || echo "not in the list"
 dmsetup remove table-${name}`,
   ),
   'losetup --detach "$disk"',

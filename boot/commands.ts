@@ -1,0 +1,143 @@
+import { SystemError, UsageError, errorMessage, onFile } from '../agent/lib/errors.ts';
+import { differingTargetOf } from './device-mapper.ts';
+import { type Disks, disksOfBtrfs, disksOfDevice, hasReadOnlyPath } from './disks.ts';
+import { type Kind, completeBySealed, mayJoin } from './members.ts';
+import type { Native } from './native.ts';
+import { type BootReader, bootReader } from './reader.ts';
+
+/**
+ * The exit codes of immutafs-boot. A caller treats every code that the table below does not have, and the end by a signal,
+ * like FAILED: as the strictest answer.
+ */
+export const [YES, NO, USAGE, FAILED] = [0, 1, 2, 3];
+
+interface Command {
+  /** Names of the arguments; a name that ends with "…" stands for any number of arguments. */
+  args: string;
+  does: string;
+  /** What the exit codes 0 and 1 mean. */
+  exit: string;
+  /** The time limit, in seconds, after which SIGALRM ends the program. */
+  seconds: number;
+  run: (context: Context, args: readonly string[]) => { code: number; output: string };
+}
+
+interface Context {
+  native: Native;
+  reader: BootReader;
+}
+
+/** The commands of immutafs-boot. systemd-udevd ends a program after 30 s or more, so the limits of its commands are shorter. */
+export const commands: Readonly<Record<string, Command>> = {
+  udev: {
+    args: 'NAME',
+    does: 'Prints the properties IMMUTAFS_SEALED and IMMUTAFS_READ_ONLY of a block device, each 0 or 1, for udev. Sets a device-mapper device read-only if all disks below it are.',
+    exit: '0: printed',
+    seconds: 20,
+    run: ({ native, reader }, [name = '']) => {
+      const directory = `/sys/class/block/${name}`;
+      const { state } = disksOfDevice(reader, directory);
+      // device-mapper takes its flag from the table and not from the disks (drivers/md/dm-table.c), and XFS would write its
+      // log even for a read-only mount.
+      if (name.startsWith('dm-') && (state !== 'writable' || hasReadOnlyPath(reader, directory)))
+        onFile(`/dev/${name}`, () => native.setReadOnly(`/dev/${name}`));
+      return {
+        code: YES,
+        output: `IMMUTAFS_SEALED=${state === 'sealed' ? 1 : 0}\nIMMUTAFS_READ_ONLY=${state === 'writable' ? 0 : 1}\n`,
+      };
+    },
+  },
+  'may-join': {
+    args: 'NAME TYPE UUID',
+    does: 'Tells whether a device may be a member of its md array or Btrfs: not if it is on a writable disk, and all members are on sealed disks. TYPE and UUID are ID_FS_TYPE and ID_FS_UUID_ENC of udev.',
+    exit: '0: it may; 1: it may not',
+    seconds: 20,
+    run: ({ reader }, [name = '', type = '', uuid = '']) => ({
+      code: mayJoin(reader, name, kindOf(type), uuid) ? YES : NO,
+      output: '',
+    }),
+  },
+  'sealed-member': {
+    args: 'TYPE UUID',
+    does: 'Prints the device file of a sealed member of an md array or Btrfs whose members are all on sealed disks.',
+    exit: '0: printed; 1: not all members are on sealed disks',
+    seconds: 20,
+    run: ({ reader }, [type = '', uuid = '']) => {
+      const member = completeBySealed(reader, kindOf(type), uuid);
+      return { code: member === undefined ? NO : YES, output: member === undefined ? '' : `${member}\n` };
+    },
+  },
+  disks: {
+    args: 'DIRECTORY',
+    does: 'Prints, for the block device with a directory of sysfs, in a line each: its kernel name; the names of the device and of all devices below it; the disks below it, each as NAME:READ-ONLY:EVIDENCE; and whether it is sealed, read-only or writable.',
+    exit: '0: printed',
+    seconds: 20,
+    run: ({ reader }, [directory = '']) => ({
+      code: YES,
+      output: format(disksOfDevice(reader, directory)),
+    }),
+  },
+  'btrfs-disks': {
+    args: 'SOURCE',
+    does: 'Prints the same for all devices of a mounted Btrfs. SOURCE is the source of the mount in mountinfo.',
+    exit: '0: printed; 1: SOURCE is no block device',
+    seconds: 20,
+    run: ({ reader }, [source = '']) => {
+      const found = disksOfBtrfs(reader, source);
+      return found === undefined ? { code: NO, output: '' } : { code: YES, output: format(found) };
+    },
+  },
+  tables: {
+    args: '[MAJOR:MINOR…]',
+    does: 'Prints a line for each device-mapper device, or each given device: its number and, if its content may differ from that of the devices below it, the type of the first target for which this is so.',
+    exit: '0: there is no such device; 1: there is one',
+    seconds: 20,
+    run: ({ native }, devices) => {
+      const all = devices.length > 0 ? devices : onFile('/dev/mapper/control', native.mapped);
+      const targets = all.map((device) => [device, differingTargetOf(native, device)] as const);
+      return {
+        code: targets.every(([, target]) => target === '') ? YES : NO,
+        output: targets.map(([device, target]) => `${device}${target === '' ? '' : ' '}${target}\n`).join(''),
+      };
+    },
+  },
+};
+
+function kindOf(type: string): Kind {
+  if (type === 'linux_raid_member' || type === 'btrfs') return type;
+  throw new UsageError(`unknown type ${type}`);
+}
+
+function format({ name, stack, disks, state }: Disks): string {
+  const words = disks.map((disk) => `${disk.name}:${disk.readOnly ? 1 : 0}:${disk.evidence}`);
+  return `${name}\n${stack.join(' ')}\n${words.join(' ')}\n${state}\n`;
+}
+
+/**
+ * Runs the command in the arguments of the program. Prints its output only if it succeeds, so that a caller never reads
+ * half of it.
+ * @returns the exit code
+ */
+export function run(native: Native): number {
+  const [name = '', ...args] = native.arguments;
+  try {
+    const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+    if (command === undefined) throw new UsageError(`unknown command '${name}'`);
+    const expected = command.args.split(' ');
+    if (!command.args.includes('…') && args.length !== expected.length)
+      throw new UsageError(`${name} needs ${command.args}`);
+    native.limit(command.seconds);
+    const { code, output } = command.run({ native, reader: bootReader(native) }, args);
+    native.print(1, output);
+    return code;
+  } catch (error) {
+    native.print(2, `immutafs-boot: ${messageOf(error)}\n`);
+    return error instanceof UsageError ? USAGE : FAILED;
+  }
+}
+
+/** The message of an error. Every text here has one character per byte, so that an error of the agent's modules has, too. */
+function messageOf(error: unknown): string {
+  const message = errorMessage(error);
+  return error instanceof SystemError || error instanceof UsageError ? message : `internal error: ${message}`;
+}

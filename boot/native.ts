@@ -1,0 +1,26 @@
+/** The functions of boot/native.c. Every text has one character per byte (Latin-1). Failures throw an Error with `code`. */
+export interface Native {
+  /** The command line after the name of the program. */
+  arguments: readonly string[];
+  /** Reads at most `limit` bytes, from an offset if there is one. */
+  read: (file: string, limit: number, offset?: number) => string;
+  /** Returns the names in a directory, in no order. */
+  list: (directory: string) => string[];
+  /** Returns the path with every symbolic link resolved. */
+  resolve: (file: string) => string;
+  /** Returns st_mode of lstat(2); undefined if the file does not exist. */
+  mode: (file: string) => number | undefined;
+  /** Writes a text to a file descriptor. */
+  print: (fd: number, text: string) => void;
+  /** Sets a block device read-only (BLKROSET). */
+  setReadOnly: (file: string) => void;
+  /** Returns the numbers of all device-mapper devices, each as "major:minor". */
+  mapped: () => string[];
+  /** Returns the targets of a device-mapper device, each as "TYPE WORD", with the first word of its parameters. */
+  table: (major: number, minor: number) => string[];
+  /** Runs a program, and returns its output; undefined if it fails. */
+  run: (program: string, ...args: string[]) => string | undefined;
+  /** The program ends by SIGALRM after this time. */
+  limit: (seconds: number) => void;
+  exit: (code: number) => never;
+}
