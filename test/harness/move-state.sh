@@ -6,7 +6,9 @@ set -e
 
 mount -t tmpfs libexec /usr/libexec
 mkdir /usr/libexec/immutafs
-cp /media/units/*.sh /media/units/persist-directory /media/units/mount-persisted /media/boot/*.sh "$makeMounts" /usr/libexec/immutafs/
+cp /media/units/*.sh /media/units/persist-directory /media/units/mount-persisted /media/boot/*.sh /usr/libexec/immutafs/
+# shellcheck disable=SC2086 # a list
+cp $programs /usr/libexec/immutafs/
 chmod +x /usr/libexec/immutafs/*
 # The disks of this system are loop devices, which PERSIST_STORE refuses otherwise.
 sed -i 's/loop\* | //' /usr/libexec/immutafs/persist-checks.sh

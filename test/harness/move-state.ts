@@ -1,11 +1,12 @@
 import path from 'node:path';
+import { bootProgram, buildBootProgram } from '../../packaging/build/boot-program.ts';
 import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { dist } from '../../packaging/build/paths.ts';
 import { inSmallSystem } from './small-system.ts';
 
-await buildProgram('make-mounts');
+await Promise.all([buildProgram('make-mounts'), buildBootProgram()]);
 
-const inside = path.relative(path.join(import.meta.dirname, '../..'), dist);
+const inside = (file: string) => `/media/${path.relative(path.join(import.meta.dirname, '../..'), file)}`;
 
 /**
  * Runs a script in the chroot of small-system.ts, in which /var/lib/app has content of every kind and $disk is mounted on
@@ -16,7 +17,7 @@ const inside = path.relative(path.join(import.meta.dirname, '../..'), dist);
  */
 export function moveOutput(script: string, dataMiB = 400, timeout?: number): string {
   const { code, stdout, stderr } = inSmallSystem(
-    `makeMounts=/media/${inside}/make-mounts; . /media/test/harness/move-state.sh\n${script}`,
+    `programs='${inside(path.join(dist, 'make-mounts'))} ${inside(bootProgram)}'; . /media/test/harness/move-state.sh\n${script}`,
     dataMiB,
     timeout,
   );

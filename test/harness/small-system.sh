@@ -35,7 +35,9 @@ chmod 1777 tmp
 cp -r /etc/passwd /etc/group /etc/ld.so.cache /etc/alternatives etc/
 cp "$repository/packaging/immutafs.conf" etc/immutafs/
 printf '# of the test\n%s / xfs defaults 0 0\n' "$system"p1 >etc/fstab
-mount --bind /usr usr
+# Not a bind mount: the disk of this machine would be a disk with programs of the system, and with it the repository.
+mkdir "$folder/none"
+mount -t overlay -o "lowerdir=/usr:$folder/none" usr usr
 mount --rbind /dev dev
 mkdir -p dev/disk
 mount -t tmpfs by-uuid dev/disk
