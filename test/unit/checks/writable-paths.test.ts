@@ -369,7 +369,10 @@ testChanges('scratch-paths', {
   ],
   'a path that was recorded as in memory, and is on a data disk': [
     all(onDisk, inMemory, mount('store', '252:16 /x /srv/store rw,nosuid,nodev,noexec - xfs /dev/vdb rw')),
-    'fail: /srv/store: it is no longer in memory: xfs (/dev/vdb) at /srv/store serves it',
+    {
+      'scratch-paths': 'fail: /srv/store: it is no longer in memory: xfs (/dev/vdb) at /srv/store serves it',
+      'persistent-mounts': 'fail',
+    },
   ],
   'a path that was recorded as in memory, and is no longer mounted': [
     all(onDisk, inMemory, without('store')),
