@@ -8,6 +8,8 @@ import {
   foreignNames,
   installHint,
 } from '../../../../agent/prepare/move/requirements.ts';
+import { renameInStore } from '../../../../agent/prepare/move/moving.ts';
+import type { Context } from '../../../../agent/prepare/engine/context.ts';
 import type { SystemReader } from '../../../../agent/system/reader.ts';
 import { deviceNumber, shownPath } from '../../../../agent/prepare/move/region.ts';
 import { byLines, unescapeName } from '../../../../agent/prepare/move/copy.ts';
@@ -15,6 +17,18 @@ import { withGuest } from '../../../harness/guest.ts';
 import { folder, namespaces, root, volume } from '../../../harness/namespaces.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 import { type Files, guestWith } from '../../../harness/step-table.ts';
+
+const store = suite('prepare: the directory in the store');
+store('a rename is on the disk before anything else happens', async () => {
+  const calls: string[] = [];
+  const runAlways: Context['run'] = (program, args) => {
+    calls.push([program, ...args].join(' '));
+    return Promise.resolve('');
+  };
+  await renameInStore({ runAlways } as Context, '/data/seeding:app', '/data/app');
+  assert.equal(calls, ['/usr/bin/mv -T /data/seeding:app /data/app', '/usr/bin/sync']);
+});
+store.run();
 
 const backing = suite('prepare: what the kernel has open in /home');
 /** Returns the first parts of the sentences about a guest with these files and mounts. */
