@@ -136,6 +136,8 @@ with_systemd() { # script, units
     printf '%s\n' "app=$app kept=$kept disk=$disk" '. /media/test/harness/home-tree.sh' "$1"
   } >/run/inside
   shift
+  # Without it, systemd enables units of this machine as at a first boot (systemd.preset(5)), whose state would be missed.
+  tr -d - </proc/sys/kernel/random/uuid >/etc/machine-id
   printf '%s\n' '[Unit]' DefaultDependencies=no 'Wants=last.service' "Requires=$*" >/etc/systemd/system/test.target
   # shellcheck disable=SC2016 # systemd sets EXIT_STATUS
   printf '%s\n' '[Unit]' DefaultDependencies=no "After=$*" '[Service]' Type=oneshot \
