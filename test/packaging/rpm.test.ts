@@ -82,7 +82,13 @@ test('contains these units, which rpm.spec installs by their suffix', () => {
     ...['check.service', 'check.timer', 'drift.service', 'forward-state.service', 'forward.service'],
     ...['mount-options@.service', 'mount@.service', 'persist.service', 'persist@.service'],
     ...['rehearsal-limit.service', 'rehearsal.service', 'scratch-device.service', 'scratch-discard.service'],
-    ...['scratch-trim.service', 'scratch.service', 'seed-close.service', 'seed-finish.service', 'seed.service'],
+    ...[
+      'scratch-trim.service',
+      'scratch.service',
+      'seed-close.service',
+      'seed-finish.service',
+      'seed.service',
+    ],
     ...['user-runtime@.service', 'var.service', 'var@.service'],
   ]);
 });
