@@ -161,6 +161,13 @@ function program(
       done(await recordCommand(reader, await loadWriter()));
     });
   root
+    .command('move-at-boot', { hidden: true })
+    .description('carry out what prepare has recorded for this boot; internal')
+    .action(async () => {
+      const { moveCommand } = await import('./commands/move.ts');
+      done(await moveCommand(reader, await loadWriter(), output));
+    });
+  root
     .command('forward')
     .description(
       'forward the journal to the log server that FORWARD names (immutafs-forward.service runs this)',
@@ -212,15 +219,15 @@ function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<
     )
     .option(
       '--purge-old-home',
-      'remove the old content of /home from the system disk after the copy is verified',
+      'remove the old content of /home from the system disk, in the next maintenance boot',
     )
     .option(
       '--move-state <directory...>',
-      'move the content of these directories to PERSIST_STORE, and add them to PERSIST; the services that use them are stopped for the last part of the copy (step state)',
+      'move the content of these directories to PERSIST_STORE, and add them to PERSIST, in the next maintenance boot, before any service starts (step state)',
     )
     .option(
       '--purge-old-state',
-      'remove the old content of directories that --move-state has moved from the system disk (step state)',
+      'remove the old content of directories that --move-state has moved from the system disk, in the next maintenance boot (step state)',
     )
     .option(
       '--scratch-device <device>',
@@ -233,7 +240,7 @@ function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<
         '1777: every user may write to /tmp, as programs expect; 1700: only root may, which locks out every other user; default: 1777 if /etc/fstab has no /tmp',
       ).choices(['1777', '1700']),
     )
-    .option('--clean-var', 'rotate logs and shorten journals before their size is measured')
+    .option('--clean-var', 'rotate logs and shorten journals, in the next maintenance boot')
     .option(
       '--since <days>',
       'also consider changes of the disk made up to this many days ago (step writes); default: since the last boot',
@@ -261,12 +268,21 @@ function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<
     )
     .option('--image-version <version>', 'the version that /etc/immutafs/image gives to the image')
     .option('--yes', 'do not ask for confirmation')
-    .addOption(new Option('--undo', 'restore every changed file to its previous content').conflicts(ask))
+    .option(
+      '--reboot',
+      'reboot afterwards, if something is recorded for the next boot; that boot moves data and reboots again',
+    )
+    .addOption(
+      new Option(
+        '--undo',
+        'restore every changed file to its previous content; if data was moved, the next maintenance boot moves it back first',
+      ).conflicts(ask),
+    )
     .addOption(
       new Option(
         '--rehearse',
         'make the next boot a rehearsal: the guest itself seals it, for one boot and a limited time, and records what fails',
-      ).conflicts([...ask, 'undo']),
+      ).conflicts(['only', 'skip', 'json', 'since', 'accept', 'undo']),
     )
     .option('--limit <duration>', 'time from the start of the rehearsal to its end; default: 30m')
     .option(
@@ -277,7 +293,7 @@ function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<
       new Option(
         '--end-rehearsal',
         'withdraw a requested rehearsal; in a rehearsal, reboot into maintenance mode',
-      ).conflicts([...ask, 'undo', 'rehearse', 'limit', 'discardState']),
+      ).conflicts([...ask, 'undo', 'rehearse', 'reboot', 'limit', 'discardState']),
     )
     .allowExcessArguments(false)
     .action(action);

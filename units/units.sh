@@ -353,6 +353,25 @@ write_scratch_units() { # reads conf_SCRATCH and conf_SCRATCH_DEVICE
   done
 }
 
+# --- moves ---------------------------------------------------------------------------------------------
+
+# Makes immutafs-move.target the default target of this boot, with what udev and the mounts of fstab need instead of
+# sysinit.target. A kernel argument that names a target takes precedence.
+write_move_units() {
+  moves=1
+  ln -sf /usr/lib/systemd/system/immutafs-move.target "$early/default.target"
+  set -- '[Unit]'
+  for unit in kmod-static-nodes.service systemd-modules-load.service systemd-tmpfiles-setup-dev-early.service \
+    systemd-tmpfiles-setup-dev.service systemd-udevd.service systemd-udev-trigger.service systemd-journald.service \
+    lvm2-lvmetad.socket lvm2-lvmpolld.socket dm-event.socket multipathd.service; do
+    # systemd 219 logs an error for every unit that is wanted and does not exist.
+    [ ! -e "/usr/lib/systemd/system/$unit" ] || set -- "$@" "Wants=$unit"
+  done
+  add_dropin immutafs-move.target "$@"
+  # Instead of an emergency shell in each boot that should move: an ordinary boot, which shows what could not be mounted.
+  add_dropin emergency.service '[Service]' 'ExecStartPre=-/usr/libexec/immutafs/move-boot emergency'
+}
+
 # --- rehearsal and services that configure the guest ---------------------------------------------------
 
 # Writes a timer that ends the rehearsal at its limit, and starts the recorder. The timer is part of sysinit.target and

@@ -21,7 +21,7 @@ import {
   suidProbe,
   tmpOptions,
 } from './mount-options.ts';
-import { overlayPaths, persistedPaths, scratchPaths } from './writable-paths.ts';
+import { overlayPaths, persistedPaths, plannedMoves, scratchPaths } from './writable-paths.ts';
 import { seedGenuine } from './seed-genuine.ts';
 import { stateKept, varUpperTmpfs, varUsage, varOverlay } from './var.ts';
 
@@ -42,6 +42,7 @@ export const checks: readonly Check[] = [
   overlayPaths,
   persistedPaths,
   scratchPaths,
+  plannedMoves,
   homeOptions,
   tmpOptions,
   otherOptions,

@@ -123,3 +123,32 @@ export const scratchPaths: Check = {
     };
   },
 };
+
+export const plannedMoves: Check = {
+  id: 'planned-moves',
+  severity: 'advisory',
+  messageId: 'c4a0c3c5e6f94d0f8b1d0f64a5a7f2be',
+  title: 'no data waits to be moved',
+  means:
+    '/var/lib/immutafs/moves.json, in which `prepare` records the data that a maintenance boot moves to another disk, moves back or removes, has no task that waits and none that failed. A sealed boot, a rehearsal and a boot with immutafs=off carry nothing out, and neither does a boot whose kernel arguments name a target (systemd.unit=, single, a runlevel). The check also runs in maintenance mode.',
+  why: 'Until its task has been carried out, the data is where it was, and may be lost at the next reboot of the sealed guest.',
+  fix: '`immutafs-agent prepare` shows what waits and why a task failed. Leave the disk writable on the host, and reboot; after a failure, fix its cause and run `immutafs-agent prepare --apply` again. `immutafs-agent prepare --undo` withdraws what was only planned.',
+  page: 'prepare.md',
+  expected: 'nothing',
+  evaluate: (facts) => {
+    const found = unwrap(facts.plannedMoves);
+    if (found === undefined) return { status: 'skip', observed: 'nothing was moved' };
+    const { waiting, problems, isDue } = found;
+    if (waiting.length + problems.length === 0) return { status: 'pass', observed: 'nothing waits' };
+    const when = isDue ? 'in the next maintenance boot' : 'but three boots have not completed it';
+    const observed = [
+      ...(waiting.length === 0 ? [] : [`${shortList(waiting)}: to be done ${when}`]),
+      ...problems,
+    ];
+    const remedy =
+      problems.length === 0 && isDue
+        ? 'Leave the disk writable on the host, and reboot.'
+        : 'See `immutafs-agent prepare`, fix the cause, and run `immutafs-agent prepare --apply` again.';
+    return { status: 'warn', subject: shortList(waiting), observed: shortList(observed, '; '), remedy };
+  },
+};

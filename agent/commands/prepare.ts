@@ -16,6 +16,7 @@ import { requireImage, requireOwnSystem } from '../prepare/engine/preconditions.
 import { type Plan, isDone } from '../prepare/engine/plan.ts';
 import { type Settings, type StepId, guestStepIds, noSettings, stepIds } from '../prepare/engine/step.ts';
 import { planJson, planText, readinessText } from '../prepare/engine/text.ts';
+import { hasTasks, readMoves } from '../prepare/move/record.ts';
 import { planGuest, prepareGuest, undoGuest } from '../prepare/prepare.ts';
 import { isPath } from '../config/accepted.ts';
 import { outcomeSentence, outcomeText, readOutcome } from '../prepare/rehearsal/outcome.ts';
@@ -33,6 +34,7 @@ export interface PrepareOptions extends Partial<
   accept?: string[];
   yes?: boolean;
   undo?: boolean;
+  reboot?: boolean;
   rehearse?: boolean;
   limit?: string;
   discardState?: boolean;
@@ -77,12 +79,20 @@ export async function prepareCommand(
   if (options.undo === true) {
     const { refused } = await planGuest(reader, settings, new Set());
     if (refused === null) {
-      return (await undoGuest({ reader, writer: await loadWriter(), ...printerTo(output) })) ? 0 : 1;
+      const writer = await loadWriter();
+      const isRestored = await undoGuest({ reader, writer, ...printerTo(output) });
+      if (options.reboot !== true) return isRestored ? 0 : 1;
+      // Otherwise, nothing was recorded, or the way back is blocked.
+      const isPlanned = readMoves(reader).restoreFiles;
+      if (isPlanned) await requestReboot(writer, output);
+      else output.stderr('Nothing is left for the next boot: the guest is not rebooted.\n');
+      return isRestored || isPlanned ? 0 : 1;
     }
     output.stdout(`${clean(decodeBytes(refused))}\n`);
     return 1;
   }
   if (options.endRehearsal === true) return endCommand(reader, await loadWriter(), output);
+  expectCombination(options);
   if (options.limit !== undefined) {
     if (options.rehearse !== true) throw new UsageError('--limit needs --rehearse');
     parseLimit(options.limit);
@@ -90,15 +100,21 @@ export async function prepareCommand(
   if (options.discardState === true && options.rehearse !== true)
     throw new UsageError('--discard-state needs --rehearse');
   const before = await planWithProgress(reader, output, settings, chosen);
-  if (options.rehearse === true) return requestCommand(reader, await loadWriter(), output, before, options);
+  if (options.rehearse === true && options.apply !== true) {
+    const code = await requestCommand(reader, await loadWriter(), output, before, options);
+    if (code === 0 && options.reboot === true) await requestReboot(await loadWriter(), output);
+    return code;
+  }
   const print = (plan: Plan) => {
     const rehearsal = outcomeOf(reader);
     return options.json === true
-      ? planJson(plan, { rehearsal })
+      ? planJson(plan, { rehearsal, moves: readMoves(reader).moves })
       : `${planText(plan, output.terminal)}${outcomeText(rehearsal, output.terminal)}`;
   };
   if (options.apply !== true || isDone(before) || before.refused !== null) {
     output.stdout(print(before));
+    if (isDone(before) && options.apply === true && options.rehearse === true)
+      return rehearseAndReboot(reader, await loadWriter(), output, before, options);
     return isDone(before) ? 0 : 1;
   }
   if (options.yes !== true) {
@@ -109,18 +125,39 @@ export async function prepareCommand(
     if (!(await answer)) return 1;
   }
   const printer = printerTo(options.json === true ? { ...output, stdout: output.stderr } : output);
-  try {
-    const tools = { reader, writer: await loadWriter(), ...printer };
-    const after = await prepareGuest(tools, settings, chosen);
-    output.stdout(print(after));
-    return isDone(after) ? 0 : 1;
-  } catch (error) {
-    // These are expected outcomes, not failures: /home is in use (EBUSY), or files of the old /home are kept
-    // (ENOTEMPTY).
-    if (!(error instanceof SystemError) || !['EBUSY', 'ENOTEMPTY'].includes(error.code)) throw error;
-    output.stderr(`immutafs-agent: ${clean(decodeBytes(error.message))}\n`);
-    return 1;
-  }
+  const writer = await loadWriter();
+  const after = await prepareGuest({ reader, writer, ...printer }, settings, chosen);
+  output.stdout(print(after));
+  if (options.rehearse === true) return rehearseAndReboot(reader, writer, output, after, options);
+  if (options.reboot !== true) return isDone(after) ? 0 : 1;
+  const isAllPlanned = after.steps.every(({ state }) => state === 'done' || state === 'at next boot');
+  return (await rebootForTasks(reader, writer, output)) && isAllPlanned ? 0 : isDone(after) ? 0 : 1;
+}
+
+async function rehearseAndReboot(
+  reader: SystemReader,
+  writer: SystemWriter,
+  output: Output,
+  plan: Plan,
+  options: PrepareOptions,
+): Promise<number> {
+  const code = await requestCommand(reader, writer, output, plan, options);
+  if (code === 0 && options.reboot === true) await requestReboot(writer, output);
+  return code;
+}
+
+/** Reboots if something is recorded for the next boot. @returns whether that is so */
+async function rebootForTasks(reader: SystemReader, writer: SystemWriter, output: Output): Promise<boolean> {
+  const isPlanned = hasTasks(readMoves(reader));
+  if (isPlanned) await requestReboot(writer, output);
+  else output.stderr('Nothing is left for the next boot: the guest is not rebooted.\n');
+  return isPlanned;
+}
+
+async function requestReboot(writer: SystemWriter, output: Output): Promise<void> {
+  const { exit, stderr } = await writer.run('/usr/bin/systemctl', ['--no-block', 'reboot'], 60);
+  if (exit !== 0) throw new SystemError(`systemctl reboot failed: ${stderr.trim()}`);
+  output.stderr('The guest reboots.\n');
 }
 
 /** Returns the reader of a guest or of an image. @throws UsageError in the wrong place */
@@ -150,6 +187,7 @@ const inImage: readonly (readonly [string, ...(keyof PrepareOptions)[]])[] = [
   ['every file of an image has changed', 'since'],
   ['use it in a guest that runs its services', 'strictMounts', 'closeBypasses', 'strictPtrace'],
   ['rehearse in a guest that is started from the image', 'rehearse', 'limit', 'discardState', 'endRehearsal'],
+  ['reboot a guest that is started from the image', 'reboot'],
 ];
 
 /** @throws UsageError for options that need a running guest, and for the options of an image without --image */
@@ -177,6 +215,24 @@ function refuseForImages(options: PrepareOptions): void {
     if (value !== undefined && !isImageWord(value))
       throw new UsageError(`${flag} takes ${wantedWord}, not ${value}`);
   }
+}
+
+/** @throws UsageError for an option without the one that it needs */
+function expectCombination({ reboot, apply, rehearse, ...others }: PrepareOptions): void {
+  if (reboot === true && apply !== true && rehearse !== true)
+    throw new UsageError('--reboot needs --apply, --rehearse or --undo');
+  if (rehearse !== true || apply === true) return;
+  const changes = [
+    'homeDevice',
+    'homeUuid',
+    'wipe',
+    'purgeOldHome',
+    'moveState',
+    'purgeOldState',
+    'cleanVar',
+  ] as const;
+  if (changes.some((each) => others[each] !== undefined))
+    throw new UsageError('--rehearse with options that change the guest needs --apply');
 }
 
 /** Plans with progress on stderr, which is removed afterwards. */

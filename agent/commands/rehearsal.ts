@@ -4,6 +4,7 @@ import { readBootEnv } from '../facts/boot/boot-env.ts';
 import { observe } from '../facts/observed.ts';
 import { lockFile } from '../prepare/engine/action-log.ts';
 import type { Plan } from '../prepare/engine/plan.ts';
+import { hasTasks, readMoves } from '../prepare/move/record.ts';
 import { type Request, endedByCommandFile, readRequest, requestFile } from '../prepare/rehearsal/record.ts';
 import { Recorder } from '../prepare/rehearsal/recorder.ts';
 import { obstacle, requestRehearsal, requiredSteps, withdrawRequest } from '../prepare/rehearsal/request.ts';
@@ -54,8 +55,9 @@ export async function requestCommand(
     say(
       `These steps are not done, and may cause problems in the rehearsal: ${open.map(({ id }) => id).join(', ')}.`,
     );
+  const isAfterMove = hasTasks(readMoves(reader));
   say(
-    `The next boot is a rehearsal, if it begins within a day and the host leaves the disk writable. ${limit ?? defaultLimit} after its start the guest reboots into maintenance mode; a reset has the same effect. What is written to /var during the rehearsal is lost when it ends. Reboot now: systemctl reboot`,
+    `The ${isAfterMove ? 'boot after the one that moves data' : 'next boot'} is a rehearsal, if ${isAfterMove ? 'everything was moved, ' : ''}it begins within a day and the host leaves the disk writable. ${limit ?? defaultLimit} after its start the guest reboots into maintenance mode; a reset has the same effect. What is written to /var during the rehearsal is lost when it ends. Reboot now: systemctl reboot`,
   );
   return 0;
 }

@@ -12,6 +12,7 @@ import {
   readScratchEntries,
   scratchInMemory,
 } from './boot/persist.ts';
+import { readPlannedMoves } from './boot/moves.ts';
 import { findProvisioning } from './boot/provisioning.ts';
 import { readSeed } from './boot/seed.ts';
 import { readSwaps } from './disks/disks.ts';
@@ -67,6 +68,8 @@ export async function gatherFacts(system: SystemReader, { probe }: GatherOptions
     persist: readPersistEntries(reader, config),
     /** The paths of SCRATCH with the outcome in this boot. */
     scratch: readScratchEntries(reader, config),
+    /** What `prepare` has recorded for the next maintenance boot; undefined if nothing. */
+    plannedMoves: observe(() => readPlannedMoves(reader)),
     /** See `findScratchDevice`. */
     scratchDevice: observe(() => findScratchDevice(reader, mounts)),
     /** The mount points of writable ext4 file systems with errors=panic. */

@@ -4,11 +4,13 @@ import type { Tools } from './engine/context.ts';
 import { type Plan, plan } from './engine/plan.ts';
 import { undo } from './engine/undo.ts';
 import type { Settings, StepId } from './engine/step.ts';
-import { copyHome, verifyHome, formatHome, partitionHome } from './home/copy.ts';
-import { clearHomeMarker, cutoverHome } from './home/cutover.ts';
+import { formatHome, partitionHome } from './home/format.ts';
 import { planHome } from './home/plan.ts';
 import { planImageHome } from './home/image-home.ts';
-import { purgeHome } from './home/purge.ts';
+import type { At } from './move/old-content.ts';
+import { retryTasks } from './move/record.ts';
+import { planReturn, planningExecutors } from './at-boot/planning.ts';
+import { runTasks } from './at-boot/run.ts';
 import { planAudit } from './steps/audit.ts';
 import { planBoot } from './steps/boot.ts';
 import { planEtc } from './steps/etc.ts';
@@ -19,8 +21,6 @@ import { planInitramfs } from './steps/initramfs.ts';
 import { planMtab } from './steps/mtab.ts';
 import { planScratch } from './steps/scratch.ts';
 import { planState } from './steps/state.ts';
-import { copyState, verifyState, switchState } from './steps/state/executors.ts';
-import { clearState, purgeState } from './steps/state/old-content.ts';
 import { planTmp } from './steps/tmp.ts';
 import { planVar } from './steps/var.ts';
 import { planWrites } from './steps/writes.ts';
@@ -47,16 +47,7 @@ const parts: Parts = {
     ...basicExecutors,
     'partition-home': { execute: partitionHome },
     'format-home': { execute: formatHome },
-    'copy-home': { execute: copyHome },
-    'verify-home': { execute: verifyHome },
-    'cutover-home': cutoverHome,
-    'clear-home-marker': { execute: clearHomeMarker },
-    'purge-home': { execute: purgeHome },
-    'copy-state': { execute: copyState },
-    'verify-state': { execute: verifyState },
-    'switch-state': switchState,
-    'clear-state': { execute: clearState },
-    'purge-state': { execute: purgeState },
+    ...planningExecutors,
   },
 };
 
@@ -70,11 +61,26 @@ export function planGuest(
 }
 
 /** Plans and carries out the chosen steps (agent/prepare/engine/apply.ts). @returns a plan with the remaining changes */
-export function prepareGuest(tools: Tools, settings: Settings, chosen: ReadonlySet<StepId>): Promise<Plan> {
-  return applyAll(parts, tools, settings, chosen);
+export async function prepareGuest(
+  tools: Tools,
+  settings: Settings,
+  chosen: ReadonlySet<StepId>,
+): Promise<Plan> {
+  const after = await applyAll(parts, tools, settings, chosen);
+  retryTasks(tools);
+  return after;
 }
 
-/** Restores what `prepare` changed (agent/prepare/engine/undo.ts). @returns whether everything was restored */
-export function undoGuest(tools: Tools): Promise<boolean> {
-  return undo(parts.executors, tools);
+/**
+ * Restores what `prepare` changed (agent/prepare/engine/undo.ts). If something was moved, the next boot does that.
+ * @returns whether everything was restored
+ */
+export async function undoGuest(tools: Tools): Promise<boolean> {
+  if (tools.reader.image === undefined && !(await planReturn(tools))) return false;
+  return undo(tools);
+}
+
+/** Carries out what was recorded for this boot (agent/prepare/move/run.ts). @returns whether everything succeeded */
+export function runMoves(tools: Tools, at?: At): Promise<boolean> {
+  return runTasks(tools, () => undo(tools), at);
 }

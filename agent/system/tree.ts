@@ -1,9 +1,7 @@
 import fs from 'node:fs';
 import { setImmediate as yieldToEvents } from 'node:timers/promises';
 import { createHash } from 'node:crypto';
-import { SystemError, hasCode, unless, unlessAbsent } from '../lib/errors.ts';
-import { whileOpen } from './files.ts';
-import { O_PATH } from './foreign-directory.ts';
+import { SystemError, hasCode, unless } from '../lib/errors.ts';
 
 /**
  * Reads the state of a tree, without the files on other file systems.
@@ -18,62 +16,24 @@ export async function readTreeState(directory: string, pause: () => void): Promi
   return state.done();
 }
 
-export interface WalkedFile {
-  /** The path relative to the directory, one character per byte (latin1). */
-  name: string;
-  directory: boolean;
-  state: FileState;
-}
-
 /**
- * Removes the files in a tree for which `isDispensable` returns true, then the empty directories for which it returns
- * true, but not the directory itself. Files on other file systems are never removed. Removing one name of an inode changes
- * the ctime of the other names, so `isDispensable` receives the ctime before this change.
- * @param kept receives the name of each file that is kept, and of each directory that is immutable or not dispensable
+ * Removes everything in a tree, but not the directory itself, and not files on other file systems.
+ * @param pause is called for each file; an error that it throws ends the walk
+ * @returns the names of files that are kept: those on other file systems, and immutable ones
  * @throws the system's error, which ends the walk
  */
-export async function removeTree(
-  directory: string,
-  pause: () => void,
-  isDispensable: (file: WalkedFile) => boolean,
-  kept: (name: string) => void,
-): Promise<void> {
-  const renamed = new Map<bigint, { now: bigint; before: bigint }>();
-  await walkTree(
-    directory,
-    pause,
-    (name, stat, at) => {
-      const state = stateOf(stat);
-      const earlier = renamed.get(stat.ino);
-      if (earlier?.now === state.changed) state.changed = earlier.before;
-      const isDirectory = stat.isDirectory();
-      if (!isDispensable({ name, directory: isDirectory, state })) {
-        kept(name);
-        return undefined;
-      }
-      const keepIfImmutable = (remove: () => void) => {
-        if (isImmutable(remove)) kept(name);
-      };
-      if (isDirectory)
-        return () => keepIfImmutable(() => unless(hasCode('ENOTEMPTY'), () => fs.rmdirSync(at)));
-      keepIfImmutable(() => {
-        const changed = unlink(at, stat);
-        if (changed !== undefined) renamed.set(stat.ino, { now: changed, before: state.changed });
-      });
-      return undefined;
-    },
-    kept,
-  );
-}
-
-/** See `SystemWriter.lastChange`. */
-export function lastChange(directory: string, name: string): number {
-  for (let each = name; each !== ''; each = each.slice(0, Math.max(0, each.lastIndexOf('/')))) {
-    const file = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(each, 'latin1')]);
-    const changed = unlessAbsent(() => fs.lstatSync(file).ctimeMs);
-    if (changed !== undefined) return changed;
-  }
-  return fs.lstatSync(directory).ctimeMs;
+export async function removeTree(directory: string, pause: () => void): Promise<string[]> {
+  const kept: string[] = [];
+  const visit: Visit = (name, stat, at) => {
+    const removed = (remove: () => void) => {
+      if (isImmutable(remove)) kept.push(name);
+    };
+    if (stat.isDirectory()) return () => removed(() => unless(hasCode('ENOTEMPTY'), () => fs.rmdirSync(at)));
+    removed(() => fs.unlinkSync(at));
+    return undefined;
+  };
+  await walkTree(directory, pause, visit, (name) => kept.push(name));
+  return kept;
 }
 
 /** Whether `remove` fails with EPERM. The file or its directory then has attribute i or a (chattr(1)). */
@@ -83,19 +43,6 @@ function isImmutable(remove: () => void): boolean {
     return true;
   });
   return isRemoved === undefined;
-}
-
-/** Removes a file name. @returns the new ctime of the inode, if the inode has other names */
-function unlink(at: Buffer, { nlink }: fs.BigIntStats): bigint | undefined {
-  if (nlink === 1n) {
-    fs.unlinkSync(at);
-    return undefined;
-  }
-  // O_PATH, so that a FIFO or a device is not opened.
-  return whileOpen(fs.openSync(at, O_PATH | fs.constants.O_NOFOLLOW), (fd) => {
-    fs.unlinkSync(at);
-    return fs.fstatSync(fd, { bigint: true }).ctimeNs;
-  });
 }
 
 type Visit = (name: string, stat: fs.BigIntStats, at: Buffer) => (() => void) | undefined;

@@ -4,11 +4,11 @@ import { SystemError, onFile, onFileLater } from '../lib/errors.ts';
 import { type Ran, runProgram } from './exec.ts';
 import { lock } from './lock.ts';
 import { copyAttributes, copyFile, labelNewFile } from './attributes.ts';
-import { syncDirectory, syncFile, whileOpen } from './files.ts';
+import { syncDirectory, syncFile } from './files.ts';
 import { replaceFile, replaceFileLater, writeNewFile } from './replace-file.ts';
-import { type TreeState, type WalkedFile, lastChange, readTreeState, removeTree } from './tree.ts';
+import { type TreeState, readTreeState, removeTree } from './tree.ts';
 
-export type { Ran, TreeState, WalkedFile };
+export type { Ran, TreeState };
 
 /**
  * Every change of the system goes through this interface. When a method returns, its change is on the disk. After a
@@ -87,37 +87,12 @@ export function systemWriter(root = '/', isLabelled = true) {
     makeDirectory: (directory: string, mode: number): void =>
       onFile(directory, () => void fs.mkdirSync(at(directory), { recursive: true, mode })),
     run: runProgram,
-    /**
-     * Overwrites bytes at an offset of a file or device, and waits until they are on the disk.
-     * @param text one character per byte (latin1)
-     */
-    writeAt: (file: string, offset: number, text: string): void =>
-      onFile(file, () => writeAt(at(file), offset, text)),
     lock: (file: string): (() => void) => onFile(file, () => lock(at(file), file)),
     /** Reads the state of every file below a directory (tree.ts). */
     readTree: (directory: string, pause: () => void): Promise<TreeState> =>
       onFileLater(directory, () => readTreeState(at(directory), pause)),
-    /** Removes files and empty directories below a directory (tree.ts). */
-    removeTree: (
-      directory: string,
-      pause: () => void,
-      isDispensable: (file: WalkedFile) => boolean,
-      kept: (name: string) => void,
-    ): Promise<void> => onFileLater(directory, () => removeTree(at(directory), pause, isDispensable, kept)),
-    /**
-     * Returns the ctime of a file below a directory or, if the file does not exist, of the nearest existing directory
-     * above.
-     * @param name the file name relative to the directory, one character per byte (latin1)
-     * @returns milliseconds since the epoch
-     */
-    lastChange: (directory: string, name: string): number =>
-      onFile(directory, () => lastChange(at(directory), name)),
+    /** Removes everything below a directory (tree.ts). */
+    removeTree: (directory: string, pause: () => void): Promise<string[]> =>
+      onFileLater(directory, () => removeTree(at(directory), pause)),
   };
-}
-
-function writeAt(file: string, offset: number, text: string): void {
-  whileOpen(fs.openSync(file, fs.constants.O_WRONLY | fs.constants.O_NOFOLLOW), (fd) => {
-    fs.writeSync(fd, Buffer.from(text, 'latin1'), 0, text.length, offset);
-    fs.fsyncSync(fd);
-  });
 }

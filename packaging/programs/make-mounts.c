@@ -39,7 +39,7 @@
 #include <linux/fcntl.h>
 #include <linux/fs.h>
 
-#include "without-library.h"
+#include "open-directory.h"
 
 /* The headers of the build machine may be older than these system calls (mount_setattr(2): Linux 5.12). */
 #define NR_OPEN_TREE 428
@@ -48,9 +48,6 @@
 #define CLONE_TREE 1
 #define OF_FILE_DESCRIPTOR 0x1000 /* AT_EMPTY_PATH */
 #define BETWEEN_FILE_DESCRIPTORS 0x44 /* MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH */
-
-/* Without O_DIRECTORY: together with O_PATH, it would make the kernel mount what an automount point stands for. */
-#define COMPONENT (O_PATH | O_NOFOLLOW | O_CLOEXEC)
 
 /* struct mount_attr; the bits of its options are those of mount(2) from MS_RDONLY to MS_NOEXEC. */
 struct attributes {
@@ -62,77 +59,9 @@ struct attributes {
 #define ST_RELATIME 4096
 #define TIME_BITS (MS_NOATIME | MS_NODIRATIME)
 
-/* The descriptors that the current step has opened. */
-static long opened[4], open_count;
-
-/* What a failed step reports: a path up to a length, and a reason that errno does not give, or 0. */
-static const char *culprit, *reason;
-static long culprit_length;
-
 static long mount(const char *source, const char *target, const char *type, long flags, const char *data)
 {
 	return call5(__NR_mount, (long)source, (long)target, (long)type, flags, (long)data);
-}
-
-static int is_link(long directory, const char *name)
-{
-	struct stat found;
-	long file = call5(__NR_openat, directory, (long)name, COMPONENT, 0, 0), result;
-
-	result = call(__NR_fstat, file, (long)&found, 0);
-	call(__NR_close, file, 0, 0);
-	return result == 0 && (found.st_mode & 0170000) == 0120000; /* S_ISLNK(3) */
-}
-
-/* Opens the component of a path at `name`, and sets *end to what follows it. */
-static long open_component(long directory, const char *name, const char **end)
-{
-	char component[256];
-	long length = 0, result;
-
-	while (name[length] && name[length] != '/') {
-		if (length == sizeof(component) - 1)
-			return -ENAMETOOLONG;
-		component[length] = name[length];
-		length++;
-	}
-	component[length] = 0;
-	*end = name + length;
-	result = call5(__NR_openat, directory, (long)component, COMPONENT | O_DIRECTORY, 0, 0);
-	reason = result == -ENOENT ? "does not exist" :
-		 result != -ENOTDIR && result != -ELOOP ? 0 :
-		 is_link(directory, component) ? "is a symbolic link" : "is not a directory";
-	return result;
-}
-
-/* Opens a directory without following symbolic links. Returns its descriptor, which run() closes after the step, or an error. */
-static long open_directory(const char *path)
-{
-	const char *left = path;
-	long result = call(__NR_open, (long)"/", COMPONENT | O_DIRECTORY, 0);
-
-	culprit = path;
-	culprit_length = 1;
-	for (;;) {
-		long above = result;
-
-		while (*left == '/')
-			left++;
-		if (result < 0 || !*left)
-			break;
-		result = open_component(above, left, &left);
-		call(__NR_close, above, 0, 0);
-		culprit_length = left - path;
-	}
-	if (result >= 0)
-		opened[open_count++] = result;
-	return result;
-}
-
-static void set_culprit(const char *text)
-{
-	culprit = text;
-	culprit_length = length_of(text);
 }
 
 static long enter(long directory)
@@ -182,15 +111,6 @@ static long find_options(const char *directory)
 	if (result < 0)
 		return result;
 	return (now.f_flags & (SAME_BITS | TIME_BITS)) | (now.f_flags & ST_RELATIME ? MS_RELATIME : 0);
-}
-
-static long parse_number(const char **text, long base)
-{
-	long number = 0;
-
-	while (**text >= '0' && **text <= '9')
-		number = number * base + *(*text)++ - '0';
-	return number;
 }
 
 /* Makes a directory, unless it exists, and enters it. */
@@ -480,26 +400,6 @@ static long freeze(const char *path)
 	return flags < 0 ? flags : mount(0, ".", 0, MS_REMOUNT | MS_RDONLY | flags, 0);
 }
 
-static void print(const char *text, long length)
-{
-	call(__NR_write, 2, (long)text, length);
-}
-
-/* Prints why a step for an item, or for none, failed, with the number of errno if there is no better reason. */
-static void report(const char *item, long number)
-{
-	char failed[] = "failed with errno 000";
-
-	for (char *digit = failed + sizeof(failed) - 2; number; number /= 10)
-		*digit-- += number % 10;
-	print(item ? item : "make-mounts", length_of(item ? item : "make-mounts"));
-	print(": ", 2);
-	print(culprit, culprit_length);
-	print(" ", 1);
-	print(reason ? reason : failed, length_of(reason ? reason : failed));
-	print("\n", 1);
-}
-
 enum { FOR, DIRECTORY, LIKE, VIEW, OVERLAY, KEEP, OPTIONS, FREEZE, LISTS, UNKNOWN };
 
 /* The steps, and the number of their words. */
@@ -564,7 +464,7 @@ __attribute__((used, noreturn)) static void run(long *stack)
 		result = run_step(step, words);
 		if (result < 0) {
 			failed = 1;
-			report(item, -result);
+			report(item ? item : "make-mounts", -result);
 			is_skipping = item || step == DIRECTORY || step == LIKE || step == VIEW;
 		}
 		while (open_count)

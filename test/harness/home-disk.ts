@@ -1,4 +1,3 @@
-import { type ProgressMarker, formatMarker } from '../../agent/prepare/home/progress-marker.ts';
 import type { Guest } from './guest.ts';
 import { guestWith } from './step-table.ts';
 
@@ -19,21 +18,17 @@ export const guestWithFiles = (files: readonly string[]): Guest =>
 export const disk = '/dev/vdb';
 export const uuid = '68f0dbf4-343f-4b2e-8199-63212c9d26fa';
 
-/** Returns a guest whose /dev/vdb has a progress marker and, if isFormatted, our partition with a file system. */
-export function guestWithDisk(
-  marker: Omit<ProgressMarker, 'seconds'> | undefined,
-  isFormatted: boolean,
-): Guest {
+/** Returns a guest whose /dev/vdb is empty or, if isMade, has our partition with a file system. */
+export function guestWithDisk(isMade: boolean): Guest {
   const guest = guestWithFiles([...programs, ...forDisk]);
   guest.files['dev/vdb1'] = '';
-  const text = marker === undefined ? '' : formatMarker({ ...marker, seconds: 1 });
-  guest.files['dev/vdb'] = `${'\0'.repeat(512 * 1024)}${text}`;
+  guest.files['dev/vdb'] = '\0'.repeat(1024 * 1024);
   const vdb = guest.devices.find(({ name }) => name === 'vdb');
-  if (isFormatted && vdb !== undefined && !('on' in vdb)) vdb.partitions = { vdb1: '252:17' };
+  if (isMade && vdb !== undefined && !('on' in vdb)) vdb.partitions = { vdb1: '252:17' };
   const probed = `TYPE=xfs\nUUID=${uuid}\nPART_ENTRY_NAME=immutafs-home\n`;
   guest.answers.run = (program) => {
     if (program === '/usr/sbin/wipefs') return { stdout: '', ended: 'good' };
-    return program === '/usr/sbin/blkid' ? { stdout: isFormatted ? probed : '', ended: 'good' } : undefined;
+    return program === '/usr/sbin/blkid' ? { stdout: isMade ? probed : '', ended: 'good' } : undefined;
   };
   return guest;
 }

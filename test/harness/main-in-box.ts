@@ -3,6 +3,8 @@
  * namespaces of this process for those of PID 1, which `prepare` requires.
  */
 import { run } from '../../agent/cli.ts';
+import { SystemError } from '../../agent/lib/errors.ts';
+import { runMoves } from '../../agent/prepare/prepare.ts';
 import { outputTo } from '../../agent/system/output.ts';
 import { systemReader } from '../../agent/system/reader.ts';
 import { systemWriter } from '../../agent/system/writer.ts';
@@ -13,16 +15,36 @@ const initial: Record<string, string> = {
 };
 const reader = systemReader({ self: [process.execPath, ...process.execArgv, ...process.argv.slice(1, 2)] });
 const [stdout, stderr] = [outputTo(1), outputTo(2)];
+const inBox = {
+  ...reader,
+  link: (file: string) => initial[file] ?? reader.link(file),
+  read: (file: string, limit?: number) =>
+    reader.read(file === '/proc/1/mountinfo' ? '/proc/self/mountinfo' : file, limit),
+};
 
-const code = await run(
-  process.argv.slice(2),
-  {
-    ...reader,
-    link: (file) => initial[file] ?? reader.link(file),
-    read: (file, limit) => reader.read(file === '/proc/1/mountinfo' ? '/proc/self/mountinfo' : file, limit),
-  },
-  () => Promise.resolve(systemWriter()),
-  { stdout: stdout.write, stderr: stderr.write, terminal: false },
-);
+/** FAULT="POINT FAULT": at this point of a move, the process is killed, or an operation fails with this code. */
+const [point, fault] = (process.env['FAULT'] ?? '').split(' ');
+const at = (name: string) => {
+  if (process.env['SHOW_POINTS'] !== undefined) stdout.write(`at ${name}\n`);
+  if (name !== point) return;
+  if (fault === 'KILL') process.kill(process.pid, 'SIGKILL');
+  throw new SystemError(`injected: ${fault}`, fault);
+};
+
+const code =
+  process.argv[2] === 'run-moves'
+    ? await runMoves(
+        {
+          ...{ reader: inBox, writer: systemWriter() },
+          say: (text) => stdout.write(`${text}\n`),
+          progress: () => undefined,
+        },
+        at,
+      ).then((isGood) => (isGood ? 0 : 1))
+    : await run(process.argv.slice(2), inBox, () => Promise.resolve(systemWriter()), {
+        stdout: stdout.write,
+        stderr: stderr.write,
+        terminal: false,
+      });
 await Promise.all([stdout.flush(), stderr.flush()]);
 process.exit(code);

@@ -1,26 +1,28 @@
 import path from 'node:path';
-import { bootProgram, buildBootProgram } from '../../packaging/build/boot-program.ts';
+import { buildBootProgram } from '../../packaging/build/boot-program.ts';
 import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { dist } from '../../packaging/build/paths.ts';
 import { inSmallSystem } from './small-system.ts';
 
-await Promise.all([buildProgram('make-mounts'), buildBootProgram()]);
+await Promise.all([buildProgram('make-mounts'), buildProgram('move-directory'), buildBootProgram()]);
 
-const inside = (file: string) => `/media/${path.relative(path.join(import.meta.dirname, '../..'), file)}`;
+/** Lines of sh that prepare a small system for moves (move-state.sh). */
+export const movePrograms = `programs=/media/${path.relative(path.join(import.meta.dirname, '../..'), dist)}; . /media/test/harness/move-state.sh`;
 
 /**
  * Runs a script in the chroot of small-system.ts, in which /var/lib/app has content of every kind and $disk is mounted on
  * /data for PERSIST_STORE. move-state.sh defines the functions.
- * @param dataMiB the size of $disk
+ * @param options the size of $disk; the types of the file systems on it and, if it is one of its own, of /var/lib, so that
+ *   `boot` can cut the power
  * @returns its stdout
  * @throws Error with all output if the script fails
  */
-export function moveOutput(script: string, dataMiB = 400, timeout?: number): string {
-  const { code, stdout, stderr } = inSmallSystem(
-    `programs='${inside(path.join(dist, 'make-mounts'))} ${inside(bootProgram)}'; . /media/test/harness/move-state.sh\n${script}`,
-    dataMiB,
-    timeout,
-  );
+export function moveOutput(
+  script: string,
+  { dataMiB = 400, type = 'ext4', systemType = '', timeout = 300_000 } = {},
+): string {
+  const before = `app=/var/lib/app storeType=${type} systemType=${systemType}; ${movePrograms}`;
+  const { code, stdout, stderr } = inSmallSystem(`${before}\n${script}`, dataMiB, timeout);
   if (code !== 0) throw new Error(`ended with ${code}: ${stdout}${stderr}`);
   return stdout;
 }

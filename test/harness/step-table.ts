@@ -81,18 +81,14 @@ function short(action: Action): string {
       return `rename ${action.from} ${action.to}`;
     case 'partition-home':
     case 'format-home':
-    case 'copy-home':
-    case 'verify-home':
-    case 'cutover-home':
-    case 'clear-home-marker':
-    case 'purge-home':
+    case 'plan-home':
+    case 'plan-clean-var':
       return action.do;
-    case 'copy-state':
-    case 'verify-state':
-    case 'switch-state':
-    case 'clear-state':
-    case 'purge-state':
+    case 'plan-state':
       return `${action.do} ${action.item}`;
+    case 'plan-rest':
+    case 'plan-purge':
+      return `${action.do} ${action.path}`;
   }
 }
 

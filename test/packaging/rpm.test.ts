@@ -77,10 +77,11 @@ test('contains every script of boot/, and every file of units/, dracut/ and the 
 });
 
 test('contains these units, which rpm.spec installs by their suffix', () => {
-  const unit = /(?<=^\/usr\/lib\/systemd\/system\/immutafs-)[^/]+\.(service|timer)$/gm;
+  const unit = /(?<=^\/usr\/lib\/systemd\/system\/immutafs-)[^/]+\.(service|target|timer)$/gm;
   assert.equal(query('[%{FILENAMES}\n]').match(unit), [
     ...['check.service', 'check.timer', 'drift.service', 'forward-state.service', 'forward.service'],
-    ...['mount-options@.service', 'mount@.service', 'persist.service', 'persist@.service'],
+    ...['mount-options@.service', 'mount@.service', 'move.service', 'move.target'],
+    ...['persist.service', 'persist@.service'],
     ...['rehearsal-limit.service', 'rehearsal.service', 'scratch-device.service', 'scratch-discard.service'],
     ...[
       'scratch-trim.service',

@@ -24,6 +24,9 @@ const limits: Record<string, Limit> = {
   'units/immutafs-forward.service TimeoutStopSec': { usual: 4 },
   'units/immutafs-mount-options@.service TimeoutStartSec': { usual: 1 },
   'units/immutafs-mount@.service TimeoutStartSec': { usual: 2 },
+  'units/immutafs-move.service TimeoutStartSec': { expired: 'the next maintenance boot goes on' },
+  // Writing the journal to the disk.
+  'units/immutafs-move.service TimeoutStopSec': { usual: 5 },
   'units/immutafs-persist.service TimeoutStartSec': { usual: 60 },
   'units/immutafs-persist@.service TimeoutStartSec': { usual: 60 },
   'units/immutafs-persist@.service TimeoutStopSec': {
@@ -127,7 +130,7 @@ function found(): Map<string, number> {
 }
 
 function secondsOf(value: string): number {
-  const [, number = '', unit = ''] = /^(\d+)(min)?$/.exec(value) ?? [];
+  const [, number = '', unit = ''] = /^(\d+)(min|d)?$/.exec(value) ?? [];
   assert.is.not(number, '', value);
-  return Number(number) * (unit === 'min' ? 60 : 1);
+  return Number(number) * ({ min: 60, d: 86_400 }[unit] ?? 1);
 }

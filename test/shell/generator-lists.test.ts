@@ -268,3 +268,38 @@ inShells('generator: SCRATCH', (test, shell) => {
   for (const mode of ['maintenance', 'off'])
     test(`${mode}: nothing`, () => same(units(mode, '/srv/store'), []));
 });
+
+inShells('generator: a boot that moves data', (test, shell) => {
+  const generate = generatorIn(shell);
+  const marker = { 'etc/immutafs/move-at-boot': '0\n' };
+  const config = 'PERSIST=/srv/www\nPERSIST_STORE=/data/store\n';
+  const writable = { mode: 'maintenance', record: 'DISKS=vda:0:none\n', config };
+
+  test('starts its target alone, with what mounting needs, and mounts nothing of PERSIST', () => {
+    const files = { ...marker, 'usr/lib/systemd/system/systemd-udevd.service': 'x' };
+    const found = generate({ ...writable, files });
+    const [wanted = ''] = found.filter((line) => line.startsWith('immutafs-move.target.d/'));
+    assert.ok(wanted.includes(';Wants=systemd-udevd.service') && !wanted.includes('multipathd'), wanted);
+    same(
+      found.filter((line) => line !== wanted),
+      [
+        'default.target -> /usr/lib/systemd/system/immutafs-move.target',
+        'emergency.service.d/immutafs.conf: [Service];ExecStartPre=-/usr/libexec/immutafs/move-boot emergency',
+      ],
+    );
+  });
+  for (const [title, boot] of [
+    ['without the marker', writable],
+    ['a sealed boot', { ...writable, mode: 'sealed', files: marker }],
+    ['off', { ...writable, mode: 'off', files: marker }],
+    ['a read-only disk', { ...writable, record: 'DISKS=vda:1:none\n', files: marker }],
+    [
+      'a rehearsal',
+      { ...writable, mode: 'sealed', record: 'DISKS=vda:0:none\nREHEARSAL=900\n', files: marker },
+    ],
+  ] as const)
+    test(`${title}: an ordinary boot`, () => {
+      const found = generate(boot);
+      assert.not.match(found.join('\n'), /default\.target|move/);
+    });
+});

@@ -99,7 +99,7 @@ function load(): { dump: string; log: string } {
 function orders(dump: string): Record<string, Order> {
   const entries = dump.split('-> ').flatMap((section) => {
     const [, name = ''] =
-      /^Unit ((?:immutafs-\S+|sshd-keygen(?:@x)?)\.(?:service|timer)):/.exec(section) ?? [];
+      /^Unit (immutafs-\S+\.(?:service|timer|target)|sshd-keygen(?:@x)?\.service):/.exec(section) ?? [];
     const list = (word: string) =>
       [...section.matchAll(new RegExp(`^\\s*${word}: (\\S+) `, 'gm'))]
         .map(([, each = '']) => each)
@@ -149,6 +149,8 @@ const table: Readonly<Record<string, Order>> = {
     before: 'local-fs.target opt-data.mount',
     after: 'dev-vda3.device local-fs-pre.target systemd-remount-fs.service',
   },
+  'immutafs-move.service': { before: 'shutdown.target', after: 'local-fs.target' },
+  'immutafs-move.target': { before: '', after: '' },
   'immutafs-persist.service': {
     before: 'immutafs-scratch.service local-fs.target srv-kept.mount',
     after: `

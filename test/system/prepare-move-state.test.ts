@@ -1,41 +1,59 @@
 /** Tests `prepare --move-state` in a small system with real file systems and the scripts of the boot. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { atEach, movePoints } from '../harness/move-points.ts';
 import { moveOutput as outputOf } from '../harness/move-state.ts';
 
 const move = suite('prepare --move-state');
 
-move('moves everything, mounts it as a boot does, and keeps the old content aside', () => {
-  const stdout = outputOf(`move; mounts; whole; grep ^PERSIST= /etc/immutafs/immutafs.conf
+move(
+  '--apply changes nothing of the data; the boot moves everything, and keeps the old content aside',
+  () => {
+    const stdout = outputOf(`stat -c '%i %z' "$app" "$app/alice" /etc/immutafs/immutafs.conf >/run/stat
+    prepare --apply --yes --move-state "$app" && exit 1; stat -c '%i %z' "$app" "$app/alice" /etc/immutafs/immutafs.conf | diff /run/stat -
+    mounts && exit 1; ls /data; prepare && exit 1; agent check --ready-to-seal | grep 'Not ready'
+    boot; mounts; whole; grep ^PERSIST= /etc/immutafs/immutafs.conf
     below ls; below ls moved-by-immutafs-agent/content; below stat -c %a:%u moved-by-immutafs-agent
-    ls /data/store; move; prepare; grep prepare/ /proc/self/mountinfo || echo nothing left
-    reboot; mounts; whole`);
+    ls /data/store; ls -A /var/lib; ls -A /etc/immutafs; grep /run/immutafs/move /proc/self/mountinfo || echo nothing mounted
+    prepare; boot; mounts; whole`);
+    assert.match(
+      stdout,
+      /\n {2}at next boot {2}state [^]*\nNot ready to seal[^]*\n\/var\/lib\/app DISK\[\/store\/var=lib=app\] rw,nosuid,nodev,noexec\S*\nPERSIST=\/var\/lib\/app\nmoved-by-immutafs-agent\nalice\nbob\n700:0\nvar=lib=app\napp\nimmutafs\nrpm\nimmutafs.conf\nnothing mounted\n/,
+    );
+    assert.match(stdout, /\n {2}done +state [^]*--purge-old-state[^]*\n\/var\/lib\/app DISK/);
+  },
+);
+
+move('--undo brings back what was written since, then restores the files; the next move starts again', () => {
+  const stdout = outputOf(`moved >/dev/null; use later; echo '# mine' >>/etc/immutafs/immutafs.conf
+    agent prepare --undo && exit 1; whole; mounts; boot; cat /run/said; mounts && exit 1; whole
+    below test ! -e moved-by-immutafs-agent; ls /data/store; grep -c '^PERSIST=.' /etc/immutafs/immutafs.conf || true
+    grep '# mine' /etc/immutafs/immutafs.conf; agent prepare --undo; use again; moved >/dev/null; whole; mounts
+    undone >/dev/null; mounts && exit 1; whole; grep later "$app/alice/log"`);
   assert.match(
     stdout,
-    /\n\/var\/lib\/app DISK\[\/store\/var=lib=app\] rw,nosuid,nodev,noexec\S*\nPERSIST=\/var\/lib\/app\nmoved-by-immutafs-agent\nalice\nbob\n700:0\nvar=lib=app\n/,
+    /\n\/var\/lib\/app moved back to the system disk\n(.*\n)*seeding:var=lib=app\n0\n# mine\nNothing to undo[^\n]*\n\/var\/lib\/app DISK/,
   );
-  assert.match(stdout, /done +state [^]*done +state [^]*\nnothing left\n\/var\/lib\/app DISK/);
 });
 
-move('--undo brings back what was written since, and the next move starts again', () => {
-  const stdout = outputOf(`move >/dev/null; use later; echo '# mine' >>/etc/immutafs/immutafs.conf
-    agent prepare --undo; mounts && exit 1; whole; below test ! -e moved-by-immutafs-agent; ls /data/store
-    grep ^PERSIST= /etc/immutafs/immutafs.conf; reboot; mounts && exit 1; whole; use again; move; whole; mounts
-    agent prepare --undo >/dev/null; mounts && exit 1; whole; grep later "$app/alice/log"`);
-  assert.match(stdout, /moved back to the system disk[^\n]*\nseeding:var=lib=app\nPERSIST=\n/);
-  assert.match(stdout, /\n\/var\/lib\/app DISK[^\n]*\n[^]*later\n$/);
+move('what is only planned is withdrawn by --undo', () => {
+  const stdout = outputOf(`cp /etc/immutafs/immutafs.conf /run/conf; move >/dev/null; agent prepare --undo
+    ls -A /etc/immutafs; test ! -e /var/lib/immutafs/moves.json; boot; mounts && exit 1; whole; cmp /run/conf /etc/immutafs/immutafs.conf`);
+  assert.match(stdout, /withdrawn\nimmutafs.conf\n$/);
 });
 
 move(
   '--purge-old-state removes the old content, unless it was changed; --undo brings back everything',
   () => {
-    const stdout = outputOf(`move >/dev/null
-    below sh -c 'sleep 2; echo x >>moved-by-immutafs-agent/content/alice/data'; prepare --apply --yes --purge-old-state 2>&1 && exit 1
-    below ls moved-by-immutafs-agent/content
-    agent prepare --undo >/dev/null; whole; move >/dev/null; prepare --apply --yes --purge-old-state; below find . -mindepth 1 | sort
-    prepare --purge-old-state; agent prepare --undo; whole; mounts && exit 1; below test ! -e moved-by-immutafs-agent`);
-    assert.match(stdout, /was changed after the move \(alice\/\S+\): nothing is removed\nalice\nbob\n/);
+    const stdout = outputOf(`moved >/dev/null
+    below sh -c 'sleep 1; echo x >>moved-by-immutafs-agent/content/alice/data'; prepare --apply --yes --purge-old-state && exit 1
+    below ls moved-by-immutafs-agent/content; boot; cat /run/said; below ls moved-by-immutafs-agent/content
+    undone >/dev/null; whole; moved >/dev/null; prepare --apply --yes --purge-old-state >/dev/null || true; boot
+    below find . -mindepth 1 | sort; whole; prepare --purge-old-state; use later; undone >/dev/null; whole; mounts && exit 1
+    below test ! -e moved-by-immutafs-agent`);
+    assert.match(
+      stdout,
+      /at next boot[^]*\nalice\nbob\nThe old content of \S+ was not removed: [^\n]* was changed after the move \(alice\/\S+\): nothing is removed\nalice\nbob\n/,
+    );
     assert.match(
       stdout,
       /\n\.\/moved-by-immutafs-agent\n\.\/moved-by-immutafs-agent\/README\n\.\/moved-by-immutafs-agent\/content\n +done/,
@@ -43,15 +61,18 @@ move(
   },
 );
 
-move('with too little space, nothing is changed', () => {
-  const script = `cp /etc/immutafs/immutafs.conf /run/conf
-    head -c 60000000 /dev/urandom >"$app/large"; picture "$app" >/run/before; prepare --move-state "$app" || true
-    # The plan does not measure what an interrupted run has copied.
-    mkdir -p "$copied"; chmod 700 /data/store; move 2>&1 && exit 1; whole; mounts && exit 1; cmp /run/conf /etc/immutafs/immutafs.conf`;
-  assert.match(
-    outputOf(script, 60),
-    /blocked +state [^]*is too small: \/var\/lib\/app takes [^]*too small: \/var\/lib\/app takes 60 MiB, its file system has room/,
+move('with too little space, nothing is changed: neither by the plan nor by the boot', () => {
+  const stdout = outputOf(
+    `cp /etc/immutafs/immutafs.conf /run/conf; move >/dev/null
+    head -c 60000000 /dev/urandom >"$app/large"; picture "$app" >/run/before; boot; cat /run/said; whole; mounts && exit 1
+    ls -A /data/store; cmp /run/conf /etc/immutafs/immutafs.conf; prepare --move-state "$app" || true; prepare || true`,
+    { dataMiB: 60 },
   );
+  assert.match(
+    stdout,
+    /was not moved: \S+ is too small: \/var\/lib\/app takes 60 MiB, its file system has room/,
+  );
+  assert.match(stdout, /blocked +state [^]*is too small: \/var\/lib\/app takes/);
 });
 
 /** What is done before, and the reason of the refusal. */
@@ -78,11 +99,11 @@ const refusals: [string, RegExp][] = [
 move('refuses what cannot be kept, and changes nothing', () => {
   const script = refusals.map(
     ([setUp]) => `( ${setUp}; cp /etc/immutafs/immutafs.conf /run/conf
-      prepare --move-state "$app" && exit 1; move && exit 1; cmp /run/conf /etc/immutafs/immutafs.conf; grep prepare/ /proc/self/mountinfo || echo nothing left )
+      prepare --move-state "$app" && exit 1; move && exit 1; cmp /run/conf /etc/immutafs/immutafs.conf; echo nothing done )
       cp /run/first /etc/immutafs/immutafs.conf; chown 0 "$app"; umount "$app/mnt" 2>/dev/null || true; rm -rf "$kept" "$app/mnt" "$app/moved-by-immutafs-agent"`,
   );
   const stdout = outputOf(`cp /etc/immutafs/immutafs.conf /run/first; ${script.join('\n')}`);
-  const plans = stdout.replace(/\n {21}/g, ' ').split('nothing left\n');
+  const plans = stdout.replace(/\n {21}/g, ' ').split('nothing done\n');
   assert.is(plans.length, refusals.length + 1);
   for (const [index, [setUp, reason]] of refusals.entries())
     assert.ok(
@@ -91,40 +112,92 @@ move('refuses what cannot be kept, and changes nothing', () => {
     );
 });
 
-move('old content that is not in a directory of root is neither moved, copied back nor removed', () => {
-  const stdout = outputOf(`points; ended_at KILL after '^persist-directory mount' move
-    below sh -c 'mkdir moved-by-immutafs-agent; ln -s /etc moved-by-immutafs-agent/content; chown -R 1000 moved-by-immutafs-agent; chmod 700 moved-by-immutafs-agent'
-    ls /etc >/run/etc; for each in "move" "agent prepare --undo"; do $each >/run/said 2>&1 && exit 1; grep -o 'moved-by-immutafs-agent was not made' /run/said; done
-    ls /etc | diff /run/etc -; whole; mounts; below rm -r moved-by-immutafs-agent; move >/dev/null
-    below sh -c 'chown 1000 moved-by-immutafs-agent'; prepare --apply --yes --purge-old-state 2>&1 && exit 1; below ls moved-by-immutafs-agent/content`);
-  assert.match(
-    stdout,
-    /^moved-by-immutafs-agent was not made\nmoved-by-immutafs-agent was not made\n\/var\/lib\/app DISK/m,
+/** What happens between the plan and the boot, and the reason why the boot moves nothing. */
+const changes: [string, RegExp][] = [
+  [
+    'mv "$app" /var/lib/real; cp -a /var/lib/real "$app"',
+    /is not the directory for which the move was planned/,
+  ],
+  ['mv "$app" /var/lib/real; ln -s real "$app"', /is a symbolic link/],
+  ['chown 1000 "$app"', /is not the directory for which the move was planned, or has another owner/],
+  ['chmod 777 /var/lib', /is below \/var\/lib, which other users than root can change/],
+  ['mount -t tmpfs x "$app"', /is a mount point already|was planned/],
+  ['mkdir -m 700 "$app/moved-by-immutafs-agent"', /contains moved-by-immutafs-agent/],
+  ['setpriv --reuid 1000 sleep 60 & sleep 0.3', /sleep \(process \d+\) runs as the user 1000/],
+  ['umount /data', /is not mounted/],
+  ['mkdir -p /data/store/var=lib=app', /exists already/],
+];
+move('the boot moves nothing if the directory, a directory above, its owner or the store is another', () => {
+  const script = changes.map(
+    ([
+      change,
+    ]) => `move >/dev/null; ( ${change}; stop() { rm -rf /run/immutafs; }; picture "$app/." >/run/now-before; boot; cat /run/said; picture "$app/." | diff /run/now-before -; if mounts | grep store; then exit 1; fi )
+      kill %% 2>/dev/null || true; for pid in $(pgrep sleep); do kill "$pid"; done; umount "$app" 2>/dev/null || true; [ ! -d /var/lib/real ] || { rm -rf "$app"; mv /var/lib/real "$app"; }
+      chown 0 "$app"; chmod 755 /var/lib "$app"; rm -rf "$app/moved-by-immutafs-agent" "$kept"; mountpoint -q /data || mount -o nosuid,nodev "$disk" /data; touch -d '2011-02-03 04:05:06.7' "$app"; whole; agent prepare --undo >/dev/null; echo next`,
   );
-  assert.match(stdout, /moved-by-immutafs-agent was not made by this program: [^\n]*\nalice\nbob\n$/);
-});
-
-move('a process of no service is named, and the directory stays in use', () => {
-  const stdout = outputOf(`(cd "$app/alice"; exec sleep 600) & holder=$!; sleep 0.2
-    prepare --move-state "$app" || true; move 2>&1 && exit 1; whole; mounts && exit 1; touch "$app/writable"; rm "$app/writable"; touch -d '2011-02-03 04:05:06.7' "$app"
-    kill "$holder"; wait "$holder" || true; move; whole; mounts`);
-  assert.match(
-    stdout.replace(/\n {21}/g, ' '),
-    /In use by processes of no service: sleep \(process \d+\) works in \/var\/lib\/app\/alice/,
-  );
-  const refused =
-    /In use: [^\n]*sleep \(process \d+\) works in \/var\/lib\/app\/alice[^\n]*\. These would continue/;
-  assert.ok(refused.test(stdout), stdout);
-  assert.match(stdout, /DISK\[\/store\/var=lib=app\]/);
+  const results = outputOf(script.join('\n')).split('next\n');
+  assert.is(results.length, changes.length + 1);
+  for (const [index, [change, reason]] of changes.entries()) {
+    assert.match(results[index] ?? '', reason, change);
+    assert.match(results[index] ?? '', '/var/lib/app was not moved: ', change);
+  }
 });
 
 move(
-  'a path with autostart is left to the first sealed boot, others move; with maintenance, it moves now',
+  'what a user swaps meanwhile is neither moved, emptied nor removed: no task runs while processes of users do',
+  () => {
+    const attack = `setpriv --reuid 1000 --clear-groups python3 /media/test/harness/swap-aside.py "$app" /etc/profile.d >/run/attack & until grep -q ready /run/attack; do sleep 0.1; done`;
+    const check = `ls -A /etc/profile.d; ls /etc | diff /run/etc -`;
+    const stdout =
+      outputOf(`mkdir -p /etc/profile.d; ls /etc >/run/etc; chown 1000 "$app"; picture "$app" >/run/before
+    ${attack}; move >/dev/null; ${check}; boot; cat /run/said; ${check}; mounts && exit 1; kill $!; wait $! || true
+    rm -rf "$app/evil" "$app/kept" "$app"/moved-by*; touch -d '2011-02-03 04:05:06.7' "$app"; picture "$app" >/run/before
+    move >/dev/null; boot; whole; mounts; ${check}
+    umount "$app"; ${attack}; mount --bind "$kept" "$app"; for task in "agent prepare --undo" "prepare --apply --yes --purge-old-state"; do
+      $task >/dev/null || true; whole; ${check}; boot; cat /run/said; whole; ${check}; start; done
+    kill $!; wait $! || true; below sh -c 'mv moved-by-immutafs-agent hidden; mkdir -m 700 moved-by-immutafs-agent; ln -s /etc moved-by-immutafs-agent/content; chown -R 1000 moved-by-immutafs-agent'
+    for task in "agent prepare --undo" "prepare --apply --yes --purge-old-state"; do $task >/dev/null || true; boot; cat /run/said; whole; ${check}; done`);
+    const refused = [...stdout.matchAll(/was not (?:moved|moved back|removed): (.*)/g)].map(
+      ([, reason]) => reason,
+    );
+    assert.is(refused.length, 5, stdout);
+    for (const reason of refused.slice(0, 3))
+      assert.match(reason ?? '', /python3 \(process \d+\) runs as the user 1000/);
+    for (const reason of refused.slice(3)) assert.match(reason ?? '', /is neither there nor in/);
+  },
+);
+
+move('hostile content is copied as it is', () => {
+  const stdout =
+    outputOf(`echo secret >/var/lib/of-root; chmod 600 /var/lib/of-root; ln /var/lib/of-root "$app/linked"
+    mknod "$app/null" c 1 3; mknod "$app/disk" b 7 200; perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => "/var/lib/app/socket", Listen => 1)'
+    ln -s /etc/passwd "$app/to-passwd"; ln -s . "$app/here"; cp /usr/bin/true "$app/capable"; setcap cap_net_raw+ep "$app/capable"
+    truncate -s 300M "$app/huge"; mkdir "$app/$(printf 'a\\nb')" "$app/$(printf '\\001\\377')" "$app/.immutafs-app"
+    for each in 1 2 3 4; do mkdir -p "$app/$(printf '%0200d' $each)/$(printf '%0250d' $each)/x"; done
+    find "$app" -mindepth 1 -newermt 2011-03-01 -exec touch -h -d '2011-02-03 04:05:06.123456789' {} +; touch -d '2011-02-03 04:05:06.7' "$app"; picture "$app" >/run/before
+    moved >/dev/null; mounts; whole; getcap "$app/capable"; stat -c %h "$app/linked" /var/lib/of-root
+    undone >/dev/null; whole; cat /var/lib/of-root; stat -c %h /var/lib/of-root`);
+  assert.match(stdout, /DISK[^]*cap_net_raw[^]*\n1\n2\nsecret\n\d\n$/);
+});
+
+move('a tree of 3,000 levels is refused by name, and stays', () => {
+  const stdout =
+    outputOf(`perl -e 'chdir "/var/lib/app"; for (1 .. 3000) { mkdir "d"; chdir "d" or die } open my $f, ">", "end"; print $f "x"'
+    moved; mounts && exit 1; ls -A /data/store; grep -c '^PERSIST=.' /etc/immutafs/immutafs.conf || true
+    perl -e 'chdir "/var/lib/app"; for (1 .. 3000) { chdir "d" or die } print -s "end", "\\n"'`);
+  assert.match(
+    stdout,
+    /was not moved: copying \/var\/lib\/app failed: [^\n]*(File name too long)[^]*\n0\n1\n$/,
+  );
+});
+
+move(
+  'a path with autostart is left to the first sealed boot, others move; with maintenance, it moves, too',
   () => {
     const stdout = outputOf(`mkdir -p /opt/agent; mv "$app" /opt/agent/app; app=/opt/agent/app
-    mkdir /var/lib/data; prepare --apply --yes --move-state /var/lib/data "$app"; mounts && exit 1; findmnt /var/lib/data >/dev/null; whole
-    grep ^PERSIST= /etc/immutafs/immutafs.conf; agent prepare --undo; findmnt /var/lib/data && exit 1
-    prepare --apply --yes --move-state "$app:autostart,maintenance"; mounts; whole`);
+    mkdir /var/lib/data; prepare --apply --yes --move-state /var/lib/data "$app" >/run/plan || true; cat /run/plan; boot; mounts && exit 1; findmnt /var/lib/data >/dev/null; whole
+    grep ^PERSIST= /etc/immutafs/immutafs.conf; agent prepare --undo >/dev/null || true; umount /var/lib/data; boot; findmnt /var/lib/data && exit 1
+    prepare --apply --yes --move-state "$app:autostart,maintenance" >/dev/null || true; boot; mounts; whole`);
     assert.match(
       stdout,
       /the first sealed boot copies it[^]*\nPERSIST=\/opt\/agent\/app:autostart \/var\/lib\/data\n/,
@@ -133,29 +206,32 @@ move(
   },
 );
 
-move('--undo: a socket that a process listens on does not keep the directory mounted', () => {
-  const stdout = outputOf(`move >/dev/null
-    perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new(Local => "/var/lib/app/socket", Listen => 1) or die; sleep 60' &
-    until [ -S "$app/socket" ]; do sleep 0.1; done; touch -d '2011-02-03 04:05:06.7' "$app/socket" "$app"
-    picture "$app" >/run/before; agent prepare --undo; whole; mounts && exit 1; kill $!`);
-  assert.match(stdout, /moved back to the system disk/);
-});
-
-move('a boot does not seed a directory whose content was moved to a store that is lost', () => {
-  const stdout = outputOf(`move >/dev/null; umount "$app"; mv "$kept" /data/lost
-    /usr/libexec/immutafs/persist-directory mount "$app" 2>&1 && exit 1; ls /data/store; mv /data/lost "$kept"; reboot; whole`);
+move('without the store, --undo is blocked, and a boot neither seeds nor moves back', () => {
+  const stdout =
+    outputOf(`moved >/dev/null; umount "$app"; umount /data; cp /etc/immutafs/immutafs.conf /run/conf
+    agent prepare --undo && exit 1; cmp /run/conf /etc/immutafs/immutafs.conf; test ! -e "$marker"; mount -o nosuid,nodev "$disk" /data
+    agent prepare --undo >/dev/null && exit 1; umount /data; boot 2>/dev/null; cat /run/said; cmp /run/conf /etc/immutafs/immutafs.conf
+    below ls moved-by-immutafs-agent/content; mount -o nosuid,nodev "$disk" /data; mv "$kept" /data/lost
+    /usr/libexec/immutafs/persist-directory mount "$app" 2>&1 && exit 1; ls -A /data/store; mv /data/lost "$kept"; boot; whole; undone >/dev/null; whole; mounts && exit 1`);
+  assert.match(stdout, /^Nothing is undone: \/var\/lib\/app would not be kept: [^\n]*not mounted/m);
+  assert.match(stdout, /was not moved back: [^\n]*not mounted[^\n]*\nalice\nbob\n/);
   assert.match(
     stdout,
-    /\/var\/lib\/app is not kept: its content was moved to \/data\/store\/var=lib=app, which does not exist/,
+    /is not kept: its content was moved to \/data\/store\/var=lib=app, which does not exist/,
   );
 });
 
-move('SIGINT before the switch: nothing stays mounted, and the directory can be written to', () =>
-  atEach(
-    movePoints.slice(0, 3),
-    (point) => `ended_at INT ${point} move; tail -n 1 /run/said | grep 'interrupted by SIGINT'
-      whole; mounts && exit 1; use it; grep prepare/ /proc/self/mountinfo && exit 1; test ! -e "$kept"; test ! -e /run/immutafs/prepare-moving`,
-  ),
+move(
+  'what a program wrote while the store was not mounted is neither lost nor mixed with the content',
+  () => {
+    const stdout = outputOf(
+      `moved >/dev/null; below sh -c 'echo mine >alone'; undone; whole; mounts; below cat alone; below rm alone; undone >/dev/null; whole; mounts && exit 1`,
+    );
+    assert.match(
+      stdout,
+      /was not moved back: [^\n]* contains alone, written while [^\n]*\n\/var\/lib\/app DISK[^\n]*\nmine\n/,
+    );
+  },
 );
 
 move.run();

@@ -85,14 +85,16 @@ export function logAction(tools: Tools, step: StepId, action: Action): (problem:
   };
 }
 
-/** Writes the action log as pure ASCII, so that texts with one character per byte are read back unchanged. */
+/** Writes the action log. Texts with one character per byte are read back unchanged. */
 export function writeActionLog({ writer }: Tools, log: ActionLog): void {
-  const text = JSON.stringify({ schema: 1, entries: log }, null, 1).replace(
-    /[^ -~\n]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
   writer.makeDirectory(backupFolder, 0o700);
-  writer.replaceText(actionLogFile, `${text}\n`, 0o600);
+  writer.replaceText(actionLogFile, asciiJson({ schema: 1, entries: log }), 0o600);
+}
+
+/** Formats a value as JSON of ASCII characters. */
+export function asciiJson(value: object): string {
+  const escape = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return `${JSON.stringify(value, null, 1).replace(/[^ -~\n]/g, escape)}\n`;
 }
 
 /**

@@ -1,14 +1,7 @@
 import path from 'node:path';
 import { SystemError, errorMessage } from '../../lib/errors.ts';
 import { lockLog, logAction } from './action-log.ts';
-import {
-  type ActionOf,
-  type Context,
-  type Executors,
-  type Tools,
-  PlanOutdated,
-  withContext,
-} from './context.ts';
+import { type ActionOf, type Context, type Executors, type Tools, contextOf } from './context.ts';
 import { textBefore } from './part.ts';
 import { type Plan, type Planners, plan } from './plan.ts';
 import { type Action, type Settings, type Step, type StepId, stepIds } from './step.ts';
@@ -36,22 +29,12 @@ export async function applyAll(
   const unlock = lockLog(tools);
   try {
     for (const id of stepIds.filter((each) => chosen.has(each))) {
-      let isDone = false;
-      for (let attempt = 1; !isDone; attempt++) {
-        const step = await planOne(id);
-        if (step?.state !== 'needed') break;
-        say(`${id}: ${step.why.join(' ')}`);
-        try {
-          await apply(executors, tools, step);
-          isDone = true;
-        } catch (error) {
-          if (!(error instanceof PlanOutdated) || attempt > 1) throw error;
-          say(error.message);
-        }
-      }
-      if (isDone && (await planOne(id))?.state === 'needed') {
+      const step = await planOne(id);
+      if (step?.state !== 'needed') continue;
+      say(`${id}: ${step.why.join(' ')}`);
+      await apply(executors, tools, step);
+      if ((await planOne(id))?.state === 'needed')
         say(`${id} was carried out, but the step is still needed.`);
-      }
     }
   } finally {
     unlock();
@@ -64,9 +47,8 @@ export async function applyAll(
  * @throws SystemError if an action fails; the next plan contains the remaining actions
  */
 export async function apply(executors: Executors, tools: Tools, { id, actions }: Step): Promise<void> {
-  await withContext(tools, async (context) => {
-    for (const action of actions) await perform(context, executors, id, action);
-  });
+  const context = contextOf(tools);
+  for (const action of actions) await perform(context, executors, id, action);
 }
 
 /** Carries out one action. The type parameter ensures that the executor matches the kind of the action. */
@@ -74,10 +56,9 @@ async function perform<Kind extends Action['do']>(
   context: Context,
   executors: Executors,
   step: StepId,
-  planned: ActionOf<Kind>,
+  action: ActionOf<Kind>,
 ): Promise<void> {
-  const { complete, execute } = executors[planned.do];
-  const action = complete === undefined ? planned : await complete(context, planned);
+  const { execute } = executors[action.do];
   const end = logAction(context, step, action);
   try {
     await execute(context, action);

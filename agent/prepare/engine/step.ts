@@ -1,6 +1,3 @@
-import { pathOf } from '../../config/keys.ts';
-import { nameInStore } from '../../facts/boot/persist.ts';
-
 /** The steps of `prepare`, in the order in which they are carried out. */
 export const stepIds = [
   'home',
@@ -29,9 +26,9 @@ export interface Step {
   /**
    * `done`: no change is needed. `needed`: the actions make the change. `blocked`: the change is needed, but impossible
    * now or with these options. `by hand`: the change is needed, and only an administrator can make it. `at first boot`:
-   * in an image, nothing is left to do that can be done there.
+   * in an image, nothing is left to do that can be done there. `at next boot`: the next maintenance boot makes the change.
    */
-  state: 'done' | 'needed' | 'blocked' | 'by hand' | 'at first boot';
+  state: 'done' | 'needed' | 'blocked' | 'by hand' | 'at first boot' | 'at next boot';
   /** The reasons for the state, one sentence each; for `blocked` and `by hand` they include the solution. */
   why: string[];
   /** The actions, in order; empty unless the state is `needed`. */
@@ -168,67 +165,30 @@ export type Action =
   /** Removes files without a backup, because no copy of them may stay in an image. */
   | { do: 'erase'; files: string[] }
   | HomeAction
-  | StateAction;
+  | BootAction;
 
 /**
- * The actions of the migration of /home (agent/prepare/home/), in order.
+ * The actions that give /home a new file system (agent/prepare/home/), in order.
  * `disk`: the disk as named on the command line, /dev/vdb or UUID=…
  * `wipe`: whether --wipe names the disk, so that its content may be destroyed.
  */
 export type HomeAction =
-  /** Writes the progress marker to the disk and creates one partition. */
+  /** Creates one partition. */
   | { do: 'partition-home'; disk: string; wipe: boolean }
   | { do: 'format-home'; disk: string }
-  /** Mounts the file system for copying and copies /home while it is in use. */
-  | { do: 'copy-home'; disk: string; wipe: boolean }
-  /** Makes /home read-only, copies the remaining changes and compares every byte. */
-  | { do: 'verify-home'; disk: string }
-  /**
-   * Writes the line for /home to /etc/fstab and mounts the new file system. `before` and `after` are null in a plan,
-   * because the UUID of the file system may not exist yet; the action log contains both texts.
-   */
-  | { do: 'cutover-home'; disk: string; file: '/etc/fstab'; before: string | null; after: string | null }
-  /** Removes the progress marker. */
-  | { do: 'clear-home-marker'; disk: string }
-  /** Removes the old content of /home from the system disk after it has been compared with the new /home. */
-  | { do: 'purge-home' };
+  /** Records that /home moves to the file system. */
+  | { do: 'plan-home'; disk: string };
 
-/** `item`: the item of PERSIST for a directory, with its options. `store`: PERSIST_STORE. */
-interface Item {
-  item: string;
-  store: string;
-}
-
-/** The actions that move a directory to PERSIST_STORE (agent/prepare/steps/state/), in order. */
-type StateAction =
-  /** Copies the directory while it is in use. */
-  | ({ do: 'copy-state' } & Item)
-  /** Stops the services that use the directory, makes it read-only, copies the rest and compares every byte. */
-  | ({ do: 'verify-state' } & Item)
-  /**
-   * Adds the item to PERSIST, mounts the copy on the directory, and starts the services. `before` and `after` are null in
-   * a plan; the action log contains both texts.
-   */
-  | ({ do: 'switch-state'; file: string; before: string | null; after: string | null } & Item)
-  /** Moves the old content of the directory aside, so that no service uses it by mistake when nothing is mounted. */
-  | ({ do: 'clear-state' } & Item)
-  /** Removes the old content from the system disk. */
-  | ({ do: 'purge-state' } & Item);
-
-/** Where the content of a directory of PERSIST is. */
-export interface PlaceInStore {
-  path: string;
-  /** Its directory in the store. */
-  final: string;
-  /** The name of this directory while it is not complete or not used; units/persist-directory replaces it. */
-  copy: string;
-}
-
-export function placeInStore({ item, store }: Item): PlaceInStore {
-  const path = pathOf(item);
-  const name = nameInStore(path);
-  return { path, final: `${store}/${name}`, copy: `${store}/seeding:${name}` };
-}
+/** The actions that record what the next maintenance boot does (agent/prepare/move/). */
+type BootAction =
+  /** A directory moves to its place in PERSIST_STORE. `item`: the item of PERSIST, with its options. `store`: PERSIST_STORE. */
+  | { do: 'plan-state'; item: string; store: string }
+  /** A move that an earlier boot has not completed is continued. */
+  | { do: 'plan-rest'; path: string }
+  /** The old content of a moved directory is removed. */
+  | { do: 'plan-purge'; path: string }
+  /** Logs are rotated. */
+  | { do: 'plan-clean-var' };
 
 /** The options of the command line (agent/cli.ts says what each is for); undefined: the option was not used. */
 export interface Settings {

@@ -5,17 +5,17 @@ import { diffLines } from '../../lib/diff.ts';
 import { pathOf } from '../../config/keys.ts';
 import type { ActionOf } from './context.ts';
 import { type Plan, isDone } from './plan.ts';
-import { type Action, type StateFinding, type Step, guestStepIds, placeInStore, stepIds } from './step.ts';
+import { nameInStore } from '../../facts/boot/persist.ts';
+import { type Action, type StateFinding, type Step, guestStepIds, stepIds } from './step.ts';
 
 const columns = 100;
-/** The width of the names of the states, of steps of guests and of steps of images. */
+/** The least width of the names of the states. */
 const stateWidth = 7;
-const imageStateWidth = 'at first boot'.length;
 
 export function planText(plan: Plan, color: boolean): string {
   if (plan.refused !== null) return `${lines(plan.refused, '').join('\n')}\n`;
   const paint = painter(color);
-  const width = isOfImage(plan) ? imageStateWidth : stateWidth;
+  const width = Math.max(stateWidth, ...plan.steps.map(({ state }) => state.length));
   const steps = plan.steps.flatMap((step) => stepLines(step, width, paint));
   return [...steps, '', ...summary(plan, paint), ''].join('\n');
 }
@@ -83,6 +83,7 @@ const colorOf = {
   done: 'green',
   'at first boot': 'green',
   needed: 'yellow',
+  'at next boot': 'yellow',
   blocked: 'red',
   'by hand': 'red',
 } as const;
@@ -162,35 +163,27 @@ const commands: { readonly [Kind in Action['do']]: (action: ActionOf<Kind>) => s
   'partition-home': ({ wipe, disk }) =>
     `${wipe ? `wipefs --all ${disk}; ` : ''}parted -s -a optimal ${disk} mklabel gpt unit % mkpart immutafs-home xfs 0 100`,
   'format-home': ({ disk }) => `mkfs.xfs on the partition of ${disk}`,
-  'copy-home': ({ disk }) => `rsync -aHAXS --numeric-ids /home/ to ${disk}, while /home is in use`,
-  'verify-home': () => 'make /home read-only, rsync again, and compare every byte (rsync -c -n)',
-  'cutover-home': ({ file }) => `add UUID=... /home to ${file} (rw,noexec,nodev,nosuid), and mount /home`,
-  'clear-home-marker': ({ disk }) => `remove the progress marker from ${disk}`,
-  'purge-home': () => 'remove the old content of /home from the system disk',
-  'copy-state': (action) => {
-    const { path, copy } = placeInStore(action);
-    return `rsync -aHAXS --numeric-ids ${path}/ ${copy}/, while ${path} is in use`;
-  },
-  'verify-state': ({ item }) =>
-    `stop the services that use ${pathOf(item)}, make it read-only, rsync again, and compare every byte`,
-  'switch-state': (action) => {
-    const { path, final } = placeInStore(action);
-    return `add ${action.item} to PERSIST, mount ${final} on ${path}, and start the services`;
-  },
-  'clear-state': ({ item }) => `move the old content of ${pathOf(item)} aside, on the system disk`,
-  'purge-state': ({ item }) => `remove the old content of ${pathOf(item)} from the system disk`,
+  'plan-home': ({ disk }) => `at the next boot: move /home to ${disk}, and add its line to /etc/fstab`,
+  'plan-state': ({ item, store }) =>
+    `at the next boot: move ${pathOf(item)} to ${store}/${nameInStore(pathOf(item))}, and add ${item} to PERSIST`,
+  'plan-rest': ({ path }) => `at the next boot: complete the move of ${path}`,
+  'plan-purge': ({ path }) => `at the next boot: remove the old content of ${path} from the system disk`,
+  'plan-clean-var': () => 'at the next boot: rotate logs and shorten journals',
 };
 
 function summary(plan: Plan, paint: Paint): string[] {
   const count = (state: Step['state']) => plan.steps.filter((step) => step.state === state).length;
-  const open = (['needed', 'blocked', 'by hand'] as const).filter((state) => count(state) > 0);
+  const open = (['needed', 'blocked', 'by hand', 'at next boot'] as const).filter(
+    (state) => count(state) > 0,
+  );
   if (open.length > 0) {
     const counts = open.map((state) => `${count(state)} ${state}`).join(', ');
     const how =
       count('needed') > 0
         ? ` \`immutafs-agent prepare ${isOfImage(plan) ? '--image ' : ''}--apply\` carries out the needed actions.`
         : '';
-    return [`  ${counts}.${how}`];
+    const reboot = count('at next boot') > 0 ? ' Nothing is moved before a reboot: systemctl reboot' : '';
+    return [`  ${counts}.${how}${reboot}`];
   }
   const ids = isOfImage(plan) ? stepIds : guestStepIds;
   // A plan has the step `scratch` only if the guest uses SCRATCH.

@@ -1,7 +1,6 @@
-import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type LoggedAction, backupFolder, lockLog, readActionLog, writeActionLog } from './action-log.ts';
-import { type ActionOf, type Executors, type Tools, withContext } from './context.ts';
+import type { ActionOf, Tools } from './context.ts';
 import type { Action } from './step.ts';
 
 type FileAction = Extract<Action, { file: string }>;
@@ -15,56 +14,28 @@ const undone = (text: string | undefined): Undone => ({ text, isKept: false });
 const kept = (text: string): Undone => ({ text, isKept: true });
 
 /**
- * Restores every file that `prepare` changed, the last change first. If --purge-old-home has begun, nothing is
- * restored, because it is unknown how much of the old /home still exists.
- * @param executors revert the actions that are not reverted by restoring a file
+ * Restores every file that `prepare` changed, the last change first.
  * @returns whether every file was restored; a file that was changed after `prepare` is not restored
  */
-export async function undo(executors: Executors, tools: Tools): Promise<boolean> {
+export function undo(tools: Tools): boolean {
   const unlock = lockLog(tools);
   try {
-    return await undoLocked(executors, tools);
+    const log = readActionLog(tools.reader);
+    if (log.length === 0) tools.say('Nothing to undo: prepare has changed nothing.');
+    const rest: LoggedAction[] = [];
+    for (const entry of log.toReversed()) {
+      const { text, isKept } = undoOne(tools, entry);
+      if (isKept) rest.unshift(entry);
+      if (text !== undefined) tools.say(text);
+    }
+    if (log.length > 0) writeActionLog(tools, rest);
+    if (rest.length > 0)
+      tools.say(
+        `${rest.length} of ${log.length} changes are not undone. The original files are in ${backupFolder}, which is not removed with the package. Resolve the causes above, and run prepare --undo again.`,
+      );
+    return rest.length === 0;
   } finally {
     unlock();
-  }
-}
-
-async function undoLocked(executors: Executors, tools: Tools): Promise<boolean> {
-  const log = readActionLog(tools.reader);
-  if (log.length === 0) tools.say('Nothing to undo: prepare has changed nothing.');
-  if (log.some(({ action }) => action.do === 'purge-home')) {
-    tools.say(
-      `Nothing is undone, because --purge-old-home has begun to remove the old /home: without its line in /etc/fstab, /home could be empty. The original files are in ${backupFolder}.`,
-    );
-    return false;
-  }
-  const rest: LoggedAction[] = [];
-  for (const entry of log.toReversed()) {
-    const { text, isKept } = (await revert(executors, tools, entry.action)) ?? undoOne(tools, entry);
-    if (isKept) rest.unshift(entry);
-    if (text !== undefined) tools.say(text);
-  }
-  if (log.length > 0) writeActionLog(tools, rest);
-  if (rest.length > 0)
-    tools.say(
-      `${rest.length} of ${log.length} changes are not undone. The original files are in ${backupFolder}, which is not removed with the package. Resolve the causes above, and run prepare --undo again.`,
-    );
-  return rest.length === 0;
-}
-
-/** Reverts an action by its executor; undefined if the executor cannot. */
-async function revert<Kind extends Action['do']>(
-  executors: Executors,
-  tools: Tools,
-  action: ActionOf<Kind>,
-): Promise<Undone | undefined> {
-  const own = executors[action.do].revert;
-  if (own === undefined) return undefined;
-  try {
-    return undone(await withContext(tools, (context) => own(context, action)));
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    return kept(`not undone: ${error.message}`);
   }
 }
 
@@ -121,8 +92,6 @@ const results: { readonly [Kind in Action['do']]?: (action: ActionOf<Kind>) => s
   rename: ({ to }) => `the new ${to}`,
   'partition-home': ({ disk }) => `the partition on ${disk}`,
   'format-home': ({ disk }) => `the file system on ${disk}`,
-  'copy-home': ({ disk }) =>
-    `the copy of /home on ${disk}; files written to /home after the move are only there`,
 };
 
 function whatRemains<Kind extends Action['do']>(action: ActionOf<Kind>): string | undefined {
@@ -132,7 +101,7 @@ function whatRemains<Kind extends Action['do']>(action: ActionOf<Kind>): string 
 /** Returns what an action left in its file, as `contentOf` describes it. */
 function contentAfter(action: FileAction): string {
   if (action.do === 'remove') return '';
-  return action.do === 'link' ? `link ${action.to}` : `file ${action.after ?? ''}`;
+  return action.do === 'link' ? `link ${action.to}` : `file ${action.after}`;
 }
 
 /** Returns the kind of a file with its content or link target; an empty text if there is no file. */

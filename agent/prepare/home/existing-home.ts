@@ -2,28 +2,29 @@ import path from 'node:path';
 import { nodeOfMount, nodeOfSource } from '../../facts/disks/sources.ts';
 import { mayHang } from '../../facts/mounts/hang-safe.ts';
 import type { Mount } from '../../facts/mounts/mountinfo.ts';
-import { readActionLog } from '../engine/action-log.ts';
 import { linesOf, mergeOptions, setOptions } from '../engine/fstab.ts';
 import { type Planned, stepOf } from '../engine/part.ts';
 import { type Snapshot, snapshotAfter } from '../engine/snapshot.ts';
 import type { Action } from '../engine/step.ts';
-import { deviceOf, probe } from './devices.ts';
+import { deviceOf, probe } from '../move/devices.ts';
 import { requiredForHome, withHome } from './migration.ts';
-import { findStaleMarker } from './progress-marker.ts';
-import { findMigration } from './purge.ts';
-import { missingPrograms } from '../move/requirements.ts';
+import { readMoves } from '../move/record.ts';
 
 /** What one of the planners below has found; with a state if no other change can be planned. */
 type Change = Partial<Pick<Planned, 'state' | 'why' | 'actions'>>;
 
 /**
- * Plans the changes for a /home that is already a separate, writable file system: removal of a stale marker, the line
+ * Plans the changes for a /home that is already a separate, writable file system: the line
  * in fstab, mount options, and the purge of the old content.
  */
-export async function planExistingHome(snapshot: Snapshot, home: Mount): Promise<Planned> {
-  const why = [`/home is ${home.source}, which is not on the system's disk.`];
+export async function planExistingHome(
+  snapshot: Snapshot,
+  home: Mount,
+  failed: readonly string[] = [],
+): Promise<Planned> {
+  const why = [`/home is ${home.source}, which is not on the system's disk.`, ...failed];
   const actions: Action[] = [];
-  for (const planChange of [planMarker, planPersistence, planOptions, planPurge]) {
+  for (const planChange of [planPersistence, planOptions, planPurge]) {
     const {
       state,
       why: reasons = [],
@@ -34,18 +35,6 @@ export async function planExistingHome(snapshot: Snapshot, home: Mount): Promise
     actions.push(...more);
   }
   return stepOf(actions.length > 0 ? 'needed' : 'done', why, actions);
-}
-
-async function planMarker({ reader }: Snapshot, home: Mount): Promise<Change> {
-  const stale = mayHang(home) ? undefined : await findStaleMarker(reader, home);
-  if (stale === undefined) return {};
-  const { disk } = stale;
-  return {
-    why: [
-      `A run of prepare was interrupted after its copy was complete: ${disk} still has a progress marker.`,
-    ],
-    actions: [{ do: 'clear-home-marker', disk }],
-  };
 }
 
 /**
@@ -118,21 +107,14 @@ export function planOptions({ config, fstab }: Snapshot, home: Mount | undefined
   return { why, actions };
 }
 
-/** Plans the removal of the old content, unless the action log has a completed purge that began after the cutover. */
+/** Plans the removal of the old content. */
 function planPurge({ reader, settings }: Snapshot): Change {
-  const log = readActionLog(reader);
-  const migrated = findMigration(log);
-  if (migrated === undefined) return {};
-  if (migrated.volume !== undefined)
-    return { why: [`The old content is still on ${migrated.volume}: remove that volume manually.`] };
-  const isPurged = log.some(
-    ({ action, ended, problem, began }) =>
-      action.do === 'purge-home' && ended !== null && problem === null && Date.parse(began) > migrated.at,
-  );
-  if (isPurged) return {};
+  const move = readMoves(reader).moves.find(({ path: moved }) => moved === '/home');
+  if (move === undefined || move.phase !== 'moved') return {};
+  if (move.origin.volume !== null)
+    return { why: [`The old content is still on ${move.origin.volume}: remove that volume manually.`] };
+  if (move.purged && move.problem === null) return {};
   const where = "The old content is still on the system's disk, below the mount";
   if (settings.purgeOldHome !== true) return { why: [`${where}; --purge-old-home removes it.`] };
-  const missing = missingPrograms(reader, false);
-  if (missing.length > 0) return { why: [`${where}.`, ...missing], state: 'blocked' };
-  return { why: [`${where}.`], actions: [{ do: 'purge-home' }] };
+  return { why: [`${where}.`], actions: [{ do: 'plan-purge', path: '/home' }] };
 }

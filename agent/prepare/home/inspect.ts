@@ -7,9 +7,8 @@ import { nodeOfSource } from '../../facts/disks/sources.ts';
 import { readSwaps } from '../../facts/disks/disks.ts';
 import type { Context } from '../engine/context.ts';
 import { type Snapshot, readSnapshot } from '../engine/snapshot.ts';
-import { staging } from '../move/mounting.ts';
-import { deviceOf, findContent, partitionsOf, probe, sizeOf } from './devices.ts';
-import { type ProgressMarker, readMarker } from './progress-marker.ts';
+import { deviceOf, findContent, partitionsOf, probe, sizeOf } from '../move/devices.ts';
+import { readMoves } from '../move/record.ts';
 
 export interface Volume {
   /** The partition or whole device that contains the file system. */
@@ -24,8 +23,6 @@ export interface Inspected {
   bytes: number;
   /** Undefined before the file system exists. */
   volume: Volume | undefined;
-  /** The marker of an interrupted run, which will be continued. */
-  marker: ProgressMarker | undefined;
   /** The reasons why the device cannot become /home with any options; clauses whose subject is the device. */
   never: string[];
   content: string[];
@@ -63,7 +60,7 @@ export async function expectUsable({ reader }: Context, named: string, wipe: boo
 
 /**
  * Inspects a device that is to become /home. Whether an existing file system is empty is not determined, because that
- * requires a mount (see `writeMarker`).
+ * requires a mount (move/planning.ts).
  * @param named a whole disk (/dev/vdb, or a link to it), or a file system (UUID=…)
  * @throws SystemError if the device cannot be read
  */
@@ -71,7 +68,7 @@ export async function inspect(snapshot: Snapshot, named: string): Promise<Inspec
   const { reader } = snapshot;
   const uuid = /^UUID=(.+)$/.exec(named)?.[1];
   const node = nodeOfSource(reader, named);
-  const nothing = { device: named, bytes: 0, volume: undefined, marker: undefined, content: [] };
+  const nothing = { device: named, bytes: 0, volume: undefined, content: [] };
   if (node === undefined)
     return {
       ...nothing,
@@ -124,7 +121,7 @@ function uses({ reader, mounts, disks, systemDisks, fstab }: Snapshot, node: str
   }
   const nodes = [node, ...partitionsOf(reader, node)];
   const numbers = new Set(nodes.map((each) => reader.read(`${each}/dev`).trim()));
-  const mounted = mounts.all.filter((mount) => numbers.has(mount.device) && mount.target !== staging);
+  const mounted = mounts.all.filter((mount) => numbers.has(mount.device));
   const lines = fstab.lines.filter(({ device }) => device !== undefined && numbers.has(device));
   const swaps = readSwaps(reader).filter(({ device }) => device !== undefined && numbers.has(device));
   const holders = nodes.flatMap((each) => holdersOf(reader, each));
@@ -145,21 +142,36 @@ function holdersOf(reader: SystemReader, node: string): string[] {
   });
 }
 
-/** Returns the progress marker of a disk, but only if the partition and file system on the disk match it. */
-async function findOurs(
+/**
+ * Returns what an earlier run of prepare has made on a disk: our partition, without a file system or with the one to which a
+ * move of /home is recorded.
+ */
+async function findOurs(reader: SystemReader, node: string): Promise<Pick<Inspected, 'volume'> | undefined> {
+  const found = await ourPartition(reader, node);
+  if (found === undefined) return undefined;
+  const { only, volume } = found;
+  if (volume.type === '')
+    return (await findContent(reader, only)).length === 0 ? { volume: undefined } : undefined;
+  const isRecorded = readMoves(reader).moves.some(({ place }) => place.fs === volume.uuid);
+  return volume.type === 'xfs' && isRecorded ? { volume } : undefined;
+}
+
+/** Returns the file system that prepare has made on a disk. */
+export async function volumeOn(reader: SystemReader, disk: string): Promise<Volume | undefined> {
+  const volume = (await ourPartition(reader, nodeOfSource(reader, disk) ?? ''))?.volume;
+  return volume?.type === 'xfs' ? volume : undefined;
+}
+
+/** Returns the partition of a disk if it is the only one and has our name, with what blkid(8) finds on it. */
+async function ourPartition(
   reader: SystemReader,
   node: string,
-): Promise<Pick<Inspected, 'marker' | 'volume'> | undefined> {
-  const marker = readMarker(reader, { device: deviceOf(node) });
+): Promise<{ only: string; volume: Volume } | undefined> {
   const [only, ...more] = partitionsOf(reader, node);
-  if (marker === undefined || more.length > 0) return undefined;
-  const isMade = marker.progress !== 'making';
-  if (only === undefined) return isMade ? undefined : { marker, volume: undefined };
+  if (only === undefined || more.length > 0) return undefined;
   const device = deviceOf(only);
   const { PART_ENTRY_NAME, TYPE: type = '', UUID: uuid = '' } = await probe(reader, device);
-  if (PART_ENTRY_NAME !== partitionName) return undefined;
-  if (!isMade) return { marker, volume: undefined };
-  return type === 'xfs' && uuid === marker.uuid ? { marker, volume: { device, uuid, type } } : undefined;
+  return PART_ENTRY_NAME === partitionName ? { only, volume: { device, uuid, type } } : undefined;
 }
 
 async function contentOf(reader: SystemReader, node: string): Promise<string[]> {

@@ -1,18 +1,19 @@
 import path from 'node:path';
-import { formatBytes } from '../../lib/format.ts';
+import { unlessSystemError } from '../../lib/errors.ts';
+import { decodeBytes, formatBytes } from '../../lib/format.ts';
 import { findLeaves } from '../../facts/disks/block.ts';
 import { nodeOfMount, nodeOfSource } from '../../facts/disks/sources.ts';
-import type { Mount } from '../../facts/mounts/mountinfo.ts';
+import { type Mount, isBelow } from '../../facts/mounts/mountinfo.ts';
 import { type Planned, stepOf, when } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { HomeAction } from '../engine/step.ts';
-import { deviceOf, sizeOf } from './devices.ts';
+import { deviceOf, sizeOf } from '../move/devices.ts';
 import { planExistingHome } from './existing-home.ts';
 import { type Inspected, inspect, refusals } from './inspect.ts';
 import { homeMount, requiredForHome } from './migration.ts';
-import { describeHandleOwners, findRunning } from '../move/open-handles.ts';
+import { describeFailure, describeTask, readMoves } from '../move/record.ts';
+import { whyNotMoved } from '../move/old-content.ts';
 import { capacityOf, sizeOfDirectory, findNotCopied, missingPrograms } from '../move/requirements.ts';
-import { type Users, findUsers } from '../move/users.ts';
 
 /** Plans the step `home`: /home is on a disk that the host leaves writable. */
 export async function planHome(snapshot: Snapshot): Promise<Planned> {
@@ -25,11 +26,18 @@ export async function planHome(snapshot: Snapshot): Promise<Planned> {
     ]);
   }
   const own = homeMount(mounts);
-  if (own !== undefined && !isOnSystemDisk(snapshot, own)) return planExistingHome(snapshot, own);
-  return planMigration(snapshot, own);
+  const record = readMoves(reader).moves.find(({ path: moved }) => moved === '/home');
+  if (record !== undefined && record.task !== null) return stepOf('at next boot', [describeTask(record)]);
+  const failed = when(
+    record !== undefined && record.problem !== null,
+    `${record && describeFailure(record)}.`,
+  );
+  if (own !== undefined && !isOnSystemDisk(snapshot, own)) return planExistingHome(snapshot, own, failed);
+  return planMigration(snapshot, own, failed);
 }
 
-async function planMigration(snapshot: Snapshot, own: Mount | undefined): Promise<Planned> {
+async function planMigration(snapshot: Snapshot, own: Mount | undefined, failed: string[]): Promise<Planned> {
+  const { reader } = snapshot;
   const { homeDevice, homeUuid } = snapshot.settings;
   const where =
     own === undefined
@@ -37,35 +45,35 @@ async function planMigration(snapshot: Snapshot, own: Mount | undefined): Promis
       : `/home is ${own.source}, on the system's own disk`;
   const why = `${where}, which the host makes read-only.`;
   const named = homeDevice ?? (homeUuid === undefined ? undefined : `UUID=${homeUuid}`);
-  const users = await findUsers(snapshot.reader, '/home');
-  const { blockers, notes } = await findNotCopied(snapshot.reader, snapshot.mounts, '/home');
+  const { blockers, notes } = await findNotCopied(reader, snapshot.mounts, '/home');
+  const unmoved = own === undefined ? whyNotMoved(reader, '/home') : undefined;
   const problems = [
-    ...missingPrograms(snapshot.reader, homeUuid === undefined),
+    ...failed,
+    ...missingPrograms(reader, homeUuid === undefined),
     ...blockers,
-    ...users.obstacles,
+    ...when(unmoved !== undefined, `/home ${unmoved}.`),
   ];
   if (named === undefined) return stepOf('blocked', [why, offer(snapshot), ...problems, ...notes]);
   const inspected = await inspect(snapshot, named);
   const { wipe, wrong } = wipes(snapshot, inspected);
-  problems.push(...wrong, ...refusals(inspected, named, wipe));
-  if (inspected.never.length === 0) problems.push(...(await tooSmall(snapshot, inspected, named)));
-  if (problems.length > 0) return stepOf('blocked', [why, ...problems, ...notes]);
-  const { marker, content, volume } = inspected;
-  const state = marker ? `the interrupted run on ${named} is continued` : `it moves to ${named}`;
+  const refused = [...problems.slice(failed.length), ...wrong, ...refusals(inspected, named, wipe)];
+  if (inspected.never.length === 0) refused.push(...(await tooSmall(snapshot, inspected, named)));
+  if (refused.length > 0) return stepOf('blocked', [why, ...failed, ...refused, ...notes]);
+  const { content, volume } = inspected;
   const lost = when(wipe && content.length > 0, `The content of ${named} is lost: ${content.join(', ')}.`);
-  const reasons = [`${why.slice(0, -1)}; ${state}.`, ...lost, ...notes, ...describeUsers(snapshot, users)];
-  return stepOf('needed', reasons, [
-    // An interrupted run may have made the file system, perhaps with an incomplete copy.
-    ...when<HomeAction>(
-      volume === undefined,
-      { do: 'partition-home', disk: named, wipe },
-      { do: 'format-home', disk: named },
-    ),
-    { do: 'copy-home', disk: named, wipe },
-    { do: 'verify-home', disk: named },
-    { do: 'cutover-home', disk: named, file: '/etc/fstab', before: null, after: null },
-    { do: 'clear-home-marker', disk: named },
-  ]);
+  const moves = `${why.slice(0, -1)}; it moves to ${named} in the next maintenance boot.`;
+  return stepOf(
+    'needed',
+    [moves, ...failed, ...lost, ...notes, ...describePrograms(snapshot)],
+    [
+      ...when<HomeAction>(
+        volume === undefined || (wipe && homeUuid === undefined),
+        { do: 'partition-home', disk: named, wipe },
+        { do: 'format-home', disk: named },
+      ),
+      { do: 'plan-home', disk: named },
+    ],
+  );
 }
 
 /**
@@ -102,32 +110,27 @@ function wipes({ reader, settings }: Snapshot, { device }: Inspected): { wipe: b
 
 async function tooSmall(
   { reader, mounts }: Snapshot,
-  { bytes, marker }: Inspected,
+  { bytes }: Inspected,
   named: string,
 ): Promise<string[]> {
   const capacity = capacityOf(bytes);
   const needed = await sizeOfDirectory(reader, mounts, '/home', capacity);
-  if (needed === undefined || needed <= capacity || marker !== undefined) return [];
+  if (needed === undefined || needed <= capacity) return [];
   return [
     `${named} is too small: /home takes ${formatBytes(needed)}, a disk of ${formatBytes(bytes)} holds about ${formatBytes(capacity)}.`,
   ];
 }
 
-/** Describes processes and programs that use /home. They do not block the copy, and some of them block the cutover. */
-function describeUsers({ reader, config }: Snapshot, { owners, stale }: Users): string[] {
-  const running = requiredForHome(config).includes('noexec') ? findRunning(reader, '/home') : [];
-  return [
-    ...when(
-      owners.length > 0,
-      `In use now: ${describeHandleOwners(owners)}. The copy can begin, the cutover cannot: end them first, or work from the console after systemctl isolate rescue.target.`,
-    ),
-    ...when(
-      stale.length > 0,
-      `Processes with a read-only /home in mount namespaces of their own see the old one until they are restarted: ${stale.slice(0, 10).join(', ')}.`,
-    ),
-    ...when(
-      running.length > 0,
-      `Programs that run from /home now will not start again, because it gets noexec: ${running.slice(0, 5).join(', ')}.`,
-    ),
-  ];
+/** Describes the running programs that cannot be started again when /home is mounted noexec. */
+function describePrograms({ reader, config }: Snapshot): string[] {
+  if (!requiredForHome(config).includes('noexec')) return [];
+  const programs = reader.processes
+    .list()
+    .flatMap((pid) => unlessSystemError(() => decodeBytes(reader.link(`/proc/${pid}/exe`))) ?? [])
+    .filter((program) => isBelow(program, '/home') && !program.endsWith(' (deleted)'));
+  const running = [...new Set(programs)].sort();
+  return when(
+    running.length > 0,
+    `Programs that run from /home now will not start again, because it gets noexec: ${running.slice(0, 5).join(', ')}.`,
+  );
 }

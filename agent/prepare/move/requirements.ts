@@ -3,7 +3,6 @@ import { formatBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type MountTable, isBelow, readMountTable } from '../../facts/mounts/mountinfo.ts';
 import type { Context } from '../engine/context.ts';
-import { staging } from './mounting.ts';
 
 /*
  * What a move requires: the programs, enough space, and that every file can be copied.
@@ -42,6 +41,14 @@ export function installHint(reader: SystemReader, name: string): string {
   return manager === undefined ? `install the package ${name}` : `run \`${manager} install ${name}\``;
 }
 
+/** Directories, and the names of what they contain, for messages. */
+export interface Trees {
+  from: string;
+  to: string;
+  path: string;
+  place: string;
+}
+
 const du = '/usr/bin/du';
 
 /** The approximate share and number of bytes of a disk that XFS uses for its log and metadata. */
@@ -72,40 +79,42 @@ export async function sizeOfDirectory(
 }
 
 /**
- * Verifies that a directory fits on the new file system, which is mounted for copying.
+ * Verifies that a directory fits into another one.
  * @returns the sum of the file sizes, for the progress bar
- * @param to names the new file system in messages
- * @throws SystemError ENOSPC if the directory does not fit
+ * @throws SystemError ENOSPC if it does not fit
  */
-export async function expectSpace(context: Context, path: string, to: string): Promise<number> {
-  const { reader, runAbortable, runAlways } = context;
-  const measure = async (how: string) => {
-    const { stdout, exit, stderr } = await runAbortable(du, ['-sx', how, path], { seconds: 86400 });
-    // The exit code is ignored, because du(1) fails if a file disappears meanwhile.
-    const bytes = Number(stdout.split('\t')[0]);
-    if (Number.isNaN(bytes) || stdout === '')
-      throw new SystemError(`${du} ended with ${exit}: ${stderr.trim()}`);
-    return bytes;
-  };
-  const needed = await measure('-B1');
-  const { sizeBytes, usedBytes } = reader.usage(staging);
+export async function expectSpace(
+  { reader, run }: Context,
+  { from, to, path, place }: Trees,
+): Promise<number> {
+  const measure = async (how: string, folder: string) =>
+    Number((await run(du, ['-sx', how, folder], { seconds: 86400 })).split('\t')[0]);
+  const needed = await measure('-B1', from);
+  const { sizeBytes, usedBytes, inodes, inodesUsed } = reader.usage(to);
   // Files that an earlier run has copied need no further space.
-  const there = Number((await runAlways(du, ['-sxB1', staging])).split('\t')[0]);
-  const free = sizeBytes - usedBytes + there;
+  const free = sizeBytes - usedBytes + (await measure('-B1', to));
   if (needed > free) {
     throw new SystemError(
-      `${to} is too small: ${path} takes ${formatBytes(needed)}, its file system has room for ${formatBytes(free)}`,
+      `${place} is too small: ${path} takes ${formatBytes(needed)}, its file system has room for ${formatBytes(free)}`,
       'ENOSPC',
     );
   }
-  return measure('-b');
+  const files = await countFiles(run, from);
+  const left = inodes - inodesUsed + (await countFiles(run, to));
+  // Btrfs reports no number of inodes.
+  if (inodes > 0 && files > left)
+    throw new SystemError(`${place} has ${left} inodes left, and ${path} has ${files} files`, 'ENOSPC');
+  return measure('-b', from);
+}
+
+async function countFiles(run: Context['run'], folder: string): Promise<number> {
+  return Number((await run(du, ['-sx', '--inodes', folder], { seconds: 86400 })).split('\t')[0]);
 }
 
 const shell = '/bin/sh';
 
 /** The timeout of a search in a plan, in milliseconds: enough for more than a million files. */
 const planLimit = 600_000;
-const week = 7 * 86400;
 
 /** The maximum number of results of a search, and of names in a message. */
 const most = 20;
@@ -151,16 +160,16 @@ export async function findNotCopied(
   };
 }
 
-/** Verifies that all files in a directory can be copied, without the timeout of a plan. @throws SystemError EBUSY if not */
-export async function expectAllCopyable({ reader, runAbortable }: Context, path: string): Promise<void> {
-  let found = '';
-  const { exit, stderr } = await runAbortable(shell, ['-c', findForeign, 'sh', path], {
-    seconds: week,
-    output: (text) => void (found += text),
-  });
-  if (exit !== 0) throw new SystemError(`the search for subvolumes below ${path} failed: ${stderr.trim()}`);
-  const problems = [...mountedBelow(readMountTable(reader), path), ...foreignNames(found)];
-  if (problems.length > 0) throw new SystemError(problems.join(' '), 'EBUSY');
+/**
+ * Verifies that all files in a directory can be copied, without the timeout of a plan.
+ * @param view a mount of the directory
+ * @throws SystemError if not
+ */
+export async function expectAllCopyable({ reader, run }: Context, path: string, view: string): Promise<void> {
+  const found = await run(shell, ['-c', findForeign, 'sh', view], { seconds: 86400 });
+  const foreign = foreignNames(found.replaceAll(view, path));
+  const problems = [...mountedBelow(readMountTable(reader), path), ...foreign];
+  if (problems.length > 0) throw new SystemError(problems.join(' '));
 }
 
 function mountedBelow(mounts: MountTable, path: string): string[] {

@@ -1,3 +1,4 @@
+import { rehearsalMarker } from '../../facts/boot/moves.ts';
 import * as v from 'valibot';
 import { parseRecord } from '../../lib/json-record.ts';
 import { decodeBytes } from '../../lib/format.ts';
@@ -6,7 +7,7 @@ import type { SystemReader } from '../../system/reader.ts';
 /** The folder of all files on the system disk. Only root can read it and write to it. */
 export const rehearsalFolder = '/etc/immutafs/rehearsal';
 /** The request, which dracut/rehearsal.sh removes before it seals the boot. It contains the time limit in seconds. */
-export const markerFile = `${rehearsalFolder}/requested`;
+export const markerFile = rehearsalMarker;
 export const requestFile = `${rehearsalFolder}/request.json`;
 /** The report on the disk. units/save-rehearsal writes it from currentReportFile. */
 export const savedReportFile = `${rehearsalFolder}/report.json`;

@@ -7,8 +7,10 @@ import { parseKernelArgument } from '../../facts/boot/kernel-arguments.ts';
 import { readIdentity } from '../../facts/identity.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { SystemWriter } from '../../system/writer.ts';
+import type { Tools } from '../engine/context.ts';
 import type { Plan } from '../engine/plan.ts';
 import type { Step, StepId } from '../engine/step.ts';
+import { hasTasks, planTasks, readMoves } from '../move/record.ts';
 import { JournalWatch } from './journal-watch.ts';
 import {
   type Request,
@@ -36,7 +38,9 @@ export function obstacle(reader: SystemReader, plan: Plan, discardsState: boolea
     const ids = open.map(({ id }) => id).join(' ');
     return `The next boot cannot be sealed yet. First run: immutafs-agent prepare --apply --only ${ids}`;
   }
-  const undecided = plan.steps.filter(({ id, state }) => id === 'state' && state !== 'done');
+  const undecided = plan.steps.filter(
+    ({ id, state }) => id === 'state' && state !== 'done' && state !== 'at next boot',
+  );
   if (undecided.length > 0 && !discardsState) return describeUndecided(undecided);
   const argument = parseKernelArgument(reader.read('/proc/cmdline')).mode;
   const { MODE } = requireConfig(reader);
@@ -58,7 +62,7 @@ function describeUndecided(steps: readonly Step[]): string {
 
 /**
  * Requests that the next boot is a rehearsal, and records the baseline. The marker is created last, so that a power cut
- * leaves either no request or all of it.
+ * leaves either no request or all of it. If the next boot moves data, it creates the marker when everything has succeeded.
  */
 export async function requestRehearsal(
   reader: SystemReader,
@@ -76,14 +80,25 @@ export async function requestRehearsal(
   makeDirectory(reader, writer);
   if (reader.stat(savedReportFile) !== undefined) writer.remove(savedReportFile);
   writer.writeAtomically(requestFile, `${JSON.stringify(request, null, 1)}\n`, 0o600);
-  writer.writeAtomically(markerFile, `${limitSeconds}\n`, 0o600);
+  const moves = readMoves(reader);
+  if (hasTasks(moves)) planTasks({ reader, writer }, { ...moves, rehearse: limitSeconds });
+  else beginRehearsal({ writer }, limitSeconds);
   return request;
+}
+
+/** Makes the next boot the rehearsal that was requested. */
+export function beginRehearsal({ writer }: Pick<Tools, 'writer'>, limitSeconds: number): void {
+  writer.writeAtomically(markerFile, `${limitSeconds}\n`, 0o600);
 }
 
 /** Removes the request. @returns false if there was none */
 export function withdrawRequest(reader: SystemReader, writer: SystemWriter): boolean {
-  if (reader.stat(markerFile) === undefined) return false;
-  writer.remove(markerFile);
+  const moves = readMoves(reader);
+  const isPlanned = moves.rehearse !== null;
+  if (isPlanned) planTasks({ reader, writer }, { ...moves, rehearse: null });
+  const isMarked = reader.stat(markerFile) !== undefined;
+  if (!isPlanned && !isMarked) return false;
+  if (isMarked) writer.remove(markerFile);
   if (reader.stat(requestFile) !== undefined) writer.remove(requestFile);
   return true;
 }

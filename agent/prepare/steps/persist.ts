@@ -1,14 +1,13 @@
 import type { Config } from '../../config/config.ts';
 import { persistItems } from '../../facts/boot/persist.ts';
-import { type MountTable, readMountTable } from '../../facts/mounts/mountinfo.ts';
-import { SystemError } from '../../lib/errors.ts';
+import type { MountTable } from '../../facts/mounts/mountinfo.ts';
 import { decodeBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import type { PlaceInStore } from '../engine/step.ts';
+import type { PlaceInStore } from '../move/record.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 
 /** units/persist-directory */
-export const persistProgram = '/usr/libexec/immutafs/persist-directory';
+const persistProgram = '/usr/libexec/immutafs/persist-directory';
 /** The limit for one path, in milliseconds. */
 const limit = 5000;
 
@@ -58,10 +57,4 @@ export function isKept(mounts: MountTable, { path, final }: PlaceInStore): boole
     mount.device === store?.device &&
     mount.root === `${store.root}/${final.slice(store.target.length)}`.replace(/\/{2,}/g, '/')
   );
-}
-
-/** @throws SystemError if the directory of the store is not mounted on its path */
-export function expectKept(reader: SystemReader, place: PlaceInStore): void {
-  if (isKept(readMountTable(reader), place)) return;
-  throw new SystemError(`${place.final} is not mounted on ${place.path}: \`immutafs-agent status\` says why`);
 }

@@ -34,7 +34,7 @@ export async function planState(look: Snapshot): Promise<Planned> {
     accepted: readAccepted(reader),
     stateDirectories: [],
   };
-  // No service can be stopped in an image, and no data disk is there.
+  // An image has no data disk.
   const moves = reader.image === undefined ? await planMoves(look) : noMoves;
   const tops = [...planOverlays(look).targets, ...stateDirectories];
   const declared = readDeclarations(reader, ['/var', ...tops]);
@@ -87,7 +87,8 @@ export async function planState(look: Snapshot): Promise<Planned> {
     const sentence = 'A sealed boot may reset what --accept names.';
     return step('needed', [...when(acceptance.length > 0, sentence), ...why], actions);
   }
-  if (problems.length > 0) return step('by hand', why);
+  if (problems.length > 0) return step('by hand', [...why, ...moves.planned]);
+  if (moves.planned.length > 0) return step('at next boot', [...moves.planned, ...moves.why]);
   return step('done', [summaryOf(look, accepted), ...moves.why]);
 }
 

@@ -7,7 +7,7 @@ import { containerStores, proposePersist, proposeScratch } from '../../assess/sc
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import { type Planned, stepOf, when } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
-import type { Action } from '../engine/step.ts';
+import { readMoves } from '../move/record.ts';
 import { openForWriting } from './processes.ts';
 import { findOverlayMetadata } from './overlay-metadata.ts';
 import { persistedFolders } from './persist.ts';
@@ -35,8 +35,10 @@ export async function planVar(look: Snapshot): Promise<Planned> {
     ...tooLarge,
     ...(await storeProblems(look, stores, overlays.targets)),
   ];
-  if (isFull && settings.cleanVar)
-    return stepOf('needed', [...costs, 'Logs will be rotated.', ...problems], cleaning(reader));
+  if (isFull && readMoves(reader).cleanVar)
+    return stepOf('at next boot', [...costs, 'The next maintenance boot rotates logs.', ...problems]);
+  if (isFull && settings.cleanVar === true)
+    return stepOf('needed', [...costs, 'Logs will be rotated.', ...problems], [{ do: 'plan-clean-var' }]);
   const manual = [
     ...when(isFull, `${costs.join('')} ${advice}`),
     ...problems,
@@ -73,19 +75,6 @@ function estimate(look: Snapshot, overlaid: readonly string[]) {
       `VAR_SIZE=${config.VAR_SIZE} is more than three quarters of the guest's memory (${formatBytes(memory)}): lower it, or give the guest more.`,
     ),
   };
-}
-
-/** Returns commands that rotate and shrink journals and logs. systemd 219 has no `journalctl --rotate`. */
-function cleaning(reader: SystemReader): Action[] {
-  const run = (program: string, ...args: string[]): Action => ({ do: 'run', program, args, seconds: 300 });
-  const logs = ['/usr/sbin/logrotate', '/etc/logrotate.conf'].every(
-    (file) => reader.stat(file) !== undefined,
-  );
-  return [
-    run('/bin/systemctl', 'kill', '--kill-who=main', '--signal=SIGUSR2', 'systemd-journald.service'),
-    run('/bin/journalctl', '--vacuum-size=16M'),
-    ...when(logs, run('/usr/sbin/logrotate', '--force', '/etc/logrotate.conf')),
-  ];
 }
 
 /** Finds the container stores that exist, are not empty, and will be below the overlay on /var or on a path of SCRATCH. */

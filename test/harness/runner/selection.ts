@@ -17,7 +17,6 @@ const onlyInAll: readonly string[] = [
   'test/system/forwarder-files.test.ts',
   'test/system/prepare-home.test.ts',
   'test/system/prepare-home-interrupted.test.ts',
-  'test/system/prepare-home-reach.test.ts',
   'test/system/prepare-move-',
   'test/system/prometheus-file.test.ts',
 ];

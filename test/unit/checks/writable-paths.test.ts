@@ -13,6 +13,8 @@ import {
 } from '../../harness/changes.ts';
 import { testChanges, testFindings } from '../../harness/finding.ts';
 import { maintenanceGuest, goodGuest, evaluateFixture } from '../../harness/guest.ts';
+import { recordOf } from '../../harness/moves.ts';
+import type { Move } from '../../../agent/prepare/move/record.ts';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 
@@ -421,5 +423,23 @@ testChanges('scratch-paths', {
   'a record that the boot did not write': [
     all(onDisk, file('run/immutafs/scratch/srv=store', 'x')),
     'error: not a record',
+  ],
+});
+
+const moveRecord = (more: Partial<Move>) =>
+  file('var/lib/immutafs/moves.json', recordOf('/var/lib/app', 'a', more));
+const marker = file('etc/immutafs/move-at-boot', '0\n');
+testChanges('planned-moves', {
+  'nothing was moved': [{}],
+  'a move is complete': [moveRecord({ phase: 'moved' }), 'pass: nothing waits'],
+  'a move waits': [
+    all(moveRecord({ task: 'move', phase: 'planned' }), marker),
+    'warn: /var/lib/app: to be done in the next maintenance boot',
+  ],
+  'three boots have tried': [moveRecord({ task: 'move' }), 'warn: but three boots have not completed it'],
+  'a move failed': [moveRecord({ problem: 'no space' }), 'warn: /var/lib/app: no space'],
+  'a record that prepare did not write': [
+    file('var/lib/immutafs/moves.json', '{}'),
+    'error: moves is missing or invalid',
   ],
 });

@@ -42,3 +42,26 @@ power('after each change: --undo restores the files, and --apply again completes
   }
 });
 power.run();
+
+const retry = suite('prepare: a task that three boots have not completed');
+const marker = 'etc/immutafs/move-at-boot';
+const record = '{"schema":1,"moves":[],"cleanVar":true,"restoreFiles":false,"rehearse":null}';
+for (const [text, begins] of [
+  [record, true],
+  [record.replace('true', 'false'), false],
+] as const) {
+  retry(
+    `--apply ${begins ? 'makes the next maintenance boot try again' : 'has nothing to try again'}`,
+    () => {
+      const guest = ordinaryGuest();
+      guest.files['var/lib/immutafs/moves.json'] = text;
+      return withBox(guest, async ({ root, prepare }) => {
+        await prepare({});
+        assert.is(tree(root)[marker], undefined, 'the plan changes nothing');
+        await prepare({ apply: true, yes: true });
+        assert.is(tree(root)[marker] !== undefined, begins);
+      });
+    },
+  );
+}
+retry.run();

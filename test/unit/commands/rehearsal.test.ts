@@ -168,7 +168,9 @@ request('a symbolic link in place of the directory is refused', () =>
 for (const argv of [
   ['--limit', '30m'],
   ['--rehearse', '--limit', '5'],
-  ['--rehearse', '--apply'],
+  ['--rehearse', '--move-state', '/var/lib/a'],
+  ['--rehearse', '--only', 'fstab'],
+  ['--reboot'],
   ['--rehearse', '--undo'],
   ['--end-rehearsal', '--rehearse'],
   ['--end-rehearsal', '--json'],

@@ -2,19 +2,20 @@ import { configFile, words } from '../../../config/config.ts';
 import { formatBytes, shortList } from '../../../lib/format.ts';
 import { isBelow } from '../../../facts/mounts/mountinfo.ts';
 import { persistItemOf } from '../../../facts/security/places.ts';
-import type { SystemReader } from '../../../system/reader.ts';
-import { readActionLog } from '../../engine/action-log.ts';
 import { type Part, join, when } from '../../engine/part.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
-import { type Action, type PlaceInStore, placeInStore } from '../../engine/step.ts';
-import { readUnsettled } from '../../move/moving.ts';
+import { whyNotMoved } from '../../move/old-content.ts';
+import {
+  type Move,
+  type PlaceInStore,
+  describeFailure,
+  describeTask,
+  placeInStore,
+  readMoves,
+} from '../../move/record.ts';
 import { findNotCopied, missingPrograms, sizeOfDirectory } from '../../move/requirements.ts';
-import { describeHandleOwners } from '../../move/open-handles.ts';
-import { servicesOf, whyNotStopped } from '../../move/units.ts';
-import { findUsers } from '../../move/users.ts';
 import { isKept, whyNotKept } from '../persist.ts';
 import { editConfig } from '../writes/proposal.ts';
-import { whyNotMoved } from './old-content.ts';
 import { pathOf, itemOptions } from '../../../config/keys.ts';
 
 interface PartOfPlan extends Partial<Part> {
@@ -24,25 +25,30 @@ interface PartOfPlan extends Partial<Part> {
 
 /**
  * The part of the step `state` that concerns --move-state and --purge-old-state. `manual`: what prevents a move. `paths`:
- * the paths that are moved.
+ * the paths that are moved. `planned`: what the next maintenance boot does.
  */
-type MovePlan = Omit<Part, 'notes'> & { paths: string[] };
+type MovePlan = Omit<Part, 'notes'> & { paths: string[]; planned: string[] };
 
-export const noMoves: MovePlan = { why: [], manual: [], actions: [], paths: [] };
+export const noMoves: MovePlan = { why: [], manual: [], actions: [], paths: [], planned: [] };
 
 /** What the first sealed boot may have to copy by itself within its limit of 300 s, in bytes. */
 const mostForBoot = 1024 ** 3;
 
 /** Plans the moves that the command line names, the rest of interrupted moves, and the removal of old content. */
 export async function planMoves(look: Snapshot): Promise<MovePlan> {
-  const items = look.settings.moveState.map((item) => (item.includes(':') ? item : persistItemOf(item)));
-  const moved = readMoved(look);
-  const plans: PartOfPlan[] = [finish(look, moved, items.map(pathOf))];
+  const recorded = readMoves(look.reader).moves.filter(({ kind }) => kind === 'state');
+  const waiting = recorded.filter(({ task }) => task !== null);
+  const items = look.settings.moveState
+    .map((item) => (item.includes(':') ? item : persistItemOf(item)))
+    .filter((item) => !waiting.some(({ path }) => path === pathOf(item)));
+  const plans: PartOfPlan[] = [finish(look, recorded, items.map(pathOf))];
   for (const item of items) plans.push(await planMove(look, item));
   plans.unshift(planEdit(look, plans));
   if (items.length > 0) plans.push({ manual: missingPrograms(look.reader, false) });
   const { why, manual, actions } = join(...plans);
-  return { why: [...new Set(why)], manual: [...new Set(manual)], actions, paths: items.map(pathOf) };
+  const paths = [...items.map(pathOf), ...waiting.map(({ path }) => path)];
+  const planned = waiting.map(describeTask);
+  return { why: [...new Set(why)], manual: [...new Set(manual)], actions, paths, planned };
 }
 
 async function planMove(look: Snapshot, asked: string): Promise<PartOfPlan> {
@@ -51,17 +57,9 @@ async function planMove(look: Snapshot, asked: string): Promise<PartOfPlan> {
   const items = words(config.PERSIST);
   const named = items.find((each) => pathOf(each) === pathOf(asked));
   const item = named ?? asked;
-  const place = placeInStore({ item, store });
+  const place = placeInStore({ path: pathOf(item), store });
   const { path, final, copy } = place;
-  const actions: Action[] = [
-    { do: 'copy-state', item, store },
-    { do: 'verify-state', item, store },
-    { do: 'switch-state', item, store, file: configFile, before: null, after: null },
-    { do: 'clear-state', item, store },
-  ];
   if (named !== undefined && isKept(mounts, place)) return {};
-  if (readUnsettled(reader)?.path === path)
-    return { why: [`The interrupted move of ${path} is continued.`], actions };
   const unkept = (await whyNotKept(reader, path, item.slice(path.length + 1))) ?? whyNotMoved(reader, path);
   const manual = unkept === undefined ? nested(items, path) : [`${path} ${unkept}`];
   if (manual.length > 0) return { manual };
@@ -73,24 +71,10 @@ async function planMove(look: Snapshot, asked: string): Promise<PartOfPlan> {
     };
   }
   const { blockers, notes } = await findNotCopied(reader, mounts, path);
-  const users = await findUsers(reader, path);
-  const { services, others } = servicesOf(reader, users);
-  const unstoppable = services.flatMap((service) => {
-    const reason = whyNotStopped(reader, service);
-    return reason === undefined ? [] : [`${service} uses ${path}, and ${reason}.`];
-  });
-  const used = when(
-    others.length > 0,
-    `In use by processes of no service: ${describeHandleOwners(others)}. End them first.`,
-  );
-  const stops =
-    services.length === 0
-      ? ''
-      : ` For the last part of the copy, ${shortList(services, ', ', 8)} ${services.length === 1 ? 'is' : 'are'} stopped.`;
   return {
-    why: [`${path} moves to ${final}.${stops}`, ...notes, ...used],
-    manual: [...blockers, ...users.lasting, ...unstoppable, ...(await tooSmall(look, path, store, copy))],
-    actions,
+    why: [`${path} moves to ${final} in the next maintenance boot.`, ...notes],
+    manual: [...blockers, ...(await tooSmall(look, path, store, copy))],
+    actions: [{ do: 'plan-state', item, store }],
   };
 }
 
@@ -160,61 +144,26 @@ async function tooSmall(
   ];
 }
 
-/** A directory that was moved, with the last of its actions that succeeded. */
-interface Moved {
-  place: PlaceInStore;
-  item: string;
-  last: 'switch-state' | 'clear-state' | 'purge-state';
-}
-
-/** Reads the moves from the action log. Their mounts show which of them are complete. */
-function readMoved({ reader, mounts, config }: Snapshot): Moved[] {
-  const moved = new Map<string, Moved>();
-  for (const { action, ended, problem } of readActionLog(reader)) {
-    if (!('item' in action) || action.do === 'copy-state' || action.do === 'verify-state') continue;
-    if (action.do !== 'switch-state' && (ended === null || problem !== null)) continue;
-    const { item } = action;
-    const place = placeInStore({ item, store: config.PERSIST_STORE });
-    moved.set(place.path, { place, item, last: action.do });
-  }
-  return [...moved.values()].filter(({ place }) => isKept(mounts, place));
-}
-
-/** Plans what remains of moves: the old content is moved aside or removed. */
-function finish(
-  { reader, config, settings }: Snapshot,
-  moved: readonly Moved[],
-  named: readonly string[],
-): PartOfPlan {
-  const store = config.PERSIST_STORE;
-  const left = readUnsettled(reader)?.path;
-  const begun = moved.filter(({ place, last }) => last === 'switch-state' || place.path === left);
-  const aside = moved.filter((each) => each.last === 'clear-state' && !begun.includes(each));
-  const paths = aside.map(({ place }) => place.path);
-  const isPurged = settings.purgeOldState;
+/** Plans what remains of moves: they are completed, or their old content is removed. */
+function finish({ settings }: Snapshot, moves: readonly Move[], named: readonly string[]): PartOfPlan {
+  const begun = moves.filter(({ task, phase }) => task === null && phase === 'switching');
+  const aside = moves.filter(
+    ({ task, phase, purged, problem }) => task === null && phase === 'moved' && !(purged && problem === null),
+  );
+  const paths = aside.map(({ path }) => path);
+  const failed = moves.filter(({ path, problem }) => problem !== null && !named.includes(path));
+  const isPurged = settings.purgeOldState === true;
   return {
     why: [
-      ...begun.map(({ place }) => `The move of ${place.path} is completed.`),
+      ...failed.map((move) => `${describeFailure(move)}.`),
       ...when(
         paths.length > 0,
         `The old content of ${shortList(paths, ', ', 8)} is still on the system disk${isPurged ? '.' : '; --purge-old-state removes it.'}`,
       ),
     ],
-    manual: interrupted(reader, named, moved),
     actions: [
-      ...begun.map(({ item }) => ({ do: 'clear-state', item, store }) as const),
-      ...(isPurged ? aside.map(({ item }) => ({ do: 'purge-state', item, store }) as const) : []),
+      ...begun.map(({ path }) => ({ do: 'plan-rest', path }) as const),
+      ...(isPurged ? aside.map(({ path }) => ({ do: 'plan-purge', path }) as const) : []),
     ],
   };
-}
-
-/** Names a move that was killed, unless this run continues it. */
-function interrupted(reader: SystemReader, named: readonly string[], moved: readonly Moved[]): string[] {
-  const left = readUnsettled(reader);
-  if (left === undefined || left.store === null || named.includes(left.path)) return [];
-  if (moved.some(({ place }) => place.path === left.path)) return [];
-  const stopped = left.units.length === 0 ? '' : ` These units are stopped: ${left.units.join(', ')}.`;
-  return [
-    `A move of ${left.path} was interrupted.${stopped} To continue it: immutafs-agent prepare --apply --only state --move-state ${left.path}; to end it: immutafs-agent prepare --undo`,
-  ];
 }

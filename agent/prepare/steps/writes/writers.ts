@@ -130,7 +130,7 @@ function sectionsOf(texts: readonly string[]): Map<string, Map<string, string>> 
 const tolerance = 1;
 /** The period of an action that was interrupted, so that its end is unknown, in seconds. */
 const interruptedSeconds = 60;
-/** Actions that can take hours and change nothing on the file systems to be sealed but /home. */
+/** Actions of earlier versions, which took hours and changed nothing on the file systems to be sealed but /home. */
 const long: readonly string[] = ['copy-home', 'verify-home', 'purge-home'];
 
 /**

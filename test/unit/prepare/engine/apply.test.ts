@@ -4,11 +4,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SystemError, UsageError } from '../../../../agent/lib/errors.ts';
 import type { SystemWriter } from '../../../../agent/system/writer.ts';
-import { apply, applyAll } from '../../../../agent/prepare/engine/apply.ts';
+import { apply } from '../../../../agent/prepare/engine/apply.ts';
 import { type LoggedAction, readActionLog } from '../../../../agent/prepare/engine/action-log.ts';
-import { PlanOutdated } from '../../../../agent/prepare/engine/context.ts';
-import type { Planners } from '../../../../agent/prepare/engine/plan.ts';
-import { type Action, type Step, noSettings, stepIds } from '../../../../agent/prepare/engine/step.ts';
+import type { Action, Step } from '../../../../agent/prepare/engine/step.ts';
 import { executorsWith, toolsOf } from '../../../harness/fake-executors.ts';
 import { withGuest } from '../../../harness/guest.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
@@ -141,68 +139,23 @@ for (const [title, entries] of [
 log.run();
 
 const engine = suite('the engine');
-const marking: Action = { do: 'clear-home-marker', disk: '/dev/vdb' };
-const cutover = { do: 'cutover-home', disk: '/dev/vdb', file: '/etc/fstab' } as const;
-const copying: Action = { do: 'copy-home', disk: '/dev/vdb', wipe: false };
-
-/**
- * Returns planners whose successive plans contain one action each, in the given order. After the last action, the step
- * is done.
- */
-function plannersOf(...actions: Action[]): Planners {
-  const home = (): Step => {
-    const next = actions.splice(0, 1);
-    return { id: 'home', state: next.length === 0 ? 'done' : 'needed', why: [], actions: next };
-  };
-  return Object.fromEntries(stepIds.map((id) => [id, home])) as unknown as Planners;
-}
-
-engine('logs the action as it was completed, before it is carried out', () =>
+engine('logs an action before it is carried out, and how it ended', () =>
   withGuest(ordinaryGuest(), async (reader, root) => {
-    const planned: Action = { ...cutover, before: null, after: null };
-    const completed = { ...planned, before: 'old', after: 'new' };
+    const action: Action = { do: 'plan-home', disk: '/dev/vdb' };
     const during: unknown[] = [];
     const executors = executorsWith({
-      'cutover-home': {
-        complete: () => Promise.resolve(completed),
-        execute: (_, action) => void during.push(action, readActionLog(reader).at(-1)),
-      },
-    });
-    const step: Step = { id: 'home', state: 'needed', why: [], actions: [planned] };
-    await apply(executors, toolsOf(reader, root), step);
-    const [entry, ...others] = readActionLog(reader);
-    assert.is(others.length, 0);
-    assert.equal(entry?.action, completed);
-    assert.equal(during, [completed, { ...entry, ended: null }]);
-    assert.is(entry?.backup, '/var/lib/immutafs/backup/etc-fstab.1');
-  }),
-);
-
-engine('plans a step again if an executor finds the plan outdated', () =>
-  withGuest(ordinaryGuest(), async (reader, root) => {
-    const executors = executorsWith({
-      'copy-home': {
+      'plan-home': {
         execute: () => {
-          throw new PlanOutdated('it is made again');
+          during.push(readActionLog(reader).at(-1)?.ended);
+          throw new SystemError('no disk');
         },
       },
-      'clear-home-marker': { execute: () => undefined },
     });
-    const said: string[] = [];
-    const tools = { ...toolsOf(reader, root), say: (text: string) => void said.push(text) };
-    const apply = (...actions: Action[]) =>
-      applyAll({ planners: plannersOf(...actions), executors }, tools, noSettings, new Set(['home']));
-    await apply(copying, marking);
-    assert.ok(said.includes('it is made again'), said.join());
-    assert.equal(
-      readActionLog(reader).map(({ action, problem }) => [action.do, problem]),
-      [
-        ['copy-home', 'it is made again'],
-        ['clear-home-marker', null],
-      ],
-    );
-    const error = await errorOf(apply(copying, copying, marking));
-    assert.instance(error, PlanOutdated);
+    const step: Step = { id: 'home', state: 'needed', why: [], actions: [action] };
+    const error = await errorOf(apply(executors, toolsOf(reader, root), step));
+    assert.is(error.message, 'no disk');
+    const [entry, ...others] = readActionLog(reader);
+    assert.equal([others.length, during, entry?.action, entry?.problem], [0, [null], action, 'no disk']);
   }),
 );
 engine.run();

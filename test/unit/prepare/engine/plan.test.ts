@@ -58,6 +58,7 @@ plan('--json', () =>
         },
       ],
       rehearsal: null,
+      moves: [],
     });
   }),
 );

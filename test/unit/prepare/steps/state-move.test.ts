@@ -27,10 +27,10 @@ async function planMove(items: string, refusal = '', conf = '') {
   return { ...step, text: step.why.join(' '), checked };
 }
 
-const moved = ['copy-state', 'verify-state', 'switch-state', 'clear-state'];
+const moved = ['plan-state'];
 const kindsOf = ({ actions }: Awaited<ReturnType<typeof planMove>>) => actions.map((action) => action.do);
 
-move('data is copied now, with the item that PERSIST needs', async () => {
+move('a move is recorded, with the item that PERSIST needs', async () => {
   const plan = await planMove('/var/lib/pgsql');
   assert.equal(
     [plan.state, kindsOf(plan), plan.checked],

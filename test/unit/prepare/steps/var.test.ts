@@ -8,10 +8,7 @@ const cached = {
   'proc/812/fd/7': { linkTo: '/var/cache/app/a/b' },
   'var/cache/app/a/b': 'x'.repeat(1024 * 1024),
 };
-const cleaning = [
-  '/bin/systemctl kill --kill-who=main --signal=SIGUSR2 systemd-journald.service',
-  '/bin/journalctl --vacuum-size=16M',
-];
+const cleaning = ['plan-clean-var'];
 const docker = { 'var/lib/docker/overlay2/x': '' };
 const podman = { 'var/lib/containers/storage/overlay/x': '' };
 const scratch = (items: string, device = '/dev/disk/by-id/virtio-scratch') => ({
@@ -33,11 +30,13 @@ table('var', 'var', {
     cleaning,
     { cleanVar: true },
   ],
-  'needed: the same with logrotate': [
-    { ...big, 'usr/sbin/logrotate': '', 'etc/logrotate.conf': '' },
-    /Logs will be rotated/,
-    [...cleaning, '/usr/sbin/logrotate --force /etc/logrotate.conf'],
-    { cleanVar: true },
+  'at next boot: the rotation of logs is recorded': [
+    {
+      ...big,
+      'var/lib/immutafs/moves.json':
+        '{"schema":1,"moves":[],"cleanVar":true,"restoreFiles":false,"rehearse":null}',
+    },
+    /The next maintenance boot rotates logs/,
   ],
   'done: --clean-var with nothing to clean': [{}, [], { cleanVar: true }],
   'done: a file open for reading': [{ 'proc/812/fdinfo/7': 'flags:\t0100000\n' }, /: 0 B of/],

@@ -130,7 +130,7 @@ own('an action has its period, an interrupted one a minute', () => {
 });
 
 own('a copy of /home that takes hours hides nothing', () => {
-  assert.equal(ownPeriods([entry(at(100), at(9000), { do: 'copy-home' })]), []);
+  assert.equal(ownPeriods([entry(at(100), at(9000), { do: 'copy-home' } as object)]), []);
 });
 
 own('a damaged time hides nothing', () => {

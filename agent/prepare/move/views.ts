@@ -1,0 +1,70 @@
+import { SystemError } from '../../lib/errors.ts';
+import { nodeOfMount, nodeOfSource } from '../../facts/disks/sources.ts';
+import { readMountTable } from '../../facts/mounts/mountinfo.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import type { Context } from '../engine/context.ts';
+import { deviceOf, probe } from './devices.ts';
+
+/** Contains the mounts of a move. Only root can enter this folder. It is in /run, so a reboot removes it. */
+const workFolder = '/run/immutafs/move';
+const options = 'nosuid,nodev,noexec';
+const umount = '/usr/bin/umount';
+
+/** Runs make-mounts, which opens directories without following symbolic links. */
+export async function makeMounts({ run }: Context, ...steps: string[]): Promise<void> {
+  await run('/usr/libexec/immutafs/make-mounts', steps);
+}
+
+/**
+ * Mounts a directory in the work folder, without the mounts below it. No user can change the path of the mount, and it stays
+ * that of the same directory whatever happens to the path of the directory.
+ * @returns the path of the mount
+ */
+export async function view(
+  context: Context,
+  access: 'ro' | 'rw',
+  directory: string,
+  name: 'old' | 'new',
+): Promise<string> {
+  const path = `${workFolder}/${name}`;
+  await makeMounts(context, ...folders(path), 'view', `${access},${options}`, directory, path);
+  return path;
+}
+
+/** Mounts a file system in the work folder. @returns the path of the mount */
+export async function mountVolume(
+  context: Context,
+  { uuid, device }: { uuid: string; device?: string },
+  name: 'old' | 'new',
+): Promise<string> {
+  const path = `${workFolder}/${name}`;
+  const node = nodeOfSource(context.reader, device ?? `UUID=${uuid}`);
+  if (node === undefined) throw new SystemError(`the file system ${uuid} is not attached`);
+  await makeMounts(context, ...folders(path));
+  await context.run('/usr/bin/mount', ['-o', `rw,${options}`, deviceOf(node), path]);
+  return path;
+}
+
+const folders = (path: string) => [
+  ...['directory', '0755', '0:0', '/run/immutafs'],
+  ...['directory', '0700', '0:0', workFolder, 'directory', '0700', '0:0', path],
+];
+
+/** Removes the mounts of a move, also those of a process that was killed. */
+export async function clearViews({ reader, run }: Context): Promise<void> {
+  for (const name of ['old', 'new'])
+    for (const { target } of readMountTable(reader).at(`${workFolder}/${name}`)) await run(umount, [target]);
+}
+
+/** Removes the mounts on a directory. Nothing uses them in a boot that moves. */
+export async function uncover({ reader, run }: Context, path: string): Promise<void> {
+  for (const { target } of readMountTable(reader).at(path)) await run(umount, [target]);
+}
+
+/** Returns the UUID of the file system that contains a directory; its source, if it has no UUID. */
+export async function fileSystemOf(reader: SystemReader, directory: string): Promise<string> {
+  const mount = readMountTable(reader).serving(directory);
+  const node = mount && nodeOfMount(reader, mount);
+  const { UUID: uuid = '' } = node === undefined ? {} : await probe(reader, deviceOf(node));
+  return uuid === '' ? (mount?.source ?? '') : uuid;
+}
