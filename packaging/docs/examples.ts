@@ -92,11 +92,11 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
     },
     { text: 'Run them, after a confirmation.', command: 'immutafs-agent prepare --apply' },
     {
-      text: 'Move /home to an empty disk while users work.',
-      command: 'immutafs-agent prepare --apply --only home --home-device /dev/vdb',
+      text: 'Move /home to an empty disk. The guest reboots twice; the first boot moves the data.',
+      command: 'immutafs-agent prepare --apply --reboot --only home --home-device /dev/vdb',
     },
     {
-      text: 'Keep the state of two services on the data disk of PERSIST_STORE.',
+      text: 'Keep the state of two services on the data disk of PERSIST_STORE, from the next boot on.',
       command: 'immutafs-agent prepare --apply --only state --move-state /var/lib/pgsql /var/lib/redis',
     },
     {

@@ -10,7 +10,7 @@ import type { Edit } from '../harness/disk.ts';
 import { editFile } from '../harness/edit.ts';
 import { holdUntilEof } from '../harness/lock.ts';
 import type { Hypervisor } from './hypervisor.ts';
-import { type VirtualGuest, untilUp } from './virtual-guest.ts';
+import type { VirtualGuest } from './virtual-guest.ts';
 
 /** The machines on which the commands of the guide run. */
 
@@ -30,10 +30,14 @@ export function hostMachine(host: Hypervisor): Machine {
   return local(host.folder, { PATH: systemPath, LIBVIRT_DEFAULT_URI: host.uri, HOME: host.folder });
 }
 
-/** @returns the guest, to which commands are sent by ssh, each when the guest has booted */
-export function guestMachine(guest: VirtualGuest): Machine {
+/**
+ * @param ready a command that succeeds when the guest is ready
+ * @returns the guest, to which commands are sent by ssh, each when the guest has booted
+ */
+export function guestMachine(guest: VirtualGuest, ready = 'true'): Machine {
   return async (command) => {
-    await untilUp(guest, 600);
+    const isReady = async () => (await guest.ssh(ready)).exit === 0;
+    await until(`${guest.name}: ${ready}`, isReady, 900);
     const { exit, stdout, stderr } = await guest.ssh(command);
     // The guest may close the connection before the command has ended.
     if (command === 'systemctl poweroff') return { exit: 0, output: '' };

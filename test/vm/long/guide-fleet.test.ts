@@ -15,7 +15,7 @@ import { asInGuide, local, treeIn, withLogMachine, writeInventory } from '../lib
 import { ansibleEnvironment } from '../libvirt/playbooks.ts';
 import { type VirtualGuest, defineGuest, untilUp } from '../libvirt/virtual-guest.ts';
 
-/** Runs the commands of docs/guide.md for Ansible, with the inventory that the guide shows, in two boots of two guests. */
+/** Runs the commands of docs/guide.md for Ansible, with the inventory that the guide shows, in four boots of two guests. */
 const fleet = suite('docs/guide.md: many guests');
 
 const names = ['web2', 'web3'];
@@ -45,8 +45,8 @@ fleet('the playbooks install the package in ordinary guests, and seal and report
         assert.ok(names.every((name) => report.includes(name)));
         for (const name of names) {
           const count = `grep -c ' Linux version ' /var/log/guests/${name}/journal.log`;
-          const sealedBoot = async () => (await server.machine(count)).output === '1';
-          await until(`the log of ${name} has the sealed boot`, sealedBoot, 60);
+          const sealedBoot = async () => (await server.machine(count)).output === '2';
+          await until(`the log of ${name} has the boot after the move, and the sealed boot`, sealedBoot, 60);
         }
         pages.assertComplete();
       });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { emptyDevice, withEmptyDisk } from '../harness/empty-disk.ts';
+import { moveBoot } from '../harness/move-boot.ts';
 import { type Boot, assertSealed, checkOf, layout, look, withAgent } from '../harness/scenario.ts';
 
 /** The layout that an installer creates: everything is on one disk and writable. */
@@ -38,6 +39,12 @@ const everything =
 const files = 'sha256sum /etc/fstab /etc/mtab; stat -c %F /etc/mtab; cat /etc/fstab';
 const apply = `immutafs-agent prepare --apply --home-device ${emptyDevice} --yes --accept changes`;
 
+/** Debian's systemd-tmpfiles makes mtab a link at boot; that of RHEL 7 does not. */
+const mtab = 'rm /etc/mtab && echo rootfs / rootfs rw 0 0 >/etc/mtab';
+/** Changes a file of a user after the move, which the way back must keep. */
+const change = `. "$BOX/home-tree.sh"; echo after >>/home/alice/log; touch -d '2011-02-03 04:05:06.7' /home/alice/log /home/alice /home; picture /home >/root/home`;
+const memory = { memoryMiB: 2048, limitSeconds: 600 };
+
 const homeTree = { 'home-tree.sh': join(import.meta.dirname, '../../harness/home-tree.sh') };
 const same = '. "$BOX/home-tree.sh"; picture /home | diff /root/home - | head -n 20';
 /** Prints the number of writes to the empty disk (Documentation/block/stat.rst). */
@@ -62,7 +69,7 @@ dmsetup create thin-volume --table "0 65536 thin /dev/mapper/thin-pool 0" && ude
 const prepare = suite('prepare: from an ordinary guest to a sealed one');
 
 prepare(
-  'the plan changes nothing; after --apply, --undo and --apply the guest boots sealed with its /home',
+  'the plan changes nothing; after a move, --undo and a move again, the guest boots sealed with its /home',
   () =>
     withEmptyDisk(400, (disk) =>
       withAgent({ layout: ordinary, edit: withoutInitramfs }, async (guest) => {
@@ -71,8 +78,7 @@ prepare(
           drives: [disk],
           files: homeTree,
           steps: {
-            // Debian's systemd-tmpfiles makes mtab a link at boot; that of RHEL 7 does not.
-            mtab: 'rm /etc/mtab && echo rootfs / rootfs rw 0 0 >/etc/mtab',
+            mtab,
             fill: '. "$BOX/home-tree.sh"; fill; picture /home >/root/home',
             before: `${everything}; ${written}`,
             plan: 'immutafs-agent prepare',
@@ -84,22 +90,42 @@ prepare(
             ...thinPool,
             first: `${apply} --skip initramfs`,
             done: files,
-            moved: same,
-            undo: 'immutafs-agent prepare --undo',
-            undone: files,
-            apply,
-            rest: 'immutafs-agent prepare',
+            withdraw: 'immutafs-agent prepare --undo',
+            withdrawn: files,
+            again: `${apply} --skip initramfs`,
           },
-          memoryMiB: 2048,
-          limitSeconds: 600,
+          ...memory,
         });
         assertPlan(open);
         assertThinPoolRefused(open);
-        assertUndone(open);
-        const { exit, stdout, stderr } = open.step('apply');
-        assert.is(exit, 0, `${stdout}\n${stderr}`);
-        assert.is(open.step('rest').exit, 0, open.step('rest').stdout);
+        assertRecorded(open);
         assert.is(open.endedBy, 'poweroff');
+
+        const common = { drives: [disk], files: homeTree, ...memory };
+        assert.match((await moveBoot(guest, common)).console, /immutafs: \/home moved to /);
+        const moved = await guest.boot({
+          disk: 'writable',
+          ...common,
+          steps: { done: files, same, change, undo: 'immutafs-agent prepare --undo' },
+        });
+        assertMoved(moved);
+        assert.match((await moveBoot(guest, common)).console, /immutafs: \/home moved back/);
+        const undone = await guest.boot({
+          disk: 'writable',
+          ...common,
+          steps: { mtab, undone: files, same, apply },
+        });
+        assertUndone(open, undone);
+        await moveBoot(guest, common);
+        const last = await guest.boot({
+          disk: 'writable',
+          ...common,
+          steps: { rest: apply, none: 'immutafs-agent prepare' },
+        });
+        for (const step of ['rest', 'none']) {
+          const { exit, stdout, stderr } = last.step(step);
+          assert.is(exit, 0, `${step}: ${stdout}\n${stderr}`);
+        }
 
         const sealed = await guest.boot({
           disk: 'readonly',
@@ -178,21 +204,37 @@ function assertPlan(boot: Boot): void {
   assert.match(ready.stdout, /^Not ready to seal:\n {2}home: blocked: [^\n]*\n {2}tmp: needed: /);
 }
 
-function assertUndone(boot: Boot): void {
+/** Asserts that --apply changes everything but /home, and that --undo restores the files at once before the move. */
+function assertRecorded(boot: Boot): void {
   const before = boot.step('files').stdout;
   assert.match(before, /regular file/);
   assert.match(before, /rhel-swap none swap defaults/);
-  assert.is(boot.step('first').exit, 0, boot.step('first').stdout + boot.step('first').stderr);
+  assert.is(boot.step('first').exit, 1, boot.step('first').stdout + boot.step('first').stderr);
   const done = boot.step('done').stdout;
   assert.match(done, /symbolic link/);
   assert.match(done, /^tmpfs \/tmp tmpfs rw,size=25%,nr_inodes=50k,noexec,nodev,nosuid,mode=1777 0 0$/m);
   assert.match(done, /^\/dev\/mapper\/rhel-root \/ xfs defaults,ro 0 0$/m);
   assert.match(done, /^#\/dev\/mapper\/rhel-swap none swap defaults 0 0$/m);
+  assert.match(done, /^\/dev\/mapper\/rhel-home \/home ext4 defaults/m, '/home is not moved');
+  assert.is(boot.step('withdraw').exit, 0, boot.step('withdraw').stdout);
+  assert.is(boot.step('withdrawn').stdout, before, 'undo restores the files byte for byte');
+  assert.is(boot.step('again').exit, 1, boot.step('again').stdout + boot.step('again').stderr);
+}
+
+function assertMoved(boot: Boot): void {
+  const done = boot.step('done').stdout;
   assert.match(done, /^#\/dev\/mapper\/rhel-home \/home ext4 defaults 0 0$/m);
   assert.match(done, /^UUID=[\da-f-]{36} \/home xfs rw,noexec,nodev,nosuid 0 0$/m);
-  assert.equal(boot.step('moved'), { exit: 0, stdout: '', stderr: '' });
-  assert.is(boot.step('undo').exit, 0, boot.step('undo').stdout);
-  assert.is(boot.step('undone').stdout, before, 'undo restores the files byte for byte');
+  assert.equal(boot.step('same'), { exit: 0, stdout: '', stderr: '' });
+  assert.is(boot.step('change').exit, 0, boot.step('change').stderr);
+  assert.is(boot.step('undo').exit, 1, `the way back remains: ${boot.step('undo').stdout}`);
+}
+
+/** Asserts that the way back has restored the files, and that /home has what was written after the move. */
+function assertUndone(open: Boot, boot: Boot): void {
+  assert.is(boot.step('undone').stdout, open.step('files').stdout, 'undo restores the files byte for byte');
+  assert.equal(boot.step('same'), { exit: 0, stdout: '', stderr: '' });
+  assert.is(boot.step('apply').exit, 1, boot.step('apply').stdout + boot.step('apply').stderr);
 }
 
 function assertBootsSealed(sealed: Boot): void {
