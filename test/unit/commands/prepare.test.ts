@@ -1,6 +1,9 @@
+import { existsSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Moves } from '../../../agent/prepare/move/record.ts';
 import type { SystemWriter } from '../../../agent/system/writer.ts';
+import { recordOf } from '../../harness/moves.ts';
 import { ordinaryGuest } from '../../harness/ordinary-guest.ts';
 import { edited, tree, withBox } from '../../harness/prepare-box.ts';
 
@@ -65,3 +68,27 @@ for (const [text, begins] of [
   );
 }
 retry.run();
+
+const reboot = suite('prepare --undo --reboot');
+for (const [what, fs, phase, wanted] of [
+  ['reboots for the way back', '/dev/mapper/rhel-home', 'moved', { code: 0, reboots: 1, task: 'return' }],
+  ['does not reboot if the way back is blocked', 'absent', 'moved', { code: 1, reboots: 0, task: 'purge' }],
+  ['does not reboot if nothing was moved', 'absent', 'planned', { code: 0, reboots: 0, task: undefined }],
+] as const) {
+  reboot(what, () => {
+    const guest = ordinaryGuest();
+    guest.files['var/lib/immutafs/moves.json'] = recordOf('/home', fs, { phase, task: 'purge' });
+    return withBox(guest, async ({ at, read, writer, prepare }) => {
+      let reboots = 0;
+      const run: SystemWriter['run'] = (program, args) => {
+        if (program.endsWith('/systemctl') && args.includes('reboot')) reboots += 1;
+        return Promise.resolve({ exit: 0, stdout: '', stderr: '', late: false });
+      };
+      const { code, stdout } = await prepare({ undo: true, reboot: true }, { ...writer, run });
+      const file = 'var/lib/immutafs/moves.json';
+      const record = existsSync(at(file)) ? (JSON.parse(read(file)) as Moves) : undefined;
+      assert.equal({ code, reboots, task: record?.moves[0]?.task }, wanted, stdout);
+    });
+  });
+}
+reboot.run();
