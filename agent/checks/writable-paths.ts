@@ -140,7 +140,9 @@ export const plannedMoves: Check = {
     if (found === undefined) return { status: 'skip', observed: 'nothing was moved' };
     const { waiting, problems, isDue } = found;
     if (waiting.length + problems.length === 0) return { status: 'pass', observed: 'nothing waits' };
-    const when = isDue ? 'in the next maintenance boot' : 'but three boots have not completed it';
+    const when = isDue
+      ? 'in the next maintenance boot'
+      : 'but no boot tries any more, because three boots have not completed it or a file system could not be mounted';
     const observed = [
       ...(waiting.length === 0 ? [] : [`${shortList(waiting)}: to be done ${when}`]),
       ...problems,

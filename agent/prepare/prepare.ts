@@ -67,8 +67,7 @@ export async function prepareGuest(
   chosen: ReadonlySet<StepId>,
 ): Promise<Plan> {
   const after = await applyAll(parts, tools, settings, chosen);
-  retryTasks(tools);
-  return after;
+  return retryTasks(tools) ? planGuest(tools.reader, settings, chosen) : after;
 }
 
 /**

@@ -11,7 +11,7 @@ export function runHomeScript(
   sizeMiB?: number,
   timeout?: number,
 ): { stdout: string; stderr: string } {
-  const { code, stdout, stderr } = inSmallSystem(`${movePrograms}\n${script}`, sizeMiB, timeout);
+  const { code, stdout, stderr } = inSmallSystem(`${movePrograms}\n${script}\n:`, sizeMiB, timeout);
   assert.is(code, 0, stdout + stderr);
   const lines = stdout
     .replace(/\n {21,26}(?=\S)/g, ' ')

@@ -106,12 +106,13 @@ mounts() { findmnt -rn -o TARGET,SOURCE,OPTIONS "$app" >/run/mounts && sed "s,$d
 # What is on the system disk below the mounts.
 below() { mkdir -p /run/below; mount --bind "${app%/*}" /run/below; (cd "/run/below/${app##*/}" && "$@"); umount /run/below; }
 
-# The mounts that each boot makes, except for one that moves.
+# The mounts that each maintenance boot makes, except for one that moves. A path that cannot be mounted is a failed unit.
 start_before_moves() { :; }
 stop_all() { while umount -l "$app" 2>/dev/null; do :; done; }
 start() {
-  sed -n 's/^PERSIST=//p' /etc/immutafs/immutafs.conf | tr -s ' ' '\n' | grep . | while IFS=: read -r item _; do
-    /usr/libexec/immutafs/persist-directory mount "$item"
+  sed -n 's/^PERSIST=//p' /etc/immutafs/immutafs.conf | tr -s ' ' '\n' | grep . | while IFS=: read -r item options; do
+    case $options in *maintenance*) ;; *autostart*) continue ;; esac
+    /usr/libexec/immutafs/persist-directory mount "$item" || :
   done
 }
 

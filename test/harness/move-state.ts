@@ -22,7 +22,7 @@ export function moveOutput(
   { dataMiB = 400, type = 'ext4', systemType = '', timeout = 300_000 } = {},
 ): string {
   const before = `app=/var/lib/app storeType=${type} systemType=${systemType}; ${movePrograms}`;
-  const { code, stdout, stderr } = inSmallSystem(`${before}\n${script}`, dataMiB, timeout);
+  const { code, stdout, stderr } = inSmallSystem(`${before}\n${script}\n:`, dataMiB, timeout);
   if (code !== 0) throw new Error(`ended with ${code}: ${stdout}${stderr}`);
   return stdout;
 }

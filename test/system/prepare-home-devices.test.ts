@@ -14,7 +14,7 @@ refused('an empty disk is accepted, and planning changes nothing', () => {
   const stdout = outputOf(script);
   assert.match(
     stdout,
-    /^needed +home: .*; it moves to (\S+)\. > parted -s -a optimal \1 mklabel .* > mkfs\.xfs .* > rsync /,
+    /^needed +home: .*; it moves to (\S+) in the next maintenance boot\. > parted -s -a optimal \1 mklabel .* > mkfs\.xfs .* > at the next boot: move \/home to \1,/,
   );
   assert.is(stdout.trimEnd().split('\n').length, 1, stdout);
 });
@@ -84,7 +84,7 @@ refused('a disk that is too small, by its size', () => {
 
 refused('--wipe: the disk loses its content, and the plan says so', () => {
   const script = `mkfs.ext4 -q "$disk"; fill; home --home-device "$disk" --wipe "$disk" || true
-    home --apply --yes --home-device "$disk" --wipe "$disk"; findmnt -n -o SOURCE,FSTYPE /home | tail -n 1`;
+    home --apply --yes --home-device "$disk" --wipe "$disk" || true; name_disks; boot; findmnt -n -o SOURCE,FSTYPE /home | tail -n 1`;
   assert.match(
     outputOf(script),
     /The content of \S+ is lost: a file system \(ext4[\s\S]*\/dev\/loop\d+p1 +xfs\n$/,
@@ -107,7 +107,7 @@ options('a /home that a unit mounts must be changed manually', () => {
 });
 options('without a line in fstab, /home gets a line if an option names its device', () => {
   const script = `mkfs.xfs -q "$disk"; mount "$disk" /home; home || echo -; echo "$volume /home xfs defaults 0 0" >>/etc/fstab; home || true
-    name_by_uuid "$disk"; home --apply --yes --home-uuid "$uuid"; tail -n 2 /etc/fstab; findmnt -n -o OPTIONS /home`;
+    name_disks; uuid=$(blkid -p -s UUID -o value "$disk"); home --apply --yes --home-uuid "$uuid"; tail -n 2 /etc/fstab; findmnt -n -o OPTIONS /home`;
   const stdout = outputOf(script);
   assert.match(
     stdout,

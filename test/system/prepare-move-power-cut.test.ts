@@ -62,7 +62,7 @@ faults('of a move: the old content is in use, nothing is left, and the next atte
       point,
     ) => `quiet move; boot ${point} EIO; grep 'was not moved: injected: EIO' /run/said; whole; mounts && exit 1; test ! -e "$kept"; test ! -e "$marker"
         ls -A /var/lib | grep immutafs- && exit 1; below test ! -e moved-by-immutafs-agent
-        grep "^PERSIST=." /etc/immutafs/immutafs.conf; use "${point}"; quiet move; boot; whole; mounts; quiet agent prepare --undo; boot; whole; mounts && exit 1`,
+        grep "^PERSIST=." /etc/immutafs/immutafs.conf && exit 1; use "${point}"; quiet move; boot; whole; mounts; quiet agent prepare --undo; boot; whole; mounts && exit 1`,
   ),
 );
 faults('of moving back: the new content is in use, and the next attempt succeeds', () =>

@@ -82,10 +82,16 @@ function isUsed(reader: SystemReader, move: Move): boolean {
   return move.kind === 'home' || reader.stat(placeInStore(move).final) !== undefined;
 }
 
-/** Whether the old directory, if it is still in place, is as it was when it was compared with the copy. */
+/**
+ * Whether the old directory is as it was when it was compared with the copy. One that no boot can have used since then, because
+ * it was set aside or fstab names the new /home, is not read.
+ */
 async function isUnchanged(context: Context, move: Move): Promise<boolean> {
-  if (isOfVolume(move) || locate(context.reader, move) !== 'in place') return true;
-  return (await contentOf(context, move.path)) === move.content;
+  const { reader } = context;
+  if (isOfVolume(move) ? isNamed(reader, move) : locate(reader, move) !== 'in place') return true;
+  const content = await contentOf(context, await view(context, 'ro', move.path, 'old'));
+  await clearViews(context, ['old']);
+  return content === move.content;
 }
 
 async function copyAway(context: Context, { move, save, at }: Task): Promise<void> {
@@ -107,8 +113,13 @@ async function copyAway(context: Context, { move, save, at }: Task): Promise<voi
   }
   await clearViews(context);
   move.phase = 'switching';
-  at('record');
-  save();
+  try {
+    at('record');
+    save();
+  } catch (error) {
+    move.phase = 'copying';
+    throw error;
+  }
 }
 
 /** @throws SystemError if the path leads to another directory than at the time of the plan, or can be made to */
@@ -218,7 +229,7 @@ async function copyBack(context: Context, task: Task): Promise<void> {
   const { reader } = context;
   const from = await openUsedPlace(context, move);
   // An earlier boot has put the directory back, and ended before the configuration was restored.
-  if (move.phase === 'restoring' && !(await isUnchanged(context, move)))
+  if (move.phase === 'restoring' && !isOfVolume(move) && !(await isUnchanged(context, move)))
     throw new SystemError(`${move.path} on the system disk was changed after it was copied back`);
   if (!isOfVolume(move)) {
     await setAside(context, move, at);
@@ -229,6 +240,10 @@ async function copyBack(context: Context, task: Task): Promise<void> {
   const to = isOfVolume(move)
     ? await mountVolume(context, { uuid: move.origin.fs }, 'old')
     : await view(context, 'rw', contentPath(move), 'old');
+  // A hard link may be to a file outside of the directory, whose owner and mode rsync would change with those of the link.
+  await context.run('/usr/bin/find', [to, '-xdev', '!', '-type', 'd', '-links', '+1', '-delete'], {
+    seconds: 86400,
+  });
   const trees: Trees = { from, to, path: move.path, place: 'the system disk' };
   at('copy');
   const seconds = await copyTree(context, trees);

@@ -11,7 +11,7 @@ import { deviceOf, sizeOf } from '../move/devices.ts';
 import { planExistingHome } from './existing-home.ts';
 import { type Inspected, inspect, refusals } from './inspect.ts';
 import { homeMount, requiredForHome } from './migration.ts';
-import { describeFailure, describeTask, readMoves } from '../move/record.ts';
+import { describeFailure, describeTasks, readMoves } from '../move/record.ts';
 import { whyNotMoved } from '../move/old-content.ts';
 import { capacityOf, sizeOfDirectory, findNotCopied, missingPrograms } from '../move/requirements.ts';
 
@@ -27,7 +27,8 @@ export async function planHome(snapshot: Snapshot): Promise<Planned> {
   }
   const own = homeMount(mounts);
   const record = readMoves(reader).moves.find(({ path: moved }) => moved === '/home');
-  if (record !== undefined && record.task !== null) return stepOf('at next boot', [describeTask(record)]);
+  if (record !== undefined && record.task !== null)
+    return stepOf('at next boot', describeTasks(reader, [record]));
   const failed = when(
     record !== undefined && record.problem !== null,
     `${record && describeFailure(record)}.`,

@@ -4,6 +4,7 @@ import { formatBytes } from '../../lib/format.ts';
 import { readMountTable } from '../../facts/mounts/mountinfo.ts';
 import type { Ran } from '../../system/writer.ts';
 import type { Context } from '../engine/context.ts';
+import { byLines } from './lines.ts';
 import { type Trees, expectSpace } from './requirements.ts';
 
 /*
@@ -120,23 +121,14 @@ function runRsync(
   seconds: number,
   output?: (text: string) => void,
 ): Promise<Ran> {
+  const mounts = readMountTable(reader);
+  // Otherwise, rsync would empty the copy of a directory that is no longer mounted.
+  for (const each of [from, to])
+    if (mounts.at(each).length === 0) throw new SystemError(`${each} is not mounted`);
   // e2fsck(8) needs lost+found as mkfs created it.
-  const target = readMountTable(reader).serving(to);
+  const target = mounts.serving(to);
   const excluded = target?.type === 'ext4' && target.root === '/' ? ['--exclude=/lost+found'] : [];
   return writer.run(rsync, [...everything, ...excluded, ...how, `${from}/`, `${to}/`], seconds, output);
-}
-
-/**
- * Splits a stream into lines. At most 64 KiB of an unterminated line are kept, which is more than the longest path
- * needs: 4096 bytes (PATH_MAX), each written as \#ooo.
- */
-export function byLines(each: (line: string) => void, ends = /\n/): (text: string) => void {
-  let unfinished = '';
-  return (text) => {
-    const lines = (unfinished + text).split(ends);
-    unfinished = (lines.pop() ?? '').slice(-65536);
-    for (const line of lines) if (line !== '') each(line);
-  };
 }
 
 /** Shows "[######--------------]  31% 310 MiB of 1000 MiB" at each percent. */

@@ -106,10 +106,12 @@ export function planTasks(tools: Pick<Tools, 'reader' | 'writer'>, moves: Moves)
   if (rehearsal !== undefined) writer.remove(rehearsalMarker);
 }
 
-/** Makes the next maintenance boots try again what three boots have not completed. */
-export function retryTasks(tools: Pick<Tools, 'reader' | 'writer'>): void {
+/** Makes the next maintenance boots try again what three boots have not completed. @returns whether there was such a task */
+export function retryTasks(tools: Pick<Tools, 'reader' | 'writer'>): boolean {
   const moves = readMoves(tools.reader);
-  if (hasTasks(moves) && tools.reader.stat(moveMarker) === undefined) planTasks(tools, moves);
+  if (!hasTasks(moves) || tools.reader.stat(moveMarker) !== undefined) return false;
+  planTasks(tools, moves);
+  return true;
 }
 
 export function removeMarker({ reader, writer }: Pick<Tools, 'reader' | 'writer'>): void {
@@ -133,6 +135,15 @@ export function placeInStore({ path, store }: Pick<Move, 'path' | 'store'>): Pla
 /** Describes the new place for messages. */
 export function shownPlace(move: Move): string {
   return move.kind === 'home' ? `the file system ${move.place.fs}` : placeInStore(move).final;
+}
+
+/** Describes recorded tasks for a plan. Without the marker, no boot carries them out. */
+export function describeTasks(reader: SystemReader, moves: readonly Move[]): string[] {
+  if (moves.length === 0 || reader.stat(moveMarker) !== undefined) return moves.map(describeTask);
+  return [
+    ...moves.map(describeTask),
+    'No boot tries any more: three boots have not completed it, or a file system could not be mounted. The journals of these boots have the reason. To try again, run `immutafs-agent prepare --apply`.',
+  ];
 }
 
 /** Describes what the next maintenance boot does with a directory: a sentence. */

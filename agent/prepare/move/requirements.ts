@@ -3,6 +3,7 @@ import { formatBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type MountTable, isBelow, readMountTable } from '../../facts/mounts/mountinfo.ts';
 import type { Context } from '../engine/context.ts';
+import { byLines } from './lines.ts';
 
 /*
  * What a move requires: the programs, enough space, and that every file can be copied.
@@ -161,14 +162,28 @@ export async function findNotCopied(
 }
 
 /**
+ * The maximum length of a path relative to the copied directory, in bytes: PATH_MAX (4096) without the views' own path and
+ * the suffix of rsync's temporary files.
+ */
+const longestPath = 4040;
+
+/**
  * Verifies that all files in a directory can be copied, without the timeout of a plan.
  * @param view a mount of the directory
  * @throws SystemError if not
  */
-export async function expectAllCopyable({ reader, run }: Context, path: string, view: string): Promise<void> {
+export async function expectAllCopyable(context: Context, path: string, view: string): Promise<void> {
+  const { reader, writer, run } = context;
   const found = await run(shell, ['-c', findForeign, 'sh', view], { seconds: 86400 });
   const foreign = foreignNames(found.replaceAll(view, path));
-  const problems = [...mountedBelow(readMountTable(reader), path), ...foreign];
+  let tooLong: string | undefined;
+  const each = byLines((name) => {
+    if (name.length > longestPath)
+      tooLong ??= `The path ${path}/${name.slice(0, 192)}… has ${name.length} bytes, more than the ${longestPath} that can be copied: move or rename it.`;
+  }, /\0/);
+  const ran = await writer.run('/usr/bin/find', [view, '-xdev', '-printf', '%P\\0'], 86400, each);
+  if (ran.exit !== 0) throw new SystemError(`${path} cannot be read: ${ran.stderr.trim()}`);
+  const problems = [...mountedBelow(readMountTable(reader), path), ...foreign, ...(tooLong ? [tooLong] : [])];
   if (problems.length > 0) throw new SystemError(problems.join(' '));
 }
 

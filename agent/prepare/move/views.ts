@@ -1,4 +1,5 @@
-import { SystemError } from '../../lib/errors.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SystemError, errorMessage } from '../../lib/errors.ts';
 import { nodeOfMount, nodeOfSource } from '../../facts/disks/sources.ts';
 import { readMountTable } from '../../facts/mounts/mountinfo.ts';
 import type { SystemReader } from '../../system/reader.ts';
@@ -41,8 +42,16 @@ export async function mountVolume(
   const node = nodeOfSource(context.reader, device ?? `UUID=${uuid}`);
   if (node === undefined) throw new SystemError(`the file system ${uuid} is not attached`);
   await makeMounts(context, ...folders(path));
-  await context.run('/usr/bin/mount', ['-o', `rw,${options}`, deviceOf(node), path]);
-  return path;
+  for (let tries = 1; ; tries++) {
+    try {
+      await context.run('/usr/bin/mount', ['-o', `rw,${options}`, deviceOf(node), path]);
+      return path;
+    } catch (error) {
+      // While udev rereads the partition table of a disk, the kernel lets nobody else claim its partitions (EBUSY).
+      if (tries === 20 || !errorMessage(error).includes('busy')) throw error;
+      await sleep(250);
+    }
+  }
 }
 
 const folders = (path: string) => [
@@ -51,8 +60,11 @@ const folders = (path: string) => [
 ];
 
 /** Removes the mounts of a move, also those of a process that was killed. */
-export async function clearViews({ reader, run }: Context): Promise<void> {
-  for (const name of ['old', 'new'])
+export async function clearViews(
+  { reader, run }: Context,
+  names: readonly ('old' | 'new')[] = ['old', 'new'],
+): Promise<void> {
+  for (const name of names)
     for (const { target } of readMountTable(reader).at(`${workFolder}/${name}`)) await run(umount, [target]);
 }
 

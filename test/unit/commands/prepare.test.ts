@@ -67,6 +67,20 @@ for (const [text, begins] of [
     },
   );
 }
+retry('the plan says that no boot tries any more', () => {
+  const guest = ordinaryGuest();
+  guest.files['var/lib/immutafs/moves.json'] = recordOf('/var/lib/app', 'a', {
+    phase: 'planned',
+    task: 'move',
+  });
+  return withBox(guest, async ({ prepare }) => {
+    assert.match((await prepare({})).stdout, /No\s+boot\s+tries\s+any\s+more[^]*prepare\s+--apply/);
+    const { stdout } = await prepare({ apply: true, yes: true });
+    const retried = stdout.slice(stdout.lastIndexOf(' state '));
+    assert.match(retried, '/var/lib/app moves to');
+    assert.not.match(retried, /No\s+boot/);
+  });
+});
 retry.run();
 
 const reboot = suite('prepare --undo --reboot');

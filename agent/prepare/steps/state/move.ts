@@ -9,7 +9,7 @@ import {
   type Move,
   type PlaceInStore,
   describeFailure,
-  describeTask,
+  describeTasks,
   placeInStore,
   readMoves,
 } from '../../move/record.ts';
@@ -47,7 +47,7 @@ export async function planMoves(look: Snapshot): Promise<MovePlan> {
   if (items.length > 0) plans.push({ manual: missingPrograms(look.reader, false) });
   const { why, manual, actions } = join(...plans);
   const paths = [...items.map(pathOf), ...waiting.map(({ path }) => path)];
-  const planned = waiting.map(describeTask);
+  const planned = describeTasks(look.reader, waiting);
   return { why: [...new Set(why)], manual: [...new Set(manual)], actions, paths, planned };
 }
 

@@ -7,7 +7,7 @@ import {
   installHint,
 } from '../../../../agent/prepare/move/requirements.ts';
 import type { SystemReader } from '../../../../agent/system/reader.ts';
-import { byLines } from '../../../../agent/prepare/move/copy.ts';
+import { byLines } from '../../../../agent/prepare/move/lines.ts';
 
 const move = suite('prepare: parts of a move');
 move('directories of another file system, with any name', () => {
