@@ -90,6 +90,14 @@ refused('--wipe: the disk loses its content, and the plan says so', () => {
     /The content of \S+ is lost: a file system \(ext4[\s\S]*\/dev\/loop\d+p1 +xfs\n$/,
   );
 });
+refused('a disk that another process holds for a moment, as udev does, is used nevertheless', () => {
+  const hold =
+    'import os, sys, time; os.open(sys.argv[1], os.O_RDONLY | os.O_EXCL); print("held", flush=True); time.sleep(2)';
+  const script = `mkfs.xfs -q "$disk"; name_disks; uuid=$(blkid -p -s UUID -o value "$disk"); fill
+    python3 -c '${hold}' "$disk" >/run/held & until grep -q held /run/held; do sleep 0.1; done
+    home --apply --yes --home-uuid "$uuid" || test -e "$marker"`;
+  assert.match(outputOf(script), /\nat next boot +home: \/home moves to /);
+});
 refused.run();
 
 const options = suite('prepare: /home is a mount already');

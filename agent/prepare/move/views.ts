@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SystemError, errorMessage } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import { nodeOfMount, nodeOfSource } from '../../facts/disks/sources.ts';
 import { readMountTable } from '../../facts/mounts/mountinfo.ts';
 import type { SystemReader } from '../../system/reader.ts';
@@ -47,8 +47,9 @@ export async function mountVolume(
       await context.run('/usr/bin/mount', ['-o', `rw,${options}`, deviceOf(node), path]);
       return path;
     } catch (error) {
-      // While udev rereads the partition table of a disk, the kernel lets nobody else claim its partitions (EBUSY).
-      if (tries === 20 || !errorMessage(error).includes('busy')) throw error;
+      // While udev rereads the partition table of a disk, the kernel lets nobody else claim its partitions (EBUSY). The
+      // messages of mount(8) for it differ.
+      if (tries === 20) throw error;
       await sleep(250);
     }
   }
