@@ -183,7 +183,11 @@ export async function expectAllCopyable(context: Context, path: string, view: st
   }, /\0/);
   const ran = await writer.run('/usr/bin/find', [view, '-xdev', '-printf', '%P\\0'], 86400, each);
   if (ran.exit !== 0) throw new SystemError(`${path} cannot be read: ${ran.stderr.trim()}`);
-  const problems = [...mountedBelow(readMountTable(reader), path), ...foreign, ...(tooLong ? [tooLong] : [])];
+  const problems = [
+    ...mountedBelow(readMountTable(reader), path),
+    ...foreign,
+    ...(tooLong === undefined ? [] : [tooLong]),
+  ];
   if (problems.length > 0) throw new SystemError(problems.join(' '));
 }
 
