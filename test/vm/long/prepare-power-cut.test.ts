@@ -57,7 +57,7 @@ powerCut(
         assertWhole(await boot('writable', { fill, same }));
         for (const [name, during, said, length] of parts) {
           const milliseconds = Math.floor(random(`cut ${name}`) * length);
-          const cut = await boot('writable', during === 'apply' ? { apply } : { apply: 'true' }, {
+          const cut = await boot('writable', during === 'apply' ? { apply: applyAgain } : { apply: 'true' }, {
             powerCutAt: { after: said, milliseconds },
           });
           const moment = `cut while ${name} (seed ${seed})`;
@@ -109,8 +109,13 @@ const fill = `. "$BOX/home-tree.sh"; fill
   picture /home >/root/home; sync`;
 const same = '. "$BOX/home-tree.sh"; picture /home | diff /root/home - | head -n 20';
 
-const apply = `{ immutafs-agent prepare --apply --home-device ${emptyDevice} --yes --accept changes; echo "ended with $?"; } 2>&1 |
+const applyWith = (
+  options: string,
+) => `{ immutafs-agent prepare --apply --home-device ${emptyDevice} ${options} --yes --accept changes; echo "ended with $?"; } 2>&1 |
   tee /dev/console`;
+const apply = applyWith('');
+/** No move is recorded to a file system that a cut run has made. */
+const applyAgain = applyWith(`--wipe ${emptyDevice}`);
 
 function assertWhole(boot: Boot): void {
   assert.equal(boot.step('same'), { exit: 0, stdout: '', stderr: '' });

@@ -39,6 +39,9 @@ const everything =
 const files = 'sha256sum /etc/fstab /etc/mtab; stat -c %F /etc/mtab; cat /etc/fstab';
 const apply = `immutafs-agent prepare --apply --home-device ${emptyDevice} --yes --accept changes`;
 
+/** Uses the file system that an earlier run has made and that no move is recorded to any more. */
+const applyAgain = `${apply} --wipe ${emptyDevice}`;
+
 /** Debian's systemd-tmpfiles makes mtab a link at boot; that of RHEL 7 does not. */
 const mtab = 'rm /etc/mtab && echo rootfs / rootfs rw 0 0 >/etc/mtab';
 /** Changes a file of a user after the move, which the way back must keep. */
@@ -92,7 +95,7 @@ prepare(
             done: files,
             withdraw: 'immutafs-agent prepare --undo',
             withdrawn: files,
-            again: `${apply} --skip initramfs`,
+            again: `${applyAgain} --skip initramfs`,
           },
           ...memory,
         });
@@ -113,7 +116,7 @@ prepare(
         const undone = await guest.boot({
           disk: 'writable',
           ...common,
-          steps: { mtab, undone: files, same, apply },
+          steps: { mtab, undone: files, same, apply: applyAgain },
         });
         assertUndone(open, undone);
         await moveBoot(guest, common);
