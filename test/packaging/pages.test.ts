@@ -54,6 +54,41 @@ test('output is compared with what the page shows, where … stands for anything
   assert.not.ok(matchesOutput('  FAILED: root-readonly\n', '  SEALED: yes\n'));
 });
 
+/** The pages below docs/ that are for developers only, so that the package does not contain them. */
+const forDevelopers = ['coverage', 'release'];
+
+test('README.md names each page, and the package contains each page for administrators', () => {
+  const names = fs.readdirSync('docs').flatMap((file) => /^(.*)\.md$/.exec(file)?.[1] ?? []);
+  const index = fs.readFileSync('README.md', 'utf8');
+  assert.equal(
+    names.filter((name) => !index.includes(`\`docs/${name}.md\``)),
+    [],
+  );
+  const [, list = ''] = /^for page in ([^;]*);/m.exec(fs.readFileSync('packaging/rpm.spec', 'utf8')) ?? [];
+  const packaged = list.split(/[\s\\]+/).filter((name) => name !== '');
+  assert.equal(packaged.toSorted(), names.filter((name) => !forDevelopers.includes(name)).toSorted());
+});
+
+/** Returns the numbers of the sources that a page cites, and those of its section Sources. */
+function sourcesOf(page: string): { cited: number[]; listed: number[] } {
+  const [text = '', list = ''] = page.split('\n## Sources\n');
+  const numbers = (found: Iterable<RegExpMatchArray>) => [...found].map(([, number]) => Number(number));
+  const cited = numbers(text.matchAll(/ \[(\d+)\](?!\()/g)).toSorted((one, other) => one - other);
+  return { cited: [...new Set(cited)], listed: numbers(list.matchAll(/^(\d+)\. /gm)) };
+}
+
+test('docs/choose.md: each system in the table has a source, and each source is cited', () => {
+  const page = fs.readFileSync('docs/choose.md', 'utf8');
+  const { cited, listed } = sourcesOf(page);
+  assert.ok(listed.length >= 15);
+  assert.equal(cited, listed);
+  const rows = [...page.matchAll(/^\| \*\*.*$/gm)].map(([row]) => row.split(' | ')[0] ?? '');
+  assert.ok(rows.length >= 10);
+  const own = rows.filter((row) => !/ \[\d+\]/.test(row));
+  assert.ok(own.length === 1 && own[0]?.startsWith('| **this package**'), own.join());
+  assert.equal(sourcesOf('a [1], b [3]\n## Sources\n\n1. x\n2. y\n'), { cited: [1, 3], listed: [1, 2] });
+});
+
 /** The beginning of an error about the line of the guide that begins with a text, or about a line near it. */
 function atLine(text: string, offset = 0): string {
   const index = fs
