@@ -69,6 +69,25 @@ test('README.md names each page, and the package contains each page for administ
   assert.equal(packaged.toSorted(), names.filter((name) => !forDevelopers.includes(name)).toSorted());
 });
 
+/** Returns the sections of other pages that a page names, and that do not exist. */
+function missingSections(page: string): string[] {
+  const named = [...page.matchAll(/`(docs\/[\w-]+\.md)`,\s+section\s+"([^"]+)"/g)];
+  return named.flatMap(([, file = '', quoted = '']) => {
+    const heading = quoted.replaceAll(/\s+/g, ' ');
+    const headings = fs.readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm);
+    return [...headings].some(([, each]) => each === heading) ? [] : [`${file}: ${heading}`];
+  });
+}
+
+test('each section of another page that a page names exists', () => {
+  const pages = fs.readdirSync('docs').filter((file) => file.endsWith('.md'));
+  const texts = pages.map((file) => fs.readFileSync(`docs/${file}`, 'utf8'));
+  assert.equal(texts.flatMap(missingSections), []);
+  assert.equal(missingSections('`docs/guide.md`, section "Ten\nguests"; `docs/guide.md`, section "None"'), [
+    'docs/guide.md: None',
+  ]);
+});
+
 /** Returns the numbers of the sources that a page cites, and those of its section Sources. */
 function sourcesOf(page: string): { cited: number[]; listed: number[] } {
   const [text = '', list = ''] = page.split('\n## Sources\n');
