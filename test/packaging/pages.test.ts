@@ -6,6 +6,7 @@ import { errorMessage } from '../../agent/lib/errors.ts';
 import { blocksOf, commandsIn, parseBlocks } from '../harness/pages/blocks.ts';
 import { executed, notExecuted, pages, problemsOf } from '../harness/pages/executed.ts';
 import { PageRun, matchesOutput } from '../harness/pages/run.ts';
+import { pageSteps } from '../harness/pages/steps.ts';
 import { projectFiles } from '../lint/files.ts';
 import { accepted } from '../vm/libvirt/cloud-image.ts';
 
@@ -174,6 +175,23 @@ test('a command is repeated until it prints what the page says, and not longer t
   assert.match(
     (await errorOf(section(0))) ?? '',
     /docs\/host\.md:\d+: virsh domstate .*: shut off \(shutdown\)/,
+  );
+});
+
+test('the commands of a page are steps of a boot, with the exit codes of the page', async () => {
+  const [page, heading] = ['docs/change.md', 'In a sealed guest, until the reboot'] as const;
+  const { steps, assertExits } = pageSteps('test/vm/smoke/maintenance.test.ts', page, heading);
+  assert.not(Object.values(steps).some((text) => text.startsWith('ip address')));
+  const isRefused = (name: string) => /chpasswd|useradd|localtime/.test(steps[name] ?? '');
+  assertExits((name) => ({ exit: isRefused(name) ? 1 : 0, stderr: '' }));
+  const failure = (work: () => void) => errorOf(Promise.resolve().then(work));
+  const refused = await failure(() => assertExits(() => ({ exit: 0, stderr: 'said' })));
+  assert.match(refused ?? '', /change\.md:\d+: .*chpasswd: said/);
+  const failed = await failure(() => assertExits(() => ({ exit: 1, stderr: '' })));
+  assert.match(failed ?? '', /change\.md:\d+: hostname /);
+  assert.match(
+    (await failure(() => pageSteps('test/other.test.ts', page, heading))) ?? '',
+    /the table of pages/,
   );
 });
 

@@ -50,3 +50,6 @@ export function commandsIn(text: string): Command[] {
     return code.trim() === '' ? [] : [{ text: code.trim(), comment, line: index + 1 }];
   });
 }
+
+/** Returns the exit code that the comment after a command names; 0 if it names none. */
+export const exitCodeIn = (comment: string): number => Number(/^exit code (\d)/.exec(comment)?.[1] ?? 0);

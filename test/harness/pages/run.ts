@@ -1,6 +1,6 @@
 import * as assert from 'uvu/assert';
 import { until } from '../../wire/support/until.ts';
-import { type Block, type Command, blocksOf, commandsIn } from './blocks.ts';
+import { type Block, type Command, blocksOf, commandsIn, exitCodeIn } from './blocks.ts';
 import { type Page, executed, isNotExecuted } from './executed.ts';
 
 /** Runs a command on a machine. `output` is stdout and stderr. */
@@ -81,7 +81,7 @@ export class PageRun {
   async #command(machine: Machine, { text, comment }: Command, where: string): Promise<string> {
     const command = Object.entries(this.#replace).reduce((all, [from, to]) => all.replaceAll(from, to), text);
     const [, wanted] = /^(?:repeat until|wait for): (.*)$/.exec(comment) ?? [];
-    const expected = Number(/^exit code (\d)/.exec(comment)?.[1] ?? 0);
+    const expected = exitCodeIn(comment);
     let said = await machine(command);
     const again = async () => {
       if (wanted === undefined || said.output.includes(wanted)) return true;

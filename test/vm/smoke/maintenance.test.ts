@@ -2,9 +2,11 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { pageSteps } from '../../harness/pages/steps.ts';
 import {
   type Boot,
   type Guest,
+  assertFailing,
   assertNothingFailed,
   assertSealed,
   checkOf,
@@ -19,7 +21,10 @@ const maintenance = suite('maintenance: the host left the system disk writable')
 maintenance('power cut in maintenance, sealed, maintenance again, sealed', () =>
   withAgent({ edit: enableAutorelabelMark }, async (guest) => {
     await cutPower(guest);
-    assertDirtyLog(await guest.boot({ disk: 'readonly', steps: look }));
+    const changing = { ...look, ...inSealed.steps, changed: seen, after: look.status };
+    const changed = await guest.boot({ disk: 'readonly', allUnits: true, steps: changing });
+    assertDirtyLog(changed);
+    assertChanged(changed);
 
     const steps = {
       ...look,
@@ -27,13 +32,68 @@ maintenance('power cut in maintenance, sealed, maintenance again, sealed', () =>
       var: 'findmnt -n /var',
       nagios: 'immutafs-agent status --nagios',
       home: `mount -o remount,exec /home; ${look.status}; code=$?; mount -o remount,noexec /home; exit $code`,
+      ...inOpen.steps,
     };
-    assertMaintenance(await guest.boot({ disk: 'writable', steps }));
+    const open = await guest.boot({ disk: 'writable', steps });
+    assertMaintenance(open);
+    inOpen.assertExits(open.step);
 
     const found = { read: 'cat /var/lib/mark /usr/local/mark', autorelabel: 'test -e /.autorelabel' };
-    assertCleanAndKept(await guest.boot({ disk: 'readonly', steps: { ...look, ...found } }));
+    const kept = await guest.boot({ disk: 'readonly', steps: { ...look, ...found, seen, stored } });
+    assertCleanAndKept(kept);
+    assertStored(kept);
   }),
 );
+
+/** The commands of docs/change.md. Those for a sealed guest run in the first sealed boot. */
+const file = 'test/vm/smoke/maintenance.test.ts';
+const inSealed = pageSteps(file, 'docs/change.md', 'In a sealed guest, until the reboot');
+const inOpen = pageSteps(file, 'docs/change.md', 'In an open guest, or in an image');
+
+/** Prints the settings that the commands change, one a line. Only the first sealed boot starts sshd. */
+const seen = [
+  'hostname; sysctl -n vm.swappiness',
+  "modprobe --showconfig | grep -E '^install (sctp|dccp) '",
+  "mkdir -p /run/sshd; sshd -T | grep '^maxauthtries '",
+  'tr "\\0" " " </proc/$(systemctl show --property=MainPID --value sshd)/cmdline | grep -o "MaxAuthTries=[0-9]*"',
+  'systemctl is-active now.timer',
+  'echo $(($(findmnt -nbo SIZE /run/var) >> 20)) MiB',
+].join('\n');
+
+/** Asserts that the changes in the sealed guest have an effect, and that the guest is still sealed. */
+function assertChanged(boot: Boot): void {
+  inSealed.assertExits(boot.step);
+  const lines =
+    'db9.example.com 10 install_sctp_/bin/false maxauthtries_6 MaxAuthTries=2 active 1024_MiB'.split(' ');
+  assert.equal(linesOf(boot, 'changed'), lines);
+  assertFailing(boot, 'after', [], 0);
+}
+
+/** What else the commands in the open guest have stored. */
+const stored = [
+  "grep -c '^root:[$]' /etc/shadow; id -un deploy; date +%Z; cat /etc/cron.d/local",
+  'ls /etc/systemd/system/multi-user.target.wants/remote-fs.target 2>/dev/null',
+  'memory=$(sed -n "s/^MemTotal: *\\([0-9]*\\) kB/\\1/p" /proc/meminfo)',
+  'echo $((($(findmnt -nbo SIZE /run/var) / 1024 * 100 + memory / 2) / memory)) %',
+].join('\n');
+
+/** Asserts that the changes of the open guest have an effect in a sealed boot, and those of the earlier sealed boot none. */
+function assertStored(boot: Boot): void {
+  const [host, swappiness, module, tries, timer] = linesOf(boot, 'seen');
+  assert.equal(
+    [host, swappiness, module, tries, timer],
+    ['db8.example.com', '20', 'install_dccp_/bin/false', 'maxauthtries_3', 'inactive'],
+  );
+  const [password, user, zone, job, size, ...more] = linesOf(boot, 'stored');
+  assert.equal(
+    [password, user, job, size, more],
+    ['1', 'deploy', '17_*_*_*_*_root_/usr/bin/true', '40_%', []],
+  );
+  assert.match(zone ?? '', /^CES?T$/);
+}
+
+const linesOf = (boot: Boot, step: string): string[] =>
+  boot.step(step).stdout.trimEnd().replaceAll(' ', '_').split('\n');
 
 /**
  * Enables a unit as Debian ships it. While SELinux is off, the unit requests a relabelling for the boot that enables
