@@ -4,6 +4,7 @@ import { blocksOf, commandsIn } from './blocks.ts';
 export const pages = [
   'README.md',
   'docs/change.md',
+  'docs/emergency.md',
   'docs/guide.md',
   'docs/host.md',
   'docs/images.md',
@@ -27,6 +28,7 @@ export const executed: Partial<Record<Page, Record<string, string>>> = {
     'In a sealed guest, until the reboot': maintenance,
     'In an open guest, or in an image': maintenance,
   },
+  'docs/emergency.md': { '/var is full': maintenance },
   'docs/guide.md': {
     'Get the package': guide,
     'A log server': guide,
@@ -67,6 +69,16 @@ export const notExecuted: { command: string; reason: string }[] = [
   {
     command: 'systemctl restart rsyslog',
     reason: 'the test has no systemd for its server, and starts rsyslogd',
+  },
+  { command: 'virsh destroy web1', reason: 'test/vm/long/power-cut.test.ts cuts the power of guests' },
+  ...[
+    'virt-customize -a web1.qcow2 --ssh-inject root:file:admin.pub',
+    'virt-customize -a web1.qcow2 --root-password file:password.txt',
+  ].map((command) => ({ command, reason: 'test/vm/long/images-page-first.test.ts runs virt-customize' })),
+  {
+    command:
+      'virsh qemu-agent-command web1 \'{"execute":"guest-exec","arguments":{"path":"/usr/bin/systemctl","arg":["restart","NetworkManager"]}}\'',
+    reason: 'test/vm/long/aide-and-freeze.test.ts runs guest-exec without libvirt',
   },
   ...[
     'immutafs-agent prepare --image',

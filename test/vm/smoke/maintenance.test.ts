@@ -21,7 +21,7 @@ const maintenance = suite('maintenance: the host left the system disk writable')
 maintenance('power cut in maintenance, sealed, maintenance again, sealed', () =>
   withAgent({ edit: enableAutorelabelMark }, async (guest) => {
     await cutPower(guest);
-    const changing = { ...look, ...inSealed.steps, changed: seen, after: look.status };
+    const changing = { ...look, ...inSealed.steps, ...fullVar.steps, changed: seen, after: look.status };
     const changed = await guest.boot({ disk: 'readonly', allUnits: true, steps: changing });
     assertDirtyLog(changed);
     assertChanged(changed);
@@ -45,9 +45,10 @@ maintenance('power cut in maintenance, sealed, maintenance again, sealed', () =>
   }),
 );
 
-/** The commands of docs/change.md. Those for a sealed guest run in the first sealed boot. */
+/** The commands of pages. Those for a sealed guest run in the first sealed boot. */
 const file = 'test/vm/smoke/maintenance.test.ts';
 const inSealed = pageSteps(file, 'docs/change.md', 'In a sealed guest, until the reboot');
+const fullVar = pageSteps(file, 'docs/emergency.md', '/var is full');
 const inOpen = pageSteps(file, 'docs/change.md', 'In an open guest, or in an image');
 
 /** Prints the settings that the commands change, one a line. Only the first sealed boot starts sshd. */
@@ -62,7 +63,7 @@ const seen = [
 
 /** Asserts that the changes in the sealed guest have an effect, and that the guest is still sealed. */
 function assertChanged(boot: Boot): void {
-  inSealed.assertExits(boot.step);
+  for (const { assertExits } of [inSealed, fullVar]) assertExits(boot.step);
   const lines =
     'db9.example.com 10 install_sctp_/bin/false maxauthtries_6 MaxAuthTries=2 active 1024_MiB'.split(' ');
   assert.equal(linesOf(boot, 'changed'), lines);
