@@ -22,10 +22,11 @@ export async function moveCommand(
   openLog: () => Promise<Log> = openJournal,
 ): Promise<number> {
   const mode = readBootEnv(reader)?.mode;
-  // The device decides, and the record of the boot: the marker could have been made by any program.
+  // The device decides, and the record of the boot, which is missing if the initramfs has no hook yet: the marker could have
+  // been made by any program.
   const { refused } = await planGuest(reader, noSettings, new Set());
   if (refused !== null) throw new SystemError(refused);
-  if (mode !== 'maintenance') throw new UsageError('this is not a maintenance boot');
+  if (mode !== undefined && mode !== 'maintenance') throw new UsageError('this is not a maintenance boot');
   const log = await openLog();
   const tools = {
     ...{ reader, writer },

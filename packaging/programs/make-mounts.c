@@ -9,6 +9,7 @@
  *                                     that only root can write
  *   keep OPTIONS DIRECTORY PATH LIKE  does the same, unless the owner, mode, SELinux label or an access control list of the
  *                                     directory is not that of the directory LIKE
+ *   volume OPTIONS TYPE DEVICE PATH   mounts the file system of this type on a device
  *   options OPTIONS PATH              adds options to the mount at a path, as `mount -o remount,bind,OPTIONS` does; a
  *                                     directory that is not a mount point is first bound to itself, as by `view`. A path
  *                                     that does not exist is skipped
@@ -374,6 +375,13 @@ static long mount_overlay(const char *options, const char *layers, const char *p
 	return result < 0 ? result : mount("immutafs", ".", "overlay", add_options(0, options), layers);
 }
 
+static long mount_volume(const char *options, const char *type, const char *device, const char *path)
+{
+	long result = enter_path(path);
+
+	return result < 0 ? result : mount(device, ".", type, add_options(0, options), 0);
+}
+
 static long set_options(const char *options, const char *path)
 {
 	long directory = open_directory(path), flags, result;
@@ -400,14 +408,14 @@ static long freeze(const char *path)
 	return flags < 0 ? flags : mount(0, ".", 0, MS_REMOUNT | MS_RDONLY | flags, 0);
 }
 
-enum { FOR, DIRECTORY, LIKE, VIEW, OVERLAY, KEEP, OPTIONS, FREEZE, LISTS, UNKNOWN };
+enum { FOR, DIRECTORY, LIKE, VIEW, OVERLAY, KEEP, VOLUME, OPTIONS, FREEZE, LISTS, UNKNOWN };
 
 /* The steps, and the number of their words. */
 static const struct {
 	const char *name;
 	long words;
 } steps[] = { { "for", 2 },  { "directory", 4 }, { "like", 3 },	  { "view", 4 }, { "overlay", 4 },
-	      { "keep", 5 }, { "options", 3 },	 { "freeze", 2 }, { "lists", 3 } };
+	      { "keep", 5 }, { "volume", 5 },	 { "options", 3 }, { "freeze", 2 }, { "lists", 3 } };
 
 static int find_step(const char *name, long left)
 {
@@ -433,6 +441,8 @@ static long run_step(int step, char **words)
 		return mount_overlay(words[1], words[2], words[3]);
 	case KEEP:
 		return bind_path(words[1], words[2], words[3], words[4]);
+	case VOLUME:
+		return mount_volume(words[1], words[2], words[3], words[4]);
 	case OPTIONS:
 		return set_options(words[1], words[2]);
 	case FREEZE:

@@ -94,6 +94,22 @@ mounts('overlay: options and layers', () => {
     ['0', 'old', 'new', '/mnt/b rw,nodev,noexec,noatime shared'],
   );
 });
+mounts('volume: options, type and device; the mount point is no link', () => {
+  assert.equal(
+    inNamespace(`ln -s /mnt/b /mnt/c; $make volume nosuid,nodev tmpfs none /mnt/b; echo $?
+      $make volume nosuid tmpfs none /mnt/c; echo $?; $make volume nosuid none none /mnt/a; echo $?`),
+    [
+      ...[
+        '0',
+        'make-mounts: /mnt/c is a symbolic link',
+        '1',
+        'make-mounts: /mnt/a failed with errno 019',
+        '1',
+      ],
+      '/mnt/b rw,nosuid,nodev,relatime shared',
+    ],
+  );
+});
 mounts(
   'freeze: every mount of the file system is read-only, with its options; not while a file is open for writing',
   () => {

@@ -32,23 +32,27 @@ export async function view(
   return path;
 }
 
-/** Mounts a file system in the work folder. @returns the path of the mount */
+/**
+ * Mounts a file system in the work folder. mount(8) would run in the domain mount_t of SELinux, which may not mount on
+ * directories that this program makes.
+ * @returns the path of the mount
+ */
 export async function mountVolume(
   context: Context,
-  { uuid, device }: { uuid: string; device?: string },
+  { uuid, device: named }: { uuid: string; device?: string },
   name: 'old' | 'new',
 ): Promise<string> {
   const path = `${workFolder}/${name}`;
-  const node = nodeOfSource(context.reader, device ?? `UUID=${uuid}`);
+  const node = nodeOfSource(context.reader, named ?? `UUID=${uuid}`);
   if (node === undefined) throw new SystemError(`the file system ${uuid} is not attached`);
-  await makeMounts(context, ...folders(path));
+  const device = deviceOf(node);
+  const { TYPE: type = '' } = await probe(context.reader, device);
   for (let tries = 1; ; tries++) {
     try {
-      await context.run('/usr/bin/mount', ['-o', `rw,${options}`, deviceOf(node), path]);
+      await makeMounts(context, ...folders(path), 'volume', `rw,${options}`, type, device, path);
       return path;
     } catch (error) {
-      // While udev rereads the partition table of a disk, the kernel lets nobody else claim its partitions (EBUSY). The
-      // messages of mount(8) for it differ.
+      // While udev rereads the partition table of a disk, the kernel lets nobody else claim its partitions (EBUSY).
       if (tries === 20) throw error;
       await sleep(250);
     }
