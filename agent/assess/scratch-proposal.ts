@@ -2,7 +2,7 @@ import { type Config, words } from '../config/config.ts';
 import { keys, pathOf } from '../config/keys.ts';
 import { pathItems } from '../facts/boot/persist.ts';
 import { isBelow } from '../facts/mounts/mountinfo.ts';
-import { persistItemOf } from '../facts/security/places.ts';
+import { persistItemOf } from '../facts/security/persist-item.ts';
 
 /** The stores of container engines. They do not work on an overlay, and programs run there on mounts of their own. */
 export const containerStores: readonly string[] = [

@@ -1,6 +1,6 @@
 import type { SystemReader } from '../system/reader.ts';
 import { formatProblemIn, readLines } from './config.ts';
-import type { Rule } from './keys.ts';
+import type { Rule } from './boot-keys.ts';
 
 /** Names the image from which this guest was started. The build writes it (prepare --image), or an administrator. */
 export const imageFile = '/etc/immutafs/image';

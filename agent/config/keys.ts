@@ -1,8 +1,29 @@
 import { isUtf8 } from 'node:buffer';
 import { errorMessage } from '../lib/errors.ts';
+import {
+  type BootKey,
+  type Rule,
+  type agentKeys,
+  bootKeys,
+  enumerate,
+  isPathWithOptions,
+  listOf,
+  mountOptions,
+  oneOf,
+  overlayOptions,
+  pathOf,
+  pathsWith,
+  percent,
+  persistOptions,
+  restrictions,
+  strictItems,
+  words,
+} from './boot-keys.ts';
 import { parseTargets } from './forward-target.ts';
 
-export interface Key {
+export { bootKeys, itemOptions, pathOf, strictItems, words } from './boot-keys.ts';
+
+export interface Key extends Rule {
   /** The text in the manual page. */
   meaning: string;
   /** The comment in packaging/immutafs.conf. */
@@ -12,31 +33,7 @@ export interface Key {
    * forwarder.
    */
   from: 'boot' | 'initramfs' | 'check';
-  initial: string;
-  /** The description of valid values in messages. */
-  wanted: string;
-  good: (value: string) => boolean;
-  /**
-   * What is used for an invalid value, unless it is empty: a value that is not less strict than what may have been meant.
-   * Without it, `initial` is, or the function concerned stops.
-   */
-  strictest?: string | ((value: string) => string);
-  /** For a list of which one bad item must not drop the others: whether an item is valid. */
-  goodItem?: (item: string) => boolean;
-  /**
-   * Returns what is used for an invalid item: the valid part of it, which is not less strict than what may have been
-   * meant. Undefined: the item is ignored, which is not less strict. boot/config.sh does the same.
-   */
-  repair?: (item: string) => string | undefined;
-  /** Why a value is invalid, if `wanted` does not say it. */
-  why?: (value: string) => string;
-  /** The values, if only these are valid; for a list of paths, the options of an item. boot/tables.sh has them, too. */
-  words?: readonly string[];
 }
-
-/** What the parser needs to know about a key. */
-export type Rule = Pick<Key, 'initial' | 'wanted' | 'good'> &
-  Partial<Pick<Key, 'goodItem' | 'repair' | 'strictest' | 'words' | 'why'>>;
 
 /** Whether a value is UTF-8. A path that is not UTF-8 would be opened under a different name. */
 const isText = (value: string) => isUtf8(Buffer.from(value, 'latin1'));
@@ -44,191 +41,120 @@ const tlsFile = {
   ...{ from: 'check' as const, initial: '', wanted: 'an absolute path' },
   good: (value: string) => value === '' || (/^\/[^\0]*$/.test(value) && isText(value)),
 };
-const percent = (value: string) => /^[1-9][0-9]?%$|^100%$/.test(value);
 const usage = (initial: string) => ({
   ...{ from: 'check' as const, initial, wanted: '1% to 100%', good: percent, strictest: '1%' },
 });
-const overlayOptions = ['noexec', 'noatime', 'relatime', 'suid', 'dev'];
-const persistOptions = ['exec', 'suid', 'dev', 'autostart', 'maintenance'];
 const dataOptions = ['exec', 'suid', 'dev', 'autostart'];
-const mountOptions = ['nosuid', 'nodev', 'noexec', 'noatime', 'relatime'];
-/** Paths that need no quoting in units and in mount options. */
-const plainPath = /^(\/|(\/(?!\.\.?(\/|$))[A-Za-z0-9._+@-]+)+)$/;
-const scratchOptions = ['exec', 'suid', 'dev', 'required', 'empty', 'copy'];
-const restrictions = ['noexec', 'nosuid', 'nodev'];
 const requirable = [...restrictions, 'ro'];
-const number = /^[1-9][0-9]{0,8}$/;
-
-/** What the item `strict` of MOUNT_OPTIONS stands for. */
-export const strictItems: readonly string[] = [
-  '/dev:noexec,nosuid',
-  ...['/run', '/dev/shm', '/run/user/*', '/var', '/var/tmp', '/var/log', '/tmp', '/home'].map(
-    (target) => `${target}:noexec,nosuid,nodev`,
-  ),
-];
-
 const strictPaths = enumerate(
   strictItems.map((item) => pathOf(item)),
   'and',
 );
 
-/** Joins words for a sentence: "a, b or c". */
-function enumerate(list: readonly string[], conjunction: 'and' | 'or'): string {
-  return `${list.slice(0, -1).join(', ')} ${conjunction} ${list.at(-1)}`;
-}
-
-/** The rule of a key that has one of these values. */
-function oneOf(...values: string[]): Pick<Key, 'wanted' | 'good' | 'words'> {
-  return { wanted: enumerate(values, 'or'), good: (value) => values.includes(value), words: values };
-}
-
-/** The rule of a list of items. */
-function listOf(goodItem: (item: string) => boolean): Pick<Key, 'good' | 'goodItem'> {
-  return { good: (value) => words(value).every(goodItem), goodItem };
-}
-
-/** The rule of a list of paths, each of which may have options. */
-function pathsWith(options: readonly string[]): Pick<Key, 'wanted' | 'good' | 'goodItem' | 'words'> {
-  const wanted = `a path of letters, digits and . _ + @ -, then optionally : and any of ${options.join(', ')}`;
-  return { wanted, ...listOf((item) => isPathWithOptions(item, options)), words: options };
-}
-
 const table = {
   MODE: {
+    ...bootKeys.MODE,
     meaning:
       'The mode of a boot. auto: sealed if the host made the disk under / read-only; otherwise maintenance, where /var is on the disk, so that updates persist. sealed: always an overlay on /var; if the disk is writable, only the guest itself keeps it read-only, and the verdict is unenforced, with exit code 4. off: no overlay. The kernel argument immutafs=auto|sealed|off overrides this key.',
     comment:
       'auto: sealed if the host made the disk under / read-only, otherwise maintenance (/var is on the disk). sealed: always an overlay on /var. off: no overlay. The kernel argument immutafs=auto|sealed|off overrides this key.',
     from: 'boot',
-    initial: 'auto',
-    ...oneOf('auto', 'sealed', 'off'),
-    strictest: 'sealed',
   },
   VAR_SIZE: {
+    ...bootKeys.VAR_SIZE,
     meaning: 'The maximum size of the upper layer of /var in memory.',
     comment:
       'The maximum size of the upper layer of /var in memory: 1% to 100%, or a number followed by m or g.',
     from: 'boot',
-    initial: '25%',
-    wanted: '1% to 100%, or a number followed by m or g',
-    good: isSize,
   },
   VAR_INODES: {
+    ...bootKeys.VAR_INODES,
     meaning: 'The maximum number of files (inodes) in the upper layer of /var.',
     comment:
       'The maximum number of files (inodes) in the upper layer of /var: a number of at least 1000, optionally followed by k or m.',
     from: 'boot',
-    initial: '200k',
-    wanted: 'a number of at least 1000, optionally followed by k or m',
-    good: isInodes,
   },
   VAR_OPTIONS: {
+    ...bootKeys.VAR_OPTIONS,
     meaning: 'Mount options of the overlay on /var, separated by commas.',
     comment: `Mount options of /var: any of ${mountOptions.join(', ')}, separated by commas.`,
     from: 'boot',
-    initial: 'nosuid,nodev',
-    wanted: `one or more of ${mountOptions.join(', ')}`,
-    good: (v) => v === '' || v.split(',').every((word) => mountOptions.includes(word)),
-    strictest: 'nosuid,nodev,noexec',
-    words: mountOptions,
   },
   OVERLAY: {
+    ...bootKeys.OVERLAY,
     meaning:
       'Directories of the system disk, besides /var, that are writable in a sealed boot: each gets an overlay whose upper layer shares the tmpfs and the limits of /var, so that changes are discarded at every reboot. After a colon follow options of the overlay, separated by commas: noexec, noatime, relatime, and suid and dev, which take back the defaults nosuid and nodev. Example: /opt/agent:noexec /root. /, /usr, /boot, /dev, /proc, /sys, /run and everything below /boot, /dev, /proc, /sys and /run are refused, as are /var and everything below it, which are writable without this key. An overlay on /etc is permitted; what root writes there takes effect until the reboot.',
     comment: `Further directories of the system disk that are writable in a sealed boot and are reset at every reboot, each as PATH or PATH:OPTION,OPTION with any of ${overlayOptions.join(', ')}. Example: /opt/agent:noexec /root`,
     from: 'boot',
-    initial: '',
-    ...pathsWith(overlayOptions),
   },
   PERSIST: {
+    ...bootKeys.PERSIST,
     meaning:
       'Directories that are kept across reboots: each is a directory of PERSIST_STORE, mounted over its path. At its first use, the content of the system disk is copied into the store. The mounts have nosuid, nodev and noexec. After a colon follow options, separated by commas: exec, suid and dev take these defaults back; autostart permits a path that is not known to be data, which is refused otherwise: programs may be started from it, or it may grant access (/etc, /opt, /usr, /home, /var/spool/cron, /var/lib/sss, the package databases and the like; docs/writable-paths.md). Root in a sealed boot can write there what runs as root in later boots, so a path with autostart is mounted in sealed boots only: in maintenance, when the disk is writable, and in a rehearsal, the content of the disk is visible there. maintenance mounts it in these boots, too; what was written there can then change the system disk permanently. Example: /var/lib/pgsql /var/spool/cron:autostart.',
     comment: `Directories that are kept across reboots, each as PATH or PATH:OPTION,OPTION with any of ${persistOptions.join(', ')}. Example: /var/lib/pgsql /var/spool/cron:autostart`,
     from: 'boot',
-    initial: '',
-    ...pathsWith(persistOptions),
-    repair: (item) => withOptions(item, optionsOf(item, persistOptions)),
   },
   PERSIST_STORE: {
+    ...bootKeys.PERSIST_STORE,
     meaning:
       'The directory that holds the content of PERSIST. It must be on a disk that the host leaves writable, belong to root and have the mode 0700. Empty: nothing is kept.',
     comment:
       'The directory on a writable data disk that holds the content of PERSIST. It belongs to root and has the mode 0700.',
     from: 'boot',
-    initial: '',
-    wanted: 'an absolute path of letters, digits and . _ + @ -',
-    good: (v) => v === '' || (v !== '/' && plainPath.test(v)),
   },
   SCRATCH: {
+    ...bootKeys.SCRATCH,
     meaning:
       'Directories that are on SCRATCH_DEVICE in a sealed boot and not in memory. Their content is discarded at every reboot. Each is an overlay over the directory of the system disk, with nosuid, nodev and noexec. After a colon follow options, separated by commas: exec, suid and dev take these defaults back; empty begins with an empty directory without an overlay (/var/lib/containers); copy begins with a copy of the directory of the system disk; required makes the path read-only if the device cannot be used, where it would otherwise be in memory, with the limits of /var. Example: /var/cache/app /var/lib/containers:empty,exec,suid,dev.',
     comment:
       'Directories on SCRATCH_DEVICE, each as PATH or PATH:OPTION,OPTION with any of exec, suid, dev, required, and empty or copy. Their content is discarded at every reboot. Example: /var/cache/app /var/lib/containers:empty,exec,suid,dev',
     from: 'boot',
-    initial: '',
-    wanted:
-      'a path of letters, digits and . _ + @ -, then optionally : and any of exec, suid, dev, required, and empty or copy',
-    ...listOf(isScratchItem),
-    repair: repairScratchItem,
-    words: scratchOptions,
   },
   SCRATCH_DEVICE: {
+    ...bootKeys.SCRATCH_DEVICE,
     meaning:
       'The disk or partition for SCRATCH. Every sealed boot opens it with dm-crypt and a random key, which is only in memory, and makes a new file system on it. Only a device that prepare --scratch-device has marked for this guest is used. Empty: the paths of SCRATCH are in memory.',
     comment:
       'The disk or partition for SCRATCH, a link in /dev/disk/by-id/. Every sealed boot formats it, with a new random key. Mark it with: immutafs-agent prepare --apply --only scratch --scratch-device /dev/vdX',
     from: 'boot',
-    initial: '',
-    wanted: 'a link in /dev/disk/by-id/ that begins with virtio-, scsi-, wwn- or nvme-',
-    good: (v) => v === '' || /^\/dev\/disk\/by-id\/(virtio|scsi|wwn|nvme)-[A-Za-z0-9._+@:=-]+$/.test(v),
   },
   MOUNT_OPTIONS: {
+    ...bootKeys.MOUNT_OPTIONS,
     meaning: `Mount options that a sealed boot adds before services start, each as path:option,option with options of noexec, nosuid, nodev. A path that is not a mount point is first bound to itself. A path with a symbolic link in it gets no options; name the directory itself. /run/user/* stands for the directory of each user who logs in. On RHEL 7, these directories then share one tmpfs, limited to 10% of the memory for all users together, and logind runs without CAP_SYS_ADMIN: it logs an error at each logout, graphical sessions that receive their graphics device from logind (Wayland) do not start, and RemoveIPC= does not remove System V IPC objects. The item strict stands for noexec, nosuid and nodev on ${strictPaths} (device files remain usable on /dev): then no file system is both writable and executable, unless another is mounted. The check mount-options verifies the result. Empty: no options are added.`,
     comment: `Mount options that a sealed boot adds: path:option,option with any of ${restrictions.join(', ')}. A path that is not a mount point is bound to itself. The item strict stands for all options on ${strictPaths}, so that no file system is both writable and executable.`,
     from: 'boot',
-    initial: '/dev/shm:noexec,nosuid,nodev /var/tmp:noexec,nosuid,nodev /var/log:noexec,nosuid,nodev',
-    wanted: 'strict, or a path of letters, digits and . _ + @ -, then : and any of noexec, nosuid, nodev',
-    ...listOf(isMountOptionsItem),
-    repair: repairMountOptionsItem,
-    words: restrictions,
   },
   SEED: {
+    ...bootKeys.SEED,
     meaning:
       'What cloud-init may configure a sealed guest from. none: from nothing; the units of cloud-init are masked. host: from a seed (data source NoCloud) on the one device with the label cidata that the host made read-only: a CD-ROM drive of the hypervisor, or a disk by the same evidence as the system disk. A seed on any other device is not read, and if several devices are acceptable, none is used. No other data source is searched. What cloud-init writes to /etc is on an overlay in RAM, which becomes read-only when cloud-init has finished, also if OVERLAY names /etc. In maintenance mode and with the mode off, cloud-init is masked, so that the disk does not get the identity of one guest. Without cloud-init, the boot itself writes host name, SSH host keys and network files from the directory immutafs of the seed to /etc (docs/images.md). The check seed-genuine verifies the result.',
     comment:
       'What cloud-init may configure a sealed guest from. none: nothing. host: a seed on a device that the host made read-only.',
     from: 'boot',
-    initial: 'none',
-    ...oneOf('none', 'host'),
   },
   SEED_TIMEOUT: {
+    ...bootKeys.SEED_TIMEOUT,
     meaning:
       'How long a sealed boot with SEED=host waits for the seed, in seconds: until a device with an acceptable seed exists, and until udev has processed every device that could have one, so that a second seed is noticed. Without a seed, the boot waits this long before the network starts.',
     comment:
       'How long a sealed boot with SEED=host waits for the seed and for all devices, in seconds: 1 to 300.',
     from: 'boot',
-    initial: '180',
-    wanted: 'a number of seconds from 1 to 300',
-    good: (v) => number.test(v) && Number(v) <= 300,
   },
   ON_FAILURE: {
+    ...bootKeys.ON_FAILURE,
     meaning:
       'What a sealed boot does if /var cannot be assembled. degraded: the boot continues, and /var is read-only, or empty if the file system on the disk cannot be read; if the device of /var in fstab does not exist, systemd itself stops in an emergency shell. emergency: the boot stops in an emergency shell. poweroff: the guest powers off.',
     comment:
       'What a sealed boot does if /var cannot be assembled: degraded (continue without it), emergency (a shell) or poweroff.',
     from: 'boot',
-    initial: 'degraded',
-    ...oneOf('degraded', 'emergency', 'poweroff'),
-    strictest: 'poweroff',
   },
   ON_IMPOSTOR: {
+    ...bootKeys.ON_IMPOSTOR,
     meaning:
       'What the initramfs does if the root file system is mounted from an impostor: a disk that carries the identity (UUID, label, volume group, array) of the disk that the host made read-only, and is another disk. Root may have written it in an earlier boot. Does the same if the root file system is on a disk that the host left writable and udev is still busy after 180 seconds, because another disk may then be the sealed one. poweroff: the guest powers off. emergency: the boot stops in an emergency shell, and the guest powers off when the shell ends. The value comes from the copy of this file in the initramfs, since the mounted file may be the impostor’s. The kernel argument immutafs=off boots without the check.',
     comment:
       "What the initramfs does if the root file system is mounted from a disk that poses as the disk that the host made read-only: poweroff or emergency (a shell). Takes effect with the next initramfs, which contains a copy of this file, because the mounted file may be the impostor's.",
     from: 'initramfs',
-    initial: 'poweroff',
-    ...oneOf('poweroff', 'emergency'),
   },
   REQUIRE_READONLY: {
     meaning: 'Paths that must be read-only. A path that does not exist is skipped.',
@@ -366,7 +292,7 @@ const table = {
     wanted: 'a name, or SHA256: or SHA1: and a fingerprint',
     good: isPeer,
   },
-} satisfies Record<string, Key>;
+} satisfies Record<BootKey | (typeof agentKeys)[number], Key>;
 
 /** The effective configuration. Each value is the value in the file if it is valid, else the default. */
 export type Config = Record<keyof typeof table, string>;
@@ -394,12 +320,6 @@ function isAllowedProgram(value: string): boolean {
   );
 }
 
-/** Whether the value is PATH or PATH:OPTION,OPTION. @param allowed the options that are allowed */
-function isPathWithOptions(value: string, allowed: readonly string[]): boolean {
-  const [, path = '', options] = /^([^:]*)(?::(.*))?$/.exec(value) ?? [];
-  return plainPath.test(path) && (options?.split(',').every((each) => allowed.includes(each)) ?? true);
-}
-
 /** Returns why a value of FORWARD is invalid; the empty string for a valid one. */
 function whyNoTargets(value: string): string {
   try {
@@ -416,77 +336,7 @@ function isRequirement(item: string): boolean {
   return options !== undefined && options.split(',').every((each) => requirable.includes(each));
 }
 
-/** Returns the valid options of an invalid item of a list. */
-function optionsOf(item: string, allowed: readonly string[]): string[] {
-  const options = item.includes(':') ? item.slice(item.indexOf(':') + 1) : '';
-  return options.split(',').filter((each) => allowed.includes(each));
-}
-
-/** Returns the path of an invalid item with these options instead; undefined if the path itself is invalid. */
-function withOptions(item: string, options: readonly string[]): string | undefined {
-  const path = pathOf(item);
-  if (!plainPath.test(path)) return undefined;
-  return options.length === 0 ? path : `${path}:${options.join()}`;
-}
-
-/** The option that is invalid may have been `required`, without which the path can be in memory. */
-function repairScratchItem(item: string): string | undefined {
-  const valid = optionsOf(item, scratchOptions).filter((each) => each !== 'required');
-  const isBoth = valid.includes('empty') && valid.includes('copy');
-  const options = isBoth ? valid.filter((each) => each !== 'empty' && each !== 'copy') : valid;
-  return withOptions(item, [...options, 'required']);
-}
-
-/** An invalid option may have been any of the restrictions, and an item that is no path may have been `strict`. */
-function repairMountOptionsItem(item: string): string | undefined {
-  if (!item.includes('/')) return 'strict';
-  const path = pathOf(item);
-  if (path === '/run/user/*') return `${path}:${restrictions.join()}`;
-  // Device files must remain usable.
-  const options = path === '/dev' || path === '/dev/pts' ? ['noexec', 'nosuid'] : restrictions;
-  return withOptions(item, options);
-}
-
-function isScratchItem(item: string): boolean {
-  const options = itemOptions(item);
-  return isPathWithOptions(item, scratchOptions) && !(options.includes('empty') && options.includes('copy'));
-}
-
-function isMountOptionsItem(item: string): boolean {
-  if (item === 'strict') return true;
-  return (
-    item.includes(':') && isPathWithOptions(item.replace(/^\/run\/user\/\*:/, '/run/user:'), restrictions)
-  );
-}
-
-/** Splits a list into its items. */
-export function words(value: string): string[] {
-  return value.split(/[ \t]+/).filter((word) => word !== '');
-}
-
 /** Returns the words of an invalid value that begin with a path. */
 function pathsIn(value: string): string[] {
   return [...new Set(words(value))].filter((word) => word.startsWith('/') && isText(word));
-}
-
-/** Returns the path of an item of OVERLAY, PERSIST or SCRATCH: PATH or PATH:OPTION,OPTION. */
-export function pathOf(item: string): string {
-  return item.split(':', 1)[0] ?? '';
-}
-
-/** Returns the options of such an item. */
-export function itemOptions(item: string): string[] {
-  return item.split(':')[1]?.split(',') ?? [];
-}
-
-/** Whether the value is valid for size= (tmpfs(5)). A unit is required, because a number without a unit means bytes. */
-function isSize(value: string): boolean {
-  return percent(value) || (/[mMgG]$/.test(value) && number.test(value.slice(0, -1)));
-}
-
-/** Whether the value is valid for nr_inodes= (tmpfs(5)). */
-function isInodes(value: string): boolean {
-  return /[kKmM]$/.test(value)
-    ? number.test(value.slice(0, -1))
-    : number.test(value) && Number(value) >= 1000;
 }

@@ -1,12 +1,5 @@
-import type { Rule } from './keys.ts';
-
-/** What may have been meant by a line whose key is unknown or that is not KEY=value. */
-export interface Meant {
-  /** The key that the line concerns, if that can be told. */
-  meant?: string;
-  /** " (did you mean MODE=off?)", or the empty string. */
-  hint: string;
-}
+import type { Rule } from './boot-keys.ts';
+import type { Meant } from './parse.ts';
 
 /** @param name an unknown key */
 export function suggestKey(name: string, keys: readonly string[]): Meant {

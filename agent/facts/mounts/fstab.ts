@@ -1,5 +1,6 @@
 import { unescapeOctal } from '../../lib/format.ts';
 import { unescapeBytes } from '../../lib/octal.ts';
+import { fieldsOfFstab, plainTarget } from './fstab-fields.ts';
 import { deviceFileOfBytes } from '../disks/tags.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type NamedDevice, findNamedDevice } from '../disks/disks.ts';
@@ -27,16 +28,11 @@ interface Fstab {
 /**
  * Parses fstab(5) as libmount does (util-linux, libmount/src/tab_parse.c). Never throws: a line that mount(8) rejects as
  * malformed is returned in `problems`. The fields options, dump and pass are optional, and additional fields are ignored.
- * The boot scripts read the same lines in the same way (boot/fstab.sh).
  * @param text Latin-1: one character per byte
  */
 export function parseFstab(text: string): Fstab {
   const fstab: Fstab = { lines: [], problems: [] };
-  text.split('\n').forEach((whole, index) => {
-    const line = index + 1;
-    const trimmed = whole.replace(/\r$/, '').replace(/^[ \t]+|[ \t]+$/g, '');
-    if (trimmed === '' || trimmed.startsWith('#')) return;
-    const fields = trimmed.split(/[ \t]+/);
+  for (const { line, fields } of fieldsOfFstab(text)) {
     const [source, target, type, options = 'defaults', dump = '0', pass = '0'] = fields.map(unescapeOctal);
     if (source === undefined || target === undefined || type === undefined) {
       fstab.problems.push({ line, reason: 'fewer than three fields' });
@@ -45,14 +41,13 @@ export function parseFstab(text: string): Fstab {
     } else if (!isNumber(pass)) {
       fstab.problems.push({ line, reason: `pass is ${pass}, not a number` });
     } else {
-      const path = target.replace(/\/{2,}/g, '/').replace(/(.)\/$/, '$1');
       const node = deviceFileOfBytes(unescapeBytes(fields[0] ?? ''));
       fstab.lines.push({
-        ...{ line, source, node, target: path, type },
+        ...{ line, source, node, target: plainTarget(target), type },
         ...{ options: options.split(','), pass: Number(pass) },
       });
     }
-  });
+  }
   return fstab;
 }
 

@@ -1,57 +1,19 @@
 import { cached } from '../../lib/cached.ts';
 import { unescapeOctal } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
+import { type Mount, parseMounts } from './mount-lines.ts';
 import { type Children, findHidden } from './visibility.ts';
 
-/** A line of /proc/self/mountinfo (proc_pid_mountinfo(5)) with its escapes decoded. */
-export type Mount = NonNullable<ReturnType<typeof parseLine>>;
+export { isBelow } from '../../lib/paths.ts';
+export type { Mount } from './mount-lines.ts';
 
 /**
- * Parses mountinfo.
+ * Parses mountinfo, with its escapes decoded and its texts decoded as UTF-8.
  * @param text Latin-1, one character per byte, as SystemReader.read returns it
- * @throws Error that names the malformed line; also for an empty text, because every process has a root mount
+ * @throws the errors of parseMounts
  */
 export function parseMountinfo(text: string): Mount[] {
-  const lines = text.split('\n');
-  if (lines.at(-1) === '') lines.pop();
-  if (lines.length === 0) throw new Error('mountinfo is empty');
-  // Many mounts have the same options.
-  const options = cached((list: string) => list.split(',').map(unescapeOctal));
-  return lines.map((line, index) => {
-    const mount = parseLine(line, options);
-    if (mount === undefined) throw new Error(`mountinfo line ${index + 1} is malformed`);
-    return mount;
-  });
-}
-
-/**
- * A line of mountinfo. Optional fields (shared:N, master:N, …) are between the options and a single hyphen. Only a
- * space separates fields, because other characters that JavaScript treats as white space (a carriage return, some bytes
- * of UTF-8 characters) may be part of a name.
- */
-const form =
-  /^(\d{1,10}) (\d{1,10}) (\d{1,10}:\d{1,10}) ([^ ]+) (\/[^ ]*) ([^ ]+)(?: [^ -][^ ]*)* - ([^ ]+) ([^ ]*) ([^ ]+)$/s;
-
-function parseLine(line: string, split: (list: string) => string[]) {
-  const found = form.exec(line);
-  if (found === null) return undefined;
-  const [, id = '', parent = '', device = '', root = '', target = '', options = ''] = found;
-  const [type = '', source = '', superOptions = ''] = found.slice(7);
-  return {
-    id: Number(id),
-    parent: Number(parent),
-    /** "major:minor" of the device of the file system. */
-    device,
-    /** The directory of the file system that is mounted: "/" unless this is a bind mount or a subvolume. */
-    root: unescapeOctal(root),
-    target: unescapeOctal(target),
-    /** The options of this mount: ro, nosuid, … */
-    options: split(options),
-    type: unescapeOctal(type),
-    source: unescapeOctal(source),
-    /** The options of the file system, which all its mounts share. */
-    superOptions: split(superOptions),
-  };
+  return parseMounts(text, unescapeOctal);
 }
 
 export type MountTable = ReturnType<typeof mountTable>;
@@ -170,9 +132,4 @@ export function isMountTable(link: string): boolean {
 /** Whether both the mount and its file system are writable. */
 export function isWritable({ options, superOptions }: Mount): boolean {
   return options.includes('rw') && !superOptions.includes('ro');
-}
-
-/** Whether a path is equal to a directory or below it. */
-export function isBelow(path: string, directory: string): boolean {
-  return directory === '/' || path === directory || path.startsWith(`${directory}/`);
 }

@@ -1,5 +1,4 @@
-import { stateRuleOf } from '../../services/state-rules.ts';
-import { isBelow } from '../mounts/mountinfo.ts';
+import { isBelow } from '../../lib/paths.ts';
 
 /**
  * Why `changes` shows a file below a place: cron starts it, systemd reads it, and so on (agent/changes/category.ts).
@@ -280,11 +279,6 @@ export function persistItemWith(path: string, options: string): string {
   const item = persistItem(path);
   if (options === '') return item;
   return `${item}${item === path ? ':' : ','}${options}`;
-}
-
-/** Does the same, with the options that the table of services has for the path. */
-export function persistItemOf(path: string): string {
-  return persistItemWith(path, stateRuleOf(path)?.options ?? '');
 }
 
 /** Files that are executed or read at a login, or that permit a login, relative to the home directory. */

@@ -1,7 +1,7 @@
 import { configFile, words } from '../../../config/config.ts';
 import { formatBytes, shortList } from '../../../lib/format.ts';
 import { isBelow } from '../../../facts/mounts/mountinfo.ts';
-import { persistItemOf } from '../../../facts/security/places.ts';
+import { persistItemOf } from '../../../facts/security/persist-item.ts';
 import { type Part, join, when } from '../../engine/part.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
 import { whyNotMoved } from '../../move/old-content.ts';

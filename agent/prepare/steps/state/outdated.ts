@@ -1,6 +1,6 @@
 import { itemOptions, pathOf } from '../../../config/keys.ts';
 import { words } from '../../../config/config.ts';
-import { persistItemOf } from '../../../facts/security/places.ts';
+import { persistItemOf } from '../../../facts/security/persist-item.ts';
 import { isBelow } from '../../../facts/mounts/mountinfo.ts';
 import { services } from '../../../services/services.ts';
 import { type Part, join, textBefore } from '../../engine/part.ts';
