@@ -1,6 +1,9 @@
 import { SystemError, UsageError, errorMessage, onFile } from '../agent/lib/errors.ts';
+import { unescapeBytes } from '../agent/lib/octal.ts';
+import { configOfShell, readConfig } from './config.ts';
 import { differingTargetOf } from './device-mapper.ts';
 import { type Disks, disksOfBtrfs, disksOfDevice, hasReadOnlyPath } from './disks.ts';
+import { generate } from './generator/generator.ts';
 import { type Kind, completeBySealed, mayJoin } from './members.ts';
 import type { Native } from './native.ts';
 import { type BootReader, bootReader } from './reader.ts';
@@ -79,12 +82,30 @@ export const commands: Readonly<Record<string, Command>> = {
   },
   'btrfs-disks': {
     args: 'SOURCE',
-    does: 'Prints the same for all devices of a mounted Btrfs. SOURCE is the source of the mount in mountinfo.',
+    does: 'Prints the same for all devices of a mounted Btrfs. SOURCE is the source of the mount in mountinfo, with its escapes.',
     exit: '0: printed; 1: SOURCE is no block device',
     seconds: 20,
     run: ({ reader }, [source = '']) => {
-      const found = disksOfBtrfs(reader, source);
+      const found = disksOfBtrfs(reader, unescapeBytes(source));
       return found === undefined ? { code: NO, output: '' } : { code: YES, output: format(found) };
+    },
+  },
+  config: {
+    args: 'FILE',
+    does: 'Prints the configuration in FILE as assignments of sh, and a call of the function warn for each warning.',
+    exit: '0: printed',
+    seconds: 20,
+    run: ({ reader }, [file = '']) => ({ code: YES, output: configOfShell(readConfig(reader, file)) }),
+  },
+  generator: {
+    args: 'NORMAL [EARLY [LATE]]…',
+    does: 'Writes the units of this boot to the directories NORMAL and EARLY (systemd.generator(7)).',
+    exit: '0: written',
+    seconds: 25,
+    run: ({ native, reader }, [normal = '', early = normal]) => {
+      if (normal === '') throw new UsageError('generator needs a directory');
+      generate(reader).write(native, normal, early);
+      return { code: YES, output: '' };
     },
   },
   tables: {

@@ -1,7 +1,6 @@
 import { devicesUnder, fileSystemNodes, nodeOfMounted, removedBelow } from '../agent/facts/disks/block.ts';
 import { type EvidenceOfScsi, findEvidence, onlyTheFlag } from '../agent/facts/disks/evidence.ts';
 import { SystemError } from '../agent/lib/errors.ts';
-import { unescapeBytes } from '../agent/lib/octal.ts';
 import { baseName } from '../agent/lib/paths.ts';
 import type { BootReader } from './reader.ts';
 
@@ -45,12 +44,11 @@ export function disksOfDevice(reader: BootReader, directory: string): Disks {
 
 /**
  * Returns the disks below the devices of a mounted Btrfs; undefined if the source is not a block device.
- * @param source the source of the mount, with the escapes of mountinfo
+ * @param source the source of the mount, one character per byte
  */
 export function disksOfBtrfs(reader: BootReader, source: string): Disks | undefined {
-  const file = unescapeBytes(source);
   const device = { device: '0:', type: 'btrfs' };
-  const node = nodeOfMounted(reader, device, file.startsWith('/dev/') ? file : undefined);
+  const node = nodeOfMounted(reader, device, source.startsWith('/dev/') ? source : undefined);
   if (node === undefined) return undefined;
   const nodes = fileSystemNodes(reader, node, 'btrfs');
   return disksUnder(reader, [node, ...nodes.filter((each) => each !== node)]);

@@ -230,20 +230,100 @@ static JSValue native_mode(JSContext *context, JSValueConst this, int count, JSV
 	return number ? fail(context, number) : JS_NewInt32(context, stat.st_mode);
 }
 
-static void write_all(JSContext *context, int fd, JSValueConst value)
+/* Returns the mode and the size of the file to which a path leads (stat(2)); undefined if there is no such file. */
+static JSValue native_status(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+{
+	char *name = to_bytes(context, values[0], NULL);
+	struct stat found;
+	int number = 0;
+	JSValue status;
+
+	(void)this, (void)count;
+	if (!name)
+		return JS_EXCEPTION;
+	if (stat(name, &found) < 0)
+		number = errno;
+	free(name);
+	if (number == ENOENT || number == ENOTDIR)
+		return JS_UNDEFINED;
+	if (number)
+		return fail(context, number);
+	status = JS_NewObject(context);
+	JS_SetPropertyStr(context, status, "mode", JS_NewInt32(context, found.st_mode));
+	JS_SetPropertyStr(context, status, "size", JS_NewInt64(context, found.st_size));
+	return status;
+}
+
+static JSValue native_make_directory(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+{
+	char *name = to_bytes(context, values[0], NULL);
+	int number = 0;
+
+	(void)this, (void)count;
+	if (!name)
+		return JS_EXCEPTION;
+	if (mkdir(name, 0777) < 0 && errno != EEXIST)
+		number = errno;
+	free(name);
+	return number ? fail(context, number) : JS_UNDEFINED;
+}
+
+/* link(target, file): as `ln -sf` does. */
+static JSValue native_link(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+{
+	char *target = to_bytes(context, values[0], NULL);
+	char *name = target ? to_bytes(context, values[1], NULL) : NULL;
+	int number = 0;
+
+	(void)this, (void)count;
+	if (name && ((unlink(name) < 0 && errno != ENOENT) || symlink(target, name) < 0))
+		number = errno;
+	free(target);
+	if (!name)
+		return JS_EXCEPTION;
+	free(name);
+	return number ? fail(context, number) : JS_UNDEFINED;
+}
+
+/* Writes a text to a file descriptor; returns 0 or errno. An exception may be pending. */
+static int write_all(JSContext *context, int fd, JSValueConst value)
 {
 	size_t length, written = 0;
 	char *bytes = to_bytes(context, value, &length);
+	int number = 0;
 
-	while (bytes && written < length) {
+	while (bytes && written < length && !number) {
 		ssize_t count = write(fd, bytes + written, length - written);
 
 		if (count >= 0)
 			written += count;
 		else if (errno != EINTR)
-			_exit(FAILED);
+			number = errno;
 	}
 	free(bytes);
+	return number;
+}
+
+/* write(file, text) */
+static JSValue native_write(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+{
+	char *name = to_bytes(context, values[0], NULL);
+	int fd, number;
+
+	(void)this, (void)count;
+	if (!name)
+		return JS_EXCEPTION;
+	fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	number = fd < 0 ? errno : 0;
+	free(name);
+	if (fd >= 0) {
+		number = write_all(context, fd, values[1]);
+		if (close(fd) < 0 && !number)
+			number = errno;
+	}
+	if (number)
+		return fail(context, number);
+	return JS_HasException(context) ? JS_EXCEPTION : JS_UNDEFINED;
 }
 
 /* print(fd, text) */
@@ -254,7 +334,8 @@ static JSValue native_print(JSContext *context, JSValueConst this, int count, JS
 	(void)this, (void)count;
 	if (JS_ToInt32(context, &fd, values[0]))
 		return JS_EXCEPTION;
-	write_all(context, fd, values[1]);
+	if (write_all(context, fd, values[1]))
+		_exit(FAILED);
 	return JS_HasException(context) ? JS_EXCEPTION : JS_UNDEFINED;
 }
 
@@ -470,6 +551,10 @@ static const JSCFunctionListEntry functions[] = {
 	JS_CFUNC_DEF("list", 1, native_list),
 	JS_CFUNC_DEF("resolve", 1, native_resolve),
 	JS_CFUNC_DEF("mode", 1, native_mode),
+	JS_CFUNC_DEF("status", 1, native_status),
+	JS_CFUNC_DEF("makeDirectory", 1, native_make_directory),
+	JS_CFUNC_DEF("write", 2, native_write),
+	JS_CFUNC_DEF("link", 2, native_link),
 	JS_CFUNC_DEF("print", 2, native_print),
 	JS_CFUNC_DEF("setReadOnly", 1, native_set_read_only),
 	JS_CFUNC_DEF("mapped", 0, native_mapped),

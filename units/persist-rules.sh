@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# Rules for PERSIST that depend only on the configuration, for immutafs-generator, persist-directory and mount-persisted.
+# Rules for PERSIST that depend only on the configuration, for persist-directory and mount-persisted. boot/persist-rules.ts has
+# them for the generator.
 # Some also apply to SCRATCH. Source after library.sh.
 
 # The key whose paths are checked, for messages.

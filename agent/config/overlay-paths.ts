@@ -1,4 +1,5 @@
-import { type Config, words } from './keys.ts';
+import { words } from './boot-keys.ts';
+import type { Config } from './keys.ts';
 
 /** An item of OVERLAY. */
 export interface OverlayPath {

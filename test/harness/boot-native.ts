@@ -29,6 +29,19 @@ function nativeAt(root: string, ran: Ran): Omit<Native, 'arguments'> {
     list: (directory) => fs.readdirSync(at(directory), 'latin1'),
     resolve: (file) => resolveBelow(root, at(file)),
     mode: (file) => fs.lstatSync(at(file), { throwIfNoEntry: false })?.mode,
+    status: (file) => {
+      const found = fs.statSync(at(file), { throwIfNoEntry: false });
+      if (found === undefined) return undefined;
+      // A fixture has files in place of devices.
+      const isDevice = found.isFile() && resolveBelow(root, at(file)).startsWith('/dev/');
+      return { mode: isDevice ? 0o060000 : found.mode, size: found.size };
+    },
+    makeDirectory: (directory) => fs.mkdirSync(at(directory), { recursive: true }),
+    write: (file, text) => fs.writeFileSync(at(file), text, 'latin1'),
+    link: (target, file) => {
+      fs.rmSync(at(file), { force: true });
+      fs.symlinkSync(target, at(file));
+    },
     print: (fd, text) => {
       if (/[^\0-\xff]/.test(text)) throw new Error(`not bytes: ${text}`);
       ran[fd === 1 ? 'stdout' : 'stderr'] += text;
@@ -60,7 +73,9 @@ function readBytes(file: Buffer, limit: number, offset = 0): string {
 
 function resolveBelow(root: string, file: Buffer): string {
   const resolved = fs.realpathSync.native(file, 'latin1');
-  return resolved.slice(fs.realpathSync.native(root, 'latin1').length) || '/';
+  const below = fs.realpathSync.native(root, 'latin1');
+  // An absolute link of a fixture, such as one to /dev/null.
+  return resolved.startsWith(below) ? resolved.slice(below.length) || '/' : resolved;
 }
 
 /** The targets that makeSysfs has written for boot-program-main.ts, by device. */

@@ -9,6 +9,7 @@ import { inRoot, scratch } from '../../packaging/build/paths.ts';
 import { runBoot } from '../harness/boot-native.ts';
 import { buildTestBootProgram, testBootProgram } from '../harness/boot-program.ts';
 import { diskScenarios, drives, stackScenarios } from '../harness/disk-scenarios.ts';
+import { makeGuest, writtenUnits } from '../harness/generator.ts';
 import { type DiskFixture, type StackFixture, makeSysfs } from '../harness/sysfs.ts';
 import { inTemporaryDirectory, writeFiles } from '../harness/temporary.ts';
 import { run } from './support.ts';
@@ -56,6 +57,66 @@ for (const [title, { drive, info }] of Object.entries(drives)) {
   answers(`drive: ${title}`, () => compare([drive], info));
 }
 answers.run();
+
+/** Boots of test/unit/boot/generator, here with the executable alone in a root directory. */
+const guests: Readonly<Record<string, Parameters<typeof makeGuest>[1]>> = {
+  'a sealed boot': {
+    config:
+      'MOUNT_OPTIONS=strict\nOVERLAY=/opt /root\nPERSIST=/srv/www\nPERSIST_STORE=/data/store\nSCRATCH=/srv/x\nSEED=host\n',
+    record: 'REHEARSAL=900\nOVERLAY=/root overlay\nOVERLAY=/opt deferred\n',
+    fstab: 'LABEL="my\\040logs" /var/log xfs ro,x-systemd.automount 0 0\n/dev/vdb /data xfs x 0 0\n',
+    mounts: { '/var': 'overlay', '/root': 'overlay' },
+    files: { 'usr/lib/systemd/system/cloud-init.service': 'x', 'dev/vdb': '' },
+    devices: [{ name: 'vdb', device: '252:16', bus: 'virtio-blk', offered: true }],
+  },
+  'a maintenance boot that moves': {
+    mode: 'maintenance',
+    record: 'DISKS=vda:0:none\n',
+    fstab: 'UUID=1 / xfs ro 0 0\nUUID=2 /boot ext4 ro,x%y 0 0\n',
+    files: { 'etc/immutafs/move-at-boot': '' },
+  },
+  'without a record': { mode: null, config: 'MODE=seald\nON_FAILURE=x\nFORWARD_FILES=/root/\xe9\n' },
+};
+const generator = suite('the executable writes the units that it writes in Node');
+for (const [title, guest] of Object.entries(guests)) {
+  generator(title, () => {
+    const write = (run: (root: string, args: string[]) => unknown) =>
+      inTemporaryDirectory((root) => {
+        makeGuest(root, guest);
+        assert.equal(run(root, ['generator', '/generated', '/generated', '/generated']), [0, '']);
+        return writtenUnits(path.join(root, 'generated'));
+      });
+    const expected = write((root, args) => {
+      const { code, stderr } = runBoot(root, args);
+      return [code, stderr];
+    });
+    assert.ok(expected.length > 2);
+    const written = write((root, args) => {
+      // A fixture has a file in place of a device.
+      for (const name of fs.existsSync(path.join(root, 'dev/vdb')) ? ['dev/vdb'] : []) {
+        fs.rmSync(path.join(root, name));
+        execFileSync('mknod', [path.join(root, name), 'b', '252', '16']);
+      }
+      fs.copyFileSync(testBootProgram, path.join(root, 'immutafs-boot'));
+      const { code, stderr } = binary('chroot', root, '/immutafs-boot', ...args);
+      return [code, stderr];
+    });
+    assert.equal(written, expected);
+  });
+}
+generator('a directory that cannot be written to, and a fault before the first file', () => {
+  inTemporaryDirectory((root) => {
+    makeGuest(root, { files: { 'proc/self/mountinfo': 'not a mount\n' } });
+    fs.copyFileSync(testBootProgram, path.join(root, 'immutafs-boot'));
+    const run = (...args: string[]) => binary('chroot', root, '/immutafs-boot', 'generator', ...args);
+    assert.match(run('/generated').stderr, 'mountinfo line 1 is malformed');
+    assert.equal(fs.readdirSync(path.join(root, 'generated')), []);
+    fs.writeFileSync(path.join(root, 'proc/self/mountinfo'), '1 0 0:1 / / rw - tmpfs x rw\n');
+    assert.is(run('/nowhere').code, 3);
+    assert.is(run('/generated').code, 0);
+  });
+});
+generator.run();
 
 const program = suite('the executable');
 program('usage, and devices that do not exist', () => {

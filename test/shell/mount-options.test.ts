@@ -1,7 +1,5 @@
-import os from 'node:os';
 import * as assert from 'uvu/assert';
 import { type Boot, bootIn, config, small } from './assemble-var.ts';
-import { generatorIn, kept, runVar, same } from './generator.ts';
 import { inShells } from './shells.ts';
 
 const restricted = 'noexec,nosuid,nodev';
@@ -22,8 +20,6 @@ const afterBoot = `for target in /dev/shm /sysroot/var /sysroot/var/tmp /sysroot
 done | tr -s ' '`;
 
 /** The set of the unit of RHEL 7 (systemd 219, units/systemd-logind.service.in) without CAP_SYS_ADMIN. */
-const logindCapabilities =
-  'CAP_MAC_ADMIN CAP_AUDIT_CONTROL CAP_CHOWN CAP_KILL CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE CAP_FOWNER CAP_SYS_TTY_CONFIG';
 
 inShells('initramfs', (test, shell) => {
   const boot = bootIn(shell);
@@ -82,78 +78,5 @@ inShells('initramfs', (test, shell) => {
     assert.equal(targets, ['/dev/shm', '/sysroot/var', '/sysroot/var/log']);
     assert.equal(warnings, [warning]);
     assert.match(stderr, 'make-mounts: /sysroot/var/tmp is a symbolic link\n');
-  });
-
-  const units = (value: string, before = '', fstab = '') =>
-    generatorIn(shell)({
-      config: `MOUNT_OPTIONS=${value}\n`,
-      fstab,
-      before: `mkdir -p /var/log /run/var; mount -t tmpfs -o nosuid,nodev x /var
-       mkdir /var/log; mount --bind /var/log /var/log
-       ${before}`,
-    });
-  const command = (options: string, target: string) =>
-    `[Service];ExecStart=;ExecStart=/usr/libexec/immutafs/make-mounts options ${options} ${target}`;
-
-  test('mounts with the options need no unit, except at shutdown', () => {
-    same(
-      units(`/var/log:${restricted}`, 'mount -o remount,bind,noexec,nosuid,nodev /var/log'),
-      kept(['/var/log', '/run/var']),
-    );
-  });
-  test('a mount without an option, and a path that is mounted later', () => {
-    const [homeUnit, logUnit] = ['home', 'var-log'].map((each) => `immutafs-mount-options@${each}.service`);
-    same(units('/home:noexec /var/log:noexec', '', '/dev/vdz /home btrfs nofail 0 0\n'), [
-      `${homeUnit}.d/immutafs.conf: [Unit];RequiresMountsFor=/home;${command('noexec', '/home')}`,
-      `${logUnit}.d/immutafs.conf: [Unit];RequiresMountsFor=/var/log;Before=local-fs.target;${command('noexec', '/var/log')}`,
-      ...kept(['/run/var'], `Wants=${homeUnit};Wants=${logUnit};`),
-    ]);
-  });
-  test('programs run from /run at shutdown', () => {
-    const service = 'immutafs-mount-options@run.service';
-    same(units('/run:noexec,nosuid', 'mount --bind /run /run; mount -o remount,bind,nosuid,noexec /run'), [
-      `${service}.d/immutafs.conf: ${command('noexec,nosuid', '/run')};[Service];ExecStop=/usr/libexec/immutafs/make-mounts options exec /run`,
-      ...kept(['/run/var'], `Wants=${service};`),
-    ]);
-  });
-  test('the directories of users', () => {
-    const service = 'immutafs-user-runtime@';
-    same(units('/run/user/*:noexec'), [
-      ...runVar,
-      `user@.service.d/immutafs.conf: [Unit];Wants=${service}%i.service;After=${service}%i.service`,
-      `${service}.service.d/immutafs.conf: ${command('noexec', '/run/user/%i')}`,
-    ]);
-  });
-  test('the directories of users on RHEL 7: one tmpfs, in which logind cannot mount another', () => {
-    const el7 = 'rm /usr/lib/systemd/system/user-runtime-dir@.service';
-    const logind = `systemd-logind.service.d/immutafs.conf: [Unit];After=run-user.mount;[Service];CapabilityBoundingSet=;CapabilityBoundingSet=${logindCapabilities}`;
-    const tmpfs = (options: string) =>
-      `run-user.mount: [Unit];Before=local-fs.target;[Mount];What=tmpfs;Where=/run/user;Type=tmpfs;Options=mode=0755,size=${Math.floor(os.totalmem() / 10240)}k,nosuid,nodev,${options}`;
-    same(units('/run/user/*:noexec', el7), [
-      logind,
-      tmpfs('noexec'),
-      ...kept(['/run/var'], 'Wants=run-user.mount;'),
-    ]);
-    const both = units('/run/user/*:nodev /run/user/*:noexec', el7);
-    assert.ok(both.includes(tmpfs('nodev,noexec')), both.join('\n'));
-    assert.is(both.filter((line) => line.startsWith('systemd-logind')).length, 1);
-    // The file system of an administrator gets the options instead.
-    const own = units('/run/user/*:noexec', el7, 'tmpfs /run/user tmpfs size=1g 0 0\n');
-    const service = 'immutafs-mount-options@run-user.service';
-    assert.ok(
-      own.some((line) => line.startsWith(`${service}.d/immutafs.conf: `) && /noexec \/run\/user$/.test(line)),
-    );
-    assert.ok(!own.some((line) => line.startsWith('run-user.mount')), own.join('\n'));
-    assert.ok(own.includes(logind), own.join('\n'));
-  });
-  test('two items for a path', () => {
-    const [first, ...more] = units('/srv:noexec /srv:nodev').filter((line) =>
-      line.startsWith('immutafs-mount-options@srv'),
-    );
-    assert.equal(more, []);
-    assert.match(
-      first ?? '',
-      /ExecStart=;ExecStart=\S+ options noexec \/srv;.*;\[Service\];ExecStart=\S+ options nodev \/srv$/,
-    );
   });
 });

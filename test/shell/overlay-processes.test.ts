@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { bootIn, config, small } from './assemble-var.ts';
-import { bootEnv, generatorScripts } from './generator.ts';
+import { bootEnv, generatorScripts } from '../harness/generator.ts';
 import { runInSandbox } from './sandbox.ts';
 
 /** The sandbox has a PID namespace of its own, so the difference of two PIDs is the number of processes between. */

@@ -119,13 +119,13 @@ ${before}
 END
 cat >/guest/run/write-unit <<'END'
 set -e
-out=/run/units mode=sealed
-. /usr/libexec/immutafs/library.sh
-. "$parts/units.sh"
-mkdir -p "$out"
-read_config /etc/immutafs/immutafs.conf
-write_persist_units
-write_dropins
+out=/run/units record=/run/immutafs/boot.env
+mkdir -p "$out" "\${record%/*}"
+[ ! -e "$record" ] || cp "$record" /run/boot.env
+echo MODE=sealed >"$record"
+/usr/libexec/immutafs/immutafs-boot generator "$out"
+rm "$record"
+[ ! -e /run/boot.env ] || mv /run/boot.env "$record"
 sed -n '/^ExecStart=./,/[^\\\\]$/ { s/^ExecStart=//; s/ \\\\$//; p }' "$out/immutafs-persist.service.d/immutafs.conf"
 rm -r "$out"
 END

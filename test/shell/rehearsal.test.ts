@@ -5,7 +5,6 @@
 import * as assert from 'uvu/assert';
 import { parseBootEnv } from '../../agent/facts/boot/boot-env.ts';
 import { type Boot, assembled, bootIn, config, env, small } from './assemble-var.ts';
-import { generatorIn, overlayAtVar } from './generator.ts';
 import { inShells, shim, useShims, withoutBusybox } from './shells.ts';
 
 const requested = (text = '1800\n') => ({ 'sysroot/etc/immutafs/rehearsal/requested': text });
@@ -211,23 +210,5 @@ withoutBusybox('rehearsal, with another mount(8)', (test, shell) => {
       after: 'grep " /sysroot " /log; cat /dropped',
     });
     assert.is(after, '-o remount,rw /sysroot \n-o remount,ro /sysroot \n2\n');
-  });
-});
-
-inShells('units of a rehearsal', (test, shell) => {
-  const units = (record: string, mode = 'sealed') =>
-    generatorIn(shell)({ mode, record, before: overlayAtVar }).filter((line) => line.includes('rehearsal'));
-
-  test('a timer with the limit, which no other unit can delay, and the recorder', () =>
-    assert.equal(units('REHEARSAL=90\n'), [
-      'immutafs-rehearsal-limit.timer: [Unit];Description=End the rehearsal of a sealed boot;DefaultDependencies=no;IgnoreOnIsolate=yes;[Timer];OnBootSec=90;AccuracySec=1s;Unit=immutafs-rehearsal-limit.service',
-      'multi-user.target.wants/immutafs-rehearsal.service -> /usr/lib/systemd/system/immutafs-rehearsal.service',
-      'sysinit.target.wants/immutafs-rehearsal-limit.timer -> ../immutafs-rehearsal-limit.timer',
-    ]));
-
-  test('none in another sealed boot, in maintenance, or with an invalid limit', () => {
-    assert.equal(units(''), []);
-    assert.equal(units('REHEARSAL=1 OnBootSec=2\n'), []);
-    assert.equal(units('REHEARSAL=90\n', 'maintenance'), []);
   });
 });

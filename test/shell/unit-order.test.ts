@@ -7,7 +7,7 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { unitFiles } from '../lint/units.ts';
-import { bootEnv, generatorScripts } from './generator.ts';
+import { bootEnv, generatorScripts } from '../harness/generator.ts';
 import { runInSandbox } from './sandbox.ts';
 
 const folder = 'usr/lib/systemd/system';

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { generatorScripts } from '../shell/generator.ts';
+import { generatorScripts } from '../harness/generator.ts';
 import { persistScripts } from '../shell/persist.ts';
 import { runInSandbox } from '../shell/sandbox.ts';
 

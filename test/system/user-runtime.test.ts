@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { bootEnv, generatorScripts } from '../shell/generator.ts';
+import { bootEnv, generatorScripts } from '../harness/generator.ts';
 import { runInSandbox } from '../shell/sandbox.ts';
 
 /**

@@ -1,17 +1,5 @@
 import type { SystemReader } from '../../system/reader.ts';
-
-export const cloudInitUnits: readonly string[] = [
-  ...['cloud-init-main.service', 'cloud-init-local.service', 'cloud-init-network.service'],
-  ...['cloud-init.service', 'cloud-config.service', 'cloud-final.service'],
-];
-
-/** The units of cloud-init and Afterburn. units/units.sh masks the same units. */
-export const provisioningUnits = [
-  ...cloudInitUnits,
-  ...['cloud-init-hotplugd.service', 'cloud-init-hotplugd.socket'],
-  ...['afterburn.service', 'afterburn-checkin.service', 'afterburn-firstboot-checkin.service'],
-  ...['afterburn-hostname.service', 'afterburn-sshkeys@.service'],
-];
+import { cloudInitUnits, provisioningUnits } from './provisioning-units.ts';
 
 /** The existence of this file disables cloud-init 0.7.7 and later (cloud-init documentation, "Disable cloud-init"). */
 export const cloudInitDisabled = '/etc/cloud/cloud-init.disabled';

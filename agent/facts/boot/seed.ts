@@ -3,7 +3,7 @@ import { decodeBytes } from '../../lib/format.ts';
 import { parseRecord } from '../../lib/json-record.ts';
 import { namesIfThere } from '../../system/names.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { cloudInitUnits } from './provisioning.ts';
+import { cloudInitUnits } from './provisioning-units.ts';
 
 /** The directory of the copy, a constant of units/find-seed, which also limits the size of each file. */
 const copy = '/run/immutafs/seed/nocloud';

@@ -1,4 +1,3 @@
-import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -7,7 +6,7 @@ import { emptyDevice, withEmptyDisk } from '../harness/empty-disk.ts';
 import type { BootOptions, Guest } from '../harness/guest.ts';
 import { withInitramfs } from '../harness/initramfs.ts';
 import type { Drive } from '../harness/qemu.ts';
-import { look, withAgent } from '../harness/scenario.ts';
+import { editFile, look, withAgent } from '../harness/scenario.ts';
 
 const nextBoot = suite('what root writes to a second disk does not affect the next boot');
 
@@ -82,7 +81,9 @@ nextBoot(
 );
 
 const unmasked = (root: string) =>
-  appendFile(join(root, 'usr/libexec/immutafs/units.sh'), 'mask_provisioning() { :; }\n');
+  editFile(join(root, 'usr/lib/systemd/system-generators/immutafs-generator'), (text) =>
+    text.replace('"$@" && exit', '"$@" && rm -f "$early"/cloud-* && exit'),
+  );
 
 nextBoot('user data for cloud-init: run without the masks of the agent', () =>
   withSecondDisks(unmasked, async (guest, _, data) => {

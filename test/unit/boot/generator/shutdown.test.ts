@@ -2,14 +2,13 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseMountinfo } from '../../agent/facts/mounts/mountinfo.ts';
-import { type UnitFiles, unmountedAtShutdown } from '../harness/systemd-219.ts';
-import { generatorIn } from './generator.ts';
-import { inShells } from './shells.ts';
+import { parseMountinfo } from '../../../../agent/facts/mounts/mountinfo.ts';
+import { type UnitFiles, unmountedAtShutdown } from '../../../harness/systemd-219.ts';
+import { generate } from '../../../harness/generator.ts';
 
 /** The mounts of a sealed guest with RHEL 7's systemd at the time when systemd starts in the real root. */
 const mountinfo = fs
-  .readFileSync(path.join(import.meta.dirname, '../fixtures/mountinfo/centos-7.9-sealed'), 'latin1')
+  .readFileSync(path.join(import.meta.dirname, '../../../fixtures/mountinfo/centos-7.9-sealed'), 'latin1')
   .split('\n')
   // Mounts after /boot are made later.
   .filter((line) => Number(line.split(' ', 1)[0]) <= 43 && line !== '')
@@ -47,35 +46,34 @@ model('x-initrd.mount keeps a mount that has a unit file', () => {
 });
 model.run();
 
-inShells('at shutdown, by the rules of systemd 219', (test, shell) => {
-  const unitsOf = (config: string, found: string): UnitFiles => {
-    const written = generatorIn(shell)({
-      record: 'DISKS=vda:1:virtio-feature\n',
-      fstab: '/dev/mapper/rhel-root / xfs ro 0 0\nUUID=17d7 /boot xfs ro 0 0\n',
-      config,
-      files: { 'proc/self/mountinfo': found, 'proc/cmdline': 'ro\n' },
-      before: '',
-    });
-    const files: UnitFiles = { ...systemFiles };
-    for (const line of written) {
-      files[line.slice(0, line.indexOf(': '))] = line.slice(line.indexOf(': ') + 2).replaceAll(';', '\n');
-    }
-    return files;
-  };
-
-  test('the mounts of the sealed boot stay', () => {
-    assert.equal(unmountedAtShutdown(mounts, unitsOf('', `${mountinfo}\n`)), alwaysUnmounted);
+const test = suite('at shutdown, by the rules of systemd 219');
+const unitsOf = (config: string, found: string): UnitFiles => {
+  const written = generate({
+    record: 'DISKS=vda:1:virtio-feature\n',
+    fstab: '/dev/mapper/rhel-root / xfs ro 0 0\nUUID=17d7 /boot xfs ro 0 0\n',
+    config,
+    files: { 'proc/self/mountinfo': found, 'proc/cmdline': 'ro\n' },
   });
+  const files: UnitFiles = { ...systemFiles };
+  for (const line of written) {
+    files[line.slice(0, line.indexOf(': '))] = line.slice(line.indexOf(': ') + 2).replaceAll(';', '\n');
+  }
+  return files;
+};
 
-  test('the paths of SCRATCH are unmounted, and their file system stays until the end', () => {
-    const config = 'SCRATCH=/var/cache/app\nSCRATCH_DEVICE=/dev/disk/by-id/virtio-scratch\n';
-    const disk = '/run/immutafs/scratch-disk';
-    const later = parseMountinfo(
-      `90 43 253:9 / ${disk} rw - ext4 /dev/mapper/immutafs-scratch rw\n91 43 0:60 / /var/cache/app rw - overlay immutafs rw\n`,
-    );
-    const files = unitsOf(config, `${mountinfo}\n`);
-    assert.equal(unmountedAtShutdown([...mounts, ...later], files), [...alwaysUnmounted, '/var/cache/app']);
-    const without = Object.entries(files).filter(([name]) => !name.startsWith('run-immutafs-scratch'));
-    assert.ok(unmountedAtShutdown([...mounts, ...later], Object.fromEntries(without)).includes(disk));
-  });
+test('the mounts of the sealed boot stay', () => {
+  assert.equal(unmountedAtShutdown(mounts, unitsOf('', `${mountinfo}\n`)), alwaysUnmounted);
 });
+
+test('the paths of SCRATCH are unmounted, and their file system stays until the end', () => {
+  const config = 'SCRATCH=/var/cache/app\nSCRATCH_DEVICE=/dev/disk/by-id/virtio-scratch\n';
+  const disk = '/run/immutafs/scratch-disk';
+  const later = parseMountinfo(
+    `90 43 253:9 / ${disk} rw - ext4 /dev/mapper/immutafs-scratch rw\n91 43 0:60 / /var/cache/app rw - overlay immutafs rw\n`,
+  );
+  const files = unitsOf(config, `${mountinfo}\n`);
+  assert.equal(unmountedAtShutdown([...mounts, ...later], files), [...alwaysUnmounted, '/var/cache/app']);
+  const without = Object.entries(files).filter(([name]) => !name.startsWith('run-immutafs-scratch'));
+  assert.ok(unmountedAtShutdown([...mounts, ...later], Object.fromEntries(without)).includes(disk));
+});
+test.run();

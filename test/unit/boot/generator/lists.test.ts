@@ -1,32 +1,35 @@
 /** The units that immutafs-generator writes for OVERLAY, PERSIST and SCRATCH. */
+import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   device,
   foundMount,
-  generatorIn,
+  generate,
   kept,
   mount,
-  overlayAtVar,
   runVar,
   same,
   service,
-  tmpfsAtVar,
-} from './generator.ts';
-import { inShells } from './shells.ts';
+} from '../../../harness/generator.ts';
 
 const [runVarUnit = ''] = runVar;
 const before = 'Before=local-fs.target';
 const localFs = (wants: readonly string[], mode = 'sealed') =>
   `local-fs.target.d/immutafs.conf: [Unit];${[...wants.map((each) => `Wants=${each}`), ...(mode === 'sealed' ? ['After=run-var.mount'] : [])].join(';')}`;
 
-inShells('generator, OVERLAY', (test, shell) => {
-  const generate = generatorIn(shell);
+{
+  const test = suite('generator, OVERLAY');
   /** Returns what the generator writes. @param lines records of the initramfs */
-  const overlays = (value: string, lines: readonly string[], fstab: string, lineBefore = tmpfsAtVar) =>
+  const overlays = (
+    value: string,
+    lines: readonly string[],
+    fstab: string,
+    mounts?: Readonly<Record<string, string>>,
+  ) =>
     generate({
       config: `OVERLAY=${value}\n`,
       record: lines.map((line) => `OVERLAY=${line}\n`).join(''),
-      ...{ fstab, before: lineBefore },
+      ...{ fstab, ...(mounts === undefined ? {} : { mounts }) },
     });
   /** The units of a directory that is no mount point in fstab. */
   const ofDirectory = (name: string, target: string, above: string) => [
@@ -61,8 +64,7 @@ inShells('generator, OVERLAY', (test, shell) => {
       '/root /srv /usr /opt',
       ['/root overlay', '/srv missing it does not exist', '/usr refused why', '/opt unneeded why'],
       '',
-      `${overlayAtVar.replaceAll('/var', '/root')}
-      mkdir -p /var /run/immutafs/root; mount -t tmpfs x /var; mount -t tmpfs -o nodev x /run/immutafs/root`,
+      { '/var': 'tmpfs', '/root': 'overlay', '/run/immutafs/root': 'tmpfs' },
     );
     same(found, kept(['/run/var', '/root', '/run/immutafs/root']));
   });
@@ -80,7 +82,8 @@ inShells('generator, OVERLAY', (test, shell) => {
     const fstab = '/dev/vdx1 /opt xfs defaults 0 0\n';
     same(generate({ mode: 'maintenance', config: 'OVERLAY=/opt /root\n', fstab }), []);
   });
-});
+  test.run();
+}
 
 const ofService = (unit: string) => `Wants=${unit}.service;After=${unit}.service;${before}`;
 const persisted = (name: string, path: string) => foundMount(name, path, ofService('immutafs-persist'));
@@ -104,8 +107,8 @@ const persistService = (command: string, awaited: readonly string[], names: read
 const ofData = ['data', 'data-a\\x2db'];
 const dataLine = 'UUID=1 /data xfs nosuid,nodev 0 0\n';
 
-inShells('generator: PERSIST', (test, shell) => {
-  const generate = generatorIn(shell);
+{
+  const test = suite('generator: PERSIST');
   const units = (
     mode: string,
     persist: string,
@@ -229,12 +232,13 @@ inShells('generator: PERSIST', (test, shell) => {
     const longest = Math.max(...found.flatMap((file) => file.split(';').map((line) => line.length)));
     assert.ok(longest < 2048, `${longest}`);
   });
-});
+  test.run();
+}
 
 const scratchDevice = String.raw`dev-disk-by\x2did-virtio\x2dscratch.device`;
 
-inShells('generator: SCRATCH', (test, shell) => {
-  const generate = generatorIn(shell);
+{
+  const test = suite('generator: SCRATCH');
   const units = (mode: string, scratch: string, link = '/dev/disk/by-id/virtio-scratch') =>
     generate({ mode, config: `SCRATCH=${scratch}\nSCRATCH_DEVICE=${link}\n` }).filter(
       (line) => line !== runVarUnit,
@@ -267,10 +271,11 @@ inShells('generator: SCRATCH', (test, shell) => {
   });
   for (const mode of ['maintenance', 'off'])
     test(`${mode}: nothing`, () => same(units(mode, '/srv/store'), []));
-});
+  test.run();
+}
 
-inShells('generator: a boot that moves data', (test, shell) => {
-  const generate = generatorIn(shell);
+{
+  const test = suite('generator: a boot that moves data');
   const marker = { 'etc/immutafs/move-at-boot': '0\n' };
   const config = 'PERSIST=/srv/www\nPERSIST_STORE=/data/store\n';
   const writable = { mode: 'maintenance', record: 'DISKS=vda:0:none\n', config };
@@ -302,4 +307,5 @@ inShells('generator: a boot that moves data', (test, shell) => {
       const found = generate(boot);
       assert.not.match(found.join('\n'), /default\.target|move/);
     });
-});
+  test.run();
+}
