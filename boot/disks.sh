@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# Finds mounts, the disks under a block device or a mount, and their read-only state; udev's data.
+# Finds mounts, the lines of fstab, the disks under a block device, a mount or a source in fstab, and their read-only state;
+# udev's data.
 
 newline='
 '
@@ -17,7 +18,7 @@ find_disks() { # $1: sysfs directory
 # Sets answer_name, answer_stack and answer_disks, the latter with a space after each word, and disks_state.
 ask_for_disks() { # $@: arguments of immutafs-boot
   answer_name='' answer_stack='' answer_disks='' disks_state=writable
-  answer=$(/usr/libexec/immutafs/immutafs-boot "$@") || return
+  answer=$("$parts/immutafs-boot" "$@") || return
   {
     read -r answer_name
     read -r answer_stack
@@ -212,6 +213,104 @@ read_udev_data() { # $1: kernel name
 has_sealed_volumes() {
   for sealed_link in /dev/block/immutafs/lvm/*; do
     [ ! -b "$sealed_link" ] || return 0
+  done
+  return 1
+}
+
+# --- fstab ---------------------------------------------------------------------------------------------
+
+# Reads fstab for read_fstab_line, once for each root. Without an answer of immutafs-boot, there are no lines, and error is set,
+# so that the boot ends as ON_FAILURE says.
+fstab_root=none
+read_fstab() { # $1: root
+  if [ "$fstab_root" != "$1" ]; then
+    fstab_root=$1 fstab_text=$("$parts/immutafs-boot" fstab "$1/etc/fstab")
+    set -- $?
+    fstab_text=${fstab_text:+$fstab_text$newline}
+    [ "$1" = 0 ] || { fstab_text='' error=${error:-"/etc/fstab is unknown (exit code $1 of immutafs-boot)"}; }
+  fi
+  fstab_left=$fstab_text
+}
+
+# Sets source, target, type, options, plain_options and is_device to the next line of fstab; returns false at the end.
+# plain_options are the options without escapes, and is_device is empty unless the source is a device (boot/fstab.ts).
+read_fstab_line() {
+  [ -n "$fstab_left" ] || return 1
+  fstab_line=${fstab_left%%"$newline"*} fstab_left=${fstab_left#*"$newline"}
+  source='' target='' type='' options='' plain_options='' is_device=''
+  eval "$fstab_line"
+}
+
+# Sets fstab_source, fstab_type and fstab_options from the last line of fstab, in the root $1, that mounts a block device at
+# target $2. If there is no such line, clears these variables and returns false. Sets in_fstab if any line has the
+# target.
+find_fstab() {
+  fstab_source='' fstab_type='' fstab_options='' in_fstab=''
+  read_fstab "$1"
+  while read_fstab_line; do
+    [ "$target" = "$2" ] || continue
+    in_fstab=1
+    [ -n "$is_device" ] || continue
+    fstab_source=$source fstab_type=$type fstab_options=$plain_options
+  done
+  [ -n "$fstab_source" ]
+}
+
+# Sets var_mounted_by to how /var of the root $1 is mounted: `own` (not mounted, a directory of the root), `device` (by
+# a line of fstab; sets fstab_* to its fields), otherwise the path of the file that configures the mount. A unit in /etc
+# takes precedence over fstab (systemd).
+find_var() {
+  var_unit=$1/etc/systemd/system/var.mount var_mounted_by=own
+  if [ -e "$var_unit" ] || [ -L "$var_unit" ]; then
+    is_masked "$var_unit" || var_mounted_by=/etc/systemd/system/var.mount
+  elif find_fstab "$1" /var; then
+    var_mounted_by=device
+    return
+  elif [ -n "$in_fstab" ]; then
+    var_mounted_by=/etc/fstab
+  fi
+  fstab_source=''
+}
+
+# Whether a unit file is a link to /dev/null or empty, so that the unit is masked (systemd.unit(5)).
+is_masked() { # $1: unit file
+  # shellcheck disable=SC3013 # dash, bash and busybox have it
+  [ "$1" -ef /dev/null ] || { [ -f "$1" ] && [ ! -s "$1" ]; }
+}
+
+is_device() { # $1: first field of a line of fstab
+  case $1 in /dev/* | UUID=* | LABEL=* | PARTUUID=* | PARTLABEL=*) ;; *) return 1 ;; esac
+}
+
+# Sets node to the device file of a source in fstab: that of the sealed device, if a sealed disk has the identity that the
+# source names, so that sealed_link is not empty (boot/fstab.ts). Without an answer of immutafs-boot, all are empty.
+source_node() { # $1: source
+  node='' sealed_link='' found_node='' found_disks='' found_state=writable
+  source_lines=$("$parts/immutafs-boot" source "$1") && eval "$source_lines"
+}
+
+# Sets node to the device node of a source, with links resolved, and disks to the disks under the device. Returns false
+# if the device does not exist, or if its disks are unknown.
+find_source() { # $1: source
+  source_node "$1"
+  disks=$found_disks disks_state=$found_state
+  [ -n "$found_node" ] && node=$found_node
+}
+
+# Whether all disks under a source in fstab are read-only.
+is_read_only_source() { # $1: source
+  find_source "$1" && all_read_only
+}
+
+# Whether a source in fstab belongs to the sealed system, that is, whether it is on a read-only disk or on a disk of the
+# root (MODE=sealed also seals a writable root).
+is_sealed_source() { # $1: source
+  root_disks=$disks
+  find_source "$1"
+  own_disks=$disks disks=$root_disks
+  for own_disk in $own_disks; do
+    case $own_disk in *:1:*) return 0 ;; esac
+    case " $root_disks" in *" ${own_disk%%:*}:"*) return 0 ;; esac
   done
   return 1
 }

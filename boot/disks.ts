@@ -102,6 +102,11 @@ const flagOfScsi: EvidenceOfScsi = (node) => ({
   evidence: onlyTheFlag,
 });
 
+/** Returns the word for a disk in boot.env: "vda:1:virtio-feature". */
+export function wordOf({ name, readOnly, evidence }: Disk): string {
+  return `${name}:${readOnly ? 1 : 0}:${evidence}`;
+}
+
 /** Returns the kernel name of a device. @throws SystemError if a shell could take it for several words or a pattern */
 function nameOf(node: string): string {
   const name = baseName(node);

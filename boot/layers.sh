@@ -128,9 +128,10 @@ fail_unreadable() { # $1: reason
 # and links that D-Bus of RHEL 7 and sshd of RHEL 7 and 8 need.
 mount_placeholder() { # $1: target
   mount -t tmpfs -o mode=0755 immutafs "$1" || return 0
+  read_fstab ''
   while read_fstab_line; do
     case $target in "$1"/*) mkdir -p "$target" ;; esac
-  done </etc/fstab
+  done
   restore_labels "$1"
   if [ "$1" = /var ]; then
     mkdir -m 0711 /var/empty /var/empty/sshd

@@ -113,7 +113,7 @@ decide_mode() {
   disks_error=''
   find_mount "$1"
   trace_mount || disks_error="the disks under / are unknown (exit code $? of immutafs-boot)"
-  mode=${arg_MODE:-$conf_MODE} reason="MODE=$conf_MODE"
+  mode=${arg_MODE:-$conf_MODE} reason=${config_error:-"MODE=$conf_MODE"}
   [ -n "$arg_MODE" ] && reason="kernel argument immutafs=$arg_MODE"
   if [ "$mode" != auto ]; then
     disks_error=''
@@ -132,6 +132,28 @@ decide_mode() {
     fi
     reason="disk $mode_disk is writable"
   done
+}
+
+# --- configuration -------------------------------------------------------------------------------------
+
+# Sets conf_KEY for each key that the boot uses, conf_FORWARD, conf_FORWARD_STATE, overlay_items and option_items
+# (boot/config.ts). Without an answer of immutafs-boot, sets config_error and the strictest values.
+read_config() { # $1: file
+  config_error=''
+  config_lines=$("$parts/immutafs-boot" config "$1") && eval "$config_lines" && return
+  config_error="the configuration is unknown (exit code $? of immutafs-boot)"
+  set_strictest_config
+  warn "$config_error"
+}
+
+# Mounts a file system read-only, first as systemd would. If that fails, tries again without replaying the log (xfs(5),
+# ext4(5): norecovery): if a guest was killed while its disk was writable and the disk was then sealed, the log cannot
+# be replayed. `immutafs-agent status` reports such a mount.
+mount_read_only() { # $1: options as in fstab, or empty; $2: type, or empty; $3: device; $4: mount point
+  mount -o "${1:+$1,}ro" ${2:+-t "$2"} "$3" "$4" && return 0
+  mount -o "${1:+$1,}ro,norecovery" ${2:+-t "$2"} "$3" "$4" || return 0
+  read_only_target=${4#/sysroot}
+  echo "immutafs: warning: ${read_only_target:-/} is mounted with norecovery: it was not unmounted cleanly before it was sealed" >&2
 }
 
 # --- units -------------------------------------------------------------------------------------------
@@ -157,11 +179,7 @@ escape_path() { # $1: absolute path
 parts=/usr/libexec/immutafs
 # shellcheck source=boot/disks.sh
 . "$parts/disks.sh"
-# shellcheck source=boot/fstab.sh
-. "$parts/fstab.sh"
 # shellcheck source=boot/tables.sh
 . "$parts/tables.sh"
-# shellcheck source=boot/config.sh
-. "$parts/config.sh"
 # shellcheck source=boot/boot-env.sh
 . "$parts/boot-env.sh"

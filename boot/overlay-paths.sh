@@ -58,11 +58,11 @@ has_link() { # $1: root; $2: path
 read_fstab_mounts() { # $1: root
   fstab_mounts='
 '
-  [ -r "$1/etc/fstab" ] || return 0
+  read_fstab "$1"
   while read_fstab_line; do
-    fstab_mounts="$fstab_mounts$target $type ${options:-defaults} $source
+    fstab_mounts="$fstab_mounts$target $type $options $source
 "
-  done <"$1/etc/fstab"
+  done
 }
 
 # Decides about a path by what is mounted on it and on the directories above it, according to fstab_mounts, mounts and

@@ -1,11 +1,10 @@
-/** Quotes a text for sh. */
+/** Quotes a text for sh. A line feed becomes the variable newline, so that the word is on one line. */
 export function shellWord(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
+  return `'${text.replaceAll("'", `'\\''`).replaceAll('\n', `'"$newline"'`)}'`;
 }
 
-/** Returns a line for each variable, "NAME='VALUE'". The texts have no line feed. */
-export function assignments(values: Readonly<Record<string, string>>): string {
-  return Object.entries(values)
-    .map(([name, value]) => `${name}=${shellWord(value)}\n`)
-    .join('');
+/** Returns a line for each variable, "NAME='VALUE'". @param between another separator than the line feed */
+export function assignments(values: Readonly<Record<string, string>>, between = '\n'): string {
+  const words = Object.entries(values).map(([name, value]) => `${name}=${shellWord(value)}`);
+  return `${words.join(between)}\n`;
 }

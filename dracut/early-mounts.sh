@@ -30,7 +30,7 @@ bind_lvmlocal() {
 # systemd finds these mounts when it starts. If systemd mounted the file systems itself, the boot would wait until
 # systemd notices the new mounts, because it reads mountinfo at most five times a second (systemd, src/core/mount.c).
 mount_read_only_early() {
-  [ -r "$root/etc/fstab" ] || return 0
+  read_fstab "$root"
   while read_fstab_line; do
     case $type:$target in
       # find_mount cannot find a path with a character that mountinfo escapes.
@@ -41,19 +41,17 @@ mount_read_only_early() {
     case ",$options," in *,noauto,* | *,x-systemd.automount,* | *,comment=systemd.automount,*) continue ;; esac
     # Late boot mounts a file system of OVERLAY as a lower layer.
     case " $conf_OVERLAY " in *" $target "* | *" $target:"*) continue ;; esac
-    { is_device "$source" && is_read_only_source "$source"; } || continue
+    { [ -n "$is_device" ] && is_read_only_source "$source"; } || continue
     find_mount "$root$target"
-    unescape "$options"
-    [ -n "$mount_dev" ] || mount_read_only "$unescaped" "$type" "$node" "$root$target"
-  done <"$root/etc/fstab"
+    [ -n "$mount_dev" ] || mount_read_only "$plain_options" "$type" "$node" "$root$target"
+  done
 }
 
 # Reads $root, $var and `mounts`. On failure, adds a WARNING to boot.env; the check mount-options fails in any case.
 set_mount_options_early() {
-  expand_mount_options
   items_left=$option_items
   set --
-  read_fstab_targets "$root/etc/fstab"
+  read_fstab_targets
   while next_option_item; do
     case $item_path in
       # systemd mounts it for each user.
@@ -71,6 +69,37 @@ set_mount_options_early() {
   [ $# -gt 0 ] || return 0
   "$parts/make-mounts" "$@" ||
     append_boot_env "WARNING=MOUNT_OPTIONS could not be set everywhere; see the messages of make-mounts on the console"
+}
+
+# Sets fstab_targets to the targets, separated by newlines, that fstab mounts at boot.
+read_fstab_targets() { # reads root
+  fstab_targets=$newline
+  read_fstab "$root"
+  while read_fstab_line; do
+    case ,$options, in *,noauto,*) continue ;; esac
+    fstab_targets="$fstab_targets$target$newline"
+  done
+}
+
+# Whether fstab mounts a file system on $item_path or on a directory between /var and $item_path.
+is_mounted_by_fstab() {
+  above=$item_path
+  while [ "$above" != /var ]; do
+    case $fstab_targets in *"
+$above
+"*) return 0 ;; esac
+    above=${above%/*}
+  done
+  return 1
+}
+
+# Sets item_path and item_options to the next item of items_left, and removes it from there; returns false if there is none.
+next_option_item() {
+  items_left=${items_left#"${items_left%%[! ]*}"}
+  [ -n "$items_left" ] || return 1
+  item_options=${items_left%% *}
+  items_left=${items_left#"$item_options"}
+  item_path=${item_options%%:*} item_options=${item_options#*:}
 }
 
 # Hides the EFI variable from which systemd reads kernel arguments. Root can write the variable, and its value persists

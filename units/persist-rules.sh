@@ -132,17 +132,16 @@ check_store_path() { # $1: path
 # Refuses a path that another unit mounts, or below which fstab mounts a file system: systemd would mount that file
 # system on whatever an earlier boot has left at its mount point in the store.
 check_fstab() { # $1: path
-  if [ -r /etc/fstab ]; then
-    while read_fstab_line; do
-      case $target in
-        "$1") refuse "/etc/fstab mounts a file system on $1" "Remove it from $list, or its line from fstab." || return ;;
-        "$1"/*)
-          refuse "/etc/fstab mounts a file system on $target" \
-            "In $list, name the directories of $1 beside $target." || return
-          ;;
-      esac
-    done </etc/fstab
-  fi
+  read_fstab ''
+  while read_fstab_line; do
+    case $target in
+      "$1") refuse "/etc/fstab mounts a file system on $1" "Remove it from $list, or its line from fstab." || return ;;
+      "$1"/*)
+        refuse "/etc/fstab mounts a file system on $target" \
+          "In $list, name the directories of $1 beside $target." || return
+        ;;
+    esac
+  done
   escape_path "$1"
   for folder in /etc/systemd/system /usr/lib/systemd/system; do
     if [ -e "$folder/$escaped.mount" ] || [ -L "$folder/$escaped.mount" ]; then
@@ -162,12 +161,12 @@ name_in_store() { # $1: path
 # its mount point; empty if fstab has no such line.
 find_store_line() {
   store_options='' store_target=''
-  [ -r /etc/fstab ] || return 0
+  read_fstab ''
   while read_fstab_line; do
     case $conf_PERSIST_STORE/ in
       "$target"/*) [ "${#target}" -lt "${#store_target}" ] || store_options=$type,$options store_target=$target ;;
     esac
-  done </etc/fstab
+  done
 }
 
 # Refuses a store whose file system systemd mounts only when the network is up.

@@ -27,7 +27,7 @@ find_machine() {
 
 # Finds the device of a link in /dev/disk/by-id. Sets device to its node, and disks to the disks under it.
 find_scratch_device() { # $1: link
-  is_scratch_device "$1" || refuse "$1 does not identify a disk by its serial number or WWN" \
+  "$parts/immutafs-boot" valid SCRATCH_DEVICE "$1" || refuse "$1 does not identify a disk by its serial number or WWN" \
     'Name a link in /dev/disk/by-id that begins with virtio-, scsi-, wwn- or nvme-. If there is none, give the disk a serial number (libvirt: <serial>).' ||
     return
   kernel_name "$1" || refuse "$1 does not exist" \

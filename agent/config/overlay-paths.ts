@@ -46,7 +46,7 @@ export function resetDirectories(config: Pick<Config, 'OVERLAY' | 'SEED'>): stri
 
 /**
  * The paths of OVERLAY that can never get an overlay. After a path with `/*`, neither can what is below it.
- * boot/tables.sh has the same list.
+ * boot/tables.sh is generated from it.
  */
 export const overlayRefusals: readonly { path: string; below: boolean; why: string }[] = Object.entries({
   '/': 'the whole system would be writable: name the directories that programs write to',

@@ -26,7 +26,7 @@ install() {
   for script in assemble-var immutafs-boot lvm-readonly make-mounts mount-readonly; do
     inst_script "/usr/libexec/immutafs/$script" "/usr/libexec/immutafs/$script"
   done
-  for script in boot-env.sh config.sh disks.sh early-mounts.sh fstab.sh impostors.sh layers.sh library.sh overlay-paths.sh \
+  for script in boot-env.sh disks.sh early-mounts.sh impostors.sh layers.sh library.sh overlay-paths.sh \
     overlays.sh rehearsal.sh tables.sh; do
     inst_simple "/usr/libexec/immutafs/$script"
   done

@@ -3,7 +3,8 @@
  * and packaging/immutafs.conf.
  */
 import { writeFileSync } from 'node:fs';
-import { type Config, type Key, keys, strictItems } from '../../agent/config/keys.ts';
+import { type Rule, bootKeys } from '../../agent/config/boot-keys.ts';
+import { type Config, type Key, keys } from '../../agent/config/keys.ts';
 import { overlayRefusals } from '../../agent/config/overlay-paths.ts';
 import { dataPlaces, programDirectories, startPlaces } from '../../agent/facts/security/places.ts';
 import { inRoot } from './paths.ts';
@@ -19,30 +20,16 @@ function quote(text: string): string {
 
 /** Returns boot/tables.sh. */
 function bootTables(): string {
-  const rules = Object.entries<Key>(keys);
-  const used = rules.filter(([name, { from }]) => from !== 'check' && name !== 'FORWARD_STATE');
-  const unused = rules.filter((rule) => !used.includes(rule)).map(([name]) => name);
-  return `${heading} agent/config/keys.ts, overlay-paths.ts and agent/facts/security/places.ts. Do not edit.
+  const values = Object.entries<Rule>(bootKeys).map(([name, { initial, strictest = initial }]) => {
+    if (typeof strictest !== 'string') throw new Error(`${name}: the strictest value depends on the value`);
+    return `  conf_${name}=${quote(strictest)}\n`;
+  });
+  return `${heading} agent/config/boot-keys.ts, overlay-paths.ts and agent/facts/security/places.ts. Do not edit.
 
-# Sets conf_KEY of each key whose value the boot verifies to its default.
-set_config_defaults() {
-${used.map(([name, { initial }]) => `  conf_${name}=${quote(initial)}`).join('\n')}
+# Sets what read_config sets to the strictest values, for a configuration that is unknown.
+set_strictest_config() {
+${values.join('')}  conf_FORWARD='' conf_FORWARD_STATE='' overlay_items='' option_items=$conf_MOUNT_OPTIONS
 }
-
-# Sets key_default, key_strictest (used for an invalid value), key_wanted (the description of valid values) and key_words (the
-# values, if only these are valid; the options of a path of a list), which are empty for a key whose value the boot does not
-# verify. Returns false for an unknown key.
-find_key() { # $1: key
-  key_default='' key_strictest='' key_wanted='' key_words=''
-  case $1 in
-${used.map(([name, key]) => keyCase(name, key)).join('\n')}
-${wrap(`${unused.join(' | ')}) ;;`, '    ', ' \\')}
-    *) return 1 ;;
-  esac
-}
-
-# The items of MOUNT_OPTIONS for which \`strict\` stands.
-strict_items=${quote(strictItems.join(' '))}
 
 # Whether a path is in a directory with the programs of the system.
 is_of_programs() { # $1: path
@@ -60,14 +47,6 @@ ${overlayRefusals.map(({ path, below, why }) => `    ${path}${below ? ` | ${path
   esac
 }
 `;
-}
-
-function keyCase(name: string, { initial, strictest = initial, wanted, words = [] }: Key): string {
-  if (typeof strictest !== 'string') throw new Error(`${name}: boot/config.sh cannot call a function`);
-  const values = Object.entries({ default: initial, strictest, wanted, words: words.join(' ') })
-    .filter(([, value]) => value !== '')
-    .map(([variable, value]) => `      key_${variable}=${quote(value)}\n`);
-  return `    ${name})\n${values.join('')}      ;;`;
 }
 
 /** Returns units/persist-places.sh, which units/persist-rules.sh reads. */

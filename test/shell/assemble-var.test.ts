@@ -14,7 +14,7 @@ import {
 } from './assemble-var.ts';
 import { noModules, noOverlay as noOverlayFound } from './late-boot.ts';
 import { inTemporaryDirectory, writeFiles } from '../harness/temporary.ts';
-import { breakImmutafsBoot, inShells, useShims, withLibrary } from './shells.ts';
+import { breakCommands, breakImmutafsBoot, inShells, useShims, withLibrary } from './shells.ts';
 
 const mountsBefore = machineMounts();
 
@@ -241,9 +241,9 @@ inShells('failures', (test, shell, name) => {
     ['poweroff', 4],
   ] as const) {
     for (const disk of ['sealed', 'writable'] as const) {
-      test(`without an answer of immutafs-boot, the boot is sealed, ON_FAILURE=${policy}: ${disk}`, () => {
+      test(`without an answer about the disks, the boot is sealed, ON_FAILURE=${policy}: ${disk}`, () => {
         const files = config(`${small}ON_FAILURE=${policy}\n`);
-        const booted = boot({ disk, files, before: breakImmutafsBoot });
+        const booted = boot({ disk, files, before: breakCommands('disks') });
         const reason = 'the disks under / are unknown (exit code 3 of immutafs-boot)';
         const record = env({ REASON: reason, DISKS: '', ON_FAILURE: policy });
         assert.equal([booted.code, booted.bootEnv], [code, [...record, `ERROR=${reason}`]]);
@@ -251,11 +251,26 @@ inShells('failures', (test, shell, name) => {
       });
     }
   }
-  test('without an answer of immutafs-boot, immutafs=off and MODE=off still work', () => {
-    for (const files of [{ 'proc/cmdline': 'immutafs=off\n' }, config('MODE=off\n')]) {
-      const { code, made } = boot({ files, before: breakImmutafsBoot });
+  for (const before of [breakImmutafsBoot, breakCommands('config')]) {
+    test('without an answer about the configuration, the boot is sealed, and ON_FAILURE=poweroff', () => {
+      const files = config('MODE=off\nON_FAILURE=degraded\n');
+      const booted = boot({ disk: 'writable', files, before });
+      const reason = 'the configuration is unknown (exit code 3 of immutafs-boot)';
+      const { code, bootEnv } = booted;
+      assert.is(code, 4);
+      for (const line of ['MODE=sealed', `REASON=${reason}`, 'ON_FAILURE=poweroff', `ERROR=${reason}`])
+        assert.ok(bootEnv.includes(line), bootEnv.join('\n'));
+    });
+    test('and immutafs=off still works', () => {
+      const { code, made } = boot({ files: { 'proc/cmdline': 'immutafs=off\n' }, before });
       assert.equal([code, made], [0, []]);
-    }
+    });
+  }
+  test('without an answer about fstab, /var is sealed, and ON_FAILURE applies', () => {
+    const files = config(`${small}ON_FAILURE=emergency\n`);
+    const { code, bootEnv } = boot({ files, before: breakCommands('fstab') });
+    assert.is(code, 3);
+    assert.is(bootEnv.at(-1), 'ERROR=/etc/fstab is unknown (exit code 3 of immutafs-boot)');
   });
 
   test('ON_FAILURE=poweroff has no effect in maintenance', () => {

@@ -5,8 +5,7 @@ import * as assert from 'uvu/assert';
 import { parseKernelArgument, splitKernelArguments } from '../../agent/facts/boot/kernel-arguments.ts';
 import { inTemporaryDirectory, writeFiles } from '../harness/temporary.ts';
 import { kernelArguments, splitArguments } from '../harness/kernel-arguments.ts';
-import { fstabSources } from '../harness/fstab-lines.ts';
-import { boot, inShells, withLibrary } from './shells.ts';
+import { inShells, withLibrary } from './shells.ts';
 
 inShells('read_kernel_argument', (test, shell) => {
   for (const [cmdline, { mode, problems }] of Object.entries(kernelArguments)) {
@@ -34,29 +33,12 @@ inShells('read_kernel_argument', (test, shell) => {
     });
   }
 
-  const sourceNode = 'source_node "$1"; printf %s "$node"';
-  for (const [source, node] of fstabSources) {
-    test(source, () => {
-      const output = withLibrary(shell, sourceNode, Buffer.from(source, 'latin1').toString('utf8'));
-      assert.is(Buffer.from(output, 'latin1').toString('utf8'), node);
-    });
-  }
-  test('ordinary sources need no process', () => {
-    // These functions run only if a subshell is needed.
-    const lines = `encode() { exit 9; }; printf() { exit 9; }; source_node "$1"; command printf "%s\\n" "$node"`;
-    assert.is(withLibrary(shell, lines, 'LABEL="a-b.c"'), '/dev/disk/by-label/a-b.c\n');
-    assert.is(withLibrary(shell, lines, '/dev/my\\040\\011\\134disk'), '/dev/my \t\\disk\n');
-  });
-
   /** Runs lines of sh that call find_disks, with a program in place of immutafs-boot. */
   const withProgram = (program: string, lines: string) =>
     inTemporaryDirectory((folder) => {
       writeFiles(folder, { 'immutafs-boot': `#!/bin/sh\n${program}\n` });
       fs.chmodSync(path.join(folder, 'immutafs-boot'), 0o755);
-      const all = fs
-        .readFileSync(path.join(boot, 'disks.sh'), 'utf8')
-        .replaceAll('/usr/libexec/immutafs', folder);
-      return withLibrary(shell, `${all}\n${lines}`);
+      return withLibrary(shell, `parts=${folder}\n${lines}`);
     });
   const shown = `find_disks /sys/x || printf "failed "; printf "%s|%s" "$disks" "$disks_state"
     if all_read_only; then printf " read-only"; fi; if all_sealed; then printf " sealed"; fi`;
@@ -78,6 +60,27 @@ inShells('read_kernel_argument', (test, shell) => {
     test(`immutafs-boot answers: ${title}`, () => {
       assert.is(withProgram(program, shown), expected);
     });
+  }
+
+  const failing = 'echo "conf_MODE=off"; echo "node=/dev/vda found_node=/dev/vda"; exit 3';
+  for (const [title, lines, expected] of [
+    [
+      'the configuration',
+      'read_config x 2>/dev/null; printf "%s|%s|%s" "$conf_MODE" "$conf_ON_FAILURE" "$config_error"',
+      'sealed|poweroff|the configuration is unknown (exit code 3 of immutafs-boot)',
+    ],
+    [
+      'fstab',
+      'read_fstab /x; read_fstab_line || printf "no line|%s" "$error"',
+      'no line|/etc/fstab is unknown (exit code 3 of immutafs-boot)',
+    ],
+    [
+      'a source',
+      'find_source x || printf "unknown|%s|%s|%s" "$node" "$disks" "$disks_state"',
+      'unknown|||writable',
+    ],
+  ] as const) {
+    test(`without an answer about ${title}`, () => assert.is(withProgram(failing, lines), expected));
   }
 });
 

@@ -68,7 +68,7 @@ moduleSetup('every script that a program of the initramfs sources is in the init
     follow(path.join(dracut, program));
   }
   assert.equal(
-    ['library.sh', 'config.sh', 'rehearsal.sh'].filter((name) => !sourced.has(name)),
+    ['library.sh', 'tables.sh', 'rehearsal.sh'].filter((name) => !sourced.has(name)),
     [],
   );
   for (const script of sourced) assert.match(calls, `inst_simple /usr/libexec/immutafs/${script}\n`);

@@ -1,4 +1,4 @@
-/** Tests that libmount and the boot scripts read the lines of test/fixtures/fstab-lines.json in the same way. */
+/** Tests how libmount reads the lines of test/fixtures/fstab-lines.json. test/unit/boot/fstab.test.ts reads them for the boot. */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -6,7 +6,6 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type FstabLineCase, fstabLines } from '../harness/fstab-lines.ts';
 import { inTemporaryDirectory } from '../harness/temporary.ts';
-import { inShells, withLibrary } from './shells.ts';
 
 const libmount = suite('libmount');
 for (const { line, reading, fields } of fstabLines) {
@@ -35,32 +34,3 @@ function byFindmnt(line: string): { printed: FstabLineCase['fields']; isRejected
     return { printed: [source, plain, type, options === '' ? 'defaults' : options], isRejected };
   });
 }
-
-// The fields as the callers of read_fstab_line use them: the source and the options are decoded where they are needed.
-const read = `while read_fstab_line; do
-  unescape "$source"
-  source=$unescaped
-  unescape "\${options:-defaults}"
-  printf '%s\\0' "$source" "$target" "$type" "$unescaped"
-done <"$1"`;
-
-inShells('read_fstab_line', (test, shell) => {
-  for (const [end, text] of [
-    ['each line ends in a newline', '\n'],
-    ['the last line has no newline', ''],
-  ] as const) {
-    test(end, () => {
-      // systemd reads fstab with getmntent(3), which does not reject these lines.
-      const lines = fstabLines.filter(({ reading }) => reading !== 'rejected');
-      const output = inTemporaryDirectory((folder) => {
-        const file = path.join(folder, 'fstab');
-        fs.writeFileSync(file, lines.map(({ line }) => line).join('\n') + text, 'latin1');
-        return withLibrary(shell, read, file);
-      });
-      assert.equal(
-        output.split('\0').slice(0, -1),
-        lines.flatMap(({ fields }) => fields ?? []),
-      );
-    });
-  }
-});
