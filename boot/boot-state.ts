@@ -83,7 +83,7 @@ function decide(reader: BootReader, mounts: readonly Mount[], { MODE }: { MODE: 
 }
 
 /** Returns the disks under a mount; none for a file system without a block device. */
-function disksOfMount(reader: BootReader, mount: Mount | undefined): Disks['disks'] {
+export function disksOfMount(reader: BootReader, mount: Mount | undefined): Disks['disks'] {
   if (mount === undefined) return [];
   const { device, type, source } = mount;
   if (device.startsWith('0:'))

@@ -7,30 +7,12 @@ import { type Disks, disksOfBtrfs, disksOfDevice, hasReadOnlyPath, wordOf } from
 import { fstabOfShell, readFstab, sourceOfShell } from './fstab.ts';
 import { generate } from './generator/generator.ts';
 import { type Kind, completeBySealed, mayJoin } from './members.ts';
+import { type Command, FAILED, NO, USAGE, YES } from './command.ts';
 import type { Native } from './native.ts';
-import { type BootReader, bootReader } from './reader.ts';
+import { persistCommands } from './persist-commands.ts';
+import { bootReader } from './reader.ts';
 
-/**
- * The exit codes of immutafs-boot. A caller treats every code that the table below does not have, and the end by a signal,
- * like FAILED: as the strictest answer.
- */
-export const [YES, NO, USAGE, FAILED] = [0, 1, 2, 3];
-
-interface Command {
-  /** Names of the arguments; a name that ends with "…" stands for any number of arguments. */
-  args: string;
-  does: string;
-  /** What the exit codes 0 and 1 mean. */
-  exit: string;
-  /** The time limit, in seconds, after which SIGALRM ends the program. */
-  seconds: number;
-  run: (context: Context, args: readonly string[]) => { code: number; output: string };
-}
-
-interface Context {
-  native: Native;
-  reader: BootReader;
-}
+export { FAILED, NO, USAGE, YES } from './command.ts';
 
 /** The commands of immutafs-boot. systemd-udevd ends a program after 30 s or more, so the limits of its commands are shorter. */
 export const commands: Readonly<Record<string, Command>> = {
@@ -148,6 +130,7 @@ export const commands: Readonly<Record<string, Command>> = {
       };
     },
   },
+  ...persistCommands,
 };
 
 function kindOf(type: string): Kind {
@@ -169,7 +152,7 @@ export function run(native: Native): number {
   try {
     const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
     if (command === undefined) throw new UsageError(`unknown command '${name}'`);
-    const expected = command.args.split(' ');
+    const expected = command.args.split(' ').filter((name) => name !== '');
     if (!command.args.includes('…') && args.length !== expected.length)
       throw new UsageError(`${name} needs ${command.args}`);
     native.limit(command.seconds);

@@ -66,18 +66,14 @@ read_mounts() {
   case $mounts_shell_flags in *f*) ;; *) set +f ;; esac
 }
 
-# Sets mount_target, mount_id, mount_parent (the id of the mount under it), mount_dev, mount_root (the directory of the file system that is mounted), mount_options (those
-# of this mount), mount_type, mount_source and mount_super (the options of the file system) from a line of `mounts`. All are
+# Sets mount_target, mount_dev, mount_options (those of this mount), mount_type and mount_source from a line of `mounts`. All are
 # empty for an empty line. The escapes of mountinfo are kept.
 split_mount() { # $1: line
-  mount_target=${1%% *} mount_rest=${1#* }
-  mount_id=${mount_rest%% *} mount_rest=${mount_rest#* }
-  mount_parent=${mount_rest%% *} mount_rest=${mount_rest#* }
-  mount_dev=${mount_rest%% *} mount_rest=${mount_rest#* }
-  mount_root=${mount_rest%% *} mount_rest=${mount_rest#* }
+  mount_target=${1%% *} mount_rest=${1#* * * }
+  mount_dev=${mount_rest%% *} mount_rest=${mount_rest#* * }
   mount_options=${mount_rest%% *} mount_rest=${mount_rest#* }
   mount_type=${mount_rest%% *} mount_rest=${mount_rest#* }
-  mount_source=${mount_rest%% *} mount_super=${mount_rest#* }
+  mount_source=${mount_rest%% *}
 }
 
 # Sets the variables of split_mount to the topmost mount at $1 in `mounts`; all are empty if there is none. $1 must not contain

@@ -35,6 +35,39 @@ export interface Native {
   table: (major: number, minor: number) => string[];
   /** Runs a program, and returns its output; undefined if it fails. */
   run: (program: string, ...args: string[]) => string | undefined;
+  /**
+   * Opens a directory in an open directory, as a place (O_PATH), without following a symbolic link. Returns its descriptor,
+   * which the functions below take.
+   * @param directory -1 for "/"
+   */
+  openAt: (directory: number, name: string) => number;
+  close: (directory: number) => void;
+  /**
+   * Returns "MODE UID GID DEVICE INODE" of lstat(2); undefined if there is no such file.
+   * @param name a name in the directory; empty for the directory itself
+   */
+  describe: (directory: number, name: string) => string | undefined;
+  makeDirectoryAt: (directory: number, name: string, mode: number) => void;
+  /** Sets owner, group and mode. */
+  setOwner: (directory: number, user: number, group: number, mode: number) => void;
+  /** Returns the value of an extended attribute; empty if there is none. */
+  attribute: (directory: number, name: string) => string;
+  /** Gives a directory an extended attribute of the model, or removes it if the model has none. */
+  copyAttribute: (directory: number, name: string, model: number) => void;
+  /** Returns "BLOCKS SIZE-OF-A-BLOCK FREE-INODES INODES" of the file system; the blocks are those that users can use. */
+  space: (directory: number) => string;
+  /** Binds a directory to another one, as a mount in a peer group of its own. @param flags of mount(2) */
+  bind: (directory: number, target: number, flags: number) => void;
+  /** Removes a mount from the tree, and then its mount point. Descriptors of its directories stay valid. */
+  detach: (path: string) => void;
+  rename: (directory: number, from: string, to: string) => void;
+  /** Writes the file system of a directory to its disk. */
+  sync: (directory: number) => void;
+  /**
+   * Runs a program of PATH in a directory. Returns its exit code, or 124 if it was ended after the time, as timeout(1); a blank;
+   * and its output, at most 64 KiB.
+   */
+  supervise: (seconds: number, directory: number, program: string, ...args: string[]) => string;
   /** The program ends by SIGALRM after this time. */
   limit: (seconds: number) => void;
   exit: (code: number) => never;

@@ -107,15 +107,6 @@ function outerRefusal({ PERSIST }: Values, { path, options }: PersistItem): Refu
   );
 }
 
-/**
- * Whether a boot mounts a path with these options. Programs that start from a path with autostart could change the system
- * disk permanently while it is writable: in maintenance and in a rehearsal.
- */
-export function isMountedIn(mode: string, isRehearsal: boolean, options: readonly string[]): boolean {
-  if (!options.includes('autostart') || options.includes('maintenance')) return true;
-  return mode === 'sealed' && !isRehearsal;
-}
-
 function overlayRefusal({ OVERLAY }: Values, path: string): Refusal | undefined {
   for (const other of words(OVERLAY).map(pathOf)) {
     if (other === path)
@@ -191,4 +182,32 @@ export function storeLine(fstab: readonly FstabLine[], store: string): FstabLine
 export function isOnNetwork({ type, options }: Pick<FstabLine, 'type' | 'options'>): boolean {
   const network = ['nfs', 'nfs4', 'cifs', 'ceph', 'glusterfs', 'fuse.sshfs', '_netdev'];
   return [type, ...options.split(',')].some((word) => network.includes(word));
+}
+
+/** Refuses a store that is mounted after the services that use the directory. @param line that of storeLine */
+export function networkRefusal(line: FstabLine | undefined): Refusal | undefined {
+  if (line === undefined || !isOnNetwork(line)) return undefined;
+  return {
+    reason: `${line.target} is mounted when the network is up, after the services that use the directory`,
+    remedy: 'Put PERSIST_STORE on a local disk.',
+  };
+}
+
+/** Refuses a path of SCRATCH at, above or below which the configuration has another path. */
+export function scratchRefusal(
+  { PERSIST, OVERLAY, SCRATCH }: Pick<BootConfig['values'], 'PERSIST' | 'OVERLAY' | 'SCRATCH'>,
+  path: string,
+): Refusal | undefined {
+  const kept = [...words(PERSIST), ...words(OVERLAY)].map(pathOf);
+  for (const other of [...kept, ...words(SCRATCH).map(pathOf)]) {
+    if (other.startsWith(`${path}/`)) {
+      const reason = `${other}, also in the configuration, is below it`;
+      return { reason, remedy: `In SCRATCH, name the directories beside ${other}.` };
+    }
+    if (path.startsWith(`${other}/`))
+      return { reason: `it is below ${other}, also in the configuration`, remedy: 'Remove one of them.' };
+  }
+  return kept.includes(path)
+    ? { reason: 'PERSIST or OVERLAY names it, too', remedy: 'Remove it from one of them.' }
+    : undefined;
 }

@@ -1,10 +1,16 @@
 # shellcheck shell=sh
-# Decides whether a boot may format SCRATCH_DEVICE, and marks it. Source after library.sh and persist-rules.sh. Every check
-# sets reason and remedy and returns false if not.
+# Decides whether a boot may format SCRATCH_DEVICE, and marks it. Source after library.sh. Every check sets
+# reason and remedy and returns false if not.
 
 # Initialise so that nothing is inherited from the environment.
 path='' mark_limit=''
 scratch_disk=/run/immutafs/scratch-disk scratch_mapping=immutafs-scratch
+
+# Sets reason and remedy, one line each, and returns false.
+refuse() { # $1: reason; $2: remedy
+  reason=$1 remedy=$2
+  return 1
+}
 
 # Sets machine to the UUID that the host gives the guest; without one, to the machine ID (machine-id(5)).
 find_machine() {

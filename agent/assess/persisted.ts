@@ -1,7 +1,7 @@
 import path from 'node:path';
+import { isMountedIn, mountOptions, nameInStore } from '../facts/boot/kept-paths.ts';
 import {
   type PersistEntry,
-  nameInStore,
   type ScratchEntry,
   type ScratchRecord,
   scratchDisk,
@@ -44,7 +44,7 @@ export function findPersisted(
       path: entry.path,
       source,
       options: entry.options,
-      ...persistedState(entry, source, mounts, isMountedIn(mode, entry)),
+      ...persistedState(entry, source, mounts, isMountedIn(entry.options, mode)),
     };
   });
 }
@@ -53,15 +53,6 @@ type State = Pick<Persisted, 'state' | 'reason' | 'remedy'>;
 
 function failed(reason: string, remedy: string): State {
   return { state: 'failed', reason, remedy };
-}
-
-/** Whether a boot mounts a path, as is_mounted_in_mode in units/persist-rules.sh. */
-function isMountedIn(
-  { mode, rehearsal }: Pick<DecidedMode, 'mode' | 'rehearsal'>,
-  { options }: PersistEntry,
-): boolean {
-  const isWritable = mode !== 'sealed' || rehearsal !== undefined;
-  return !isWritable || !options.includes('autostart') || options.includes('maintenance');
 }
 
 function persistedState(entry: PersistEntry, source: string, mounts: MountTable, isExpected: boolean): State {
@@ -85,10 +76,6 @@ function persistedState(entry: PersistEntry, source: string, mounts: MountTable,
   }
   const note = valueOf(entry.record)?.reason;
   return { state: 'kept', reason: note ?? '', remedy: '' };
-}
-
-function mountOptions(options: readonly string[]): string[] {
-  return ['rw', ...['suid', 'dev', 'exec'].flatMap((each) => (options.includes(each) ? [] : [`no${each}`]))];
 }
 
 /** Whether a mount shows the directory `source` of the file system that serves the path `source`. */

@@ -1,8 +1,8 @@
 /** The units of PERSIST and SCRATCH. The mount unit of each path lets systemd order the units that need the path. */
 import { words } from '../../agent/config/boot-keys.ts';
+import { isMountedIn } from '../../agent/facts/boot/kept-paths.ts';
 import {
   fstabRefusal,
-  isMountedIn,
   isOnNetwork,
   itemsOf,
   pathRefusal,
@@ -37,7 +37,7 @@ export function addPersistUnits(guest: Guest): void {
       continue;
     }
     // It is not a failure that this boot does not mount the path: the content of the disk is visible there.
-    if (!isMountedIn(state.mode, state.rehearsal !== undefined, options)) continue;
+    if (!isMountedIn(options, state)) continue;
     names.push(writeFoundMount(units, path, ...ofService('immutafs-persist.service')));
     mounted.add(path);
     if (isNetwork) left.push(path);
@@ -50,8 +50,9 @@ export function addPersistUnits(guest: Guest): void {
     [...(store === '' || isNetwork ? [] : [store]), ...items.map(({ path }) => directoryOf(path))],
     mounted,
   );
+  const target = ofStore?.target ?? '';
   const command = [
-    `ExecStart=/usr/libexec/immutafs/mount-persisted ${store || '-'} ${ofStore?.target || '-'}`,
+    `ExecStart=/usr/libexec/immutafs/immutafs-boot persist ${store || '-'} ${target === '' ? '-' : target}`,
     ...[...kept, ...(left.length === 0 ? [] : ['--', ...left])],
   ];
   units.dropin(

@@ -40,7 +40,14 @@ const options = [
 export async function buildBootProgram(entry = inRoot('boot/main.ts'), out = bootProgram): Promise<void> {
   const code = await bundle(entry);
   const native = inRoot('boot/native.c');
-  const files = [native, '/usr/bin/qjsc', ...Object.values(linkedLibraries), ...recipe('boot-program.ts')];
+  const headers = ['boot/directories.h', 'packaging/programs/bind-directory.h'].map(inRoot);
+  const files = [
+    native,
+    ...headers,
+    '/usr/bin/qjsc',
+    ...Object.values(linkedLibraries),
+    ...recipe('boot-program.ts'),
+  ];
   const name = path.relative(root, out).replaceAll('/', '-');
   await once({
     name,

@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { type Rule, bootKeys } from '../../agent/config/boot-keys.ts';
 import { type Config, type Key, keys } from '../../agent/config/keys.ts';
 import { overlayRefusals } from '../../agent/config/overlay-paths.ts';
-import { dataPlaces, programDirectories, startPlaces } from '../../agent/facts/security/places.ts';
+import { programDirectories } from '../../agent/facts/security/places.ts';
 import { inRoot } from './paths.ts';
 
 const heading = `# shellcheck shell=sh
@@ -18,9 +18,13 @@ function quote(text: string): string {
   return `'${text}'`;
 }
 
+/** The keys that only immutafs-boot reads. */
+const unusedInShell = ['PERSIST', 'PERSIST_STORE', 'SEED'];
+
 /** Returns boot/tables.sh. */
 function bootTables(): string {
-  const values = Object.entries<Rule>(bootKeys).map(([name, { initial, strictest = initial }]) => {
+  const used = Object.entries<Rule>(bootKeys).filter(([name]) => !unusedInShell.includes(name));
+  const values = used.map(([name, { initial, strictest = initial }]) => {
     if (typeof strictest !== 'string') throw new Error(`${name}: the strictest value depends on the value`);
     return `  conf_${name}=${quote(strictest)}\n`;
   });
@@ -48,24 +52,6 @@ ${overlayRefusals.map(({ path, below, why }) => `    ${path}${below ? ` | ${path
 }
 `;
 }
-
-/** Returns units/persist-places.sh, which units/persist-rules.sh reads. */
-function persistPlaces(): string {
-  const lines = [
-    ...dataPlaces.map((path) => `data ${path}`),
-    ...startPlaces
-      .filter(({ path }) => !refusedAnyway.test(path))
-      .map(({ path, why }) => `start ${path} ${why}`),
-  ];
-  return `${heading} agent/facts/security/places.ts. Do not edit.
-
-# Lines "data PATH" and "start PATH REASON".
-known_places=${quote(`\n${lines.toSorted().join('\n')}\n`)}
-`;
-}
-
-/** Paths that PERSIST never accepts (check_path in units/persist-rules.sh). */
-const refusedAnyway = /^\/(?:lib|run)\//;
 
 /** Returns packaging/immutafs.conf: each key, commented out, with its default. */
 function shippedConfiguration(): string {
@@ -99,7 +85,6 @@ function wrap(text: string, prefix: string, end = ''): string {
 export const tables: Readonly<Record<string, string>> = {
   'boot/tables.sh': bootTables(),
   'packaging/immutafs.conf': shippedConfiguration(),
-  'units/persist-places.sh': persistPlaces(),
 };
 
 if (import.meta.main) {

@@ -54,10 +54,53 @@ function nativeAt(root: string, ran: Ran): Omit<Native, 'arguments'> {
       return [target];
     },
     run: () => undefined,
+    ...directoriesAt(root),
     limit: () => undefined,
     exit: () => {
       throw new Error('a command does not end the program');
     },
+  };
+}
+
+type Directories = Pick<
+  Native,
+  | 'openAt'
+  | 'close'
+  | 'describe'
+  | 'makeDirectoryAt'
+  | 'setOwner'
+  | 'attribute'
+  | 'copyAttribute'
+  | 'space'
+  | 'bind'
+  | 'detach'
+  | 'rename'
+  | 'sync'
+  | 'supervise'
+>;
+
+/** boot/directories.h, as far as a command without root needs it. A descriptor is an index of the paths that were opened. */
+function directoriesAt(root: string): Directories {
+  const opened: string[] = [];
+  const at = (directory: number, name: string) => path.join(root, opened[directory] ?? '', name);
+  const unavailable = () => {
+    throw new Error('not in Node');
+  };
+  return {
+    openAt: (directory, name) => {
+      if (!fs.lstatSync(at(directory, name)).isDirectory())
+        throw Object.assign(new Error('Not a directory'), { code: 'ENOTDIR' });
+      return opened.push(path.join(opened[directory] ?? '', name)) - 1;
+    },
+    close: () => undefined,
+    describe: (directory, name) => {
+      const found = fs.lstatSync(at(directory, name), { throwIfNoEntry: false });
+      return found && [found.mode, found.uid, found.gid, found.dev, found.ino].join(' ');
+    },
+    makeDirectoryAt: (directory, name, mode) => fs.mkdirSync(at(directory, name), { mode }),
+    ...{ setOwner: unavailable, attribute: unavailable, copyAttribute: unavailable, space: unavailable },
+    ...{ bind: unavailable, detach: unavailable, rename: unavailable, sync: unavailable },
+    supervise: unavailable,
   };
 }
 

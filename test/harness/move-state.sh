@@ -6,11 +6,8 @@ set -e
 
 mount -t tmpfs libexec /usr/libexec
 mkdir /usr/libexec/immutafs
-cp /media/units/*.sh /media/units/persist-directory /media/units/mount-persisted /media/boot/*.sh "$programs/make-mounts" \
-  "$programs/move-directory" "$programs/immutafs-boot" /usr/libexec/immutafs/
+cp /media/units/*.sh /media/boot/*.sh "$programs/make-mounts" "$programs/move-directory" "$boot_program" /usr/libexec/immutafs/
 chmod +x /usr/libexec/immutafs/*
-# The disks of this system are loop devices, which PERSIST_STORE refuses otherwise.
-sed -i 's/loop\* | //' /usr/libexec/immutafs/persist-checks.sh
 marker=/etc/immutafs/move-at-boot
 
 # What the boot that moves does, without the units.
@@ -112,7 +109,7 @@ stop_all() { while umount -l "$app" 2>/dev/null; do :; done; }
 start() {
   sed -n 's/^PERSIST=//p' /etc/immutafs/immutafs.conf | tr -s ' ' '\n' | grep . | while IFS=: read -r item options; do
     case $options in *maintenance*) ;; *autostart*) continue ;; esac
-    /usr/libexec/immutafs/persist-directory mount "$item" || :
+    /usr/libexec/immutafs/immutafs-boot persist-path "$item" || :
   done
 }
 

@@ -1,13 +1,18 @@
 import path from 'node:path';
 import { buildBootProgram } from '../../packaging/build/boot-program.ts';
 import { buildProgram } from '../../packaging/build/small-programs.ts';
-import { dist } from '../../packaging/build/paths.ts';
+import { dist, inRoot, scratch } from '../../packaging/build/paths.ts';
 import { inSmallSystem } from './small-system.ts';
 
-await Promise.all([buildProgram('make-mounts'), buildProgram('move-directory'), buildBootProgram()]);
+const bootProgram = path.join(scratch, 'test/loop/immutafs-boot');
+await Promise.all([
+  ...[buildProgram('make-mounts'), buildProgram('move-directory')],
+  buildBootProgram(inRoot('test/harness/boot-program-loop.ts'), bootProgram),
+]);
+const inMedia = (file: string) => `/media/${path.relative(inRoot(''), file)}`;
 
 /** Lines of sh that prepare a small system for moves (move-state.sh). */
-export const movePrograms = `programs=/media/${path.relative(path.join(import.meta.dirname, '../..'), dist)}; . /media/test/harness/move-state.sh`;
+export const movePrograms = `programs=${inMedia(dist)} boot_program=${inMedia(bootProgram)}; . /media/test/harness/move-state.sh`;
 
 /**
  * Runs a script in the chroot of small-system.ts, in which /var/lib/app has content of every kind and $disk is mounted on

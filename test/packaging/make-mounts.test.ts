@@ -264,15 +264,6 @@ for (const [title, lines] of [
     assert.equal(keep('/mnt/a'), ['0', '/mnt/b rw,relatime shared']);
   });
 }
-mounts('lists: the access control lists of the model, whether the directory has others or none', () => {
-  const lists = 'getfacl -pc /mnt/a | tr "\\n" " "; echo';
-  assert.equal(
-    inNamespace(`$make lists /mnt/b /mnt/a; setfacl -m u:1:rwx /mnt/a; setfacl -d -m u:1:rwx /mnt/a
-      $make lists /mnt/b /mnt/a; ${lists}
-      setfacl -d -m u:2:r /mnt/b; $make lists /mnt/b /mnt/a; getfacl -pcd /mnt/a | grep user:daemon -q || getfacl -pcd /mnt/a | grep -c user:`),
-    ['changed', 'user::rwx group::rwx other::r-x  ', 'changed', '2'],
-  );
-});
 for (const step of ['keep ro /mnt/a /mnt/none /mnt/a', 'keep ro /mnt/none /mnt/b /mnt/a']) {
   mounts(`a failed step leaves nothing: ${step}`, () => {
     const expected = ['make-mounts: /mnt/none does not exist', '1', '/mnt:', 'a', 'b', '', '/run:'];

@@ -95,14 +95,14 @@ for (const [unit, script, names] of [
     { open_seconds: 1, close_seconds: 2, udev_seconds: 1 },
   ],
   ['units/immutafs-scratch.service', 'units/mount-scratch', { copy_seconds: 1 }],
-  ['units/immutafs-persist.service', 'units/mount-persisted', { total_seconds: 1 }],
-  ['units/immutafs-persist@.service', 'units/persist-directory', { copy_seconds: 1, other_seconds: 6 }],
+  ['units/immutafs-persist.service', 'boot/persist.ts', { totalSeconds: 1 }],
+  ['units/immutafs-persist@.service', 'boot/persist-copy.ts', { copySeconds: 1, otherSeconds: 6 }],
   // Its waits for the root and for /usr: each twice for members of arrays, for all devices, and for activated volumes.
   ['dracut/95immutafs/immutafs-root.service', 'dracut/mount-readonly', { udev_seconds: 8 }],
 ] as const) {
   test(`${unit}: longer than the limits of ${script} together`, () => {
     const text = fs.readFileSync(script, 'utf8');
-    const declared = [...text.matchAll(/\b(\w+_seconds)=(\d+)/g)].map(([, name = '', seconds]) => ({
+    const declared = [...text.matchAll(/\b(\w+(?:_s|S)econds) ?= ?(\d+)/g)].map(([, name = '', seconds]) => ({
       name,
       seconds,
     }));

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Guest, persist } from './persist.ts';
+import { type Guest, persist } from '../harness/persist.ts';
 import { withoutBusybox } from './shells.ts';
 
 const ready = 'STATE=ready\nREASON=\nREMEDY=\n';

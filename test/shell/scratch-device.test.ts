@@ -49,7 +49,7 @@ umount /sys; mkdir -p /dev/mapper
 if [ -e /late-link ]; then (sleep 4; ln -s $loop /dev/mapper/$2) >/dev/null 2>&1 & else ln -s $loop /dev/mapper/$2; fi
 `,
     },
-    scripts: ['open-scratch', 'scratch-device.sh', 'persist-rules.sh']
+    scripts: ['open-scratch', 'scratch-device.sh']
       .map((name) => path.join(units, name))
       .concat(path.join(dist, 'scratch-mark')),
     run: `

@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { persist } from '../shell/persist.ts';
+import { persist } from '../harness/persist.ts';
 
 const exchange = fs.readFileSync(path.join(import.meta.dirname, '../harness/exchange.py'), 'utf8');
 
@@ -33,16 +33,15 @@ const races = suite('mounts on a path of which a user owns a directory');
 
 /** The user owns a kept directory, and PERSIST also has a directory in it. */
 const inKept = {
-  shell: ['dash'],
   persist: '/var/lib/u /var/lib/u/in',
   disk: 'mkdir -p /var/lib/u/in /etc/profile.d; chown -R 1000:1000 /var/lib/u',
 } as const;
 const first = 'keep /var/lib/u; keep /var/lib/u/in; umount /var/lib/u/in';
 
 for (const [title, command, rounds] of [
-  ['persist-directory, as systemctl restart does', 'keep /var/lib/u/in', 25],
+  ['persist-path, as systemctl restart does', 'keep /var/lib/u/in', 25],
   [
-    'make-mounts, as every boot does',
+    'make-mounts, as every boot does for SCRATCH',
     'make-mounts keep rw,nosuid,nodev,noexec /data/store/var=lib=u=in /var/lib/u/in /run/immutafs/lower/lib/u/in',
     100,
   ],

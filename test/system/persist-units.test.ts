@@ -2,7 +2,7 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { generatorScripts } from '../harness/generator.ts';
-import { persistScripts } from '../shell/persist.ts';
+import { persistScripts } from '../harness/persist.ts';
 import { runInSandbox } from '../shell/sandbox.ts';
 
 const units = path.join(import.meta.dirname, '../../units');

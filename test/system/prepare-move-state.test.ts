@@ -214,7 +214,7 @@ move('without the store, --undo is blocked, and a boot neither seeds nor moves b
     agent prepare --undo && exit 1; cmp /run/conf /etc/immutafs/immutafs.conf; test ! -e "$marker"; mount -o nosuid,nodev "$disk" /data
     agent prepare --undo >/dev/null && exit 1; umount /data; boot 2>/dev/null; cat /run/said; cmp /run/conf /etc/immutafs/immutafs.conf
     below ls moved-by-immutafs-agent/content; mount -o nosuid,nodev "$disk" /data; mv "$kept" /data/lost
-    /usr/libexec/immutafs/persist-directory mount "$app" 2>&1 && exit 1; ls -A /data/store; mv /data/lost "$kept"; boot; whole; undone >/dev/null; whole; mounts && exit 1`);
+    /usr/libexec/immutafs/immutafs-boot persist-path "$app" 2>&1 && exit 1; ls -A /data/store; mv /data/lost "$kept"; boot; whole; undone >/dev/null; whole; mounts && exit 1`);
   assert.match(stdout, /^Nothing is undone: \/var\/lib\/app would not be kept: [^\n]*not mounted/m);
   assert.match(stdout, /was not moved back: [^\n]*not mounted[^\n]*\nalice\nbob\n/);
   assert.match(

@@ -1,25 +1,13 @@
-import { type Config, words } from '../../config/config.ts';
+import type { Config } from '../../config/config.ts';
 import { decodeBytes } from '../../lib/format.ts';
 import { namesIfThere } from '../../system/names.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type Observed, observe } from '../observed.ts';
-import { pathOf, itemOptions } from '../../config/keys.ts';
 import type { MountTable } from '../mounts/mountinfo.ts';
 import { directoriesOf } from './overlays.ts';
+import { type PersistItem, nameInStore, pathItems, persistRecords } from './kept-paths.ts';
 
-/** The directory in which units/persist-directory records the outcome for each path. */
-export const persistRecords = '/run/immutafs/persisted';
-
-/** A path of PERSIST or SCRATCH. */
-export interface PersistItem {
-  path: string;
-  /**
-   * exec, suid, dev; of PERSIST also autostart, maintenance; of SCRATCH also required, empty, copy. Programs may be
-   * started from a path with autostart: root in one boot decides what runs as root in the next one and, with
-   * maintenance, also while the system disk is writable.
-   */
-  options: string[];
-}
+export { type PersistItem, nameInStore, pathItems, persistItems, persistRecords } from './kept-paths.ts';
 
 /** A path of PERSIST or SCRATCH with the outcome in this boot; undefined if the boot did nothing for the path. */
 interface PathEntry<State extends string> extends PersistItem {
@@ -38,32 +26,13 @@ interface PathRecord<State extends string> {
   remedy: string;
 }
 
-/** `begun`: persist-directory was killed. */
+/** `begun`: immutafs-boot was killed. */
 const persistStates = ['begun', 'kept', 'failed'] as const;
 /** `failed`: the path is as without SCRATCH. */
 const scratchStates = ['disk', 'memory', 'read-only', 'failed'] as const;
 
-export function persistItems({ PERSIST }: Pick<Config, 'PERSIST'>): PersistItem[] {
-  return pathItems(PERSIST);
-}
-
-/** Parses PERSIST or SCRATCH. Of several items with the same path, the first one counts. */
-export function pathItems(value: string): PersistItem[] {
-  const items = new Map<string, PersistItem>();
-  for (const word of words(value)) {
-    const path = pathOf(word);
-    if (!items.has(path)) items.set(path, { path, options: itemOptions(word) });
-  }
-  return [...items.values()];
-}
-
-/** Returns the name of a path in the store, as name_in_store in units/persist-rules.sh. */
-export function nameInStore(path: string): string {
-  return path.slice(1).replaceAll('/', '=') || '=';
-}
-
 export function readPersistEntries(reader: SystemReader, { PERSIST }: Config): PersistEntry[] {
-  return readEntries(reader, PERSIST, persistRecords, 'persist-directory', persistStates);
+  return readEntries(reader, PERSIST, persistRecords, 'immutafs-boot', persistStates);
 }
 
 export function readScratchEntries(reader: SystemReader, { SCRATCH }: Config): ScratchEntry[] {
@@ -84,7 +53,7 @@ function readEntries<State extends string>(
 }
 
 /**
- * Reads the record of a path, which units/persist-directory and units/mount-scratch write in the same form.
+ * Reads the record of a path, which immutafs-boot and units/mount-scratch write in the same form.
  * @param program the name of the program, for the message
  * @returns undefined if there is none
  * @throws Error for a text that the program does not write

@@ -1,11 +1,11 @@
-import { cached } from '../../lib/cached.ts';
 import { unescapeOctal } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type Mount, parseMounts } from './mount-lines.ts';
-import { type Children, findHidden } from './visibility.ts';
+import { type MountTable, tableOf } from './mount-table.ts';
 
 export { isBelow } from '../../lib/paths.ts';
 export type { Mount } from './mount-lines.ts';
+export { type MountTable, isWritable, lowersOf, optionOf, servingMount } from './mount-table.ts';
 
 /**
  * Parses mountinfo, with its escapes decoded and its texts decoded as UTF-8.
@@ -16,45 +16,14 @@ export function parseMountinfo(text: string): Mount[] {
   return parseMounts(text, unescapeOctal);
 }
 
-export type MountTable = ReturnType<typeof mountTable>;
-
 /** Reads the mounts of this process. @throws SystemError; the errors of parseMountinfo */
 export function readMountTable(reader: SystemReader): MountTable {
   return mountTable(reader.read('/proc/self/mountinfo', 64 * 1024 * 1024));
 }
 
 /** Parses mountinfo into a table. Same parameter and errors as parseMountinfo. */
-export function mountTable(text: string) {
-  const all: readonly Mount[] = parseMountinfo(text);
-  const children = childrenOf(all);
-  const root = rootMount(all);
-  const byTarget = Map.groupBy(all, ({ target }) => target);
-  let hidden: ReadonlySet<Mount> | undefined;
-  const serving = cached((path: string) => {
-    let current = root;
-    for (let steps = 0; steps <= all.length; steps++) {
-      const next = current && nextOnPath(children.get(current.id), path);
-      if (next === undefined) return current;
-      current = next;
-    }
-    throw new Error('mountinfo is not a tree');
-  });
-  return {
-    all,
-    /** Returns all mounts at a mount point, including hidden mounts. */
-    at: (target: string): readonly Mount[] => byTarget.get(target) ?? [],
-    /** The mounts that cannot be reached by any path (`findHidden`). */
-    get hidden(): ReadonlySet<Mount> {
-      return (hidden ??= findHidden(all, root, children));
-    },
-    /**
-     * Returns the mount that serves a path for this process. Follows the path as the kernel does (path_resolution(7),
-     * fs/namespace.c), so that a mount covered by another mount is not returned. The path starts at the root directory of
-     * the process, so a mount that was later made over "/" is not visible. The path is absolute and normalised, without
-     * symbolic links.
-     */
-    serving,
-  };
+export function mountTable(text: string): MountTable {
+  return tableOf(parseMountinfo(text));
 }
 
 /** Returns the substitute for a table that could not be read; each access throws the error. */
@@ -68,68 +37,7 @@ export function unreadableTable(error: Error): MountTable {
   });
 }
 
-/** Returns the first mount at "/" that has no parent in the list or is its own parent. */
-function rootMount(mounts: readonly Mount[]): Mount | undefined {
-  const ids = new Set(mounts.map(({ id }) => id));
-  return mounts.find(({ id, parent, target }) => target === '/' && (parent === id || !ids.has(parent)));
-}
-
-function childrenOf(mounts: readonly Mount[]): Children<Mount> {
-  const children = new Map<number, Map<string, Mount>>();
-  for (const mount of mounts) {
-    // A mount over "/" is not visible to a process whose root directory is below it. The initial mount is its own
-    // parent.
-    if (mount.target === '/' || mount.id === mount.parent) continue;
-    const siblings = children.get(mount.parent);
-    if (siblings === undefined) children.set(mount.parent, new Map([[mount.target, mount]]));
-    else siblings.set(mount.target, mount);
-  }
-  return children;
-}
-
-/** Returns the child mount that is reached first on a path. */
-function nextOnPath(children: ReadonlyMap<string, Mount> | undefined, path: string): Mount | undefined {
-  if (children === undefined) return undefined;
-  for (let end = path.indexOf('/', 1); end !== -1; end = path.indexOf('/', end + 1)) {
-    const found = children.get(path.slice(0, end));
-    if (found !== undefined) return found;
-  }
-  return children.get(path);
-}
-
-/** Returns the mount that serves a path. @throws Error if none does */
-export function servingMount(mounts: MountTable, path: string): Mount {
-  const mount = mounts.serving(path);
-  if (mount === undefined) throw new Error(`no mount serves ${path}`);
-  return mount;
-}
-
-/** Returns the value of an option of the file system, unescaped (overlayfs.rst): upperdir=VALUE. */
-export function optionOf({ superOptions }: Mount, name: string): string | undefined {
-  const option = superOptions.find((each) => each.startsWith(`${name}=`));
-  return option?.slice(name.length + 1).replace(/\\(.)/gs, '$1');
-}
-
-/**
- * Returns the lower layers of an overlay, which are separated by colons or, since Linux 6.8, each in an option of its own
- * (overlayfs.rst).
- */
-export function lowersOf({ superOptions }: Mount): string[] {
-  return superOptions.flatMap((option) => {
-    const [, directories] = /^(?:lowerdir\+?|datadir\+)=(.*)$/s.exec(option) ?? [];
-    return (directories ?? '')
-      .split(/(?<!\\):/)
-      .filter((each) => each !== '')
-      .map((each) => each.replace(/\\(.)/gs, '$1'));
-  });
-}
-
 /** Whether the target of the symbolic link /etc/mtab is the kernel's mount table. */
 export function isMountTable(link: string): boolean {
   return /^(\/|\.\.\/)proc\/(self\/)?mounts$/.test(link);
-}
-
-/** Whether both the mount and its file system are writable. */
-export function isWritable({ options, superOptions }: Mount): boolean {
-  return options.includes('rw') && !superOptions.includes('ro');
 }

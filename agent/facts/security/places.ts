@@ -8,7 +8,7 @@ type PlaceCategory = 'cron' | 'unit' | 'udev' | 'at' | 'startup' | 'login';
 /** A directory or a file from which programs start without an action of the user who owns them, or that grants access. */
 interface Place {
   path: string;
-  /** Completes the sentence "PATH is not only data: …". Contains no single quote, because sh reads it, too. */
+  /** Completes the sentence "PATH is not only data: …". */
   why: string;
   /** Absent if services also write there in ordinary operation, so that a changed file alone says nothing. */
   category?: PlaceCategory;
@@ -206,7 +206,7 @@ const varPlaces: readonly Place[] = [
 
 /**
  * The one table of the places from which programs start by themselves, or that grant access. `changes` and `prepare` read
- * it here. For PERSIST, units/persist-places.sh is generated from it (npm run tables).
+ * it here, and so does the boot, for PERSIST.
  */
 export const startPlaces: readonly Place[] = [...systemPlaces, ...varPlaces];
 

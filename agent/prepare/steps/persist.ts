@@ -6,8 +6,8 @@ import type { SystemReader } from '../../system/reader.ts';
 import type { PlaceInStore } from '../move/record.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 
-/** units/persist-directory */
-const persistProgram = '/usr/libexec/immutafs/persist-directory';
+/** The program of the boot. */
+const persistProgram = '/usr/libexec/immutafs/immutafs-boot';
 /** The limit for one path, in milliseconds. */
 const limit = 5000;
 
@@ -17,8 +17,8 @@ export function persistedFolders(config: Pick<Config, 'PERSIST' | 'PERSIST_STORE
 }
 
 /**
- * Returns a sentence for each path of PERSIST that a boot would not keep, with what to do. The script of the boot
- * decides; with `check`, it changes nothing.
+ * Returns a sentence for each path of PERSIST that a boot would not keep, with what to do. The boot decides; with
+ * persist-check, it changes nothing.
  */
 export async function findUnkeptPaths({ reader, config }: Snapshot): Promise<string[]> {
   const found: string[] = [];
@@ -39,7 +39,7 @@ export async function whyNotKept(
   path: string,
   options?: string,
 ): Promise<string | undefined> {
-  const args = ['check', path, ...(options === undefined ? [] : [options])];
+  const args = ['persist-check', path, ...(options === undefined ? [] : [options])];
   const { stdout, ended } = await reader.run(persistProgram, args, limit);
   if (ended === 'good') return undefined;
   const [, reason, remedy] = /^REASON=(.*)\nREMEDY=(.*)\n$/.exec(decodeBytes(stdout)) ?? [];

@@ -218,8 +218,7 @@ function assertWritable(boot: Boot): void {
   assert.equal(transitionsOf(boot), [
     '/usr/bin/immutafs-agent immutafs_t',
     '/usr/libexec/immutafs/assemble-var immutafs_t',
-    '/usr/libexec/immutafs/mount-persisted immutafs_t',
-    '/usr/libexec/immutafs/persist-directory immutafs_t',
+    '/usr/libexec/immutafs/immutafs-boot immutafs_t',
     '/usr/libexec/immutafs/start-forwarder immutafs_forward_t',
   ]);
 }
@@ -281,7 +280,7 @@ function assertWithoutOverlay(boot: Boot): void {
   assertNothingDenied(boot);
   assert.is(boot.step('enforce').stdout, 'Enforcing\n');
   assertDegraded(boot, /the kernel has no overlay file system: modprobe failed: /);
-  for (const each of ['mount-readonly', 'mount-persisted', 'persist-directory', 'make-mounts'])
+  for (const each of ['mount-readonly', 'immutafs-boot', 'make-mounts'])
     assert.ok(transitionsOf(boot).includes(`/usr/libexec/immutafs/${each} immutafs_t`), each);
   const { report } = statusOf(boot);
   for (const id of ['overlay-paths', 'persisted-paths']) assert.is(checkOf(report, id).status, 'fail', id);

@@ -89,7 +89,7 @@ const ofService = (unit: string) => `Wants=${unit}.service;After=${unit}.service
 const persisted = (name: string, path: string) => foundMount(name, path, ofService('immutafs-persist'));
 /**
  * Returns the drop-in of the service.
- * @param command the arguments of mount-persisted
+ * @param command the arguments of the command `persist`
  * @param awaited mount units that the service waits for; it wants only that of the store, which exists
  * @param names the mount units of the kept paths
  */
@@ -98,7 +98,7 @@ const persistService = (command: string, awaited: readonly string[], names: read
   return [
     `immutafs-persist.service.d/immutafs.conf: [Service]`,
     'ExecStart=',
-    `ExecStart=/usr/libexec/immutafs/mount-persisted ${[`${store} ${mountPoint}`, ...items].join(' \\;')}`,
+    `ExecStart=/usr/libexec/immutafs/immutafs-boot persist ${[`${store} ${mountPoint}`, ...items].join(' \\;')}`,
     '[Unit]',
     ...awaited.map((each) => `${each === 'data' ? 'Wants=data.mount;' : ''}After=${each}.mount`),
     ...names.map((each) => `Before=${each}.mount;PartOf=${each}.mount`),

@@ -3,9 +3,8 @@ import * as assert from 'uvu/assert';
 import { parseBootEnv } from '../../../../agent/facts/boot/boot-env.ts';
 import { hasNoEfiRuntime } from '../../../../agent/facts/boot/kernel-arguments.ts';
 import { layersOf } from '../../../../agent/facts/boot/overlays.ts';
-import { nameInStore, persistItems, readPathRecord } from '../../../../agent/facts/boot/persist.ts';
+import { persistItems, readPathRecord } from '../../../../agent/facts/boot/persist.ts';
 import { bootEnv } from '../../../harness/guest.ts';
-import { withLibrary } from '../../../shell/shells.ts';
 import { version } from '../../../../agent/lib/version.ts';
 import { parseBootOrder, parseLoadOption, variableData } from '../../../../agent/facts/boot/firmware.ts';
 import { hardDrive, loadOption } from '../../../harness/efi.ts';
@@ -69,16 +68,9 @@ persist('items, of which the first one with a path counts', () => {
   assert.equal(persistItems({ PERSIST: '' }), []);
 });
 
-persist('the names in the store are those of the boot scripts', () => {
-  for (const path of ['/a', '/var/lib/x', '/a-b/c_d.e', '/']) {
-    const lines = '. units/persist-rules.sh; name_in_store "$1"; printf %s "$kept_name"';
-    assert.is(nameInStore(path), withLibrary(['dash'], lines, path));
-  }
-});
-
 persist('records', () => {
   const record = (text: string) =>
-    readPathRecord({ readRecord: () => text }, '/r', 'persist-directory', ['kept', 'failed']);
+    readPathRecord({ readRecord: () => text }, '/r', 'immutafs-boot', ['kept', 'failed']);
   assert.equal(record('STATE=failed\nREASON=a=b\nREMEDY=c\n'), {
     state: 'failed',
     reason: 'a=b',

@@ -4,7 +4,7 @@ import { planned } from '../../../harness/planned.ts';
 import { guestWith, tableOf } from '../../../harness/step-table.ts';
 
 interface Different {
-  /** What persist-directory prints for /b; undefined: it accepts the path. */
+  /** What persist-check prints for /b; undefined: it accepts the path. */
   answer?: string;
   ended?: 'bad' | 'deadline';
   config?: string;
@@ -16,7 +16,7 @@ function guestOf({ answer, ended = 'bad', config, ran = [] }: Different) {
   const text = config ?? 'PERSIST=/a /b:exec\nPERSIST_STORE=/data/store\n';
   const guest = guestWith({ 'etc/immutafs/immutafs.conf': text });
   guest.answers.run = (name, args) => {
-    if (name !== '/usr/libexec/immutafs/persist-directory') return undefined;
+    if (name !== '/usr/libexec/immutafs/immutafs-boot') return undefined;
     ran.push(args.join(' '));
     return args[1] === '/b' && answer !== undefined
       ? { stdout: answer, ended }
@@ -38,7 +38,7 @@ tableOf(guestOf)('prepare: PERSIST', 'boot', {
 
 const persist = suite('prepare: PERSIST, the paths that are checked');
 for (const [title, different, expected] of [
-  ['every path', {}, ['check /a', 'check /b']],
+  ['every path', {}, ['persist-check /a', 'persist-check /b']],
   ['none without PERSIST', { answer: 'x', config: '' }, []],
 ] as const) {
   persist(title, async () => {

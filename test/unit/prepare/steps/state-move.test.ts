@@ -9,7 +9,7 @@ const move = suite('prepare: plan of --move-state');
 
 const programs = ['usr/bin/rsync', 'usr/bin/find', 'usr/bin/lsattr', 'usr/bin/flock', 'usr/sbin/blkid'];
 
-/** Plans the step for a guest with a store on /home. @param refusal what persist-directory prints; empty: it accepts */
+/** Plans the step for a guest with a store on /home. @param refusal what persist-check prints; empty: it accepts */
 async function planMove(items: string, refusal = '', conf = '') {
   const guest = ordinaryGuest();
   guest.files['etc/immutafs/immutafs.conf'] = `PERSIST_STORE=/home/store\n${conf}`;
@@ -19,7 +19,7 @@ async function planMove(items: string, refusal = '', conf = '') {
   for (const program of programs) guest.files[program] = '';
   const checked: string[] = [];
   guest.answers.run = (program, args) => {
-    if (!program.endsWith('persist-directory')) return undefined;
+    if (!program.endsWith('immutafs-boot')) return undefined;
     checked.push(args.join(' '));
     return { stdout: refusal, ended: refusal === '' ? 'good' : 'bad' };
   };
@@ -34,7 +34,7 @@ move('a move is recorded, with the item that PERSIST needs', async () => {
   const plan = await planMove('/var/lib/pgsql');
   assert.equal(
     [plan.state, kindsOf(plan), plan.checked],
-    ['needed', moved, ['check /var/lib/pgsql ']],
+    ['needed', moved, ['persist-check /var/lib/pgsql ']],
     plan.text,
   );
   assert.ok(plan.actions.every((action) => 'item' in action && action.item === '/var/lib/pgsql'));
@@ -44,7 +44,11 @@ move(
   'what only sealed boots mount is left to the first one, unless maintenance boots mount it, too',
   async () => {
     const later = await planMove('/opt/agent');
-    assert.equal([kindsOf(later), later.checked], [['edit'], ['check /opt/agent autostart']], later.text);
+    assert.equal(
+      [kindsOf(later), later.checked],
+      [['edit'], ['persist-check /opt/agent autostart']],
+      later.text,
+    );
     assert.match(later.text, /the first sealed boot copies it/);
     const now = await planMove('/opt/agent:autostart,maintenance');
     assert.equal(kindsOf(now), moved, now.text);
@@ -62,7 +66,7 @@ move('one edit adds all that the first sealed boot copies, before a move changes
   );
 });
 
-move('what persist-directory refuses, and what is nested with a kept path, is blocked', async () => {
+move('what the boot refuses, and what is nested with a kept path, is blocked', async () => {
   const refused = await planMove('/var/lib/pgsql', 'REASON=no disk\nREMEDY=Attach it.\n');
   assert.equal([refused.state, refused.actions], ['blocked', []]);
   assert.match(refused.text, '/var/lib/pgsql would not be kept: no disk. Attach it.');

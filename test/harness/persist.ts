@@ -3,15 +3,15 @@ import path from 'node:path';
 import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { dist } from '../../packaging/build/paths.ts';
 import { type Mount, parseMountinfo } from '../../agent/facts/mounts/mountinfo.ts';
-import { runInSandbox } from './sandbox.ts';
-import type { Shell } from './shells.ts';
+import { runInSandbox } from '../shell/sandbox.ts';
+import type { Shell } from '../shell/shells.ts';
 
 const units = path.join(import.meta.dirname, '../../units');
 await buildProgram('make-mounts');
 export const persistScripts = [
   ...fs
     .readdirSync(units)
-    .filter((name) => /^persist-|^mount-(persisted|scratch)$|^(units|scratch-device)\.sh$/.test(name))
+    .filter((name) => /^mount-scratch$|^scratch-device\.sh$/.test(name))
     .map((name) => path.join(units, name)),
   path.join(dist, 'make-mounts'),
 ];
@@ -34,8 +34,9 @@ export interface Guest {
   /** Lines of bash that run in the guest before the command, with its mounts. */
   before?: string;
   /**
-   * Lines of bash that run in the guest; `keep PATH` and `check PATH` run persist-directory. `keep` without a path runs the
-   * command of immutafs-persist.service; the services of single paths that it restarts are run and printed to stderr.
+   * Lines of bash that run in the guest; `keep PATH` and `check PATH` run immutafs-boot. `keep` without a path runs the
+   * command of immutafs-persist.service; the services of single paths that it restarts are run and printed to stderr. The
+   * file /run/cut stops the program (boot-program-main.ts).
    */
   run: string;
 }
@@ -130,21 +131,22 @@ sed -n '/^ExecStart=./,/[^\\\\]$/ { s/^ExecStart=//; s/ \\\\$//; p }' "$out/immu
 rm -r "$out"
 END
 cat >/guest/run/lines <<'END'
-mkdir /run/systemctl-shim
-cat >/run/systemctl-shim/systemctl <<'SHIM'
+cat >/usr/bin/systemctl <<'SHIM'
 #!/bin/bash
-echo "$@" >&2
+echo "$@" >>/run/systemctl
 case $1 in stop) pkill -s "$(cat /run/service)"; sleep 1; exit ;; esac
 path=$(systemd-escape --unescape --path "$(echo "$2" | sed 's/^[^@]*@//; s/.service$//')")
-setsid sh -c 'echo $$ >/run/service; exec sh /usr/libexec/immutafs/persist-directory mount "$1"' sh "$path" &
+setsid sh -c 'echo $$ >/run/service; exec /usr/libexec/immutafs/immutafs-boot persist-path "$1"' sh "$path" &
 wait $!
 SHIM
-chmod +x /run/systemctl-shim/systemctl; PATH=/run/systemctl-shim:$PATH
+chmod +x /usr/bin/systemctl
+# Replaces a program of the guest by lines of bash, for which it is $0.real.
+replace() { [ -e "/usr/bin/$1.real" ] || mv "/usr/bin/$1" "/usr/bin/$1.real"; printf '#!/bin/bash\n%s\n' "$2" >"/usr/bin/$1"; chmod +x "/usr/bin/$1"; }
 keep() {
-  if [ $# = 0 ]; then sh $command; else sh /usr/libexec/immutafs/persist-directory mount "$1"; fi
+  if [ $# = 0 ]; then $command; else /usr/libexec/immutafs/immutafs-boot persist-path "$1"; fi
 }
 command=$(sh /run/write-unit)
-check() { sh /usr/libexec/immutafs/persist-directory check "$@"; }
+check() { /usr/libexec/immutafs/immutafs-boot persist-check "$@"; }
 ${run}
 END
 chroot /guest bash /run/disk

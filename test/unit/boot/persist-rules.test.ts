@@ -1,6 +1,22 @@
+import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { persist } from './persist.ts';
-import { inShells } from './shells.ts';
+import { isMountedIn, nameInStore } from '../../../agent/facts/boot/kept-paths.ts';
+import { itemsOf, persistRefusal, scratchRefusal } from '../../../boot/persist-rules.ts';
+import type { BootReader } from '../../../boot/reader.ts';
+import { escapePath } from '../../../boot/unit-names.ts';
+
+const units = ['/etc/systemd/system/var-lib-a\\x2db.mount', '/usr/lib/systemd/system/var-lib-x.y.mount'];
+const fstab = ['/data', '/var/lib/db'].map((target) => ({
+  ...{ source: 'UUID=1', target, type: 'ext4', options: 'nofail', isDevice: true },
+}));
+
+/** Returns why an item of PERSIST is refused. @param values of the configuration */
+function refusalOf(item: string, values: { PERSIST?: string; PERSIST_STORE?: string } = {}) {
+  const reader = { stat: (file: string) => (units.includes(file) ? 0 : undefined) } as BootReader;
+  const config = { PERSIST: item, OVERLAY: '/opt/layer', PERSIST_STORE: '/data/store', ...values };
+  const [found] = itemsOf(item);
+  return found && persistRefusal(reader, config, fstab, found);
+}
 
 /** An item of PERSIST, and the reason for which it is refused before any mount is considered; undefined: accepted. */
 const items: readonly [string, string?][] = [
@@ -74,91 +90,67 @@ const items: readonly [string, string?][] = [
   ['/var/lib/x'],
 ];
 
-inShells('paths of PERSIST', (test, shell) => {
-  test('each path is accepted, or refused with its reason and with what to do', () => {
-    const { stdout } = persist({
-      shell,
-      mode: 'maintenance',
-      fstab:
-        '/dev/vdb1 /data ext4 nofail 0 0\n# UUID=0 /var/lib/x ext4 x 0 0\nUUID=1 //var/lib/db/ ext4 x 0 0\n',
-      run: `
-mkdir -p /etc/systemd/system; : >'/etc/systemd/system/var-lib-a\\x2db.mount'
-: >/usr/lib/systemd/system/var-lib-x.y.mount
-for item in ${items.map(([item]) => item).join(' ')}; do
-  case $item in /dev* | /proc* | /sys* | /run* | /lib64 | /data/store | /data/store/*) ;; *) mkdir -p "\${item%%:*}" 2>/dev/null ;; esac
-done
-mkdir -p /var/lib/db/x
-for item in ${items.map(([item]) => item).join(' ')}; do
-  printf 'PERSIST=%s\\nOVERLAY=/opt/layer\\nPERSIST_STORE=/data/store\\n' "$item" >/etc/immutafs/immutafs.conf
-  echo "ITEM=$item"; check "\${item%%:*}"
-done`,
-    });
-    const found = stdout
-      .split('ITEM=')
-      .slice(1)
-      .map((text) => {
-        const [item = '', reason, remedy] = text.split('\n');
-        if (reason?.startsWith('REASON=') === true) assert.match(remedy ?? '', /^REMEDY=./, item);
-        return [item, reason?.replace('REASON=', '')] as const;
-      });
-    const dynamic = (reason: string) =>
-      /on the disk of PERSIST_STORE|mount point|mounted without|an overlay that immutafs did not mount/.test(
-        reason,
-      );
-    const expected = new Map(items.map(([item, reason]) => [item, reason]));
-    for (const [item, reason = ''] of found) {
-      const wanted = expected.get(item);
-      if (wanted === undefined) assert.is(dynamic(reason) ? '' : reason, '', item);
-      else assert.ok(reason.startsWith(wanted), `${item}: ${reason}`);
-    }
-    assert.equal(
-      found.map(([item]) => item),
-      items.map(([item]) => item),
-    );
+const test = suite('rules of PERSIST and SCRATCH');
+for (const [item, reason] of items) {
+  test(`PERSIST=${item}: ${reason === undefined ? 'accepted' : 'refused'}`, () => {
+    const refusal = refusalOf(item);
+    assert.is(refusal?.reason.slice(0, reason?.length), reason);
+    if (reason !== undefined) assert.match(refusal?.remedy ?? '', /./);
   });
-  /** Returns what `check` prints for a path with each configuration and fstab. */
-  const checked = (path: string, boots: readonly (readonly [config: string, fstab?: string])[]) => {
-    const lines = boots.map(
-      ([config, fstab]) => `printf '${config}' >/etc/immutafs/immutafs.conf
-        ${fstab === undefined ? '' : `printf '${fstab}' >/etc/fstab`}
-        echo "=$(check ${path})"`,
-    );
-    const disk = 'mkdir -p /srv/a/b /srv/ab';
-    const { stdout } = persist({ shell, mode: 'maintenance', disk, run: lines.join('\n') });
-    return stdout.split(/^=/m).slice(1);
-  };
-  test('a path with autostart below a kept path that is mounted in maintenance', () => {
-    const outer = 'REASON=in maintenance, /srv/a would show what an earlier boot wrote to /srv/a/b\n';
-    const rows = [
-      ['/srv/a /srv/a/b:autostart', outer],
-      ['/srv/a/b:exec,autostart /srv/a:exec', outer],
-      ['/srv/a:autostart,maintenance /srv/a/b:autostart', outer],
-      ['/srv/a:autostart /srv/a/b:autostart', ''],
-      ['/srv/a /srv/a/b:autostart,maintenance', ''],
-      ['/srv/a /srv/a/b', ''],
-      ['/srv/ab /srv/a/b:autostart', ''],
-    ] as const;
-    const found = checked(
-      '/srv/a/b',
-      rows.map(([paths]) => [`PERSIST=${paths}\\nPERSIST_STORE=/data/store\\n`]),
-    );
-    rows.forEach(([paths, reason], index) => {
-      const [text = ''] = found.slice(index);
-      assert.ok(reason === '' ? text === '\n' : text.startsWith(reason), `${paths}: ${text}`);
-    });
+}
+for (const [PERSIST, isRefused] of [
+  ['/srv/a /srv/a/b:autostart', true],
+  ['/srv/a/b:exec,autostart /srv/a:exec', true],
+  ['/srv/a:autostart,maintenance /srv/a/b:autostart', true],
+  ['/srv/a:autostart /srv/a/b:autostart', false],
+  ['/srv/a /srv/a/b:autostart,maintenance', false],
+  ['/srv/a /srv/a/b', false],
+  ['/srv/ab /srv/a/b:autostart', false],
+] as const) {
+  test(`PERSIST=${PERSIST}: an inner path that only a sealed boot mounts`, () => {
+    const [item = ''] = PERSIST.split(' ').filter((each) => each.startsWith('/srv/a/b'));
+    const refusal = refusalOf(item, { PERSIST });
+    const reason = 'in maintenance, /srv/a would show what an earlier boot wrote to /srv/a/b';
+    assert.is(refusal?.reason, isRefused ? reason : undefined);
   });
-  test('PERSIST_STORE is empty, or on the network', () => {
-    const conf = 'PERSIST=/var/lib/x\\nPERSIST_STORE=/data/store\\n';
-    const found = checked('/var/lib/x', [
-      ['PERSIST=/var/lib/x\\n', ''],
-      [conf, 'server:/x /data nfs defaults 0 0\\n'],
-      [conf, '/dev/sda /data xfs _netdev 0 0\\n'],
-      [conf, 'server:/x /database nfs defaults 0 0\\n'],
-    ]);
-    const network = 'REASON=/data is mounted when the network is up';
-    const expected = ['REASON=PERSIST_STORE is empty', network, network, ''];
-    assert.is(found.length, expected.length);
-    found.forEach((text, index) => assert.ok(text.startsWith(expected[index] ?? '?'), text));
-    assert.is(found[3], '\n');
-  });
+}
+test('without a store, nothing is kept', () => {
+  assert.is(refusalOf('/var/lib/x', { PERSIST_STORE: '' })?.reason, 'PERSIST_STORE is empty');
 });
+test('a path with autostart is not mounted while the system disk is writable', () => {
+  for (const [boot, options, isMounted] of [
+    [{ mode: 'maintenance' }, ['autostart'], false],
+    [{ mode: 'sealed', rehearsal: '900' }, ['autostart'], false],
+    [{ mode: 'sealed' }, ['autostart'], true],
+    [{ mode: 'maintenance' }, ['autostart', 'maintenance'], true],
+    [{ mode: 'maintenance' }, [], true],
+  ] as const)
+    assert.is(isMountedIn(options, boot), isMounted, `${boot.mode} ${options.join()}`);
+});
+test('SCRATCH: paths at, above and below others of the configuration', () => {
+  const config = {
+    PERSIST: '/var/lib/a /srv/p:exec',
+    OVERLAY: '/opt/layer',
+    SCRATCH: '/var/cache/s /var/cache/s/in',
+  };
+  for (const [path, reason] of [
+    ['/var/cache/t'],
+    ['/var/cache/s', '/var/cache/s/in, also in the configuration, is below it'],
+    ['/var/cache/s/in', 'it is below /var/cache/s, also in the configuration'],
+    ['/var/lib', '/var/lib/a, also in the configuration, is below it'],
+    ['/srv/p/x', 'it is below /srv/p, also in the configuration'],
+    ['/opt/layer', 'PERSIST or OVERLAY names it, too'],
+    ['/srv/pp'],
+  ])
+    assert.is(scratchRefusal(config, path ?? '')?.reason, reason, path);
+});
+test('names in the store, and names of units', () => {
+  for (const [path, name, unit] of [
+    ['/var/lib/x', 'var=lib=x', 'var-lib-x'],
+    ['/srv/a-b/.c', 'srv=a-b=.c', 'srv-a\\x2db-.c'],
+    ['/.a/b+c@d_e', '.a=b+c@d_e', '\\x2ea-b\\x2bc\\x40d_e'],
+    ['/', '=', '-'],
+  ] as const)
+    assert.equal([nameInStore(path), escapePath(path)], [name, unit]);
+});
+test.run();

@@ -1,0 +1,53 @@
+/** The paths of PERSIST and SCRATCH, for the agent, and for the boot, which mounts them (boot/persist.ts). */
+import type { Config } from '../../config/keys.ts';
+import { itemOptions, pathOf, words } from '../../config/boot-keys.ts';
+
+/** The directory in which the boot records the outcome for each path. */
+export const persistRecords = '/run/immutafs/persisted';
+
+/** A path of PERSIST or SCRATCH. */
+export interface PersistItem {
+  path: string;
+  /**
+   * exec, suid, dev; of PERSIST also autostart, maintenance; of SCRATCH also required, empty, copy. Programs may be
+   * started from a path with autostart: root in one boot decides what runs as root in the next one and, with
+   * maintenance, also while the system disk is writable.
+   */
+  options: string[];
+}
+
+export function persistItems({ PERSIST }: Pick<Config, 'PERSIST'>): PersistItem[] {
+  return pathItems(PERSIST);
+}
+
+/** Parses PERSIST or SCRATCH. Of several items with the same path, the first one counts. */
+export function pathItems(value: string): PersistItem[] {
+  const items = new Map<string, PersistItem>();
+  for (const word of words(value)) {
+    const path = pathOf(word);
+    if (!items.has(path)) items.set(path, { path, options: itemOptions(word) });
+  }
+  return [...items.values()];
+}
+
+/**
+ * Returns the name of a path in the store. The characters of PERSIST do not include "=", so that different paths have
+ * different names.
+ */
+export function nameInStore(path: string): string {
+  return path.slice(1).replaceAll('/', '=') || '=';
+}
+
+/** Whether a boot mounts a path with these options. Programs that start from a path with autostart could change the system disk permanently while it is writable: in maintenance and in a rehearsal. */
+export function isMountedIn(
+  options: readonly string[],
+  { mode, rehearsal }: { mode: string; rehearsal?: unknown },
+): boolean {
+  const isWritable = mode !== 'sealed' || rehearsal !== undefined;
+  return !isWritable || !options.includes('autostart') || options.includes('maintenance');
+}
+
+/** Returns the options of the mount of a path. */
+export function mountOptions(options: readonly string[]): string[] {
+  return ['rw', ...['suid', 'dev', 'exec'].flatMap((each) => (options.includes(each) ? [] : [`no${each}`]))];
+}
