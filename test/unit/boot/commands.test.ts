@@ -413,13 +413,13 @@ program('a defect is no answer', () => {
   assert.equal([code, stdout], [FAILED, '']);
   assert.match(stderr, 'not a function');
 });
-program('each command sets its time limit, which is shorter than that of udev', () => {
+program('each command sets its time limit, which is shorter than that of udev if udev runs it', () => {
   for (const [name, { args, seconds }] of Object.entries(commands)) {
     const limits: number[] = [];
     const words = args.includes('…') ? [] : args.split(' ');
     boot([vda(true)], [name, ...words], { replaced: { limit: (limit) => limits.push(limit) } });
     assert.equal(limits, [seconds], name);
-    assert.ok(seconds > 0 && seconds < 30, name);
+    assert.ok(seconds > 0 && (seconds < 30 || name.startsWith('persist')), name);
   }
 });
 program.run();

@@ -83,6 +83,7 @@ const devices = [
 ] as const;
 const files = {
   ...{ 'dev/vda': '', 'dev/vdb': '', 'dev/none': '' },
+  ...{ 'run/vdb': '', 'dev/file': { linkTo: '../run/vdb' } },
   'dev/disk/by-uuid/1': { linkTo: '../../vdb' },
   'dev/disk/by-uuid/2': { linkTo: '../../vdb' },
   'dev/block/immutafs/by-uuid/1': { linkTo: '../../../vda' },
@@ -97,6 +98,7 @@ for (const [title, given, expected] of [
   ['a device file', '/dev/vdb', '/dev/vdb||/dev/vdb|vdb:0:none |writable'],
   ['a device that does not exist', '/dev/vdc', '/dev/vdc||||'],
   ['a device whose disks are unknown', '/dev/none', '/dev/none||||'],
+  ['a file with the name of a device', '/dev/file', '/dev/file||||'],
   ['no device', 'server:/x', 'server:/x||||'],
 ] as const) {
   source(title, () => assert.is(ask(given, { files, devices }), expected));
