@@ -146,7 +146,7 @@ move('the boot moves nothing if the directory, a directory above, its owner or t
 move(
   'what a user swaps meanwhile is neither moved, emptied nor removed: no task runs while processes of users do',
   () => {
-    const attack = `setpriv --reuid 1000 --clear-groups python3 /media/test/harness/swap-aside.py "$app" /etc/profile.d >/run/attack & until grep -q ready /run/attack; do sleep 0.1; done`;
+    const attack = `rm -f /run/attack; setpriv --reuid 1000 --clear-groups python3 /media/test/harness/swap-aside.py "$app" /etc/profile.d >/run/attack & until grep -qs ready /run/attack; do sleep 0.1; done`;
     const check = `ls -A /etc/profile.d; ls /etc | diff /run/etc -`;
     const stdout =
       outputOf(`mkdir -p /etc/profile.d; ls /etc >/run/etc; chown 1000 "$app"; picture "$app" >/run/before
