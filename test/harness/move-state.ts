@@ -1,4 +1,5 @@
 import path from 'node:path';
+import * as assert from 'uvu/assert';
 import { buildBootProgram } from '../../packaging/build/boot-program.ts';
 import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { dist, inRoot, scratch } from '../../packaging/build/paths.ts';
@@ -30,4 +31,19 @@ export function moveOutput(
   const { code, stdout, stderr } = inSmallSystem(`${before}\n${script}\n:`, dataMiB, timeout);
   if (code !== 0) throw new Error(`ended with ${code}: ${stdout}${stderr}`);
   return stdout;
+}
+
+/**
+ * Runs lines of sh for each point, one after the other in one system. `quiet` is to run a command that may end with 1 if it
+ * leaves something for the next boot.
+ */
+export function atEachPoint(
+  points: readonly string[],
+  types: Parameters<typeof moveOutput>[1],
+  lines: (point: string, index: number) => string,
+): void {
+  const quiet = 'quiet() { "$@" >/run/said 2>&1 || [ -e "$marker" ] || { cat /run/said; exit 1; }; }';
+  const script = points.map((point, index) => `${lines(point, index)}; echo "passed ${point}"`).join('\n');
+  const stdout = moveOutput(`${quiet}\n${script}`, { ...types, timeout: 540_000 });
+  assert.equal([...(stdout.match(/(?<=^passed ).*$/gm) ?? [])], points, stdout);
 }
