@@ -67,9 +67,11 @@ test('contains every script of boot/, and every file of units/, dracut/ and the 
   const names = files().map(({ file }) => path.basename(file));
   const sources = ['boot', 'units', 'dracut', 'dracut/95immutafs'].map(inRoot).concat(runtime);
   // These are in immutafs-boot.
-  const isSource = (name: string) => /\.(ts|c)$/.test(name);
+  const isSource = (name: string) => /\.(ts|c|h)$/.test(name);
   const missing = sources
-    .flatMap((folder) => readdirSync(folder))
+    .flatMap((folder) => readdirSync(folder, { withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map(({ name }) => name)
     .filter((name) => !names.includes(name) && !isSource(name));
   assert.equal(missing, []);
   assert.ok(names.includes('immutafs-boot'));

@@ -16,8 +16,8 @@ import { inEach, testChanges, testFindings } from '../../harness/finding.ts';
 import * as assert from 'uvu/assert';
 import { suite } from 'uvu';
 import { parseConfig } from '../../../agent/config/config.ts';
+import { mountOptionItems } from '../../../boot/config.ts';
 import { addedOptions } from '../../../agent/facts/mounts/targets.ts';
-import { withLibrary } from '../../shell/shells.ts';
 
 const lacks = (name: string, option: string) => edit(name, new RegExp(`\\b${option},?`), '');
 
@@ -204,10 +204,9 @@ testChanges('mount-options', {
 const parsed = suite('addedOptions');
 const parse = (value: string) => addedOptions(parseConfig(`MOUNT_OPTIONS=${value}\n`).config);
 parsed('strict stands for the items that the boot sets', () => {
-  const lines = 'conf_MOUNT_OPTIONS=strict; expand_mount_options; printf "%s" "$option_items"';
   assert.equal(
     parse('strict').map(({ target, list }) => `${target}:${list.join(',')}`),
-    withLibrary(['dash'], lines).trim().split(/ +/),
+    mountOptionItems({ MOUNT_OPTIONS: 'strict' }),
   );
 });
 parsed('several items for a target', () => {
