@@ -142,7 +142,7 @@ export const plannedMoves: Check = {
     if (waiting.length + problems.length === 0) return { status: 'pass', observed: 'nothing waits' };
     const when = isDue
       ? 'in the next maintenance boot'
-      : 'but no boot tries any more, because three boots have not completed it or a file system could not be mounted';
+      : 'but no further boot tries it, because three boots did not complete it or a file system could not be mounted';
     const observed = [
       ...(waiting.length === 0 ? [] : [`${shortList(waiting)}: to be done ${when}`]),
       ...problems,

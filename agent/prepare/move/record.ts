@@ -142,7 +142,7 @@ export function describeTasks(reader: SystemReader, moves: readonly Move[]): str
   if (moves.length === 0 || reader.stat(moveMarker) !== undefined) return moves.map(describeTask);
   return [
     ...moves.map(describeTask),
-    'No boot tries any more: three boots have not completed it, or a file system could not be mounted. The journals of these boots have the reason. To try again, run `immutafs-agent prepare --apply`.',
+    'No further boot tries this: three boots did not complete it, or a file system could not be mounted. See the journals of these boots for the reason. To try again, run `immutafs-agent prepare --apply`.',
   ];
 }
 

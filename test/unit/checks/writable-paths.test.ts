@@ -436,7 +436,7 @@ testChanges('planned-moves', {
     all(moveRecord({ task: 'move', phase: 'planned' }), marker),
     'warn: /var/lib/app: to be done in the next maintenance boot',
   ],
-  'three boots have tried': [moveRecord({ task: 'move' }), 'warn: but no boot tries any more'],
+  'three boots have tried': [moveRecord({ task: 'move' }), 'warn: but no further boot tries it'],
   'a move failed': [moveRecord({ problem: 'no space' }), 'warn: /var/lib/app: no space'],
   'a record that prepare did not write': [
     file('var/lib/immutafs/moves.json', '{}'),

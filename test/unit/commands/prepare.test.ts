@@ -67,18 +67,18 @@ for (const [text, begins] of [
     },
   );
 }
-retry('the plan says that no boot tries any more', () => {
+retry('the plan says that no further boot tries it', () => {
   const guest = ordinaryGuest();
   guest.files['var/lib/immutafs/moves.json'] = recordOf('/var/lib/app', 'a', {
     phase: 'planned',
     task: 'move',
   });
   return withBox(guest, async ({ prepare }) => {
-    assert.match((await prepare({})).stdout, /No\s+boot\s+tries\s+any\s+more[^]*prepare\s+--apply/);
+    assert.match((await prepare({})).stdout, /No\s+further\s+boot\s+tries\s+this[^]*prepare\s+--apply/);
     const { stdout } = await prepare({ apply: true, yes: true });
     const retried = stdout.slice(stdout.lastIndexOf(' state '));
     assert.match(retried, '/var/lib/app moves to');
-    assert.not.match(retried, /tries\s+any\s+more/);
+    assert.not.match(retried, /further\s+boot/);
   });
 });
 retry.run();
