@@ -1,9 +1,11 @@
 /**
  * node test/lint.ts: runs every linter over the whole project. A line for each linter, with the output of one that fails;
- * the last line is `N passed, N failed`.
+ * a warning for each guest test that did not pass for a long time; the last line is `N passed, N failed`.
  */
 import { staleCoverage } from './coverage/coverage.ts';
 import { ansibleLint } from './lint/collection.ts';
+import { dueScenarios, isScenario } from './harness/runner/scenarios.ts';
+import { findFiles } from './harness/runner/selection.ts';
 import { bootDirectives } from './lint/directives.ts';
 import { documentCommands, documentPaths, forbiddenWords, versions } from './lint/documents.ts';
 import { layers } from './lint/layers.ts';
@@ -63,5 +65,7 @@ async function run(linter: Linter): Promise<string> {
 }
 
 await Promise.all([work(), work()]);
+const due = dueScenarios(process.cwd(), findFiles(process.cwd()).filter(isScenario));
+process.stdout.write(due.map((line) => `warning ${line}\n`).join(''));
 process.stdout.write(`${Object.keys(linters).length - failed} passed, ${failed} failed\n`);
 process.exitCode = failed === 0 ? 0 : 1;

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { format } from 'oxfmt';
 import { checks } from '../../agent/checks/index.ts';
+import { readPasses, isScenario } from '../harness/runner/scenarios.ts';
 import { type LayoutRow, longRows, matrixRows, smokeRow } from '../vm/harness/layout-rows.ts';
 import { xfsOnLvm } from '../vm/harness/layout.ts';
 
@@ -18,12 +19,18 @@ const head = `# Test coverage
 /** What the tables cannot show: the systems and situations in which something was tested, and those in which nothing was. */
 const tested = 'test/coverage/tested.md';
 
+const passesHead = `## When each scenario last passed
+
+The continuous integration runs \`test/vm/smoke/\` on every commit, and of \`test/vm/matrix/\` and \`test/vm/long/\` what
+\`test/harness/runner/scenarios.ts\` chooses. A run with \`--record\` writes the dates.
+`;
+
 const layoutHead = `## Layouts of guests
 
 The guests have Debian 13, except where the layout names an earlier release: bookworm is Debian 12, bullseye is Debian 11.
 `;
 
-/** @returns the page: what was tested, which tests name each check, and which guest tests boot each layout */
+/** @returns the page: what was tested, which tests name each check, which guest tests boot each layout, and when they passed */
 export async function coverageTable(): Promise<string> {
   const tests = folders.flatMap(testFiles);
   const page = [
@@ -33,6 +40,8 @@ export async function coverageTable(): Promise<string> {
     checkTable(tests),
     layoutHead,
     layoutTable(tests),
+    passesHead,
+    passesTable(tests),
   ];
   return (await format(coverageFile, page.join('\n'))).code;
 }
@@ -140,6 +149,18 @@ function describe(text: string, id: string, name: string): string {
     return commonLayouts().includes(`\`${id}\``) ? `\`${id}\`` : `\`${id}\` of ${name}`;
   }
   return definition === 'layout' ? `\`${id}\` of ${name}` : describe(text, definition, name);
+}
+
+function passesTable(tests: readonly TestFile[]): string {
+  const passes = readPasses('.');
+  const rows = tests
+    .filter(({ file }) => isScenario(file))
+    .map(({ file }) => {
+      const name = file.replace(/^test\/vm\/|\.test\.ts$/g, '');
+      const { date, commit } = passes[file] ?? { date: 'not recorded', commit: '–' };
+      return [`\`${name}\``, date, commit];
+    });
+  return table(['scenario', 'date', 'commit'], rows);
 }
 
 /** The names of the tests by folder. */

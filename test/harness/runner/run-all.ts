@@ -3,6 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { type Result, runFile } from './run-file.ts';
+import { recordPasses } from './scenarios.ts';
 import { Schedule, lanes, recordDurations, timeLimit } from './schedule.ts';
 import { type Selection, selectFiles } from './selection.ts';
 
@@ -13,7 +14,7 @@ const repeatedAtMost = 3;
 
 /** What to do beside running the selected files. */
 export interface Extras {
-  /** Whether the durations become those by which later runs are ordered. */
+  /** Whether the durations become those by which later runs are ordered, and the record says which scenarios passed. */
   record?: boolean;
   /** Whether files that failed run once more, each by itself, after all others. A file that then passes is unstable. */
   repeat?: boolean;
@@ -32,7 +33,7 @@ export async function runAll(
   print: (text: string) => void,
   { record = false, repeat = false }: Extras = {},
 ): Promise<boolean> {
-  const files = selectFiles(root, selection);
+  const files = selectFiles(root, selection, print);
   const results = new Map<string, Result>();
   if (files.length === 0) {
     const filters = selection.filters.join(' ');
@@ -49,7 +50,14 @@ export async function runAll(
     results.set(file, result);
   }
   const unstable = repeat ? await repeatFailed(root, results, print) : [];
-  if (record) recordDurations(root, new Map([...results].map(([file, { seconds }]) => [file, seconds])));
+  if (record) {
+    const good = [...results].filter(([, { problem }]) => problem === '');
+    recordPasses(
+      root,
+      good.map(([file]) => file),
+    );
+    recordDurations(root, new Map(good.map(([file, { seconds }]) => [file, seconds])));
+  }
   print(slowest(results));
   const all = [...results.values()];
   const passed = all.reduce((sum, result) => sum + result.passed, 0);

@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { inTemporaryDirectory, writeFiles } from '../temporary.ts';
 import { idleShare } from './run-all.ts';
 import { type Job, Schedule, durationsFile, recordDurations, warmFile } from './schedule.ts';
+import { isScenario } from './scenarios.ts';
 import { type Selection, selectFiles } from './selection.ts';
 
 const root = path.join(import.meta.dirname, '../../..');
@@ -32,6 +33,13 @@ selection('without arguments: no guest matrix, and of test/wire only the smoke t
     assert.not.match(file, /\/smoke\//);
   }
   assert.not.ok(files.some((file) => file.startsWith('test/vm/matrix/')));
+});
+
+selection('--change selects every file of --all without guests, and a part of the scenarios', () => {
+  const [change, every] = [select('change'), [...select('all'), ...select('long')]];
+  const left = every.filter((file) => !change.includes(file));
+  assert.ok(left.length > 0 && left.every(isScenario), left.join(' '));
+  assert.ok(change.some(isScenario) && change.every((file) => every.includes(file)));
 });
 
 selection('a filter selects among all files', () => {

@@ -68,6 +68,12 @@ function readDurations(root: string): Record<string, number> {
   return JSON.parse(fs.readFileSync(file, 'utf8')) as Record<string, number>;
 }
 
+/** @returns the duration of a file in seconds, as measured or as usual */
+export function durationOf(root: string): (file: string) => number {
+  const durations = readDurations(root);
+  return (file) => durations[file] ?? usual(file);
+}
+
 /**
  * Replaces the durations of the files that ran, and removes those of files that no longer exist.
  *
@@ -95,8 +101,7 @@ export class Schedule {
   #warming: boolean;
 
   constructor(root: string, files: readonly string[]) {
-    const durations = readDurations(root);
-    const timeOf = (file: string) => durations[file] ?? usual(file);
+    const timeOf = durationOf(root);
     const byTime = files.toSorted((a, b) => timeOf(b) - timeOf(a));
     this.#waiting = byTime.map(jobOf);
     this.#warming = this.#waiting.some(({ guest }) => guest) && fs.existsSync(path.join(root, warmFile));
@@ -150,6 +155,8 @@ export function timeLimit(file: string): number {
     ['test/vm/smoke/', 1200],
     // Nine boots with cloud-init, with up to three emulated guests at once.
     ['test/vm/long/images-page.test.ts', 3000],
+    // Ten boots, five of them with more than 1 GiB to copy.
+    ['test/vm/long/move.test.ts', 3000],
     ['test/vm/', 1800],
     ['test/packaging/release/release.test.ts', 900],
   ];

@@ -1,5 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { chooseScenarios, circumstances, isScenario } from './scenarios.ts';
+import { durationOf } from './schedule.ts';
 
 /** The linters run as one test file. */
 export const lintFile = 'test/lint.ts';
@@ -7,7 +9,7 @@ export const lintFile = 'test/lint.ts';
 /** Guest tests of 5 to 15 minutes each, which `npm run test:long` runs before a release. */
 const longFolder = 'test/vm/long/';
 
-/** Folders and files that take so long that only `npm run test:all` runs them. */
+/** Folders and files that take so long that `npm test` does not run them. */
 const onlyInAll: readonly string[] = [
   'test/vm/matrix/',
   'test/monitoring/outage.test.ts',
@@ -27,17 +29,32 @@ const always: readonly string[] = ['test/wire/smoke/'];
 export interface Selection {
   /** Parts of paths; a file that contains one of them is selected. Empty: every file. */
   filters: readonly string[];
-  /** What a run without filters selects: quick files, every file but the long ones, or the long ones. */
-  extent: 'quick' | 'all' | 'long';
+  /**
+   * What a run without filters selects: quick files; every file but the scenarios that are far from what changed; every
+   * file but the long ones; or the long ones.
+   */
+  extent: 'quick' | 'change' | 'all' | 'long';
 }
 
 /**
  * Returns the linters and the files of test/**\/*.test.ts that a run selects, sorted. Files below a `fixtures` folder
  * are never selected.
+ *
+ * @param print receives the scenarios for which the run has no time although the change touches them
  */
-export function selectFiles(root: string, { filters, extent }: Selection): string[] {
+export function selectFiles(
+  root: string,
+  { filters, extent }: Selection,
+  print: (text: string) => void = () => undefined,
+): string[] {
   const files = findFiles(root);
   if (filters.length > 0) return files.filter((file) => filters.some((filter) => file.includes(filter)));
+  if (extent === 'change') {
+    const scenarios = files.filter(isScenario);
+    const { chosen, leftOut } = chooseScenarios(root, scenarios, circumstances(root, durationOf(root)));
+    print(leftOut.map((file) => `left out  ${file}: the change touches it\n`).join(''));
+    return files.filter((file) => !isScenario(file) || chosen.includes(file));
+  }
   const isLong = (file: string) => file.startsWith(longFolder);
   if (extent === 'long') return files.filter(isLong);
   return files.filter((file) => !isLong(file) && (extent === 'all' || isInQuickRun(file)));
@@ -48,7 +65,7 @@ function isInQuickRun(file: string): boolean {
   return always.some(isBelow) || !onlyInAll.some(isBelow);
 }
 
-function findFiles(root: string): string[] {
+export function findFiles(root: string): string[] {
   const found = fs
     .readdirSync(path.join(root, 'test'), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.test.ts') && !file.split('/').includes('fixtures'))
