@@ -1,6 +1,6 @@
 """Verifies that the output of a guest is a report before its values are used on the host.
 
-Root in the guest decides what the output contains. report.schema.json, a link to the agent's JSON schema, defines a report.
+Root in the guest decides what the output contains. report.schema.json, the agent's JSON schema, defines a report.
 Only the fields that the caller requires are verified, so a report from a later version of the agent may have additional
 fields. This module implements the keywords of JSON Schema, draft 7, that these fields use.
 """
