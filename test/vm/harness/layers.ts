@@ -10,6 +10,8 @@ export interface Attachment {
   /** How the host attaches the system disk. */
   disk: 'readonly' | 'writable';
   bus?: Bus;
+  /** See `Drive.direct`. */
+  direct?: boolean;
   /** Whether the disk with /home comes before the system disk. */
   homeFirst?: boolean;
   /** How the host attaches the system disk once more, so that it has two paths. */
@@ -19,14 +21,14 @@ export interface Attachment {
 /** Attaches a layer over each shared image; all boots of a guest write to the layers in its own folder. */
 export async function guestDrives(
   disks: Disks,
-  { disk, bus = 'virtio-blk', homeFirst = false, secondPath }: Attachment,
+  { disk, bus = 'virtio-blk', direct = false, homeFirst = false, secondPath }: Attachment,
   folder: string,
 ): Promise<Drive[]> {
   const drives: Drive[] = [];
   for (const serial of diskNames(disks)) {
     const file = await makeLayer(disks, serial, folder);
     const readOnly = serial === 'system' && disk === 'readonly';
-    const drive: Drive = { serial, file, format: 'qcow2', readOnly, bus };
+    const drive: Drive = { serial, file, format: 'qcow2', readOnly, bus, direct };
     if (serial === 'system' && secondPath !== undefined) {
       drives.push({ ...drive, pathId: 'path-1' });
       drives.push({ ...drive, readOnly: secondPath === 'readonly', pathId: 'path-2' });

@@ -12,6 +12,8 @@ export interface Drive {
   format: 'raw' | 'qcow2';
   readOnly: boolean;
   bus: Bus;
+  /** Whether QEMU reads and writes without the page cache of the host, as with libvirt's `cache='none'`. */
+  direct?: boolean;
   /** Whether a discard in the guest frees space in the file, as libvirt's `discard='unmap'`. */
   unmap?: boolean;
   /** QEMU's name of a second path to the same file, which has the same serial number. */
@@ -49,6 +51,8 @@ export interface Machine {
   efiVariables?: string | undefined;
   /** The UUID in the SMBIOS tables, which libvirt sets to that of the domain. */
   uuid?: string | undefined;
+  /** The path of a Unix socket by which one can type on the console (`harness/console.ts`). Default: nobody types. */
+  consoleSocket?: string | undefined;
   /** The path of the Unix socket of the guest agent's channel (`harness/guest-agent.ts`). Default: no channel. */
   guestAgent?: string | undefined;
 }
@@ -77,7 +81,7 @@ export function qemuCommand(machine: Machine, folder: string): string[] {
     ...(machine.uuid === undefined ? [] : ['-uuid', machine.uuid]),
     ...processor(machine),
     ...['-m', String(memoryMiB)],
-    ...['-chardev', `file,id=console,path=${join(folder, 'console')}`, '-serial', 'chardev:console'],
+    ...['-chardev', consoleDevice(machine, join(folder, 'console')), '-serial', 'chardev:console'],
     ...['-chardev', 'stdio,id=report,signal=off', '-device', 'virtio-serial-pci'],
     ...['-device', 'virtserialport,chardev=report,name=vmtest'],
     ...(machine.guestAgent === undefined ? [] : guestAgentChannel(machine.guestAgent)),
@@ -90,6 +94,11 @@ export function qemuCommand(machine: Machine, folder: string): string[] {
     ...drives.flatMap((drive) => attach(drive, durable)),
     ...(networkOf === undefined ? [] : networkCard),
   ];
+}
+
+function consoleDevice({ consoleSocket }: Machine, file: string): string {
+  if (consoleSocket === undefined) return `file,id=console,path=${file}`;
+  return `socket,id=console,path=${consoleSocket},server=on,wait=off,logfile=${file}`;
 }
 
 /** Returns the arguments for Debian's OVMF: the firmware, read-only, and its variable store. */
@@ -136,7 +145,7 @@ const devices: Record<Bus, string> = {
 
 function attach(drive: Drive, durable: boolean): string[] {
   const { serial, format, readOnly, bus, bootIndex, pathId: id = serial } = drive;
-  const cache = durable ? 'writeback' : 'unsafe';
+  const cache = drive.direct === true ? 'none' : durable ? 'writeback' : 'unsafe';
   // Without a lock, the file can be open for the first path and for the second one.
   const lock = drive.pathId === undefined ? '' : ',file.locking=off';
   const unmap = drive.unmap === true ? ',discard=unmap' : '';
