@@ -178,10 +178,13 @@ export function storeLine(fstab: readonly FstabLine[], store: string): FstabLine
   return found;
 }
 
+/** The file systems for which systemd waits for the network (src/basic/mountpoint-util.c, fstype_is_network). */
+const networkTypes =
+  'afs ceph cifs davfs gfs gfs2 glusterfs lustre ncp ncpfs nfs nfs4 ocfs2 pvfs2 smb3 smbfs sshfs'.split(' ');
+
 /** Whether systemd mounts the file system of the store only when the network is up. */
 export function isOnNetwork({ type, options }: Pick<FstabLine, 'type' | 'options'>): boolean {
-  const network = ['nfs', 'nfs4', 'cifs', 'ceph', 'glusterfs', 'fuse.sshfs', '_netdev'];
-  return [type, ...options.split(',')].some((word) => network.includes(word));
+  return networkTypes.includes(type.replace(/^fuse\./, '')) || options.split(',').includes('_netdev');
 }
 
 /** Refuses a store that is mounted after the services that use the directory. @param line that of storeLine */

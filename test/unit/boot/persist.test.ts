@@ -119,6 +119,8 @@ for (const [title, reason, given] of [
   ['mounted without nodev', '/data is mounted without nodev', { data: { options: 'rw,nosuid' } }],
   ['mounted without nosuid', '/data is mounted without nosuid', { data: { options: 'rw,nodev' } }],
   ['on the network', '/data is mounted when the network is up', { fstab: 'server:/x /data nfs x 0 0\n' }],
+  ['on a cluster', '/data is mounted when the network is up', { fstab: '/dev/sda /data ocfs2 x 0 0\n' }],
+  ['by FUSE', '/data is mounted when the network is up', { fstab: 'server:/x /data fuse.glusterfs x 0 0\n' }],
   ['_netdev', '/data is mounted when the network is up', { fstab: '/dev/sda /data xfs _netdev 0 0\n' }],
   ['another mode', 'root with the mode 0700 (0 0750)', { change: made(0o750) }],
   ['another owner', '0700 (7 0700)', { change: after(made(), (at) => fs.chownSync(at('data/store'), 7, 0)) }],
