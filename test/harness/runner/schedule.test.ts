@@ -194,8 +194,7 @@ schedule('time limits: guests 20, 30 or 50 minutes, a release 15, other files 10
   };
   assert.is(limit('test/vm/smoke/a.test.ts'), 1200);
   assert.is(limit('test/vm/matrix/a.test.ts'), 1800);
-  assert.is(limit('test/vm/long/images-page.test.ts'), 3000);
-  assert.is(limit('test/vm/long/images-page-first.test.ts'), 1800);
+  assert.is(limit('test/vm/long/a.test.ts'), 3000);
   assert.is(limit('test/packaging/release/release.test.ts'), 900);
   assert.is(limit('test/unit/a.test.ts'), 600);
 });
