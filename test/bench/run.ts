@@ -1,6 +1,7 @@
 import { audit } from './audit.ts';
 import { boot } from './boot.ts';
 import { changes } from './changes.ts';
+import { density } from './density.ts';
 import { forward, forwardFiles } from './forward.ts';
 import { identity } from './identity.ts';
 import { initramfs } from './initramfs.ts';
@@ -35,6 +36,7 @@ const benchmarks: Record<string, () => Promise<Result>> = {
   overlay,
   identity,
   update,
+  density,
 };
 
 /** Runs the named benchmarks, or all benchmarks if no name is given. @returns the exit code: 1 if a target is missed */

@@ -117,8 +117,11 @@ def exchange_problem(root, target, sealed=True):
     return None if not found else "%s has <%s>, with which an image cannot be exchanged" % (target, found[0])
 
 
-def with_image(root, target, source):
-    """Returns a copy of the XML in which the disk has another source, in the form of `disk_source`."""
+def with_image(root, target, source, cache=None):
+    """
+    Returns a copy of the XML in which the disk has another source, in the form of `disk_source`, and the cache mode
+    `cache`, if it is given.
+    """
     root = copy.deepcopy(root)
     disk = find_disk(root, target)
     disk.set("type", source["type"])
@@ -129,6 +132,8 @@ def with_image(root, target, source):
     if driver is None:
         driver = ElementTree.SubElement(disk, "driver", {"name": "qemu"})
     driver.set("type", source["format"])
+    if cache is not None:
+        driver.set("cache", cache)
     for store in disk.findall("backingStore"):
         disk.remove(store)
     return root

@@ -49,6 +49,13 @@ options:
     type: str
     choices: [qcow2, raw]
     default: qcow2
+  cache:
+    description:
+      - The cache mode of the disk after an exchange, as in the XML of libvirt. If it is not set, the mode stays as it is.
+      - With V(writeback), the host keeps one copy of the image in its memory for all guests. With V(none), every guest reads
+        the image from the storage itself.
+    type: str
+    choices: [writeback, none]
   reason:
     description: Why the image on trial has failed. Required for V(trial) and V(returned).
     type: str
@@ -103,6 +110,7 @@ ARGUMENTS = {
     "state": {"type": "str", "choices": ["query", "trial", "returned", "kept"], "default": "query"},
     "path": {"type": "path"},
     "format": {"type": "str", "choices": ["qcow2", "raw"], "default": "qcow2"},
+    "cache": {"type": "str", "choices": ["writeback", "none"]},
     "reason": {"type": "str"},
 }
 
@@ -218,7 +226,8 @@ class Image:
             raise LibvirtError("%s: %s" % (domain.name, problem))
         if not is_local(domain.uri):
             raise LibvirtError("%s is on another machine than this module: set immutafs_hypervisor to it" % domain.name)
-        root = with_image(self.root, domain.target, {"type": self.type_of(path, form), "path": path, "format": form})
+        source = {"type": self.type_of(path, form), "path": path, "format": form}
+        root = with_image(self.root, domain.target, source, self.params["cache"])
         found = writers(domain, to_text(root, self.text))
         if found:
             raise LibvirtError("%s can be written by %s: remove it from these domains" % (path, ", ".join(found)))

@@ -54,6 +54,18 @@ test('only the source and the format of this disk change', () => {
   assert.is(made, asWritten(domain(after, disk, other)));
 });
 
+test('the cache mode changes only if one is given', () => {
+  const before = domain(
+    `<driver name='qemu' type='raw' cache='none'/><source file='/old'/>${target}<readonly/>`,
+  );
+  const cacheOf = (...mode: string[]) => {
+    const source = { type: 'file', path: '/new', format: 'qcow2' };
+    return /cache="(\w+)"/.exec(xmlOf('with_image', before, 'vda', source, ...mode))?.[1];
+  };
+  assert.is(cacheOf(), 'none');
+  assert.is(cacheOf('writeback'), 'writeback');
+});
+
 test('a file takes the place of a block device; a disk without <driver> gets one', () => {
   const before = `<source dev='/dev/vg/a' index='1'/>${target}<readonly/><backingStore/>`;
   const after = `<source file='/new'/>${target}<readonly/><driver name='qemu' type='raw'/>`;
