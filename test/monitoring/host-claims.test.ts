@@ -145,7 +145,7 @@ print(json.dumps(render([dict(domain, claim=claim)], 1, 1).splitlines()))
 function writtenWith(hanging: readonly string[]): { lines: string[]; stderr: string; seconds: number } {
   const program = `
 import runpy, sys, time
-from host_metrics.programs import Programs
+from ansible_collections.immutafs.agent.plugins.module_utils.programs import Programs
 def run_command(self, argv, environ_update):
     command = argv[3]
     if command in hanging:

@@ -31,6 +31,21 @@ def target_of(disk):
     return None if named is None else named.get("dev")
 
 
+def targets_of(root):
+    """Returns the targets of the disks in a parsed XML, without CD-ROM and floppy drives."""
+    disks = [disk for disk in root.findall("./devices/disk") if disk.get("device", "disk") in ("disk", "lun")]
+    return [target_of(disk) for disk in disks if target_of(disk) is not None]
+
+
+def system_disk(root):
+    """Returns the target of the disk with boot order 1, or of the first disk; None without disks."""
+    for disk in root.findall("./devices/disk"):
+        boot = disk.find("boot")
+        if boot is not None and boot.get("order") == "1":
+            return target_of(disk)
+    return next(iter(targets_of(root)), None)
+
+
 def describe_disk(text, target):
     """Describes a disk in an XML: readonly, bus, serial, wwn, alias in QEMU. Returns None if it is not in the XML."""
     disk = find_disk(ElementTree.fromstring(text), target)

@@ -5,11 +5,15 @@ import time
 from xml.etree import ElementTree
 
 from ansible_collections.immutafs.agent.plugins.filter.proof import differences
-from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import describe_disk, target_of
+from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import (
+    describe_disk,
+    system_disk,
+    targets_of,
+)
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError, qemu_readonly
+from ansible_collections.immutafs.agent.plugins.module_utils.programs import Programs
 
 from host_metrics.claims import ClaimError, read_claim
-from host_metrics.programs import Programs
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -64,7 +68,7 @@ def query_host(domain, found, system_disks):
     live_root = root if now is None else ElementTree.fromstring(now)
     descriptions = {}
     # A disk that was attached to the running domain alone is not in the XML of the next start.
-    for target in dict.fromkeys(targets(root) + targets(live_root)):
+    for target in dict.fromkeys(targets_of(root) + targets_of(live_root)):
         descriptions[target] = describe(domain, target, text, now)
         views = {view: descriptions[target][view] for view in ("next_start", "libvirt", "qemu")}
         found["disks"][target] = {view: value for view, value in views.items() if value is not None}
@@ -110,18 +114,3 @@ def query_guest(domain, found, seen):
     if found["claim"] is not None and seen is not None:
         found["differences"] = differences(found["claim"], seen, boot=False)
         found["messages"] += found["differences"]
-
-
-def targets(root):
-    """Returns the targets of the disks in an XML, without CD-ROM and floppy drives."""
-    disks = [disk for disk in root.findall("./devices/disk") if disk.get("device", "disk") in ("disk", "lun")]
-    return [target_of(disk) for disk in disks if target_of(disk) is not None]
-
-
-def system_disk(root):
-    """Returns the target of the disk with boot order 1, or of the first disk; None without disks."""
-    for disk in root.findall("./devices/disk"):
-        boot = disk.find("boot")
-        if boot is not None and boot.get("order") == "1":
-            return target_of(disk)
-    return next(iter(targets(root)), None)

@@ -1,4 +1,4 @@
-"""Runs programs with limits on their time and their output."""
+"""Runs programs with limits on their time and their output, for the services of a host, which have no AnsibleModule."""
 
 import os
 import selectors
@@ -12,8 +12,8 @@ LIMIT = 4 * 1024 * 1024
 
 class Programs:
     """
-    Runs programs until a common deadline. It takes the place of the AnsibleModule of the collection's class Domain,
-    which reads `params` and calls `run_command`.
+    Runs programs until a common deadline. It takes the place of the AnsibleModule of the class Domain (see libvirt), which
+    reads `params` and calls `run_command`.
     """
 
     def __init__(self, params, seconds):
