@@ -4,6 +4,7 @@ import type { CheckOptions } from './commands/check.ts';
 import type { ForwardOptions } from './commands/forward.ts';
 import type { Output } from './commands/output.ts';
 import type { LoadWriter, PrepareOptions } from './commands/prepare.ts';
+import type { SessionOptions } from './commands/session.ts';
 import { type StatusOptions, statusCommand } from './commands/status.ts';
 import { UsageError, errorMessage } from './lib/errors.ts';
 import { clean } from './lib/format.ts';
@@ -183,6 +184,28 @@ function program(
     done(await prepareCommand(reader, loadWriter, output, options));
   });
   root
+    .command('session [command...]')
+    .description(
+      'run a shell, or a command, with tools for this boot only: in a mount namespace of its own, whose changes of /etc no other process sees, and which are discarded at its end',
+    )
+    .option(
+      '--allow-install',
+      'also make /usr, /opt and the data of the package managers writable in the session, so that dnf, yum, rpm, apt and pip can install programs',
+    )
+    .addOption(new Option('--limit <duration>', 'the time after which the session is ended').default('4h'))
+    .addOption(new Option('--size <size>', 'memory for what is written in the session').default('25%'))
+    .action(async (command: string[], options: SessionOptions) => {
+      const { sessionCommand } = await import('./commands/session.ts');
+      done(await sessionCommand(reader, await loadWriter(), output, command, options));
+    });
+  root
+    .command('end-session <number>', { hidden: true })
+    .description('end a session; internal')
+    .action(async (number: string) => {
+      const { endSession } = await import('./commands/session.ts');
+      await endSession(reader, await loadWriter(), Number(number));
+    });
+  root
     .command('version')
     .description('print the version')
     .option('--json', 'print one JSON object, which also lists the software that the package contains')
@@ -346,5 +369,6 @@ Exit codes: 0 sealed, every required check passed; 1 a required check failed;
 4 not sealed by intent (maintenance, rehearsal or off). Exit codes of prepare
 and check --ready-to-seal: 0 no step remains; 1 steps remain or are blocked.
 Exit codes of changes: 0 everything was compared; 3 not everything was
-compared; 4 there is no layer by intent. Exit codes of status --nagios:
+compared; 4 there is no layer by intent. The exit code of session is that of
+its command. Exit codes of status --nagios:
 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN.`;

@@ -20,5 +20,7 @@ class Immutafs(dnf.Plugin):
         harmless = conf.installroot != "/" or conf.downloadonly or conf.assumeno
         if self.base.transaction and not harmless and os.statvfs("/usr").f_flag & os.ST_RDONLY:
             raise dnf.exceptions.Error(
-                "This guest is sealed, packages cannot be changed. To update it: immutafs-agent(8), UPDATES"
+                "This guest is sealed, packages cannot be changed. "
+                "To install for one session: immutafs-agent session --allow-install; "
+                "to update it: immutafs-agent(8), UPDATES"
             )

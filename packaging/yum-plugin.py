@@ -33,7 +33,9 @@ def preresolve_hook(conduit):
     conf = conduit.getConf()
     if is_sealed(conf) and not (conf.assumeno or getattr(conf, "downloadonly", False)):
         raise PluginYumExit(
-            "Error: This guest is sealed, packages cannot be changed. To update it: immutafs-agent(8), UPDATES"
+            "Error: This guest is sealed, packages cannot be changed. "
+            "To install for one session: immutafs-agent session --allow-install; "
+            "to update it: immutafs-agent(8), UPDATES"
         )
 
 

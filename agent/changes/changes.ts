@@ -5,6 +5,7 @@ import { readBootEnv, type BootEnv } from '../facts/boot/boot-env.ts';
 import { openDirectory } from '../system/layers/directory.ts';
 import { findScratchDevice } from '../facts/boot/persist.ts';
 import { observe, valueOf, type Observed } from '../facts/observed.ts';
+import { listSessions } from '../facts/sessions.ts';
 import { bootStateFile, bootTime, describeClock, readBootState } from '../facts/records.ts';
 import { findDisks } from '../facts/disks/disks.ts';
 import { readIdentity } from '../facts/identity.ts';
@@ -35,6 +36,10 @@ export function compareLayers(reader: SystemReader) {
   const clock = 'value' in state && state.value ? describeClock(state.value, bootTime(reader)) : undefined;
   if (clock !== undefined) found.notes.push(`${clock}, so times of files can be wrong or forged`);
   if ('error' in state) found.problems.push(`${bootStateFile}: ${state.error}`);
+  for (const { id, user } of valueOf(observe(() => listSessions(reader))) ?? [])
+    found.notes.push(
+      `session ${id} of ${user} has changes of its own, which no other process sees: they are not compared, and discarded at its end`,
+    );
   const homes = 'value' in state ? state.value?.homes : undefined;
   return {
     ...found,

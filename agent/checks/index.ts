@@ -22,6 +22,7 @@ import {
   tmpOptions,
 } from './mount-options.ts';
 import { overlayPaths, persistedPaths, plannedMoves, scratchPaths } from './writable-paths.ts';
+import { sessionAbsent } from './session-absent.ts';
 import { seedGenuine } from './seed-genuine.ts';
 import { stateKept, varUpperTmpfs, varUsage, varOverlay } from './var.ts';
 
@@ -71,6 +72,7 @@ export const checks: readonly Check[] = [
   footholds,
   kernelLockdownHints,
   foreignPrograms,
+  sessionAbsent,
   execBypass,
   randomSeed,
 ];

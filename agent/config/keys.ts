@@ -292,6 +292,16 @@ const table = {
     wanted: 'a name, or SHA256: or SHA1: and a fingerprint',
     good: isPeer,
   },
+  SESSION: {
+    meaning:
+      'Whether the command session of immutafs-agent may start sessions with temporary tools in a sealed boot. off: it refuses. This does not confine root, who can do without this command what a session does (docs/session.md).',
+    comment:
+      'Whether root may start sessions with temporary tools in a sealed boot (immutafs-agent session): on or off.',
+    from: 'check',
+    initial: 'on',
+    ...oneOf('on', 'off'),
+    strictest: 'off',
+  },
 } satisfies Record<BootKey | (typeof agentKeys)[number], Key>;
 
 /** The effective configuration. Each value is the value in the file if it is valid, else the default. */

@@ -29,6 +29,7 @@ import { findAuditTrail } from './security/audit.ts';
 import { findAutostart } from './security/autostart.ts';
 import { findExecBypass, findLockdown, readFipsMode, findRandomSources } from './security/kernel-settings.ts';
 import { readLabels, readSelinux, findServiceDomains } from './security/selinux.ts';
+import { readSessions } from './sessions.ts';
 import { readForeignPrograms } from './security/programs/foreign-programs.ts';
 
 export interface GatherOptions {
@@ -113,6 +114,8 @@ export async function gatherFacts(system: SystemReader, { probe }: GatherOptions
     bootState,
     /** How the clock was set since then; undefined if it was not. */
     clockChange: recorded && describeClock(recorded, bootTime(reader)),
+    /** The sessions with temporary tools that have not ended. */
+    sessions: observe(() => readSessions(reader)),
     ...(await answers),
     // Last, because the search takes long enough to exceed the deadlines of the child processes on a slow machine, and so
     // that it does not find the programs that the probes try to run.

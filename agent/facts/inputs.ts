@@ -1,6 +1,7 @@
 import { bootEnvFile } from './boot/boot-env.ts';
 import { persistRecords, scratchDeviceRecord, scratchRecords } from './boot/persist.ts';
 import { bootStateFile, reportFile } from './records.ts';
+import { sessionsFolder } from './sessions.ts';
 import { isBelow } from './mounts/mountinfo.ts';
 
 /**
@@ -17,7 +18,7 @@ const inputs: readonly string[] = [
   ...['/etc/passwd', '/etc/group', '/etc/skel', '/etc/audit', '/etc/pki', '/etc/ssl', '/etc/ssh'],
   ...['/etc/logrotate.conf', '/etc/logrotate.d'],
   ...[bootEnvFile, reportFile, persistRecords, scratchRecords, scratchDeviceRecord, bootStateFile],
-  ...['/run/immutafs/usage.json', '/run/immutafs/changes.seen'],
+  ...['/run/immutafs/usage.json', '/run/immutafs/changes.seen', sessionsFolder],
   ...['/run/immutafs/forward', '/run/immutafs/seed', '/run/udev', '/run/cloud-init', '/run/auditd.pid'],
   ...['/run/systemd/system', '/run/systemd/units', '/run/systemd/generator', '/run/systemd/generator.early'],
 ];

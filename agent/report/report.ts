@@ -16,6 +16,7 @@ import type { Foothold } from '../assess/footholds.ts';
 import type { OverlayState } from '../assess/overlays.ts';
 import type { ForeignProgram } from '../facts/security/programs/foreign-programs.ts';
 import type { Persisted, Scratch } from '../assess/persisted.ts';
+import type { Session } from '../facts/sessions.ts';
 import type { Impostor, Mode } from '../facts/boot/boot-env.ts';
 import { observe, valueOf } from '../facts/observed.ts';
 import { version } from '../lib/version.ts';
@@ -73,6 +74,8 @@ export interface Report {
   footholds: Foothold[];
   /** The running programs that did not come from the sealed disk; null if they were not searched for. */
   programs: { count: number; list: ForeignProgram[] } | null;
+  /** The sessions with temporary tools; empty if there are none, or if they are unknown (check session-absent). */
+  sessions: Session[];
   /** The mounts that are permitted although the host made none of their disks read-only; empty if they are unknown. */
   data: DataMount[];
   /** The paths of PERSIST; empty in the mode off. */
@@ -117,6 +120,7 @@ export function buildReport(facts: AssessedFacts, findings: Finding[], at: Date)
     footholds: valueOf(footholds) ?? [],
     data: valueOf(facts.dataMounts) ?? [],
     programs: found === undefined ? null : { count: found.count, list: found.list },
+    sessions: valueOf(facts.sessions) ?? [],
     persisted: (valueOf(facts.persisted) ?? []).map(({ path, state, source, options, reason }) => ({
       path,
       state,

@@ -1,5 +1,6 @@
 import { type ChildProcess, type ChildProcessByStdio, type SpawnOptions, spawn } from 'node:child_process';
 import fs from 'node:fs';
+import os from 'node:os';
 import { Readable, type Writable } from 'node:stream';
 import { SystemError, errorCode, errorMessage } from '../lib/errors.ts';
 
@@ -53,4 +54,29 @@ export function requireDescriptors(program: string): void {
   } finally {
     for (const descriptor of opened) fs.closeSync(descriptor);
   }
+}
+
+/**
+ * Runs a program with the terminal, the environment and the streams of this process, and waits until it exits. The kernel
+ * sends SIGINT and SIGQUIT of the terminal to both; only the program acts on them.
+ * @param variables are added to the environment
+ * @returns the exit code; 128 plus the number of the signal that ended the program
+ * @throws SystemError if the program cannot be started
+ */
+export async function runOnTerminal(
+  program: string,
+  args: readonly string[],
+  variables: Readonly<Record<string, string>>,
+): Promise<number> {
+  const ignore = () => undefined;
+  for (const signal of ['SIGINT', 'SIGQUIT'] as const) process.on(signal, ignore);
+  const child = spawn(program, args, { stdio: 'inherit', cwd: '/', env: { ...process.env, ...variables } });
+  return new Promise((resolve, reject) => {
+    child.on('error', (error) =>
+      reject(new SystemError(`${program}: ${errorMessage(error)}`, errorCode(error))),
+    );
+    child.on('exit', (code, signal) =>
+      resolve(code ?? 128 + (signal === null ? 0 : os.constants.signals[signal])),
+    );
+  });
 }

@@ -2,6 +2,7 @@ import { checks } from '../../agent/checks/index.ts';
 import { pageFile } from '../../agent/report/explain.ts';
 import { sentence, wrap } from '../../agent/lib/format.ts';
 import { forwardMessages } from '../../agent/forward/status/catalog.ts';
+import { sessionMessages } from '../../agent/report/session-log.ts';
 import { type LogMessage, driftMessage, programMessage, verdictMessage } from '../../agent/report/log.ts';
 
 /**
@@ -16,6 +17,8 @@ export function catalog(): string {
       subject: 'Check @IMMUTAFS_CHECK@ changed from @IMMUTAFS_OLD_STATUS@ to @IMMUTAFS_STATUS@',
     },
     { ...programMessage, subject: 'Program not from the sealed disk: @IMMUTAFS_PATH@' },
+    { ...sessionMessages.started, subject: 'Session @IMMUTAFS_SESSION@ of @IMMUTAFS_USER@ began' },
+    { ...sessionMessages.ended, subject: 'Session @IMMUTAFS_SESSION@ of @IMMUTAFS_USER@ ended' },
   ];
   const forwarding = Object.values(forwardMessages).map((message) => ({
     ...message,

@@ -117,6 +117,20 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
     },
     { text: 'Restore every changed file.', command: 'immutafs-agent prepare --undo' },
   ],
+  session: [
+    {
+      text: 'Work in a shell in which programs can be installed, for at most an hour. They are gone when the shell exits.',
+      command: 'immutafs-agent session --allow-install --limit 1h',
+    },
+    {
+      text: 'Install a program and use it on a process outside of the session, without a shell.',
+      command: "immutafs-agent session --allow-install -- sh -c 'dnf -y install strace && strace -p 812'",
+    },
+    {
+      text: 'Try a change of /etc that nothing else in the guest sees.',
+      command: 'immutafs-agent session',
+    },
+  ],
   version: [
     { text: 'Print the version.', command: 'immutafs-agent version' },
     {

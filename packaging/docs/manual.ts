@@ -106,6 +106,13 @@ function exitsOf(command: Command): [string, string][] {
       ['3', 'Not everything was compared.'],
       ['4', 'There is no layer to compare, by intent: maintenance or off.'],
     ];
+  if (name === 'session')
+    return [
+      ['1 to 255', 'Those of the command; 128 and the number of a signal that ended it.'],
+      ['2', 'Usage error, or the configuration cannot be read.'],
+      ['3', 'No session is permitted here, or it could not be started.'],
+      ['4', 'The guest is not sealed.'],
+    ];
   if (name === 'version') return [['0', 'The version was printed.'], ...failure.slice(0, 1)];
   if (name === 'forward')
     return [
@@ -172,6 +179,9 @@ const updates = `A sealed guest cannot be updated: only its host can make the di
 writable.
 .Xr rpm 8 ,
 and with it dnf and yum, fails on a sealed guest before it changes anything.
+To install a program for this boot only, use
+.Nm Cm session Fl Fl allow\\-install .
+For an update, the host must open the guest.
 The host shuts the guest down, makes the disk writable and starts it:
 .Pp
 .Dl virt\\-xml GUEST \\-\\-edit target=vda \\-\\-disk readonly=off
@@ -217,6 +227,7 @@ const files: [string, string][] = [
     '.Pa /usr/lib/immutafs\\-agent/dropins',
     'Drop\\-ins with directives that confine the services and that old versions of systemd do not know.\nThe package copies those that the installed version knows to the directories of the units in\n.Pa /usr/lib/systemd/system .\n.Pa /usr/libexec/immutafs/select\\-dropins\nrepeats this.',
   ],
+  ['.Pa /run/immutafs/sessions', 'The sessions of\n.Nm Cm session .'],
   ['.Pa /run/var', 'The tmpfs with the data written to\n.Pa /var .'],
 ].map(([term = '', text = '']) => [term.slice(1), text]);
 

@@ -62,6 +62,7 @@ export const sample: Report = {
   impostors: [],
   overlays: [],
   programs: null,
+  sessions: [],
   persisted: [],
   scratch: [],
   forward: null,

@@ -27,7 +27,11 @@ function commandProblems(file: string, text: string): string[] {
   );
   return [...named].flatMap(([whole, name = '', rest = '']) => {
     const options = known.get(name);
-    const words = rest.trim().split(' ');
+    // After `--` follow the words of another command.
+    const words = rest
+      .replace(/ -- .*/, '')
+      .trim()
+      .split(' ');
     if (options === undefined) {
       // Without options, the words may be prose: "immutafs-agent is …". Other programs are in code as well.
       const isOwn = /^`?immutafs-agent /.test(whole) && words.some((word) => word.startsWith('--'));

@@ -8,6 +8,7 @@ import { keys } from '../../agent/config/keys.ts';
 import { checks } from '../../agent/checks/index.ts';
 import { forwardMessages } from '../../agent/forward/status/catalog.ts';
 import { driftMessage, programMessage, verdictMessage } from '../../agent/report/log.ts';
+import { sessionMessages } from '../../agent/report/session-log.ts';
 import { explain } from '../../agent/report/explain.ts';
 import { commandLine } from '../../agent/cli.ts';
 import { errorMessage } from '../../agent/lib/errors.ts';
@@ -16,7 +17,8 @@ import { examples } from '../../packaging/docs/examples.ts';
 import { buildDocs, documents } from '../../packaging/docs/docs.ts';
 
 const docs = suite('manuals, catalog, completion');
-const messages = [...checks, verdictMessage, driftMessage, programMessage, ...Object.values(forwardMessages)];
+const others = [...Object.values(forwardMessages), ...Object.values(sessionMessages)];
+const messages = [...checks, verdictMessage, driftMessage, programMessage, ...others];
 let folder = '';
 
 docs.before(() => {

@@ -92,6 +92,7 @@ test('contains these units, which rpm.spec installs by their suffix', () => {
       'seed-finish.service',
       'seed.service',
     ],
+    'session@.service',
     ...['user-runtime@.service', 'var.service', 'var@.service'],
   ]);
 });

@@ -50,6 +50,8 @@ const limits: Record<string, Limit> = {
   },
   'units/immutafs-seed-finish.service TimeoutStartSec': { usual: 2 },
   'units/immutafs-seed.service TimeoutStartSec': { usual: 5 },
+  'units/immutafs-session@.service TimeoutStartSec': { usual: 6 },
+  'units/immutafs-session@.service TimeoutStopSec': { usual: 9 },
   'units/immutafs-user-runtime@.service TimeoutStartSec': { usual: 1 },
   'units/immutafs-var.service TimeoutStartSec': { usual: 2 },
   'units/immutafs-var@.service TimeoutStartSec': { usual: 2 },

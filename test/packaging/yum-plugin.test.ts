@@ -22,7 +22,7 @@ function yum(prepare: string, file: string, ...args: string[]): [number | null, 
 }
 
 const pluginError =
-  'Error: This guest is sealed, packages cannot be changed. To update it: immutafs-agent(8), UPDATES\n';
+  'Error: This guest is sealed, packages cannot be changed. To install for one session: immutafs-agent session --allow-install; to update it: immutafs-agent(8), UPDATES\n';
 const resolving = 'Resolving Dependencies\n';
 
 test('on a sealed guest, commands that change packages fail with the error of the plug-in', () => {

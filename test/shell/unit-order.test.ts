@@ -21,6 +21,7 @@ const instances: Readonly<Record<string, string>> = {
   'immutafs-mount-options@.service': 'immutafs-mount-options@srv-log.service',
   'immutafs-mount@.service': 'immutafs-mount@opt-data.service',
   'immutafs-persist@.service': 'immutafs-persist@srv-kept.service',
+  'immutafs-session@.service': 'immutafs-session@1.service',
   'immutafs-user-runtime@.service': 'immutafs-user-runtime@1000.service',
   'immutafs-var@.service': 'immutafs-var@opt-late.service',
 };
@@ -208,6 +209,10 @@ const table: Readonly<Record<string, Order>> = {
     after: `
       etc.mount immutafs-var.service systemd-remount-fs.service systemd-udev-trigger.service
       systemd-udevd.service var.mount`,
+  },
+  'immutafs-session@1.service': {
+    before: 'shutdown.target',
+    after: 'basic.target sysinit.target',
   },
   'immutafs-user-runtime@1000.service': {
     before: 'shutdown.target user@1000.service',

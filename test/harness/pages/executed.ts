@@ -8,6 +8,7 @@ export const pages = [
   'docs/guide.md',
   'docs/host.md',
   'docs/images.md',
+  'docs/session.md',
 ] as const;
 
 export type Page = (typeof pages)[number];
@@ -80,6 +81,14 @@ export const notExecuted: { command: string; reason: string }[] = [
       'virsh qemu-agent-command web1 \'{"execute":"guest-exec","arguments":{"path":"/usr/bin/systemctl","arg":["restart","NetworkManager"]}}\'',
     reason: 'test/vm/long/aide-and-freeze.test.ts runs guest-exec without libvirt',
   },
+  ...[
+    'immutafs-agent session --allow-install',
+    "immutafs-agent session --allow-install --limit 1h -- sh -c 'dnf -y install tcpdump && tcpdump -i any -c 100 -w /var/tmp/dump.pcap'",
+    'systemctl stop immutafs-session@1',
+  ].map((command) => ({
+    command,
+    reason: 'test/vm/matrix/session-ends.test.ts runs sessions with packages of a local repository',
+  })),
   ...[
     'immutafs-agent prepare --image',
     'immutafs-agent prepare --image --apply --yes --image-name web --image-version 2026.11',

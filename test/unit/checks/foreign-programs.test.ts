@@ -5,6 +5,7 @@ import type { SystemReader } from '../../../agent/system/reader.ts';
 import { type Change, all, config, disk, file, mount } from '../../harness/changes.ts';
 import { asUser, findingOf, lastReportOf, testChanges, testFindings } from '../../harness/finding.ts';
 import { evaluateGuest } from '../../../agent/evaluate.ts';
+import * as session from '../../harness/session-files.ts';
 import {
   bootEnv,
   goodGuest,
@@ -44,6 +45,8 @@ const recorded = (device: string): Change =>
   file('run/immutafs/boot.env', bootEnv({ UPTIME: '3.14', INITRAMFS: device }));
 /** A tmpfs on /dev/shm with the device 00:2b, which was mounted with noexec after the program had started. */
 const shm = mount('shm', '0:43 / /dev/shm rw,nosuid,nodev,noexec - tmpfs tmpfs rw');
+/** A session, and a process with a program of an overlay that is not mounted in the namespace of the agent. */
+const aSessionOfAlice = all(session.recorded(), session.held(), runs(7, '00:63', '/usr/bin/strace'));
 const fromShm = all(shm, runs(7, '00:2b', '/dev/shm/x'));
 
 testChanges(id, {
@@ -88,6 +91,14 @@ testFindings(id, {
   'an executable of which nothing is mapped': [
     all(runs(7, 'fd:00', '/usr/bin/a'), file('proc/7/exe', { linkTo: '/dev/shm/x' })),
     'warn: runs /dev/shm/x',
+  ],
+  'a program in a session': [
+    all(aSessionOfAlice, file('proc/7/ns/mnt', { linkTo: 'mnt:[4026532000]' })),
+    'warn: PID 7 (0, a.service) runs /usr/bin/strace: in session 1 of alice',
+  ],
+  'the same outside of the session': [
+    all(aSessionOfAlice, file('proc/7/ns/mnt', { linkTo: 'mnt:[4026532001]' })),
+    'warn: PID 7 (0, a.service) runs /usr/bin/strace: on a file system of another mount namespace',
   ],
   'a program of the initramfs, which started before the initramfs wrote its record': [
     all(recorded('0:2'), plymouthd('00:02', 314)),

@@ -83,6 +83,7 @@ const values: Partial<Record<keyof typeof keys, { good: string[]; bad: string[] 
     good: ['', '/opt/agent', '/home/app/bin /memfd:libffi'],
     bad: ['bin', '/', '/a b', '/\xc3\xa4'],
   },
+  SESSION: { good: ['on', 'off'], bad: ['', 'On', 'yes'] },
   USAGE_WARN: { good: ['1%', '95%'], bad: ['0%', '80', '101%', ''] },
   USAGE_FAIL: { good: ['80%', '100%'], bad: ['0%', '80', '101%', ''] },
   PROMETHEUS_FILE: { good: ['', '/var/lib/x/immutafs.prom'], bad: ['x.prom', '/x', '/.prom/'] },

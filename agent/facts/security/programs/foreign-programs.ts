@@ -17,6 +17,7 @@ import { type Config, words } from '../../../config/config.ts';
 import type { BootEnv } from '../../boot/boot-env.ts';
 import { type Observed, unwrap, valueOf } from '../../observed.ts';
 import { deletedSuffix } from './layer-files.ts';
+import { sessionFinder } from '../../sessions.ts';
 import type { BlockDevice } from '../../disks/block-devices.ts';
 
 /** A process that runs a file that did not come from the sealed disk. */
@@ -111,8 +112,15 @@ export async function findForeignPrograms(
     mounts,
     shown.map(({ pid }) => pid),
   );
+  const sessionOf = sessionFinder(reader);
   const list = shown.map(({ pid, first: { path, role, isClosure, ...file }, otherFiles }) => {
-    const origin = isClosure ? closureOrigin : originOf({ path, ...file }, mounts);
+    const session = sessionOf(pid);
+    const origin: Origin =
+      session !== undefined
+        ? { why: 'session', reason: `in session ${session.id} of ${session.user}` }
+        : isClosure
+          ? closureOrigin
+          : originOf({ path, ...file }, mounts);
     return { pid, path: decodeBytes(path), role, ...origin, otherFiles, ...describe(pid) };
   });
   return { list, count: foreign.length, examined: sealedOnly.length + others.length, unexamined };
