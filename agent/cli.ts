@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { addChanges } from './commands/changes-options.ts';
 import type { CheckOptions } from './commands/check.ts';
 import type { ForwardOptions } from './commands/forward.ts';
+import type { IdentityOptions } from './commands/identity.ts';
 import type { Output } from './commands/output.ts';
 import type { LoadWriter, PrepareOptions } from './commands/prepare.ts';
 import type { SessionOptions } from './commands/session.ts';
@@ -178,6 +179,20 @@ function program(
     .action(async (options: ForwardOptions) => {
       const { forwardCommand } = await import('./commands/forward.ts');
       done(await forwardCommand(reader, loadWriter, output, options));
+    });
+  root
+    .command('identity')
+    .description(
+      'request a certificate from the host with IDENTITY=host, and write it to /run/immutafs/identity (immutafs-identity.service runs this)',
+    )
+    .option(
+      '--nonce <nonce>',
+      'print a statement of the host about this guest for the nonce of a verifier, 8 to 64 bytes in base64url, and write nothing',
+    )
+    .allowExcessArguments(false)
+    .action(async (options: IdentityOptions) => {
+      const { identityCommand } = await import('./commands/identity.ts');
+      done(await identityCommand(reader, loadWriter, output, options));
     });
   addPrepare(root, async (options) => {
     const { prepareCommand } = await import('./commands/prepare.ts');

@@ -10,6 +10,7 @@ import { footholds } from './footholds.ts';
 import { foreignPrograms } from './foreign-programs.ts';
 import { fstabConsistent, mtabLink, swapOff } from './fstab.ts';
 import { hostEnforced, rootWriteProbe, impostorAbsent, bootReadonly, rootReadonly } from './system-disks.ts';
+import { identity } from './identity.ts';
 import { initramfsHook, provisioningOff, rivalsOff, rootLog } from './boot.ts';
 import { mountsGenuine, persistentMounts, stackedMounts } from './mounts.ts';
 import {
@@ -62,6 +63,7 @@ export const checks: readonly Check[] = [
   bootInputs,
   provisioningOff,
   seedGenuine,
+  identity,
   configValid,
   forwardHealthy,
   auditForwarded,

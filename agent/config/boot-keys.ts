@@ -130,6 +130,10 @@ const rules = {
     wanted: 'a number of seconds from 1 to 300',
     good: (v) => number.test(v) && Number(v) <= 300,
   },
+  IDENTITY: {
+    initial: 'none',
+    ...oneOf('none', 'host'),
+  },
   ON_FAILURE: {
     initial: 'degraded',
     ...oneOf('degraded', 'emergency', 'poweroff'),
@@ -150,7 +154,7 @@ export const bootKeys: Record<BootKey, Rule> = rules;
 export const agentKeys = [
   ...(['REQUIRE_READONLY', 'REQUIRE_OPTIONS', 'DATA', 'FOREIGN_PROGRAMS', 'FOREIGN_PROGRAMS_ALLOW'] as const),
   ...(['USAGE_WARN', 'USAGE_FAIL', 'PROMETHEUS_FILE', 'FORWARD', 'FORWARD_FILES', 'FORWARD_STATE'] as const),
-  ...(['FORWARD_CA', 'FORWARD_CERT', 'FORWARD_KEY', 'FORWARD_PEER', 'SESSION'] as const),
+  ...(['FORWARD_CA', 'FORWARD_CERT', 'FORWARD_KEY', 'FORWARD_PEER', 'SESSION', 'IDENTITY_CA'] as const),
 ];
 
 /** Whether the value is PATH or PATH:OPTION,OPTION. @param allowed the options that are allowed */

@@ -140,6 +140,21 @@ const table = {
       'How long a sealed boot with SEED=host waits for the seed and for all devices, in seconds: 1 to 300.',
     from: 'boot',
   },
+  IDENTITY: {
+    ...bootKeys.IDENTITY,
+    meaning:
+      'Whether this guest requests a certificate in sealed boots. none: no. host: after the check at boot, immutafs-identity.service makes a key in /run/immutafs/identity and sends its public part to the host over the virtio-serial port org.immutafs.identity. A host with immutafs-identity certifies only a sealed guest, for some hours. The service verifies the certificate and the statement of the host against IDENTITY_CA, writes cert.pem, key.pem, ca.pem and statement.jwt, and renews them. No other service waits for it. See docs/identity.md.',
+    comment:
+      'Whether this guest requests a certificate from its host in sealed boots: none or host (over the virtio-serial port org.immutafs.identity).',
+    from: 'boot',
+  },
+  IDENTITY_CA: {
+    meaning:
+      'The file with the certificates of the authorities that may certify this guest, or its host: a file of the sealed disk. Without it, no certificate is accepted.',
+    comment:
+      'The file with the certificates of the authorities that may certify this guest, or its host: a file of the sealed disk.',
+    ...tlsFile,
+  },
   ON_FAILURE: {
     ...bootKeys.ON_FAILURE,
     meaning:
@@ -271,9 +286,13 @@ const table = {
     ...tlsFile,
   },
   FORWARD_CERT: {
-    meaning: "TLS: the file with this guest's certificate, if the server requires one.",
-    comment: "TLS: the file with this guest's certificate, if the server requires one.",
+    meaning:
+      "TLS: the file with this guest's certificate, if the server requires one. identity: the certificate and the key of IDENTITY=host; FORWARD_KEY is then empty, and the forwarder waits until there is a certificate.",
+    comment:
+      "TLS: the file with this guest's certificate, if the server requires one; or identity: that of IDENTITY=host, with its key.",
     ...tlsFile,
+    wanted: 'an absolute path, or identity',
+    good: (value) => value === 'identity' || tlsFile.good(value),
   },
   FORWARD_KEY: {
     meaning:

@@ -16,6 +16,7 @@ import { readPlannedMoves } from './boot/moves.ts';
 import { findProvisioning } from './boot/provisioning.ts';
 import { readSeed } from './boot/seed.ts';
 import { readSwaps } from './disks/disks.ts';
+import { readCertificate } from './certificate.ts';
 import { findForwarder } from './forwarder.ts';
 import { type Guest, readDisks, readGuest } from './guest.ts';
 import { findLargestFiles } from './largest-files.ts';
@@ -98,6 +99,8 @@ export async function gatherFacts(system: SystemReader, { probe }: GatherOptions
     provisioning: observe(() => findProvisioning(reader, kernelArgument, config.SEED === 'host')),
     /** The copy of the host's seed, and what cloud-init did with it (SEED=host). */
     seed: observe(() => readSeed(reader, identity.root)),
+    /** The certificate of the host (IDENTITY=host); undefined if it was not requested in this boot. */
+    certificate: observe(() => readCertificate(reader)),
     /** The start-up files of all users who can log in or linger. */
     autostart: observe(() => findAutostart(reader)),
     /** The target of the symbolic link /etc/mtab; undefined if /etc/mtab is not a symbolic link. */

@@ -19,7 +19,14 @@ const inputs: readonly string[] = [
   ...['/etc/logrotate.conf', '/etc/logrotate.d'],
   ...[bootEnvFile, reportFile, persistRecords, scratchRecords, scratchDeviceRecord, bootStateFile],
   ...['/run/immutafs/usage.json', '/run/immutafs/changes.seen', sessionsFolder],
-  ...['/run/immutafs/forward', '/run/immutafs/seed', '/run/udev', '/run/cloud-init', '/run/auditd.pid'],
+  ...[
+    '/run/immutafs/forward',
+    '/run/immutafs/identity',
+    '/run/immutafs/seed',
+    '/run/udev',
+    '/run/cloud-init',
+    '/run/auditd.pid',
+  ],
   ...['/run/systemd/system', '/run/systemd/units', '/run/systemd/generator', '/run/systemd/generator.early'],
 ];
 

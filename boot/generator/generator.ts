@@ -19,6 +19,7 @@ import { addMountOptionUnits } from './mount-options.ts';
 import { addOverlayMount, keepOrDeferOverlays } from './overlays.ts';
 import {
   addForwardDropin,
+  addIdentityUnits,
   addMoveUnits,
   addRehearsalUnits,
   disableRelabelling,
@@ -52,6 +53,7 @@ function addSealedUnits(guest: Guest): void {
   if (state.rehearsal !== undefined) addRehearsalUnits(guest);
   disableRelabelling(guest);
   maskProvisioning(guest);
+  if (guest.config.IDENTITY === 'host' && state.rehearsal === undefined) addIdentityUnits(guest);
   addMountOptionUnits(guest);
   leaveUnmountingToSystemd(guest);
   // Keep the mounts that the initramfs made, and with them the content of the layers, across a soft reboot, which does

@@ -52,6 +52,14 @@ function hiddenDirectory({ reader }: Guest, file: string): 'home' | 'keys' | und
   return /^\/etc\/(?:ssh|ssl\/private|pki\/tls\/private)\//.test(`${real}/`) ? 'keys' : undefined;
 }
 
+// --- the certificate of the host ----------------------------------------------------------------------------
+
+/** Starts what requests and renews the certificate. The host certifies no other boot than a sealed one. */
+export function addIdentityUnits({ units }: Guest): void {
+  const names = ['service', 'timer', 'path'].map((kind) => `Wants=immutafs-identity.${kind}`);
+  units.dropin('multi-user.target', '[Unit]', ...names);
+}
+
 // --- services that would change a read-only disk ------------------------------------------------------------
 
 /**

@@ -85,6 +85,16 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
       command: 'immutafs-agent forward',
     },
   ],
+  identity: [
+    {
+      text: 'Request a certificate from the host, and show why there is none.',
+      command: 'immutafs-agent identity',
+    },
+    {
+      text: 'Print a statement of the host about this guest for a verifier, which has sent the nonce.',
+      command: 'immutafs-agent identity --nonce 8J8cLGFQ0v1ZBm3kX5rT2w',
+    },
+  ],
   prepare: [
     {
       text: 'Show which steps this guest needs before it can be sealed. Nothing is changed.',

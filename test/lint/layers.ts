@@ -15,7 +15,7 @@ const order: readonly (readonly string[])[] = [
   ['assess/'],
   ['checks/'],
   ['controls/'],
-  ['report/', 'changes/'],
+  ['report/', 'changes/', 'identity/'],
   ['evaluate.ts'],
   ['forward/stages.ts'],
   ['forward/journal/', 'forward/files/', 'prepare/engine/'],

@@ -53,6 +53,12 @@ export const directives: ReadonlyMap<string, ReadonlySet<string>> = new Map([
     words(`OnCalendar OnActiveSec OnBootSec OnStartupSec OnUnitActiveSec OnUnitInactiveSec Persistent WakeSystem
            AccuracySec Unit`),
   ],
+  [
+    'Path',
+    words(
+      'PathExists PathExistsGlob PathChanged PathModified DirectoryNotEmpty Unit MakeDirectory DirectoryMode',
+    ),
+  ],
   ['Mount', words('What Where Options Type TimeoutSec DirectoryMode SloppyOptions', execution)],
   ['Install', words('Alias WantedBy RequiredBy Also DefaultInstance')],
 ]);

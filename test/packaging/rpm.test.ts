@@ -79,9 +79,10 @@ test('contains every script of boot/, and every file of units/, dracut/ and the 
 });
 
 test('contains these units, which rpm.spec installs by their suffix', () => {
-  const unit = /(?<=^\/usr\/lib\/systemd\/system\/immutafs-)[^/]+\.(service|target|timer)$/gm;
+  const unit = /(?<=^\/usr\/lib\/systemd\/system\/immutafs-)[^/]+\.(service|target|timer|path)$/gm;
   assert.equal(query('[%{FILENAMES}\n]').match(unit), [
     ...['check.service', 'check.timer', 'drift.service', 'forward-state.service', 'forward.service'],
+    ...['identity.path', 'identity.service', 'identity.target', 'identity.timer'],
     ...['mount-options@.service', 'mount@.service', 'move.service', 'move.target'],
     ...['persist.service', 'persist@.service'],
     ...['rehearsal-limit.service', 'rehearsal.service', 'scratch-device.service', 'scratch-discard.service'],

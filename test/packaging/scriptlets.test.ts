@@ -113,7 +113,8 @@ test('a running systemd is reloaded, and the forwarder restarts with the new pro
   const reload = 'systemctl daemon-reload';
   assert.equal(root.calls(), [reload, reload, restart, regenerate]);
   assertQuiet(erase(root));
-  const stop = 'systemctl stop immutafs-check.timer immutafs-forward.service';
+  const stop =
+    'systemctl stop immutafs-check.timer immutafs-forward.service immutafs-identity.timer immutafs-identity.path';
   assert.equal(root.calls(), [`systemctl --no-reload disable ${units}`, stop, reload, regenerate]);
 });
 

@@ -66,14 +66,16 @@ scriptlets('the module store of Debian: the domains are in force', ({ root }) =>
 
 scriptlets('SELinux is enabled: the policy is loaded, and the state in /run has its labels', ({ root }) => {
   addPolicy(root);
-  for (const folder of ['run/systemd/system', 'run/immutafs/forward', 'sys/fs/selinux'])
+  for (const folder of [
+    ...['run/systemd/system', 'run/immutafs/forward', 'run/immutafs/identity', 'sys/fs/selinux'],
+  ])
     root.makeDirectory(folder);
   root.write('sys/fs/selinux/enforce', '1');
-  const state = 'restorecon -R -F /run/immutafs/forward';
+  const state = ['forward', 'identity'].map((name) => `restorecon -R -F /run/immutafs/${name}`);
   assertQuiet(post(root));
-  assert.equal(selinuxCalls(root), [added, 'load_policy', ...labelled, state]);
+  assert.equal(selinuxCalls(root), [added, 'load_policy', ...labelled, ...state]);
   assertQuiet(postun(root));
-  assert.equal(selinuxCalls(root), [removed, 'load_policy', state]);
+  assert.equal(selinuxCalls(root), [removed, 'load_policy', ...state]);
 });
 
 for (const [title, change] of [

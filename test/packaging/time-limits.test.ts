@@ -22,6 +22,8 @@ const limits: Record<string, Limit> = {
   'units/immutafs-forward-state.service TimeoutStartSec': { usual: 2 },
   // `forward` has its own limits; what is not acknowledged by then is counted in its last message.
   'units/immutafs-forward.service TimeoutStopSec': { usual: 4 },
+  // `identity` has a limit of its own, of 30 s for the answer of the host.
+  'units/immutafs-identity.service TimeoutStartSec': { usual: 3 },
   'units/immutafs-mount-options@.service TimeoutStartSec': { usual: 1 },
   'units/immutafs-mount@.service TimeoutStartSec': { usual: 2 },
   'units/immutafs-move.service TimeoutStartSec': { expired: 'the next maintenance boot goes on' },

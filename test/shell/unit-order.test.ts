@@ -33,6 +33,7 @@ const others = [
 /** A configuration with which immutafs-generator uses every unit. */
 const config = {
   SEED: 'host',
+  IDENTITY: 'host',
   OVERLAY: '/opt/late',
   PERSIST: '/srv/kept',
   PERSIST_STORE: '/data/store',
@@ -100,7 +101,7 @@ function load(): { dump: string; log: string } {
 function orders(dump: string): Record<string, Order> {
   const entries = dump.split('-> ').flatMap((section) => {
     const [, name = ''] =
-      /^Unit (immutafs-\S+\.(?:service|timer|target)|sshd-keygen(?:@x)?\.service):/.exec(section) ?? [];
+      /^Unit (immutafs-\S+\.(?:service|timer|target|path)|sshd-keygen(?:@x)?\.service):/.exec(section) ?? [];
     const list = (word: string) =>
       [...section.matchAll(new RegExp(`^\\s*${word}: (\\S+) `, 'gm'))]
         .map(([, each = '']) => each)
@@ -115,7 +116,7 @@ function orders(dump: string): Record<string, Order> {
 /** Each unit, with the units that systemd starts after it and before it. A shutdown stops them in the reverse order. */
 const table: Readonly<Record<string, Order>> = {
   'immutafs-check.service': {
-    before: 'immutafs-drift.service shutdown.target',
+    before: 'immutafs-drift.service immutafs-identity.service shutdown.target',
     after: `
       basic.target immutafs-seed-close.service immutafs-seed-finish.service immutafs-var.service
       local-fs.target multi-user.target sysinit.target`,
@@ -127,6 +128,20 @@ const table: Readonly<Record<string, Order>> = {
   'immutafs-drift.service': {
     before: 'shutdown.target',
     after: 'basic.target immutafs-check.service immutafs-check.timer sysinit.target',
+  },
+  'immutafs-identity.path': {
+    before: 'immutafs-identity.target multi-user.target paths.target shutdown.target',
+    after: 'sysinit.target',
+  },
+  'immutafs-identity.service': {
+    before: 'shutdown.target',
+    after: `
+      basic.target immutafs-check.service immutafs-identity.timer multi-user.target sysinit.target`,
+  },
+  'immutafs-identity.target': { before: 'shutdown.target', after: 'immutafs-identity.path' },
+  'immutafs-identity.timer': {
+    before: 'immutafs-identity.service multi-user.target shutdown.target timers.target',
+    after: 'sysinit.target',
   },
   'immutafs-forward-state.service': {
     before: 'immutafs-forward.service shutdown.target',

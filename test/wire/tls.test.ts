@@ -181,6 +181,53 @@ tls('a refused guest certificate is replaced, and read again without a restart',
   await until('the count', () => forwardState()?.counts.acknowledged === 10);
 });
 
+tls('FORWARD_CERT=identity: waits for the certificate, uses a renewed one, and loses no entry', async () => {
+  const identity = '/run/immutafs/identity';
+  fs.mkdirSync(identity, { recursive: true });
+  configure({ ...relp, FORWARD_CERT: 'identity', FORWARD_KEY: '', IDENTITY: 'host' });
+  const live = new LiveJournal();
+  live.append(numbered('entry', 10));
+  const server = await startServer();
+  const agent = startAgent();
+  await untilState('waiting');
+  assert.match(forwardState()?.error ?? '', `${identity}/cert.pem`);
+  assert.is(storedLines(), 0);
+  const certify = (file: string) => {
+    makeCertificate({ name: 'guest1.guests.example', file });
+    fs.copyFileSync(`${file}.key`, `${identity}/key.pem`);
+    fs.copyFileSync(`${file}.pem`, `${identity}/cert.pem`);
+  };
+  certify(`${guestDirectory}/guest`);
+  await until('all entries', () => storedLines() >= 10);
+  // The certificate of another guest: the next connection uses it, and is refused.
+  makeCertificate({ name: 'stranger.example', file: `${guestDirectory}/stranger` });
+  for (const [from, to] of [
+    ['key', 'key.pem'],
+    ['pem', 'cert.pem'],
+  ] as const)
+    fs.copyFileSync(`${guestDirectory}/stranger.${from}`, `${identity}/${to}`);
+  live.append(numbered('more', 10));
+  await until('the connection continues', () => storedLines() >= 20);
+  await server.stop();
+  live.append(numbered('last', 10));
+  await startServer();
+  await sleep(3000);
+  assert.is(storedLines(), 20);
+  certify(`${guestDirectory}/guest`);
+  await until('each entry', () => storedLines() >= 30);
+  await until('the count', () => forwardState()?.counts.acknowledged === 30);
+  assert.not.match(agent.output(), /cannot be used/);
+});
+
+for (const [what, lines, reason] of [
+  ['a key of its own', { IDENTITY: 'host' }, 'remove FORWARD_KEY'],
+  ['no IDENTITY', { IDENTITY: 'none', FORWARD_KEY: '' }, 'requires IDENTITY=host'],
+] as const)
+  tls(`FORWARD_CERT=identity with ${what} is an error`, () => {
+    const config = { ...guestTls, FORWARD_PEER: '', FORWARD_CERT: 'identity', ...lines };
+    assert.throws(() => verifyTlsFiles(systemReader(), config), reason);
+  });
+
 tls('journal upload: no entry is lost after a refusal of a certificate of another CA', async () => {
   makeCertificatesIn('/run/others', '/run/others/guest');
   for (const end of ['pem', 'key'])

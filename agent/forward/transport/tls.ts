@@ -1,10 +1,12 @@
 import { type KeyObject, X509Certificate, constants, createPrivateKey } from 'node:crypto';
 import tls from 'node:tls';
 import { type Config, isFingerprint } from '../../config/config.ts';
+import { certificateFiles } from '../../facts/certificate.ts';
 import { errorMessage, unlessSystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
-export type TlsConfig = Pick<Config, 'FORWARD_CA' | 'FORWARD_CERT' | 'FORWARD_KEY' | 'FORWARD_PEER'>;
+export type TlsConfig = Pick<Config, 'FORWARD_CA' | 'FORWARD_CERT' | 'FORWARD_KEY' | 'FORWARD_PEER'> &
+  Partial<Pick<Config, 'IDENTITY'>>;
 
 /**
  * Verifies the files that the configuration names, before the first connection. The default of a file that cannot be
@@ -15,6 +17,12 @@ export function verifyTlsFiles(reader: SystemReader, config: TlsConfig): void {
   const { FORWARD_CA, FORWARD_CERT, FORWARD_KEY } = config;
   if (FORWARD_CA !== '') certificateIn(FORWARD_CA, readBytes(reader, FORWARD_CA));
   if (FORWARD_CERT === '' && FORWARD_KEY === '') return;
+  if (FORWARD_CERT === 'identity') {
+    if (FORWARD_KEY !== '') throw new Error('FORWARD_CERT=identity has a key of its own: remove FORWARD_KEY');
+    if (config.IDENTITY !== 'host') throw new Error('FORWARD_CERT=identity requires IDENTITY=host');
+    // There may be no certificate yet. Each connection reads it.
+    return;
+  }
   if (FORWARD_CERT === '' || FORWARD_KEY === '')
     throw new Error('FORWARD_CERT and FORWARD_KEY belong together: set both or none');
   const cert = readBytes(reader, FORWARD_CERT);
@@ -70,15 +78,18 @@ const bundles = ['/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/certs/ca-certific
  * @throws Error that names the file that cannot be read or contains no certificate
  */
 export function tlsOptions(reader: SystemReader, config: TlsConfig, host: string): tls.ConnectionOptions {
-  const { FORWARD_CERT, FORWARD_KEY } = config;
+  const [cert, key] =
+    config.FORWARD_CERT === 'identity'
+      ? [certificateFiles.certificate, certificateFiles.key]
+      : [config.FORWARD_CERT, config.FORWARD_KEY];
   const name = expectedName(config, host);
   return {
     minVersion: 'TLSv1.2',
     ciphers: ciphers.join(':'),
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     ca: authorities(reader, config),
-    ...(FORWARD_CERT === '' ? {} : { cert: readBytes(reader, FORWARD_CERT) }),
-    ...(FORWARD_KEY === '' ? {} : { key: readBytes(reader, FORWARD_KEY) }),
+    ...(cert === '' ? {} : { cert: readBytes(reader, cert) }),
+    ...(key === '' ? {} : { key: readBytes(reader, key) }),
     // The server name must not be an address (RFC 6066, section 3).
     ...(/^[0-9.]+$|:/.test(name) ? {} : { servername: name }),
     // verifyPeer verifies the server instead, because it can describe the certificate and supports fingerprints.

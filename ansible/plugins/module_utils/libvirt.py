@@ -173,6 +173,10 @@ class Domain:
         """Whether virsh can recreate the variable store at a start, as libvirt 8.1 and later can."""
         return "--reset-nvram" in self.run("/usr/bin/virsh", "help", "start")
 
+    def monitor(self, command):
+        """Returns the answer of the QEMU monitor to a command without arguments."""
+        return json.loads(self.virsh("qemu-monitor-command", json.dumps({"execute": command})))["return"]
+
     def bytes_read(self):
         """
         Maps the target of each disk to the bytes that QEMU has read from it since the start, such as {"vda": 123}; see
@@ -203,8 +207,7 @@ def qemu_readonly(domain, alias):
 
     `qdev` is the id of the device or its QOM path, such as /machine/peripheral/virtio-disk0/virtio-backend.
     """
-    answer = json.loads(domain.virsh("qemu-monitor-command", '{"execute":"query-block"}'))
-    for device in answer["return"]:
+    for device in domain.monitor("query-block"):
         if alias in device.get("qdev", "").split("/"):
             return device["inserted"]["ro"] if "inserted" in device else None
     return None

@@ -7,6 +7,7 @@ export const pages = [
   'docs/emergency.md',
   'docs/guide.md',
   'docs/host.md',
+  'docs/identity.md',
   'docs/images.md',
   'docs/session.md',
 ] as const;
@@ -20,6 +21,7 @@ const images = 'test/vm/long/images-page.test.ts';
 const first = 'test/vm/long/images-page-first.test.ts';
 const seed = 'test/vm/matrix/images-page.test.ts';
 const backup = 'test/vm/long/host-backup.test.ts';
+const identity = 'test/vm/matrix/host-identity.test.ts';
 const quiesce = 'test/vm/long/quiesce.test.ts';
 const maintenance = 'test/vm/smoke/maintenance.test.ts';
 
@@ -47,6 +49,7 @@ export const executed: Partial<Record<Page, Record<string, string>>> = {
     'Backup, snapshots and migration': backup,
     'Freezing the file systems': quiesce,
   },
+  'docs/identity.md': { 'Set up': identity },
   'docs/images.md': {
     'The first version': first,
     'The guests': images,

@@ -108,12 +108,14 @@ const values: Partial<Record<keyof typeof keys, { good: string[]; bad: string[] 
     bad: ['a.log', '/a/', '/a/**/b', '/a/../b', '/\xff'],
   },
   SEED_TIMEOUT: { good: ['1', '60', '300'], bad: ['', '0', '301', '-1', '1.5', '60s', '060'] },
+  IDENTITY: { good: ['none', 'host'], bad: ['', 'Host', 'guest'] },
+  IDENTITY_CA: { good: ['', '/etc/ca.pem'], bad: ['ca.pem', 'identity'] },
   FORWARD_STATE: {
     good: ['/run/immutafs/forward', '/srv/a.b_c+d@e:f-g'],
     bad: ['', '/', 'a', '/a/', '/a/../b', '/a/./b', '/a b', '/a%b', '/a"b', '/\xc3\xa4'],
   },
   FORWARD_CA: { good: ['', '/etc/ca.pem'], bad: ['ca.pem', '/\xff.pem'] },
-  FORWARD_CERT: { good: ['', '/etc/a.pem'], bad: ['a.pem'] },
+  FORWARD_CERT: { good: ['', '/etc/a.pem', 'identity'], bad: ['a.pem', 'Identity'] },
   FORWARD_KEY: { good: ['', '/etc/a.key'], bad: ['a.key'] },
   FORWARD_PEER: {
     good: ['', 'log.example.com', `SHA256:${'00:'.repeat(31)}00`],

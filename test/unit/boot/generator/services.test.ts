@@ -76,6 +76,18 @@ test('SEED=host: cloud-init starts only with the copy of the seed; the rest is m
     'multi-user.target: [Unit];Wants=immutafs-seed.service;Wants=immutafs-seed-finish.service;Wants=cloud-init.target;',
   ]);
 });
+test('IDENTITY=host: a sealed boot requests a certificate', () => {
+  const wants = ['service', 'timer', 'path'].map((kind) => `Wants=immutafs-identity.${kind}`);
+  const dropins = (mode: string, config: string) => provision(mode, [], config).dropins;
+  assert.equal(dropins('sealed', 'IDENTITY=host\n'), [`multi-user.target: [Unit];${wants.join(';')};`]);
+  for (const [mode, config] of [
+    ['maintenance', 'IDENTITY=host\n'],
+    ['off', 'IDENTITY=host\n'],
+    ['sealed', 'IDENTITY=none\n'],
+    ['sealed', ''],
+  ] as const)
+    assert.equal(dropins(mode, config), []);
+});
 test('SEED=host without cloud-init: the boot looks for the seed', () => {
   assert.equal(provision('sealed', [], 'SEED=host\n').dropins, [
     'multi-user.target: [Unit];Wants=immutafs-seed.service;Wants=immutafs-seed-finish.service;',

@@ -1,0 +1,49 @@
+import { unwrap } from '../facts/observed.ts';
+import type { Check } from './check.ts';
+
+/** Seconds after the start of the guest until which there may be no certificate yet. */
+const slowBoot = 900;
+
+export const identity: Check = {
+  id: 'identity',
+  severity: 'advisory',
+  seal: true,
+  messageId: '2193f703dfe64915a655b4e7750458ad',
+  title: 'the host has certified this guest',
+  means:
+    'With IDENTITY=host, this guest has a certificate of its host that is valid now, and the last request for it succeeded. The agent has verified the certificate and the statement of the host against IDENTITY_CA when it received them. The host examines the guest from outside before it signs: the system disk and its image, other writers, the boot order and the seed. The check reads what the last request recorded in /run/immutafs/identity; root in the guest can change this record, but cannot make a certificate that others accept.',
+  why: 'Without a valid certificate, servers that accept only certified guests refuse this one. If the host refuses to certify a guest, the host does not enforce what the other checks report.',
+  fix: 'The reason of the refusal says what the host found; `journalctl -u immutafs-identity` on the host has more. Without the port org.immutafs.identity, add the channel to the domain and start the guest again. To request one at once: immutafs-agent identity.',
+  page: 'identity.md',
+  subject: 'certificate',
+  expected: 'a certificate of the host that is valid now',
+  evaluate: ({ config, certificate, identity: { uptime } }) => {
+    if (config.IDENTITY !== 'host') return { status: 'skip', observed: `IDENTITY is ${config.IDENTITY}` };
+    if (config.IDENTITY_CA === '')
+      return { status: 'fail', observed: 'IDENTITY_CA is empty', remedy: 'Set IDENTITY_CA.' };
+    const { hasPort, now, state } = unwrap(certificate);
+    const problem = state?.problem ?? '';
+    const remedy = 'On the host: journalctl -u immutafs-identity.';
+    if (state?.certificate) {
+      const { id, host, from, until } = state.certificate;
+      const observed = `certified by ${host} until ${until} as ${id}`;
+      if (now >= Date.parse(from) && now < Date.parse(until))
+        return problem === ''
+          ? { status: 'pass', observed }
+          : { status: 'warn', observed: `${observed}; not renewed: ${problem}`, remedy };
+      return { status: 'fail', observed: `the certificate was valid until ${until}: ${problem}`, remedy };
+    }
+    if (problem !== '') return { status: 'fail', observed: `not certified: ${problem}`, remedy };
+    if (!hasPort)
+      return {
+        status: 'fail',
+        observed: 'the domain has no port org.immutafs.identity',
+        remedy: 'On the host, add the channel to the domain (docs/identity.md), and start the guest again.',
+      };
+    return {
+      status: uptime < slowBoot ? 'warn' : 'fail',
+      observed: 'not requested yet',
+      remedy: 'Run `systemctl status immutafs-identity.service`.',
+    };
+  },
+};

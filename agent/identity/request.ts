@@ -1,0 +1,77 @@
+import { type KeyObject, createPublicKey, randomBytes, sign } from 'node:crypto';
+import * as v from 'valibot';
+import { parseRecord } from '../lib/json-record.ts';
+
+/** Sends a line to the host. @returns the next line of the host @throws Error if there is none in time */
+export type Ask = (line: string) => Promise<string>;
+
+const text = v.string();
+const answerSchema = v.variant('type', [
+  v.object({ type: v.literal('challenge'), id: text, challenge: v.pipe(text, v.regex(/^[0-9a-f]{64}$/)) }),
+  v.object({ type: v.literal('identity'), id: text, certificate: text, statement: text }),
+  v.object({ type: v.literal('refusal'), id: v.nullable(text), reason: text }),
+]);
+type Answer = v.InferOutput<typeof answerSchema>;
+
+/** The host refuses to certify this guest. */
+export class RefusedError extends Error {}
+
+/** Lines of answers to earlier requests, of a process that has ended, which are skipped. */
+const mostOld = 20;
+
+/** Returns the uncompressed point of a key on P-256. */
+export function pointOfKey(key: KeyObject): Buffer {
+  const { x = '', y = '' } = createPublicKey(key).export({ format: 'jwk' });
+  return Buffer.concat([Buffer.of(4), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')]);
+}
+
+/**
+ * Requests a certificate for a key (docs/identity.md, "Protocol").
+ * @param verifier the nonce of a verifier, which the statement also contains
+ * @returns what the host sent, not verified, and the nonces that the statement must contain
+ * @throws RefusedError with the reason of the host; Error for an answer that is not one of the protocol
+ */
+export async function requestCertificate(ask: Ask, key: KeyObject, verifier?: Buffer) {
+  const id = randomBytes(16).toString('hex');
+  const { challenge } = await answerOf(ask, id, { type: 'hello', id }, 'challenge');
+  const nonce = randomBytes(32);
+  const nonces = verifier === undefined ? [nonce] : [nonce, verifier];
+  const point = pointOfKey(key);
+  const signed = Buffer.concat([
+    ...[Buffer.from('immutafs-identity 1\n'), Buffer.from(challenge, 'hex')],
+    ...[...nonces, point],
+  ]);
+  const proof = sign('sha256', signed, { key, dsaEncoding: 'ieee-p1363' });
+  const request = {
+    ...{ type: 'request', id, challenge, nonce: nonce.toString('base64url') },
+    ...{ key: point.toString('base64url'), proof: proof.toString('base64url') },
+    ...(verifier === undefined ? {} : { verifier: verifier.toString('base64url') }),
+  };
+  const { certificate, statement } = await answerOf(ask, id, request, 'identity');
+  return { certificate, statement, nonces, point };
+}
+
+/** Sends a message, and returns the answer to it. An answer without an id is one to a line that the host could not parse. */
+async function answerOf<Type extends Answer['type']>(
+  ask: Ask,
+  id: string,
+  message: object,
+  type: Type,
+): Promise<Extract<Answer, { type: Type }>> {
+  let line = await ask(`${JSON.stringify(message)}\n`);
+  for (let old = 0; old < mostOld; old += 1) {
+    const answer = parseRecord(answerSchema, line, 'the answer of the host');
+    if (answer.type === 'refusal' && (answer.id === id || answer.id === null))
+      throw new RefusedError(answer.reason);
+    if (answer.id === id && isOf(answer, type)) return answer;
+    line = await ask('');
+  }
+  throw new Error('the host sent only answers to other requests');
+}
+
+function isOf<Type extends Answer['type']>(
+  answer: Answer,
+  type: Type,
+): answer is Extract<Answer, { type: Type }> {
+  return answer.type === type;
+}

@@ -1,0 +1,240 @@
+import { appendFile, copyFile, mkdir, open, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { execa } from 'execa';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { blocksOf, commandsIn } from '../../harness/pages/blocks.ts';
+import { until } from '../../wire/support/until.ts';
+import { agentTree } from '../harness/agent.ts';
+import { imagesIn } from '../harness/disk.ts';
+import { xfsOnLvm } from '../harness/layout.ts';
+import { templateOf } from '../harness/template.ts';
+import { installBootSector } from '../libvirt/boot-sector.ts';
+import { seal, statusIn } from '../libvirt/fixture.ts';
+import { type Hypervisor, defineXml, redefine, setReadOnly, withHypervisor } from '../libvirt/hypervisor.ts';
+import { certificateOf, installIdentity, recordReceipt } from '../libvirt/identity-host.ts';
+import { withAnsible } from '../libvirt/playbooks.ts';
+import { type VirtualGuest, defineGuest, untilUp } from '../libvirt/virtual-guest.ts';
+
+/**
+ * Tests that a guest which boots from its sealed disk is certified by its host, with the commands of docs/identity.md, and that
+ * the same guest is refused when something changes. The unit tests of the host have more forgeries.
+ */
+const identity = suite('a guest with an identity from its host');
+
+const heading = 'Set up';
+const commands = blocksOf('docs/identity.md')
+  .filter((block) => block.heading === heading && block.language === 'sh')
+  .flatMap(({ text }) => commandsIn(text).map((command) => command.text));
+
+/** Runs the commands that begin like this, in a folder, with names of the test. @returns how many there were */
+async function runCommands(start: RegExp, folder: string, replace: Record<string, string>): Promise<number> {
+  const chosen = commands.filter((command) => start.test(command));
+  for (const command of chosen) {
+    const text = Object.entries(replace).reduce((all, [from, to]) => all.replaceAll(from, to), command);
+    // virt-xml runs the first python3 in PATH.
+    const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
+    await execa('sh', ['-ec', text], { cwd: folder, stdin: 'ignore', env, extendEnv: false });
+  }
+  return chosen.length;
+}
+
+/** Defines a guest that the firmware starts from its own disk, with the certificate of the CA. It is shut off and sealed. */
+async function defineGuestOf(host: Hypervisor, authority: string): Promise<VirtualGuest> {
+  const guest = await defineGuest(host, {
+    ...{ name: 'web1', template: await templateOf(xfsOnLvm, await agentTree()), memoryMiB: 1536 },
+    edit: async (root) => {
+      await copyFile(authority, join(root, 'etc/immutafs/identity-ca.pem'));
+      const file = join(root, 'etc/immutafs/immutafs.conf');
+      assert.is(await runCommands(/^printf 'IDENTITY=/, root, { '/etc/immutafs/immutafs.conf': file }), 1);
+      await appendFile(file, 'FORWARD_CERT=identity\n');
+    },
+  });
+  await installBootSector(guest.folder);
+  await redefine(host, guest.name, (xml) => xml.replace(/ *<kernel>.*<\/kernel>\n/, ''));
+  const added = { 'virt-xml web1': `/usr/bin/virt-xml --connect '${host.uri}' web1` };
+  assert.is(await runCommands(/^virt-xml /, host.folder, added), 1);
+  await withAnsible(host, [guest], (ansible) => seal(ansible, host, guest));
+  return guest;
+}
+
+/** Requests a certificate, after the limit on requests, if it was reached. */
+async function request(guest: VirtualGuest) {
+  for (;;) {
+    const said = await guest.ssh('immutafs-agent identity; cat /run/immutafs/identity/state.json');
+    const { problem } = JSON.parse(said.stdout.split('\n').at(-1) ?? '') as { problem: string };
+    if (!problem.includes('too many requests')) return { problem, stderr: said.stderr };
+    await setTimeout(10_000);
+  }
+}
+
+identity('it is certified at boot, and refused after each change on the host', () =>
+  withHypervisor(async (host) => {
+    const [work, keys, receipts] = ['work', 'keys', 'receipts'].map((name) => join(host.folder, name)) as [
+      ...[string, string, string],
+    ];
+    for (const each of [work, receipts]) await mkdir(each);
+    assert.ok(commands.length < 15);
+    const made = await runCommands(/^(openssl (?!verify)|mkdir|\(umask|printf 'basic)/, work, {
+      '/etc/immutafs/identity': keys,
+    });
+    const guest = await defineGuestOf(host, join(work, 'ca.pem'));
+    await withAnsible(host, [guest], async (ansible) => {
+      const service = await installIdentity(ansible, host, keys, receipts);
+      // Each of the other commands is run below, or by the functions above.
+      assert.is(commands.length - made, 5);
+      await recordReceipt(ansible, host, guest, receipts);
+      await service.start();
+      await host.virsh('start', guest.name);
+      await untilUp(guest, 600);
+
+      const { certificate } = await certificateOf(guest, (state) => state.certificate !== null);
+      assert.match(certificate.id, /^spiffe:\/\/example\.org\/guest\/[0-9a-f-]{36}$/);
+      assert.is(certificate.host, 'kvm1');
+      await assertTimes(guest);
+      const { report } = await statusIn(guest);
+      const check = report.checks.find(({ id }) => id === 'identity');
+      assert.equal([report.verdict, check?.status], ['sealed', 'pass'], check?.observed);
+      assert.is((await guest.ssh(commands.find((each) => each.startsWith('immutafs-agent')) ?? '')).exit, 0);
+      // The guest of the tests has no openssl(1).
+      for (const name of ['ca', 'cert']) {
+        const { stdout } = await guest.ssh(`cat /run/immutafs/identity/${name}.pem`);
+        await writeFile(join(work, `guest-${name}.pem`), `${stdout}\n`);
+      }
+      const fetched = { '/run/immutafs/identity/': 'guest-' };
+      assert.is(await runCommands(/^openssl verify/, work, fetched), 1);
+      const files = await guest.ssh(
+        'cd /run/immutafs/identity; stat -c "%n %a %U %G" .. . *; systemctl is-active immutafs-identity.target immutafs-identity.timer; systemctl --failed --no-legend',
+      );
+      assert.match(files.stdout, /^key\.pem 640 root immutafs-forward$/m);
+      assert.match(files.stdout, /active\nactive\n$/);
+
+      // What others see: a new nonce, and the claims.
+      const challenged = await ansible.play('challenge', {
+        ...{ immutafs_identity_trust_domain: 'example.org', immutafs_identity_ca: join(work, 'ca.pem') },
+      });
+      assert.is(challenged.exit, 0, challenged.output);
+      assert.match(challenged.output, certificate.id);
+      const wrong = await ansible.play('challenge', {
+        ...{ immutafs_identity_trust_domain: 'example.net', immutafs_identity_ca: join(work, 'ca.pem') },
+      });
+      assert.is(wrong.exit, 2);
+      assert.match(wrong.output, /the host is not of the trust domain example\.net/);
+
+      const before = await service.use();
+      for (let count = 0; count < 5; count++) assert.is((await request(guest)).problem, '');
+      const after = await service.use();
+      console.log('memory and time of the host', before, after, (after.cpu - before.cpu) / 5);
+
+      const refused = async (reason: RegExp) => {
+        const { problem, stderr } = await request(guest);
+        assert.match(problem, reason, stderr);
+        assert.ok(
+          service
+            .log()
+            .some((line) => /: refused: /.test(line) && reason.test(line.replace(/^.*refused: /, ''))),
+          service.log().join('\n'),
+        );
+      };
+      // A process of the host that can write the image.
+      const image = imagesIn(guest.folder).system;
+      const writer = await open(image, 'r+');
+      await refused(/^a process of the host has the image of vda open for writing/);
+      await writer.close();
+      assert.is((await request(guest)).problem, '');
+
+      // A domain, although it is shut off.
+      const xml = await host.virsh('dumpxml', '--inactive', guest.name);
+      const other = xml
+        .replace('<name>web1<', '<name>web2<')
+        .replace(/<uuid>.*<\/uuid>/, '')
+        .replace(/<readonly\/>/, '');
+      await defineXml(host, other);
+      await refused(/^another disk can write the image of vda$/);
+      await host.virsh('undefine', 'web2');
+
+      // The service is killed while the guest has a certificate, and libvirt's sockets remain.
+      await service.kill();
+      await service.start({ withdrawn: [] });
+      assert.is((await request(guest)).problem, '');
+      const { sha256 } = (
+        JSON.parse(await readFile(join(receipts, 'web1/receipt.json'), 'utf8')) as {
+          disk: { sha256: string };
+        }
+      ).disk;
+      await service.kill();
+      await service.start({ withdrawn: [sha256] });
+      await refused(/^the image with the SHA-256 .* was withdrawn/);
+      await service.kill();
+      await service.start({ withdrawn: [] });
+
+      // Root in the guest sends what is no request, and more than the host takes.
+      const port = '/dev/virtio-ports/org.immutafs.identity';
+      await guest.ssh(
+        `head -c 200000 /dev/zero | timeout 3 cat >${port}; echo '{"type":"hello","id":"x"}' >${port}`,
+      );
+      await certificateAgain(guest);
+
+      // Memory that a file has kept.
+      await host.virsh('managedsave', guest.name);
+      await host.virsh('start', guest.name);
+      await untilUp(guest, 600);
+      await refused(
+        /^(the memory of the guest was not made by a boot|the guest was migrated to this host or restored)/,
+      );
+      await host.virsh('suspend', guest.name);
+      await host.virsh('resume', guest.name);
+      await refused(/^the guest was migrated to this host or restored/);
+
+      // Open: the certificate is not in the new boot, and there is no other.
+      await restart(host, guest, false);
+      await refused(/^the system disk vda is writable/);
+      assert.is((await guest.ssh('test -e /run/immutafs/identity/cert.pem')).exit, 1);
+      assert.is((await guest.ssh('systemctl is-active immutafs-identity.target')).stdout, 'inactive');
+
+      // Sealed again, with what was written meanwhile: only after a new receipt.
+      await restart(host, guest, true);
+      await certificateOf(guest, ({ problem }) => problem.startsWith('the receipt is not of the image'));
+      await recordReceipt(ansible, host, guest, receipts);
+      await certificateAgain(guest);
+    });
+  }),
+);
+
+async function restart(host: Hypervisor, guest: VirtualGuest, readOnly: boolean): Promise<void> {
+  await guest.ssh('systemctl poweroff');
+  await until(
+    'the guest is shut off',
+    async () => (await host.virsh('domstate', guest.name)).trim() === 'shut off',
+    300,
+  );
+  await setReadOnly(host, guest.name, readOnly);
+  await host.virsh('start', guest.name);
+  await untilUp(guest, 600);
+}
+
+/** Waits until a request succeeds, because the host may have refused the ones before. */
+async function certificateAgain(guest: VirtualGuest): Promise<void> {
+  let said = '';
+  await until(
+    'a certificate',
+    async () => {
+      said = (await request(guest)).problem;
+      return said === '';
+    },
+    240,
+  ).catch((error: unknown) => {
+    throw new Error(said, { cause: error });
+  });
+}
+
+/** Prints and compares when the check at boot and the first request ended. Nothing of the boot waits for the request. */
+async function assertTimes(guest: VirtualGuest): Promise<void> {
+  const { stdout } = await guest.ssh(
+    'for unit in multi-user.target immutafs-check.service immutafs-identity.service; do systemctl show -p Id -p ActiveEnterTimestampMonotonic -p ExecMainStartTimestampMonotonic -p ExecMainExitTimestampMonotonic $unit; done; systemd-analyze critical-chain --no-pager | grep -c immutafs-identity; journalctl -b -o short-monotonic --no-pager -u immutafs-identity.service',
+  );
+  console.log(stdout);
+}
+
+identity.run();
