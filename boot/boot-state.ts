@@ -22,9 +22,12 @@ export interface BootState {
 
 const file = '/run/immutafs/boot.env';
 
+/** The largest mount table, in bytes. */
+const mostBytes = 16_000_000;
+
 /** Returns the mounts of this process, one character per byte. */
 export function readMounts(reader: BootReader): Mount[] {
-  return parseMounts(reader.read('/proc/self/mountinfo'), unescapeBytes);
+  return parseMounts(reader.readAt('/proc/self/mountinfo', mostBytes), unescapeBytes);
 }
 
 /** Returns the topmost mount at a path. */
@@ -84,10 +87,14 @@ function decide(reader: BootReader, mounts: readonly Mount[], { MODE }: { MODE: 
 
 /** Returns the disks under a mount; none for a file system without a block device. */
 export function disksOfMount(reader: BootReader, mount: Mount | undefined): Disks['disks'] {
-  if (mount === undefined) return [];
+  return devicesOfMount(reader, mount)?.disks ?? [];
+}
+
+/** Returns the devices under a mount, and their disks; undefined for a file system without a block device. @throws SystemError */
+export function devicesOfMount(reader: BootReader, mount: Mount | undefined): Disks | undefined {
+  if (mount === undefined) return undefined;
   const { device, type, source } = mount;
-  if (device.startsWith('0:'))
-    return (type === 'btrfs' ? disksOfBtrfs(reader, source)?.disks : undefined) ?? [];
+  if (device.startsWith('0:')) return type === 'btrfs' ? disksOfBtrfs(reader, source) : undefined;
   const directory = `/sys/dev/block/${device}`;
-  return reader.status(directory) === undefined ? [] : disksOfDevice(reader, directory).disks;
+  return reader.status(directory) === undefined ? undefined : disksOfDevice(reader, directory);
 }

@@ -6,9 +6,10 @@ import { differingTargetOf } from './device-mapper.ts';
 import { type Disks, disksOfBtrfs, disksOfDevice, hasReadOnlyPath, wordOf } from './disks.ts';
 import { fstabOfShell, readFstab, sourceOfShell } from './fstab.ts';
 import { generate } from './generator/generator.ts';
-import { type Kind, completeBySealed, mayJoin } from './members.ts';
+import { type Kind, mayJoin } from './members.ts';
 import { type Command, FAILED, NO, USAGE, YES } from './command.ts';
 import type { Native } from './native.ts';
+import { identityCommands } from './identity-commands.ts';
 import { persistCommands } from './persist-commands.ts';
 import { bootReader } from './reader.ts';
 
@@ -43,16 +44,6 @@ export const commands: Readonly<Record<string, Command>> = {
       code: mayJoin(reader, name, kindOf(type), uuid) ? YES : NO,
       output: '',
     }),
-  },
-  'sealed-member': {
-    args: 'TYPE UUID',
-    does: 'Prints the device file of a sealed member of an md array or Btrfs whose members are all on sealed disks.',
-    exit: '0: printed; 1: not all members are on sealed disks',
-    seconds: 20,
-    run: ({ reader }, [type = '', uuid = '']) => {
-      const member = completeBySealed(reader, kindOf(type), uuid);
-      return { code: member === undefined ? NO : YES, output: member === undefined ? '' : `${member}\n` };
-    },
   },
   disks: {
     args: 'DIRECTORY',
@@ -131,6 +122,7 @@ export const commands: Readonly<Record<string, Command>> = {
     },
   },
   ...persistCommands,
+  ...identityCommands,
 };
 
 function kindOf(type: string): Kind {

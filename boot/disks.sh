@@ -15,19 +15,19 @@ find_disks() { # $1: sysfs directory
   return "$1"
 }
 
-# Sets answer_name, answer_stack and answer_disks, the latter with a space after each word, and disks_state.
+# Sets answer_disks, with a space after each word, and disks_state.
 ask_for_disks() { # $@: arguments of immutafs-boot
-  answer_name='' answer_stack='' answer_disks='' disks_state=writable
+  answer_disks='' disks_state=writable
   answer=$("$parts/immutafs-boot" "$@") || return
   {
-    read -r answer_name
-    read -r answer_stack
+    read -r _
+    read -r _
     read -r answer_disks
     read -r disks_state
   } <<EOT
 $answer
 EOT
-  answer_stack=${answer_stack:+$answer_stack } answer_disks=${answer_disks:+$answer_disks }
+  answer_disks=${answer_disks:+$answer_disks }
 }
 
 # Whether all disks that were found last are read-only.
@@ -98,11 +98,10 @@ find_mount() {
 
 # --- devices under a mount -----------------------------------------------------------------------------
 
-# Sets mounted (kernel name of the device of the mount that find_mount found), stack (that device and all devices under
-# it, each followed by a space), disks and disks_state. All are empty for a mount without a device. Returns false without
-# an answer of the program.
+# Sets disks and disks_state to those of the mount that find_mount found. Both are empty for a mount without a device.
+# Returns false without an answer of the program.
 trace_mount() { # reads mount_dev, mount_type and mount_source
-  mounted='' stack='' disks='' disks_state=''
+  disks='' disks_state=''
   case $mount_dev:$mount_type in
     :*) return 0 ;;
     0:*:btrfs) ask_for_disks btrfs-disks "$mount_source" || [ $? = 1 ] ;;
@@ -113,30 +112,8 @@ trace_mount() { # reads mount_dev, mount_type and mount_source
       ;;
   esac
   set -- $?
-  mounted=$answer_name stack=$answer_stack disks=$answer_disks
+  disks=$answer_disks
   return "$1"
-}
-
-# Whether a device is part of the stack under the root. If the root has no device (an overlay that the initramfs
-# mounted), every mounted device counts as part of the stack.
-is_in_stack() { # $1: device node; sets kernel_name
-  kernel_name "$1" || return 1
-  case " $stack" in *" $kernel_name "*) return 0 ;; esac
-  [ -z "$stack" ] && read -r number <"/sys/class/block/$kernel_name/dev" || return 1
-  case $mounts in *" $number "*) return 0 ;; esac
-  return 1
-}
-
-is_sealed_device() { # $1: kernel name
-  ask_for_disks disks "/sys/class/block/$1" && all_sealed
-}
-
-has_in_stack() { # $1: ID_FS_TYPE
-  for stack_part in $stack; do
-    read_udev_data "$stack_part"
-    [ "$fs_type" != "$1" ] || return 0
-  done
-  return 1
 }
 
 # --- names and udev's data -----------------------------------------------------------------------------
@@ -144,36 +121,6 @@ has_in_stack() { # $1: ID_FS_TYPE
 # This file has a line "IMPOSTOR=DEVICE SEALED-DEVICE IDENTITY" for each impostor that the boot found and did not use.
 # boot.env includes these lines.
 impostors=/run/immutafs/impostors
-
-note_impostor() { # $1: device; $2: sealed device; $3: the identity that both devices have; $4: not empty if it is in use
-  impostor_record="IMPOSTOR=$1 $2 $3"
-  if [ -r "$impostors" ]; then
-    while IFS= read -r impostor_line; do
-      [ "$impostor_line" != "$impostor_record" ] || return 0
-    done <"$impostors"
-  fi
-  [ -d /run/immutafs ] || mkdir -p /run/immutafs
-  printf '%s\n' "$impostor_record" >>"$impostors"
-  [ -n "${4:-}" ] ||
-    printf 'immutafs: warning: %s has the same %s as the sealed device %s and is not used\n' "$1" "$3" "$2" >&2
-}
-
-# Waits until udev has processed its queue, so that its links are complete. udev loads drivers and waits for them, so
-# all disks have been detected by then. Starts no process if the queue is empty. Returns false at the timeout.
-wait_for_udev() { # $1: maximum, in seconds
-  [ -e /run/udev/queue ] || return 0
-  uptime=0
-  read_uptime
-  settle_limit=$((uptime + $1))
-  while [ "$uptime" -lt "$settle_limit" ] && udevadm settle "--timeout=$((settle_limit - uptime))"; do
-    # udevadm of systemd 219 also succeeds if udevd does not answer.
-    [ -e /run/udev/queue ] || return 0
-    sleep 1
-    read_uptime
-  done
-  warn "udev is still busy after $1 s; disks may be missing"
-  return 1
-}
 
 # Sets kernel_name to that of a device node or of a link to a device node; returns false if there is no such device.
 kernel_name() { # $1: node
@@ -188,29 +135,17 @@ kernel_name() { # $1: node
   return 1
 }
 
-# Sets fs_type, uuid, label, partuuid (ID_FS_TYPE, ID_FS_UUID_ENC, ID_FS_LABEL_ENC, ID_PART_ENTRY_UUID) and aliases
-# (links, each followed by a space) from udev's database. A value that udev does not know is empty.
+# Sets fs_type and label (ID_FS_TYPE, ID_FS_LABEL_ENC) from udev's database. A value that udev does not know is empty.
 read_udev_data() { # $1: kernel name
-  fs_type='' uuid='' label='' partuuid='' aliases='' number=''
+  fs_type='' label='' number=''
   { read -r number <"/sys/class/block/$1/dev"; } 2>/dev/null
   [ -r "/run/udev/data/b$number" ] || return 0
   while IFS= read -r udev_line; do
     case $udev_line in
-      S:*) aliases="$aliases/dev/${udev_line#S:} " ;;
       E:ID_FS_TYPE=*) fs_type=${udev_line#*=} ;;
-      E:ID_FS_UUID_ENC=*) uuid=${udev_line#*=} ;;
       E:ID_FS_LABEL_ENC=*) label=${udev_line#*=} ;;
-      E:ID_PART_ENTRY_UUID=*) partuuid=${udev_line#*=} ;;
     esac
   done <"/run/udev/data/b$number"
-}
-
-# Whether any LVM physical volume is on a disk that the host made read-only.
-has_sealed_volumes() {
-  for sealed_link in /dev/block/immutafs/lvm/*; do
-    [ ! -b "$sealed_link" ] || return 0
-  done
-  return 1
 }
 
 # --- fstab ---------------------------------------------------------------------------------------------
@@ -279,9 +214,9 @@ is_device() { # $1: first field of a line of fstab
 }
 
 # Sets node to the device file of a source in fstab: that of the sealed device, if a sealed disk has the identity that the
-# source names, so that sealed_link is not empty (boot/fstab.ts). Without an answer of immutafs-boot, all are empty.
+# source names (boot/fstab.ts). Without an answer of immutafs-boot, all are empty.
 source_node() { # $1: source
-  node='' sealed_link='' found_node='' found_disks='' found_state=writable
+  node='' found_node='' found_disks='' found_state=writable
   source_lines=$("$parts/immutafs-boot" source "$1") && eval "$source_lines"
 }
 

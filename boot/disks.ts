@@ -1,6 +1,6 @@
 import { devicesUnder, fileSystemNodes, nodeOfMounted, removedBelow } from '../agent/facts/disks/block.ts';
 import { type EvidenceOfScsi, findEvidence, onlyTheFlag } from '../agent/facts/disks/evidence.ts';
-import { SystemError } from '../agent/lib/errors.ts';
+import { SystemError, unlessSystemError } from '../agent/lib/errors.ts';
 import { baseName } from '../agent/lib/paths.ts';
 import type { BootReader } from './reader.ts';
 
@@ -40,6 +40,11 @@ export interface Disk {
  */
 export function disksOfDevice(reader: BootReader, directory: string): Disks {
   return disksUnder(reader, [reader.resolve(directory)]);
+}
+
+/** Whether all disks below a device report that they are read-only; no, if they are unknown. @param name its kernel name */
+export function isSealedDevice(reader: BootReader, name: string): boolean {
+  return unlessSystemError(() => disksOfDevice(reader, `/sys/class/block/${name}`).state) === 'sealed';
 }
 
 /**

@@ -28,9 +28,14 @@ export interface FstabLine {
 export function readFstab(reader: BootReader, file = '/etc/fstab'): FstabLine[] {
   return fieldsOfFstab(reader.readIfPresent(file) ?? '').map(({ fields }) => {
     const [source = '', target = '', type = '', options = ''] = fields;
-    const isDevice = /^(?:\/dev\/|(?:UUID|LABEL|PARTUUID|PARTLABEL)=)/.test(source);
+    const isDevice = isDeviceSource(source);
     return { source, target: plainTarget(unescapeBytes(target)), type, options, isDevice };
   });
+}
+
+/** Whether the source of a line of fstab or of root= is a device. */
+export function isDeviceSource(source: string): boolean {
+  return /^(?:\/dev\/|(?:UUID|LABEL|PARTUUID|PARTLABEL)=)/.test(source);
 }
 
 /**
@@ -89,7 +94,7 @@ export function sourceFile(reader: BootReader, source: string): SourceFile {
 }
 
 /** Returns the name that the kernel has for a block device or a link to one; undefined if it has none. */
-function kernelName(reader: BootReader, file: string): string | undefined {
+export function kernelName(reader: BootReader, file: string): string | undefined {
   const name = unlessAbsent(() => baseName(reader.resolve(file)));
   return name !== undefined && reader.status(`${classDirectory}/${name}`) !== undefined ? name : undefined;
 }

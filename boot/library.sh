@@ -78,20 +78,6 @@ next_argument() {
   [ -z "$argument_quoted" ] || argument=${argument%\"}
 }
 
-# Sets root_source, root_options and root_type from the kernel command line $1 (bootparam(7)); if an argument is
-# repeated, its last value is used. Sets arg_MODE like read_kernel_argument, without a warning.
-read_root_arguments() {
-  root_source='' root_options='' root_type='' arg_MODE='' arguments=$1
-  while next_argument; do
-    case $argument in
-      root=*) root_source=${argument#root=} ;;
-      rootflags=*) root_options=${argument#rootflags=} ;;
-      rootfstype=*) root_type=${argument#rootfstype=} ;;
-      immutafs=auto | immutafs=sealed | immutafs=off) arg_MODE=${argument#*=} ;;
-    esac
-  done
-}
-
 # --- SELinux ------------------------------------------------------------------------------------------
 
 # Keeps mount(8) in the SELinux domain of this script. The domain of mount(8) may not mount on directories in /run that

@@ -476,19 +476,19 @@ static JSValue native_table(JSContext *context, JSValueConst this, int count, JS
 /* --- programs --------------------------------------------------------------------------------------------- */
 
 /*
- * run(program, ...arguments): returns the standard output of a program, at most 64 KiB; undefined if it cannot be
- * started or does not exit with 0. It gets no other environment than PATH.
+ * Runs a program. Returns its standard output, at most 64 KiB; undefined if it cannot be started. It gets no other
+ * environment than PATH. Sets *status to that of waitpid(2), or to -1.
  */
-static JSValue native_run(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+static JSValue run_program(JSContext *context, int count, JSValueConst *values, int *status)
 {
 	static char *const environment[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL };
 	static char output[65536];
 	char *words[16] = { NULL };
-	int ends[2], status = -1;
+	int ends[2];
 	size_t filled = 0;
 	pid_t child;
 
-	(void)this;
+	*status = -1;
 	if (count > 15 || pipe2(ends, O_CLOEXEC) < 0)
 		return fail(context, count > 15 ? E2BIG : errno);
 	for (int index = 0; index < count; index++) {
@@ -515,16 +515,28 @@ static JSValue native_run(JSContext *context, JSValueConst this, int count, JSVa
 			break;
 	}
 	close(ends[0]);
-	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+	while (child > 0 && waitpid(child, status, 0) < 0 && errno == EINTR)
 		;
 	for (int index = 0; index < count; index++)
 		free(words[index]);
-	if (child < 0 || status != 0)
-		return JS_UNDEFINED;
-	return to_text(context, output, filled);
+	return child < 0 ? JS_UNDEFINED : to_text(context, output, filled);
+}
+
+/* run(program, ...arguments): the output; undefined if the program does not exit with 0. */
+static JSValue native_run(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+{
+	int status;
+	JSValue output = run_program(context, count, values, &status);
+
+	(void)this;
+	if (status == 0 || JS_IsException(output))
+		return output;
+	JS_FreeValue(context, output);
+	return JS_UNDEFINED;
 }
 
 #include "directories.h"
+#include "mounts.h"
 
 /* --- the program ------------------------------------------------------------------------------------------ */
 
@@ -564,6 +576,7 @@ static const JSCFunctionListEntry functions[] = {
 	JS_CFUNC_DEF("table", 2, native_table),
 	JS_CFUNC_DEF("run", 1, native_run),
 	DIRECTORY_FUNCTIONS,
+	MOUNT_FUNCTIONS,
 	JS_CFUNC_DEF("limit", 1, native_limit),
 	JS_CFUNC_DEF("exit", 1, native_exit),
 };

@@ -71,4 +71,11 @@ export interface Native {
   /** The program ends by SIGALRM after this time. */
   limit: (seconds: number) => void;
   exit: (code: number) => never;
+  /** mount(2). @param data options of the file system, separated by commas */
+  mount: (source: string, target: string, type: string, flags: number, data: string) => void;
+  /** Removes a file, if it exists. */
+  remove: (file: string) => void;
+  sleep: (milliseconds: number) => void;
+  /** Runs a program, and returns its output, whatever its exit code; undefined if it cannot be started. */
+  output: (program: string, ...args: string[]) => string | undefined;
 }

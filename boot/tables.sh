@@ -13,7 +13,6 @@ set_strictest_config() {
   conf_MOUNT_OPTIONS='/dev/shm:noexec,nosuid,nodev /var/tmp:noexec,nosuid,nodev /var/log:noexec,nosuid,nodev'
   conf_SEED_TIMEOUT='180'
   conf_ON_FAILURE='poweroff'
-  conf_ON_IMPOSTOR='poweroff'
   conf_FORWARD='' conf_FORWARD_STATE='' overlay_items='' option_items=$conf_MOUNT_OPTIONS
 }
 

@@ -9,14 +9,15 @@ bind_lvmlocal() {
   local_conf=$root/etc/lvm/lvmlocal.conf
   # Without LVM there is nothing to configure.
   [ -d "${local_conf%/*}" ] || return 0
-  if [ ! -e "$lvmlocal" ]; then
-    volumes=''
-    [ "$mode" != sealed ] || find_read_only_volumes
-    { [ -z "$volumes" ] && [ ! -e "$lvm_filter" ]; } || write_lvmlocal "$local_conf" "$volumes"
-  fi
-  [ -e "$lvmlocal" ] || return 0
-  disable_devices_file "$root"
-  if [ ! -e "$local_conf" ]; then
+  "$parts/immutafs-boot" lvm-local "$root" "$mode"
+  case $? in
+    0) lvmlocal=/run/immutafs/lvmlocal.conf ;;
+    1) return 0 ;;
+    *) lvmlocal='' ;;
+  esac
+  if [ -z "$lvmlocal" ]; then
+    lvm_warning='/run/immutafs/lvmlocal.conf could not be written'
+  elif [ ! -e "$local_conf" ]; then
     lvm_warning='/etc/lvm/lvmlocal.conf does not exist (an empty file is enough)'
   elif mount --bind "$lvmlocal" "$local_conf" && mount -o remount,bind,ro,nosuid,nodev,noexec "$local_conf"; then
     return

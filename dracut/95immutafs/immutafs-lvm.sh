@@ -9,7 +9,7 @@ done
 case $immutafs_volumes in
   "$immutafs_volumes_seen") ;;
   *' /dev/block/immutafs/lvm/sd'* | *' /dev/block/immutafs/read-only-lvm/'* | *' /dev/block/immutafs/lvm/'*' /dev/block/immutafs/unsealed-lvm/'*)
-    /usr/libexec/immutafs/lvm-readonly
+    /usr/libexec/immutafs/immutafs-boot lvm-config
     immutafs_volumes_seen=$immutafs_volumes
     ;;
 esac

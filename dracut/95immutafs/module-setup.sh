@@ -23,10 +23,10 @@ installkernel() {
 install() {
   inst_multiple cat chown cp mkdir modprobe mount mv readlink rm stat umount
   local script
-  for script in assemble-var immutafs-boot lvm-readonly make-mounts mount-readonly; do
+  for script in assemble-var immutafs-boot make-mounts; do
     inst_script "/usr/libexec/immutafs/$script" "/usr/libexec/immutafs/$script"
   done
-  for script in boot-env.sh disks.sh early-mounts.sh impostors.sh layers.sh library.sh overlay-paths.sh \
+  for script in boot-env.sh disks.sh early-mounts.sh layers.sh library.sh overlay-paths.sh \
     overlays.sh rehearsal.sh tables.sh; do
     inst_simple "/usr/libexec/immutafs/$script"
   done

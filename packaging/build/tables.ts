@@ -19,7 +19,7 @@ function quote(text: string): string {
 }
 
 /** The keys that only immutafs-boot reads. */
-const unusedInShell = ['PERSIST', 'PERSIST_STORE', 'SEED', 'IDENTITY'];
+const unusedInShell = ['PERSIST', 'PERSIST_STORE', 'SEED', 'IDENTITY', 'ON_IMPOSTOR'];
 
 /** Returns boot/tables.sh. */
 function bootTables(): string {

@@ -14,8 +14,9 @@ export async function identity(): Promise<Result> {
   const [readonly = ''] = (await readFile(inRoot(`dracut/${rules}`), 'utf8')).split(
     '\n# With immutafs=off on the kernel command line',
   );
+  const script = await readFile(inRoot('dracut/assemble-var'), 'utf8');
   const without = {
-    'usr/libexec/immutafs/impostors.sh': `${await readFile(inRoot('boot/impostors.sh'), 'utf8')}check_identity() { :; }\n`,
+    'usr/libexec/immutafs/assemble-var': script.replace(/^main "\$@"$/m, 'check_identity() { :; }\n$&'),
     'usr/lib/udev/rules.d/63-immutafs-members.rules': '\n',
     [`usr/lib/udev/rules.d/${rules}`]: `${readonly}\nLABEL="immutafs_end"\n`,
   };

@@ -54,6 +54,12 @@ function nativeAt(root: string, ran: Ran): Omit<Native, 'arguments'> {
       return [target];
     },
     run: () => undefined,
+    output: () => undefined,
+    mount: () => {
+      throw Object.assign(new Error('not in Node'), { code: 'EPERM' });
+    },
+    remove: (file) => fs.rmSync(at(file), { force: true }),
+    sleep: () => undefined,
     ...directoriesAt(root),
     limit: () => undefined,
     exit: () => {

@@ -102,7 +102,7 @@ for (const [unit, script, names] of [
   ['units/immutafs-persist.service', 'boot/persist.ts', { totalSeconds: 1 }],
   ['units/immutafs-persist@.service', 'boot/persist-copy.ts', { copySeconds: 1, otherSeconds: 6 }],
   // Its waits for the root and for /usr: each twice for members of arrays, for all devices, and for activated volumes.
-  ['dracut/95immutafs/immutafs-root.service', 'dracut/mount-readonly', { udev_seconds: 8 }],
+  ['dracut/95immutafs/immutafs-root.service', 'boot/mount-readonly.ts', { udevSeconds: 8 }],
 ] as const) {
   test(`${unit}: longer than the limits of ${script} together`, () => {
     const text = fs.readFileSync(script, 'utf8');

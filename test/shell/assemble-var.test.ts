@@ -14,7 +14,7 @@ import {
 } from './assemble-var.ts';
 import { noModules, noOverlay as noOverlayFound } from './late-boot.ts';
 import { inTemporaryDirectory, writeFiles } from '../harness/temporary.ts';
-import { breakCommands, breakImmutafsBoot, inShells, useShims, withLibrary } from './shells.ts';
+import { breakCommands, inShells, useShims, withLibrary } from './shells.ts';
 
 const mountsBefore = machineMounts();
 
@@ -251,21 +251,20 @@ inShells('failures', (test, shell, name) => {
       });
     }
   }
-  for (const before of [breakImmutafsBoot, breakCommands('config')]) {
-    test('without an answer about the configuration, the boot is sealed, and ON_FAILURE=poweroff', () => {
-      const files = config('MODE=off\nON_FAILURE=degraded\n');
-      const booted = boot({ disk: 'writable', files, before });
-      const reason = 'the configuration is unknown (exit code 3 of immutafs-boot)';
-      const { code, bootEnv } = booted;
-      assert.is(code, 4);
-      for (const line of ['MODE=sealed', `REASON=${reason}`, 'ON_FAILURE=poweroff', `ERROR=${reason}`])
-        assert.ok(bootEnv.includes(line), bootEnv.join('\n'));
-    });
-    test('and immutafs=off still works', () => {
-      const { code, made } = boot({ files: { 'proc/cmdline': 'immutafs=off\n' }, before });
-      assert.equal([code, made], [0, []]);
-    });
-  }
+  const before = breakCommands('config');
+  test('without an answer about the configuration, the boot is sealed, and ON_FAILURE=poweroff', () => {
+    const files = config('MODE=off\nON_FAILURE=degraded\n');
+    const booted = boot({ disk: 'writable', files, before });
+    const reason = 'the configuration is unknown (exit code 3 of immutafs-boot)';
+    const { code, bootEnv } = booted;
+    assert.is(code, 4);
+    for (const line of ['MODE=sealed', `REASON=${reason}`, 'ON_FAILURE=poweroff', `ERROR=${reason}`])
+      assert.ok(bootEnv.includes(line), bootEnv.join('\n'));
+  });
+  test('and immutafs=off still works', () => {
+    const { code, made } = boot({ files: { 'proc/cmdline': 'immutafs=off\n' }, before });
+    assert.equal([code, made], [0, []]);
+  });
   test('without an answer about fstab, /var is sealed, and ON_FAILURE applies', () => {
     const files = config(`${small}ON_FAILURE=emergency\n`);
     const { code, bootEnv } = boot({ files, before: breakCommands('fstab') });

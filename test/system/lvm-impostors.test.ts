@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { runInSandbox } from '../shell/sandbox.ts';
 
 /**
- * Runs lvm-readonly with this machine's lvm and three physical volumes, of which the first is sealed.
+ * Runs `immutafs-boot lvm-config` with this machine's lvm and three physical volumes, of which the first is sealed.
  *
  * @param others lines of sh that make a volume group on the second physical volume, $second
  */
@@ -35,7 +35,7 @@ mkdir -p /run/udev/data
 for device in $second $third; do
   printf 'E:ID_FS_TYPE=LVM2_member\\nE:ID_FS_UUID_ENC=%s\\n' $(only pvs $device --noheadings -o pv_uuid $device 2>/dev/null) >/run/udev/data/b$(cat /sys/class/block/\${device##*/}/dev)
 done
-sh /usr/libexec/immutafs/lvm-readonly
+/usr/libexec/immutafs/immutafs-boot lvm-config
 code=$?
 lvm pvs --driverloaded n --noheadings -o vg_name 2>/dev/null | tr -d ' ' | sort >/out/groups
 sed "s|$first|FIRST|; s|$second|SECOND|" /run/immutafs/impostors >/out/impostors

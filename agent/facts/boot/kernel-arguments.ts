@@ -6,7 +6,7 @@ export interface KernelArgument {
 }
 
 /**
- * Parses the argument `immutafs=` in the same way as boot/library.sh.
+ * Parses the argument `immutafs=`, also for the boot.
  * @param cmdline /proc/cmdline (bootparam(7))
  */
 export function parseKernelArgument(cmdline: string): KernelArgument {

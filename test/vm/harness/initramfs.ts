@@ -1,6 +1,7 @@
-import { appendFile, copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
+import { inRoot } from '../../../packaging/build/paths.ts';
 import { agentTree } from './agent.ts';
 import { bootFilesIn } from './kernel.ts';
 import type { BootFiles } from './kernel.ts';
@@ -42,4 +43,10 @@ export async function withInitramfs<T>(
     await appendFile(initramfs, stdout);
     return work({ ...original, initramfs });
   });
+}
+
+/** Returns immutafs-root.service with a line of sh in place of immutafs-boot. */
+export async function mountRootBy(line: string): Promise<string> {
+  const unit = await readFile(inRoot('dracut/95immutafs/immutafs-root.service'), 'utf8');
+  return unit.replace(/^ExecStart=.*$/m, `ExecStart=-/bin/sh -c '${line}'`);
 }

@@ -42,7 +42,7 @@ const permissive = ['security=selinux', 'selinux=1', 'enforcing=0', ...complete]
  * file systems that it mounts, and of labels that it should have set.
  */
 const ofPackage =
-  /immutafs|comm="(assemble-var|persist-directo|mount-readonly|set-mount-opti|label-state|start-forwarder|save-rehearsal|select-dropins)"|dev="overlay"|tcontext=\S+:(unlabeled_t:|tmpfs_t:\S+ tclass=dir)/;
+  /immutafs|comm="(assemble-var|persist-directo|immutafs-boot|set-mount-opti|label-state|start-forwarder|save-rehearsal|select-dropins)"|dev="overlay"|tcontext=\S+:(unlabeled_t:|tmpfs_t:\S+ tclass=dir)/;
 /**
  * Denials that the package does not cause: systemd-tmpfiles relabels /root, and two programs read directories that the
  * initramfs has made in /run, also without the package (`smoke/selinux.test.ts`). The harness makes the directory on which
@@ -280,7 +280,7 @@ function assertWithoutOverlay(boot: Boot): void {
   assertNothingDenied(boot);
   assert.is(boot.step('enforce').stdout, 'Enforcing\n');
   assertDegraded(boot, /the kernel has no overlay file system: modprobe failed: /);
-  for (const each of ['mount-readonly', 'immutafs-boot', 'make-mounts'])
+  for (const each of ['immutafs-boot', 'make-mounts'])
     assert.ok(transitionsOf(boot).includes(`/usr/libexec/immutafs/${each} immutafs_t`), each);
   const { report } = statusOf(boot);
   for (const id of ['overlay-paths', 'persisted-paths']) assert.is(checkOf(report, id).status, 'fail', id);

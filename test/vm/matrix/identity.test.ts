@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { assertGenuine, copyFirst, rejected, steps } from '../harness/impostor-boot.ts';
 import { linksToCopy, withCopy } from '../harness/impostor.ts';
-import { withInitramfs } from '../harness/initramfs.ts';
+import { mountRootBy, withInitramfs } from '../harness/initramfs.ts';
 import { ext4OnPartition, withAgent, xfsOnLvm } from '../harness/scenario.ts';
 
 /** Further layouts are tested in `long/identity-layouts.test.ts`. */
@@ -46,7 +46,9 @@ identity('XFS on LVM, the copy first: sealed', () =>
 /** Mounts the copy before the sealed disk can be mounted, as if a udev link pointed to the copy at that moment. */
 const mountedFirst = {
   ...copyFirst,
-  'usr/libexec/immutafs/mount-readonly': '#!/bin/sh\nmount -o ro /dev/disk/by-id/virtio-copy /sysroot\n',
+  'usr/lib/systemd/system/immutafs-root.service': await mountRootBy(
+    'mount -o ro /dev/disk/by-id/virtio-copy /sysroot',
+  ),
 };
 const onlyRoot = `
   set -- "$1" $(sfdisk --dump "$1" | sed -n 's/.*start= *\\([0-9]*\\), size= *\\([0-9]*\\).*/\\1 \\2/p' | tail -n 1)

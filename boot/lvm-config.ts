@@ -1,0 +1,163 @@
+/** The LVM configuration of this boot. */
+import { onFile, unlessSystemError } from '../agent/lib/errors.ts';
+import { disksOfDevice } from './disks.ts';
+import { type Early, programFile } from './early.ts';
+import { noteImpostor } from './impostor-records.ts';
+import {
+  findLvmImpostors,
+  groupsOf,
+  hasSealedVolumes,
+  readOnlyGroups,
+  readSealedGroups,
+  splitVolumeName,
+} from './lvm.ts';
+import { namesOf, settle } from './udev.ts';
+
+const folder = '/run/immutafs';
+export const lvmlocal = `${folder}/lvmlocal.conf`;
+/** The patterns of global_filter (lvm.conf(5)) that reject the impostors of sealed physical volumes. */
+const filterFile = `${folder}/lvm-filter`;
+const own = '/etc/lvm/lvmlocal.conf';
+
+/**
+ * Configures LVM in the initramfs before it activates volumes:
+ * - volume groups on a read-only SCSI disk are activated read-only, because the kernel rejects a writable table on such a disk
+ *   (drivers/md/dm-table.c);
+ * - physical volumes on writable disks that pose as sealed physical volumes are ignored.
+ * The configuration of the real root is the resulting file (bindLocalConfig).
+ */
+export function configureLvm(boot: Early): void {
+  const { native, reader } = boot;
+  if (programFile(reader, 'lvm') === undefined) return;
+  for (const directory of [folder, '/etc', '/etc/lvm']) native.makeDirectory(directory);
+  // The original file is kept, because this runs again at later events.
+  const original = `${folder}/lvmlocal.initramfs`;
+  if (reader.stat(original) === undefined) write(boot, original, reader.readIfPresent(own) ?? '');
+  if (hasSealedVolumes(reader)) rejectImpostors(boot);
+  const groups = readOnlyGroups(boot);
+  if (groups.length === 0 && reader.stat(filterFile) === undefined) return;
+  const text = localConfig(boot, reader.read(original), groups) + withoutDevicesFile(boot, '');
+  write(boot, own, text);
+  // Without this file, bindLocalConfig writes a list of the active volumes. Only SCSI disks need a list before activation.
+  if (groups.length > 0) write(boot, lvmlocal, text);
+  else native.remove(lvmlocal);
+}
+
+function write({ native }: Early, file: string, text: string): void {
+  onFile(file, () => native.write(file, text));
+}
+
+/** Writes the patterns that reject the impostors among the unsealed volumes, if there are any. */
+function rejectImpostors(boot: Early): void {
+  if (namesOf(boot.reader, 'unsealed-lvm').length === 0) return;
+  // udev makes the links of a device one after the other, and then writes its entry in the database.
+  settle(boot, 60);
+  const found = findLvmImpostors(boot);
+  if (found.length === 0) return;
+  for (const impostor of found) noteImpostor(boot, impostor);
+  const patterns = found.flatMap(({ device, links }) => [device, ...links.filter(isOwnName)]);
+  const rejected = patterns.map((name) => `"r|^${escapePattern(name)}$|"`);
+  write(
+    boot,
+    filterFile,
+    `${[...rejected, configuredFilter(boot)].filter((part) => part !== '').join(', ')}\n`,
+  );
+}
+
+/**
+ * Whether a link can lead to no other device. LVM uses a device if the filter accepts any of its names, and ignores a device if
+ * the filter rejects a name and accepts none (lvm2, lib/filters/filter-regex.c). A link by UUID or label may lead to the sealed
+ * device.
+ */
+function isOwnName(link: string): boolean {
+  return !/\/by-(?:uuid|label)\/|\/by-part|\/lvm-pv-uuid-|^\/dev\/block\/immutafs\//.test(link);
+}
+
+/** Returns a regular expression of LVM that matches the path. `.` replaces each character that may be special. */
+function escapePattern(path: string): string {
+  return path.replace(/[^\w/-]/g, '.');
+}
+
+/** Returns the items of the global_filter that is configured. */
+function configuredFilter({ native, reader }: Early): string {
+  const program = programFile(reader, 'lvm') ?? '';
+  const text = native.output(program, 'dumpconfig', 'devices/global_filter') ?? '';
+  const [, items, item = ''] = /=[^]*?\[([^]*)\]\s*$|=([^]*)/.exec(text) ?? [];
+  return (items ?? item).trim();
+}
+
+/**
+ * Returns the content of lvmlocal.conf(5). If a section occurs twice, LVM merges both and uses the later value (libdm,
+ * _find_or_make_node).
+ * @param existing the existing file, with which it begins
+ * @param volumes entries of read_only_volume_list
+ */
+function localConfig({ reader }: Early, existing: string, volumes: readonly string[]): string {
+  const filter = reader.readIfPresent(filterFile)?.split('\n', 1)[0];
+  const list = volumes.map((name) => `"${name}"`).join(', ');
+  return [
+    existing === '' || existing.endsWith('\n') ? existing : `${existing}\n`,
+    list === ''
+      ? ''
+      : `# immutafs: the host made these read-only\nactivation {\n\tread_only_volume_list = [ ${list} ]\n}\n`,
+    filter === undefined
+      ? ''
+      : `# immutafs: these pose as sealed physical volumes\ndevices {\n\tglobal_filter = [ ${filter} ]\n}\n`,
+  ].join('');
+}
+
+/**
+ * Returns the setting that disables the devices file of a root, if there is one, because with a devices file LVM ignores the
+ * filter (lvmdevices(8)) and would use a copy of a listed device. LVM before 2.03 has neither.
+ */
+function withoutDevicesFile({ reader }: Early, root: string): string {
+  const isNeeded =
+    reader.stat(filterFile) !== undefined &&
+    reader.stat(`${root}/etc/lvm/devices/system.devices`) !== undefined;
+  return isNeeded ? 'devices {\n\tuse_devicesfile = 0\n}\n' : '';
+}
+
+/**
+ * Writes the LVM configuration for the real root.
+ * @param isSealed whether this boot is sealed
+ * @returns whether the real root needs it
+ */
+export function writeLocalConfig(boot: Early, root: string, isSealed: boolean): boolean {
+  const { reader } = boot;
+  const existing = reader.readIfPresent(lvmlocal);
+  const volumes = existing === undefined && isSealed ? readOnlyVolumes(boot) : [];
+  if (existing === undefined && volumes.length === 0 && reader.stat(filterFile) === undefined) return false;
+  boot.native.makeDirectory(folder);
+  const text = existing ?? localConfig(boot, reader.readIfPresent(`${root}${own}`) ?? '', volumes);
+  write(boot, lvmlocal, text + withoutDevicesFile(boot, root));
+  return true;
+}
+
+/** Returns the active logical volumes whose disks are all read-only, each as "vg/lv". */
+function readOnlyVolumes({ reader }: Early): string[] {
+  return reader
+    .list('/sys/block')
+    .filter((name) => name.startsWith('dm-'))
+    .flatMap((name) => {
+      const directory = `/sys/block/${name}`;
+      const uuid = reader.readIfPresent(`${directory}/dm/uuid`)?.trim() ?? '';
+      const mapped = reader.readIfPresent(`${directory}/dm/name`)?.trim();
+      // The internal parts of a volume have UUIDs with a suffix.
+      if (mapped === undefined || !/^LVM-[^-]*$/.test(uuid)) return [];
+      const state = unlessSystemError(() => disksOfDevice(reader, directory).state) ?? 'writable';
+      if (state === 'writable') return [];
+      const { group, volume } = splitVolumeName(mapped);
+      return [`${group}/${volume}`];
+    });
+}
+
+/** Activates the volume groups on sealed volumes, for a root on a volume that has not been activated yet. */
+export function activateSealedGroups(boot: Early): void {
+  const { native, reader } = boot;
+  configureLvm(boot);
+  const program = programFile(reader, 'lvm');
+  if (program !== undefined)
+    for (const group of groupsOf(readSealedGroups(boot)?.members ?? []))
+      native.run(program, 'vgchange', '-ay', '--sysinit', group);
+  settle(boot, 90);
+}

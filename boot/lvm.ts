@@ -1,0 +1,162 @@
+import type { Impostor } from '../agent/facts/boot/boot-env.ts';
+import { namesIfReadable } from '../agent/system/names.ts';
+import { isSealedDevice } from './disks.ts';
+import { type Early, programFile } from './early.ts';
+import type { BootReader } from './reader.ts';
+import { deviceAt, namesOf, readUdevData } from './udev.ts';
+
+/** A physical volume according to the metadata of its group. UUIDs in the notation of LVM, or empty. */
+export interface PhysicalVolume {
+  uuid: string;
+  groupUuid: string;
+  group: string;
+}
+
+/** The volume groups on sealed physical volumes. */
+export interface SealedGroups {
+  /** One of the sealed physical volumes. */
+  file: string;
+  /** The members of the groups according to the metadata on the sealed volumes; missing members are included. */
+  members: PhysicalVolume[];
+}
+
+/** Whether any physical volume is on a disk that the host made read-only. */
+export function hasSealedVolumes(reader: BootReader): boolean {
+  return namesOf(reader, 'lvm').length > 0;
+}
+
+/** Reads the sealed groups; undefined if there are none. Runs lvm, which takes time. */
+export function readSealedGroups(boot: Early): SealedGroups | undefined {
+  const files = namesOf(boot.reader, 'lvm').map((name) => `/dev/${name}`);
+  const file = files.at(-1);
+  return file === undefined ? undefined : { file, members: queryVolumes(boot, files) };
+}
+
+/** Returns a function that reads the sealed groups at its first call. */
+export function sealedGroupsOnce(boot: Early): () => SealedGroups | undefined {
+  let found: { groups: SealedGroups | undefined } | undefined;
+  return () => (found ??= { groups: readSealedGroups(boot) }).groups;
+}
+
+/**
+ * Asks lvm about physical volumes. The filter replaces all configured filters.
+ * @param files the device files that lvm reads; no others
+ */
+function queryVolumes({ native, reader }: Early, files: readonly string[]): PhysicalVolume[] {
+  const program = programFile(reader, 'lvm');
+  if (program === undefined) return [];
+  const patterns = [...files.map((file) => `"a|^${file}$|"`), '"r|.*|"'].join(', ');
+  const config = `devices { use_devicesfile = 0 filter = [ "a|.*|" ] global_filter = [ ${patterns} ] } global { use_lvmetad = 0 }`;
+  const fields = 'pv_uuid,vg_uuid,vg_name';
+  // lvm fails if a member is missing, and prints the others.
+  const output = native.output(program, 'pvs', '--noheadings', '-o', fields, '--config', config) ?? '';
+  return output.split('\n').flatMap((line) => {
+    const [uuid, groupUuid = '', group = ''] = line.split(/[ \t]+/).filter((word) => word !== '');
+    return uuid === undefined ? [] : [{ uuid, groupUuid, group }];
+  });
+}
+
+/**
+ * Returns the identity that an impostor shares with a sealed physical volume or group: the volume has the UUID of a sealed one,
+ * or its group has the name or UUID of a sealed group and the sealed metadata does not list the volume as a member. Undefined
+ * if the volume is no impostor.
+ */
+export function identityOfImpostor(
+  reader: BootReader,
+  { members }: SealedGroups,
+  { uuid, groupUuid, group }: PhysicalVolume,
+): string | undefined {
+  if (deviceAt(reader, 'by-uuid', uuid) !== undefined) return `UUID=${uuid}`;
+  if (members.some((member) => member.uuid === uuid)) return undefined;
+  const same = members.findLast(
+    (member) => member.group !== '' && (member.groupUuid === groupUuid || member.group === group),
+  );
+  return same && `VG=${same.group}`;
+}
+
+/** An impostor among the physical volumes that are not sealed. */
+interface FoundImpostor extends Impostor {
+  /** All links to its device. */
+  links: readonly string[];
+}
+
+/** Finds the impostors among the physical volumes that are not sealed. */
+export function findLvmImpostors(boot: Early): FoundImpostor[] {
+  const { reader } = boot;
+  const names = namesOf(reader, 'unsealed-lvm');
+  const sealed = names.length === 0 ? undefined : readSealedGroups(boot);
+  if (sealed === undefined) return [];
+  return names.flatMap((name) => {
+    const { uuid, links } = readUdevData(reader, name);
+    const [found] = queryVolumes(boot, [`/dev/${name}`]);
+    const volume = { uuid, groupUuid: found?.groupUuid ?? '', group: found?.group ?? '' };
+    const identity = identityOfImpostor(reader, sealed, volume);
+    if (identity === undefined) return [];
+    const same = deviceAt(reader, 'by-uuid', uuid);
+    const sealedDevice = same === undefined ? sealed.file : `/dev/${same}`;
+    return [{ device: `/dev/${name}`, sealedDevice, identity, links }];
+  });
+}
+
+/**
+ * Whether the volume group of a logical volume has the name or UUID of a group on sealed physical volumes, and one of its
+ * physical volumes is not a member of that group according to the sealed metadata.
+ * @param name the kernel name of a device
+ * @returns the sealed volume, and the identity that both have; undefined if it is none
+ */
+export function posesAsSealedGroup(
+  { reader }: Early,
+  name: string,
+  sealedGroups: () => SealedGroups | undefined,
+): Pick<Impostor, 'sealedDevice' | 'identity'> | undefined {
+  const groupUuid = groupUuidOf(reader, name);
+  if (groupUuid === undefined || !hasSealedVolumes(reader)) return undefined;
+  const sealed = sealedGroups();
+  const mapped = reader.readIfPresent(`/sys/class/block/${name}/dm/name`)?.trim();
+  if (sealed === undefined || mapped === undefined) return undefined;
+  const { group } = splitVolumeName(mapped);
+  for (const volume of namesIfReadable(reader, `/sys/class/block/${name}/slaves`)) {
+    if (groupUuidOf(reader, volume) !== undefined || isSealedDevice(reader, volume)) continue;
+    const { type, uuid } = readUdevData(reader, volume);
+    // LVM may find a label that udev does not report because of another signature. Such a volume is not a member.
+    const own = { uuid: type === 'LVM2_member' ? uuid : '', groupUuid, group };
+    const identity = identityOfImpostor(reader, sealed, own);
+    if (identity !== undefined) return { sealedDevice: sealed.file, identity };
+  }
+  return undefined;
+}
+
+/**
+ * Returns the UUID of the group of a logical volume, in the notation of LVM: the UUID in device-mapper is "LVM-" and the UUIDs
+ * of the group and of the volume, without hyphens. Undefined for another device.
+ */
+function groupUuidOf(reader: BootReader, name: string): string | undefined {
+  const uuid = reader.readIfPresent(`/sys/class/block/${name}/dm/uuid`) ?? '';
+  if (!uuid.startsWith('LVM-')) return undefined;
+  return uuid.slice(4, 36).replace(/^(.{6})(.{4})(.{4})(.{4})(.{4})(.{4})(.{6})$/, '$1-$2-$3-$4-$5-$6-$7');
+}
+
+/**
+ * Splits the name of a volume in device-mapper, in which the hyphens of both names are doubled (lvm2, dm_build_dm_name).
+ */
+export function splitVolumeName(name: string): { group: string; volume: string } {
+  // No name has a slash.
+  const marked = name.replaceAll('--', '/');
+  const end = marked.indexOf('-');
+  const plain = (part: string) => part.replaceAll('/', '-');
+  return { group: plain(end < 0 ? marked : marked.slice(0, end)), volume: plain(marked.slice(end + 1)) };
+}
+
+/** Returns the groups of physical volumes, each once. */
+export function groupsOf(volumes: readonly PhysicalVolume[]): string[] {
+  return [...new Set(volumes.map(({ group }) => group))].filter((group) => group !== '');
+}
+
+/** Returns the groups that must be activated read-only: those on a SCSI disk that is read-only. */
+export function readOnlyGroups(boot: Early): string[] {
+  const files = (['lvm', 'read-only-lvm'] as const)
+    .flatMap((kind) => namesOf(boot.reader, kind))
+    .filter((name) => name.startsWith('sd'))
+    .map((name) => `/dev/${name}`);
+  return files.length === 0 ? [] : groupsOf(queryVolumes(boot, files));
+}

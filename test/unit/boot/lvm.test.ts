@@ -1,0 +1,234 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { splitVolumeName } from '../../../boot/lvm.ts';
+import { type EarlyBoot, inEarlyBoot, linkDevice, vda } from '../../harness/early-boot.ts';
+import type { DiskFixture } from '../../harness/sysfs.ts';
+
+const names = suite('the name of a volume in device-mapper');
+names('is split as lvm2 joins it', () => {
+  const name = fc.stringMatching(/^[a-z+_.][a-z+_.-]{0,8}$/);
+  fc.assert(
+    fc.property(name, name, (group, volume) => {
+      const mapped = [group, volume].map((each) => each.replaceAll('-', '--')).join('-');
+      assert.equal(splitVolumeName(mapped), { group, volume });
+    }),
+  );
+  assert.equal(splitVolumeName('alone').group, 'alone');
+});
+names.run();
+
+const disks: DiskFixture[] = [
+  vda(true),
+  { name: 'vdb', device: '252:16', bus: 'virtio-blk', partitions: { vdb2: '252:18' } },
+  { name: 'sda', device: '8:0', bus: 'virtio-scsi', readOnly: true, partitions: { sda2: '8:2' } },
+];
+
+interface Volumes {
+  /** Links below /dev/block/immutafs. */
+  links: string[];
+  /** Maps devices to the output of lvm, "PV-UUID VG-UUID VG-NAME". */
+  lvm: Record<string, string>;
+  /** UUID of the volume on the writable disk according to udev's database. */
+  uuid?: string;
+  own?: string;
+  devicesFile?: boolean;
+  filter?: string;
+  /** Whether udev makes the last link of the sealed volume, and the entry of the other in its database, only later. */
+  late?: boolean;
+}
+
+const sealedLink = 'by-uuid/sealed vda2';
+const linked: Volumes = { links: ['lvm/vda2 vda2', 'unsealed-lvm/vdb2'], lvm: {} };
+
+/** Runs lvm-config twice. */
+function configure({ links, lvm, uuid = 'other', own, devicesFile, filter = '', late = false }: Volumes) {
+  const entry = `S:disk/by-id/x+y\nS:disk/by-id/lvm-pv-uuid-u\nS:disk/by-partuuid/p\nE:ID_FS_TYPE=LVM2_member\nE:ID_FS_UUID_ENC=${uuid}\n`;
+  const program: EarlyBoot['program'] = (root, words) => {
+    if (words[0] === 'udevadm') {
+      writeLater(root, entry);
+      return '';
+    }
+    if (words[1] === 'dumpconfig') return `${filter}\n`;
+    const asked = Object.keys(lvm).filter((name) => words.at(-1)?.includes(`"a|^/dev/${name}$|"`));
+    assert.match(words.at(-1) ?? '', /, "r\|\.\*\|" \] \}/);
+    return asked.map((name) => (lvm[name] ?? '').replace(/^/gm, '  ')).join('\n');
+  };
+  const ran = inEarlyBoot(
+    {
+      ...{ devices: disks, program, links: late ? links : [...links, sealedLink] },
+      files: {
+        ...(late ? { 'run/udev/queue': '' } : { 'run/udev/data/b252:18': entry }),
+        ...(own === undefined ? {} : { 'etc/lvm/lvmlocal.conf': own }),
+        ...(devicesFile === true ? { 'etc/lvm/devices/system.devices': '' } : {}),
+      },
+    },
+    ['lvm-config'],
+    ['lvm-config'],
+  );
+  assert.equal([ran.code, ran.stdout], [0, '']);
+  return {
+    programs: ran.programs,
+    initramfs: ran.after('etc/lvm/lvmlocal.conf'),
+    run: ran.after('run/immutafs/lvmlocal.conf'),
+    impostors: ran.after('run/immutafs/impostors'),
+  };
+}
+
+function writeLater(root: string, entry: string): void {
+  fs.mkdirSync(path.join(root, 'run/udev/data'), { recursive: true });
+  fs.writeFileSync(path.join(root, 'run/udev/data/b252:18'), entry);
+  linkDevice(root, 'block/immutafs/by-uuid/sealed', 'vda2');
+  fs.rmSync(path.join(root, 'run/udev/queue'));
+}
+
+const group = { vda2: 'sealed group rhel' };
+const rejected = (more = '') =>
+  `# immutafs: these pose as sealed physical volumes\ndevices {\n\tglobal_filter = [ "r|^/dev/vdb2$|", "r|^/dev/disk/by-id/x.y$|"${more} ]\n}\n`;
+const readOnly =
+  '# immutafs: the host made these read-only\nactivation {\n\tread_only_volume_list = [ "rhel" ]\n}\n';
+
+const test = suite('LVM in the initramfs');
+for (const [title, volumes, expected, noted] of [
+  [
+    'a copy of a sealed volume',
+    { lvm: { ...group, vdb2: 'sealed group rhel' }, uuid: 'sealed' },
+    rejected(),
+    'UUID=sealed',
+  ],
+  ['another group of the same name', { lvm: { ...group, vdb2: 'other theirs rhel' } }, rejected(), 'VG=rhel'],
+  ['the same group by another name', { lvm: { ...group, vdb2: 'other group evil' } }, rejected(), 'VG=rhel'],
+  [
+    'a copy while udev is still busy with it and with the sealed volume',
+    { lvm: { ...group, vdb2: 'sealed group rhel' }, uuid: 'sealed', late: true },
+    rejected(),
+    'UUID=sealed',
+  ],
+  ['a group for data', { lvm: { ...group, vdb2: 'other theirs data' } }, undefined, undefined],
+  ['a volume in no group', { lvm: { ...group, vdb2: 'other' } }, undefined, undefined],
+  [
+    'a member of the sealed group',
+    { lvm: { vda2: 'sealed group rhel\nother group rhel', vdb2: 'other group rhel' } },
+    undefined,
+    undefined,
+  ],
+  [
+    'the configuration of the administrator is kept',
+    {
+      lvm: { ...group, vdb2: 'other theirs rhel' },
+      own: 'local {\n}\n',
+      filter: 'global_filter=["a|x|","r|y|"]',
+    },
+    `local {\n}\n${rejected(', "a|x|","r|y|"')}`,
+    'VG=rhel',
+  ],
+  [
+    'a filter with one pattern, and a file without a line feed at its end',
+    { lvm: { ...group, vdb2: 'other theirs rhel' }, own: 'local {\n}', filter: 'global_filter="a|x|"' },
+    `local {\n}\n${rejected(', "a|x|"')}`,
+    'VG=rhel',
+  ],
+  [
+    'a devices file, which overrides the filter',
+    { lvm: { ...group, vdb2: 'other theirs rhel' }, devicesFile: true },
+    `${rejected()}devices {\n\tuse_devicesfile = 0\n}\n`,
+    'VG=rhel',
+  ],
+] as [string, Partial<Volumes>, string | undefined, string | undefined][]) {
+  test(title, () => {
+    const { initramfs, run, impostors } = configure({ ...linked, ...volumes });
+    assert.equal([initramfs, run], [expected, undefined]);
+    assert.is(impostors, noted === undefined ? undefined : `IMPOSTOR=/dev/vdb2 /dev/vda2 ${noted}\n`);
+  });
+}
+for (const [title, volumes, expected] of [
+  [
+    'the groups on a read-only SCSI disk',
+    { links: ['lvm/sda2 sda2'], lvm: { sda2: 'sealed group rhel\nsealed2 group rhel' } },
+    readOnly,
+  ],
+  [
+    'an existing configuration is kept',
+    { links: ['lvm/sda2 sda2'], lvm: { sda2: 'sealed group rhel' }, own: 'devices {\n}\n' },
+    `devices {\n}\n${readOnly}`,
+  ],
+  [
+    'the groups on a read-only SCSI disk that is not sealed',
+    { links: ['read-only-lvm/sda2 sda2'], lvm: { sda2: 'other theirs rhel' } },
+    readOnly,
+  ],
+  [
+    'a copy of a SCSI disk',
+    {
+      links: ['lvm/sda2 sda2', 'unsealed-lvm/vdb2 vdb2'],
+      lvm: { sda2: 'sealed group rhel', vdb2: '' },
+      uuid: 'sealed',
+    },
+    readOnly + rejected(),
+  ],
+] as [string, Volumes, string][]) {
+  test(title, () => {
+    const { initramfs, run } = configure(volumes);
+    assert.equal([initramfs, run], [expected, expected]);
+  });
+}
+test('nothing is sealed, or a virtual disk alone: lvm does not run', () => {
+  for (const links of [['unsealed-lvm/vdb2'], ['lvm/vda2 vda2']]) {
+    const { initramfs, programs } = configure({ links, lvm: {} });
+    assert.equal([initramfs, programs], [undefined, []]);
+  }
+});
+test.run();
+
+const local = suite('LVM in the real root');
+const volume = (name: string, uuid: string, readOnlyDisk = true): EarlyBoot => ({
+  devices: [
+    vda(readOnlyDisk),
+    { name: 'dm-0', device: '253:0', on: ['vda2'], dm: { name, uuid } },
+    { name: 'dm-1', device: '253:1', on: ['vda2'], dm: { name: 'x', uuid: 'CRYPT-x' } },
+  ],
+});
+const listed =
+  '# immutafs: the host made these read-only\nactivation {\n\tread_only_volume_list = [ "my-vg/root" ]\n}\n';
+for (const [title, given, mode, expected] of [
+  ['the active volumes on read-only disks', volume('my--vg-root', 'LVM-x'), 'sealed', listed],
+  ['the parts of a volume are not listed', volume('my--vg-root_rmeta_0', 'LVM-x-rmeta'), 'sealed', undefined],
+  ['a volume on a writable disk', volume('my--vg-root', 'LVM-x', false), 'sealed', undefined],
+  ['in maintenance, only the filter', volume('my--vg-root', 'LVM-x'), 'maintenance', undefined],
+  [
+    'the configuration of the administrator is kept',
+    {
+      ...volume('my--vg-root', 'LVM-x'),
+      files: { 'sysroot/etc/lvm/lvmlocal.conf': 'config {\n}\n' },
+    },
+    'sealed',
+    `config {\n}\n${listed}`,
+  ],
+  [
+    'what lvm-config wrote, and the devices file of the root',
+    {
+      files: {
+        'run/immutafs/lvmlocal.conf': 'x\n',
+        'run/immutafs/lvm-filter': '"r|x|"\n',
+        'sysroot/etc/lvm/devices/system.devices': '',
+      },
+    },
+    'maintenance',
+    'x\ndevices {\n\tuse_devicesfile = 0\n}\n',
+  ],
+  [
+    'a filter alone',
+    { files: { 'run/immutafs/lvm-filter': '"r|x|"\n' } },
+    'maintenance',
+    '# immutafs: these pose as sealed physical volumes\ndevices {\n\tglobal_filter = [ "r|x|" ]\n}\n',
+  ],
+] as [string, EarlyBoot, string, string | undefined][]) {
+  local(title, () => {
+    const ran = inEarlyBoot(given, ['lvm-local', '/sysroot', mode]);
+    assert.equal([ran.code, ran.stderr], [expected === undefined ? 1 : 0, '']);
+    assert.is(ran.after('run/immutafs/lvmlocal.conf'), expected);
+  });
+}
+local.run();
