@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import * as assert from 'uvu/assert';
@@ -67,6 +68,9 @@ export async function installIdentity(
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     child.stdout?.on('data', (data: Buffer) => void (text += data.toString()));
+    // The service ends with this process, which must not wait for it.
+    child.unref();
+    if (child.stdout instanceof Socket) child.stdout.unref();
   };
   const kill = async () => {
     const ended = new Promise((resolve) => child?.once('exit', resolve));
