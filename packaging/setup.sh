@@ -7,8 +7,8 @@ cd "$(dirname "$0")/.."
 
 packages='
   acl aide ansible-core ansible-lint attr auditd binutils btrfs-progs busybox-static ca-certificates chromium cpio
-  createrepo-c dash dnf dosfstools e2fsprogs fdisk fish fusefat g++ git gnupg grub-efi-amd64-bin grub-pc-bin iproute2 kmod
-  liblz4-1 liblzma5 libnbd-bin libquickjs libsystemd-dev libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu
+  createrepo-c dash dnf dosfstools e2fsprogs fdisk fish fusefat g++ git gnupg grub-efi-amd64-bin grub-pc-bin haproxy iproute2
+  kmod liblz4-1 liblzma5 libnbd-bin libquickjs libsystemd-dev libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu
   libvirt-daemon-driver-storage libxxhash0 libzstd1 lvm2 lz4 make man-db mandoc mmdebstrap mtools openscap-scanner
   openssh-client openssl ovmf parted patchelf pkgconf prometheus prometheus-node-exporter python3 python3-cryptography python3-libvirt
   qemu-guest-agent

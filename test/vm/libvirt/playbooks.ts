@@ -59,6 +59,8 @@ export interface InventoryGuest {
   name: string;
   port: number;
   key: string;
+  /** Whether the guest is a spare of the pool, in the group immutafs_spares. */
+  isSpare?: boolean;
 }
 
 const collectionsIn = (home: string) => join(home, 'collections');
@@ -180,8 +182,10 @@ function inventoryOf(host: Hypervisor, guests: InventoryGuest[], others: Invento
     immutafs_settle_timeout: 4,
     ansible_timeout: 3,
   };
+  const spares = guests.filter(({ isSpare }) => isSpare);
   const children = {
     immutafs_guests: { hosts: hosts(guests), vars },
+    ...(spares.length > 0 && { immutafs_spares: { hosts: hosts(spares) } }),
     others: { hosts: hosts(others), vars: shortTimeouts },
   };
   return { all: { hosts: { hypervisor: local }, children } };

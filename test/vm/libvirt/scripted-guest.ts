@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { freePort } from './domain.ts';
 import { type Hypervisor, redefine, setReadOnly, withHypervisor } from './hypervisor.ts';
 import { killAt, withAnsible } from './playbooks.ts';
-import type { Ansible } from './playbooks.ts';
+import type { Ansible, InventoryGuest } from './playbooks.ts';
 import { defineStubDomain } from './stub-domain.ts';
 
 /**
@@ -19,6 +19,8 @@ export interface Pool {
   common: Record<string, unknown>;
   /** Writes an image. @returns its path */
   image: (name: string, ...lines: string[]) => Promise<string>;
+  /** The ports of 127.0.0.1 on which the QEMU of each domain listens. */
+  ports: Record<string, number>;
   /** Returns what the domains of the pool have: "NAME STATE FILE", with "writable" if a disk is not read-only. */
   state: () => Promise<string[]>;
   /** Returns the commands that the guests were given and that `note` recorded, in this order. */
@@ -92,11 +94,13 @@ s|/sys/class/dmi/id/product_uuid|$POOL/uuid-$NAME|; s|>/etc/immutafs/image|\\| n
  *
  * @param images hosts of the inventory, in the group `others`, each with the connection of the domain that is named in the file
  * answers-NAME, at first NAME-builder
+ * @param spares domains of the pool that are spares, and are shut off
  */
 export async function withPool(
   names: readonly string[],
   work: (pool: Pool) => Promise<void>,
   images: readonly string[] = [],
+  spares: readonly string[] = [],
 ): Promise<void> {
   await withHypervisor(async (host) => {
     const at = (name: string): string => join(host.folder, name);
@@ -112,14 +116,14 @@ export async function withPool(
       return at(name);
     };
     await image('one', 'version 1');
-    const guests = [];
+    const guests: InventoryGuest[] = [];
     for (const name of names) {
       const port = await freePort();
       await defineStubDomain(host, name, port);
       await redefine(host, name, (xml) => xml.replace(`${name}/system.raw`, 'one'));
       await setReadOnly(host, name, true);
       await writeFile(at(`port-${port}`), name);
-      guests.push({ name, port, key: '/dev/null' });
+      guests.push({ name, port, key: '/dev/null', isSpare: spares.includes(name) });
     }
     const builders = [];
     for (const name of images) {
@@ -148,7 +152,7 @@ export async function withPool(
     };
     // The modules of the playbook seal, without the playbook.
     const withSealed = async (ansible: Ansible) => {
-      for (const name of names) {
+      for (const name of names.filter((each) => !spares.includes(each))) {
         const domain = { uri: host.uri, domain: name, target: 'vda' };
         const start = { ...domain, state: 'running', directory: at('state') };
         for (const { failed, msg } of [
@@ -157,7 +161,8 @@ export async function withPool(
         ])
           assert.not(failed, msg);
       }
-      await work({ ansible, host, common, image, state, notes });
+      const ports = Object.fromEntries(guests.map(({ name, port }) => [name, port]));
+      await work({ ansible, host, common, image, ports, state, notes });
     };
     await withAnsible(host, guests, withSealed, builders);
   });
