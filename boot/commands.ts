@@ -12,6 +12,7 @@ import type { Native } from './native.ts';
 import { identityCommands } from './identity-commands.ts';
 import { persistCommands } from './persist-commands.ts';
 import { bootReader } from './reader.ts';
+import { scratchCommands } from './scratch-commands.ts';
 
 export { FAILED, NO, USAGE, YES } from './command.ts';
 
@@ -123,6 +124,7 @@ export const commands: Readonly<Record<string, Command>> = {
   },
   ...persistCommands,
   ...identityCommands,
+  ...scratchCommands,
 };
 
 function kindOf(type: string): Kind {

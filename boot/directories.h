@@ -289,13 +289,19 @@ static pid_t start(char **words, int directory, int *output)
 	return child;
 }
 
+/* Between SIGTERM, SIGKILL and the end of the wait. */
+#define PATIENCE 2000
+
 /*
- * Reads the output of a program until it ends, and kills its process group after the time. Returns the status of waitpid(2);
- * -1 after the time. A program that continues to run with the pipe open does not delay the end.
+ * Reads the output of a program until it ends. After the time, ends its process group with SIGTERM, then with SIGKILL, and then
+ * leaves it alone: a program that waits for a disk that does not answer cannot be killed. Returns the status of waitpid(2); -1 after
+ * the time. A program that continues to run with the pipe open does not delay the end.
  */
 static int await(pid_t child, int output, int64_t limit, char *text, size_t room, size_t *filled)
 {
-	int64_t end = milliseconds() + limit * 1000, killed = 0;
+	static const int signals[] = { SIGTERM, SIGKILL };
+	int64_t end = milliseconds() + limit * 1000;
+	size_t sent = 0;
 	int status = 0;
 
 	for (;;) {
@@ -308,11 +314,12 @@ static int await(pid_t child, int output, int64_t limit, char *text, size_t room
 			if (*filled < room)
 				*filled += got;
 		if (ended)
-			return killed ? -1 : status;
+			return sent ? -1 : status;
 		if (milliseconds() >= end) {
-			kill(-child, killed ? SIGKILL : SIGTERM);
-			killed = 1;
-			end = milliseconds() + 10000;
+			if (sent == sizeof(signals) / sizeof(signals[0]))
+				return -1;
+			kill(-child, signals[sent++]);
+			end = milliseconds() + PATIENCE;
 		}
 		/* The end of the pipe comes with the end of the program, and poll(2) would return at once. */
 		if (got == 0)
@@ -322,16 +329,29 @@ static int await(pid_t child, int output, int64_t limit, char *text, size_t room
 }
 
 /*
- * supervise(seconds, directory, program, ...arguments): runs a program of PATH in a directory. Returns its exit code, or 124
- * after the time, as timeout(1) does, or 128 and the signal; a blank; and its output, at most 64 KiB.
+ * Waits for a process. Returns its exit code, or 124 after the time, as timeout(1) does, or 128 and the signal; a blank; and its
+ * output, at most 64 KiB.
  */
-static JSValue native_supervise(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+static JSValue outcome_of(JSContext *context, pid_t child, int output, int seconds)
 {
 	static char text[65536 + 16];
+	size_t filled = 0;
+	int status = await(child, output, seconds, text + 4, 65536, &filled), begin;
+
+	close(output);
+	status = status < 0 ? 124 : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	begin = status < 10 ? 2 : status < 100 ? 1 : 0;
+	snprintf(text + begin, 5 - begin, "%d", status);
+	text[3] = ' ';
+	return to_text(context, text + begin, filled + 4 - begin);
+}
+
+/* supervise(seconds, directory, program, ...arguments): runs a program of PATH in a directory. Returns its outcome. */
+static JSValue native_supervise(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+{
 	char *words[24] = { NULL };
 	int32_t seconds, directory;
-	size_t filled = 0;
-	int output = -1, status, given = count - 2, number = 0, begin;
+	int output = -1, given = count - 2, number = 0;
 	pid_t child;
 
 	(void)this;
@@ -349,15 +369,7 @@ static JSValue native_supervise(JSContext *context, JSValueConst this, int count
 		number = errno;
 	for (int index = 0; index < given; index++)
 		free(words[index]);
-	if (number)
-		return fail(context, number);
-	status = await(child, output, seconds, text + 4, 65536, &filled);
-	close(output);
-	status = status < 0 ? 124 : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-	begin = status < 10 ? 2 : status < 100 ? 1 : 0;
-	snprintf(text + begin, 5 - begin, "%d", status);
-	text[3] = ' ';
-	return to_text(context, text + begin, filled + 4 - begin);
+	return number ? fail(context, number) : outcome_of(context, child, output, seconds);
 }
 
 #define DIRECTORY_FUNCTIONS \

@@ -538,6 +538,16 @@ static JSValue native_run(JSContext *context, JSValueConst this, int count, JSVa
 #include "directories.h"
 #include "mounts.h"
 
+static void print_error(JSContext *context)
+{
+	JSValue error = JS_GetException(context);
+	const char *text = JS_ToCString(context, error);
+
+	dprintf(2, "immutafs-boot: %s\n", text ? text : "out of memory");
+}
+
+#include "scratch.h"
+
 /* --- the program ------------------------------------------------------------------------------------------ */
 
 /* limit(seconds): the program ends by SIGALRM after this time. */
@@ -577,17 +587,10 @@ static const JSCFunctionListEntry functions[] = {
 	JS_CFUNC_DEF("run", 1, native_run),
 	DIRECTORY_FUNCTIONS,
 	MOUNT_FUNCTIONS,
+	SCRATCH_FUNCTIONS,
 	JS_CFUNC_DEF("limit", 1, native_limit),
 	JS_CFUNC_DEF("exit", 1, native_exit),
 };
-
-static void print_error(JSContext *context)
-{
-	JSValue error = JS_GetException(context);
-	const char *text = JS_ToCString(context, error);
-
-	dprintf(2, "immutafs-boot: %s\n", text ? text : "out of memory");
-}
 
 int main(int count, char **words)
 {

@@ -68,6 +68,38 @@ export interface Native {
    * and its output, at most 64 KiB.
    */
   supervise: (seconds: number, directory: number, program: string, ...args: string[]) => string;
+  /**
+   * Opens a block device. Fails with ENOTBLK for another file, and with EBUSY if it is to be opened exclusively and if the device,
+   * or a partition of it, is mounted, is swap, or is part of another device.
+   */
+  openBlock: (file: string, writable: boolean, exclusive: boolean) => number;
+  /** Returns "MAJOR:MINOR BYTES READ-ONLY" of an open block device; READ-ONLY is 0 or 1. */
+  block: (file: number) => string;
+  /** Reads at most 1 MiB of an open block device. */
+  readBlock: (file: number, from: number, size: number) => string;
+  /** Returns the position of the first byte that is not 0; -1 if there is none. */
+  contentIn: (file: number, from: number, to: number) => number;
+  /** Writes a text and zeros after it, `size` bytes in all, at most 1 MiB, to the device itself. */
+  writeBlock: (file: number, from: number, text: string, size: number) => void;
+  discardBlock: (file: number, from: number, size: number) => void;
+  /** Lets the programs that are started from now on inherit a descriptor. */
+  pass: (file: number) => void;
+  /** Returns random bytes, at most 256. Waits until the kernel's generator is initialised. */
+  random: (count: number) => string;
+  /** Creates and activates a device-mapper device with one target. Returns its number, as "major:minor". */
+  createMapping: (name: string, uuid: string, target: string, parameters: string, sectors: number) => string;
+  /** Returns the number of the device-mapper device with a UUID; undefined if there is none. */
+  mapping: (uuid: string) => string | undefined;
+  /** Removes the device-mapper device with a UUID, if there is one. */
+  removeMapping: (uuid: string) => void;
+  /** Mounts a file system on an open directory. @param flags of mount(2) */
+  mountOn: (directory: number, source: string, type: string, flags: number, data: string) => void;
+  unmount: (path: string) => void;
+  /**
+   * Runs an action in a process of its own, which shares the descriptors, so that it can be ended after a time. Returns the same as
+   * supervise; the output is the text that the action returns.
+   */
+  apart: (seconds: number, action: () => string) => string;
   /** The program ends by SIGALRM after this time. */
   limit: (seconds: number) => void;
   exit: (code: number) => never;

@@ -1,12 +1,9 @@
-import { onFile, unlessSystemError } from '../agent/lib/errors.ts';
-import { NO, YES, type Command, type Context } from './command.ts';
+import { NO, YES, type Command } from './command.ts';
 import { checkOnly, keep, keepAll, notKept, nothing, record } from './persist.ts';
-import { readGuest, refusalOf, unlessRefused } from './persist-guest.ts';
-import { checkExists, checkOrigin } from './persist-origin.ts';
-import { fstabRefusal, pathRefusal, scratchRefusal } from './persist-rules.ts';
-import { findRoot } from './persist-store.ts';
+import { answer, readGuest, refusalOf } from './persist-guest.ts';
+import { keepSelinuxDomain } from './selinux.ts';
 
-/** The commands for PERSIST, and those that tell what SCRATCH accepts. */
+/** The commands for PERSIST. */
 export const persistCommands: Readonly<Record<string, Command>> = {
   persist: {
     args: 'STORE MOUNT-POINT [PATH[:OPTION,OPTION]…] [-- PATH…]',
@@ -61,43 +58,4 @@ export const persistCommands: Readonly<Record<string, Command>> = {
       return answer(() => checkOnly(guest, path));
     },
   },
-  'scratch-path': {
-    args: 'PATH',
-    does: "Run by mount-scratch: prints the disk's own directory of a path of SCRATCH; REASON= and REMEDY= if the path is refused.",
-    exit: '0: accepted; 1: refused',
-    seconds: 20,
-    run: (context, [path = '']) => {
-      const guest = readGuest(context, 'SCRATCH');
-      let found = '';
-      const { code, output } = answer(() => {
-        unlessRefused(pathRefusal('SCRATCH', path));
-        unlessRefused(fstabRefusal(guest.reader, 'SCRATCH', guest.fstab, path));
-        unlessRefused(scratchRefusal(guest.config, path));
-        const origin = checkOrigin(guest, path, { root: findRoot(guest), store: undefined, isNew: false });
-        checkExists(guest, path, origin);
-        found = `${origin.path}\n`;
-      });
-      return { code, output: `${output}${found}` };
-    },
-  },
 };
-
-/** Returns the answer of a command that checks a path. */
-function answer(check: () => void): { code: number; output: string } {
-  const refusal = refusalOf(check);
-  return refusal === undefined
-    ? { code: YES, output: '' }
-    : { code: NO, output: `REASON=${refusal.reason}\nREMEDY=${refusal.remedy}\n` };
-}
-
-/**
- * Keeps the programs that this one runs in its SELinux domain. Children inherit the context in attr/exec and run their programs in
- * it (selinux(8)).
- */
-function keepSelinuxDomain({ native, reader }: Context): void {
-  if (reader.stat('/sys/fs/selinux/enforce') === undefined) return;
-  unlessSystemError(() => {
-    const [context = ''] = reader.read('/proc/self/attr/current').split(/[\0\n]/);
-    onFile('/proc/self/attr/exec', () => native.write('/proc/self/attr/exec', context));
-  });
-}

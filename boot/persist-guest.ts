@@ -6,6 +6,7 @@ import { SystemError, errorCode, errorMessage, unless } from '../agent/lib/error
 import { unescapeBytes } from '../agent/lib/octal.ts';
 import { isBelow } from '../agent/lib/paths.ts';
 import { disksOfMount } from './boot-state.ts';
+import { NO, YES } from './command.ts';
 import { type BootConfig, readConfig } from './config.ts';
 import type { Disks } from './disks.ts';
 import { type FstabLine, readFstab } from './fstab.ts';
@@ -47,6 +48,14 @@ export function refusalOf(action: () => void): Refusal | undefined {
   }
 }
 
+/** Returns the answer of a command that checks a path. */
+export function answer(check: () => void): { code: number; output: string } {
+  const refusal = refusalOf(check);
+  return refusal === undefined
+    ? { code: YES, output: '' }
+    : { code: NO, output: `REASON=${refusal.reason}\nREMEDY=${refusal.remedy}\n` };
+}
+
 type Values = BootConfig['values'];
 
 /** What the commands for PERSIST and SCRATCH read of the guest. */
@@ -86,6 +95,11 @@ function readMounts(native: Native): Mount[] {
 export function withMountsOfNow(guest: Guest): Guest {
   const mounts = readMounts(guest.native);
   return { ...guest, mounts, table: tableOf(mounts) };
+}
+
+/** Returns the seconds since the boot. */
+export function readUptime({ reader }: Pick<Guest, 'reader'>): number {
+  return Math.floor(Number(reader.read('/proc/uptime').split(' ')[0]));
 }
 
 // --- disks -------------------------------------------------------------------------------------------------------

@@ -158,4 +158,4 @@ export function openOrigin(guest: Guest, path: string, origin: Origin): number {
 }
 
 /** MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC (mount(2)) */
-const readOnlyFlags = 1 | 2 | 4 | 8;
+export const readOnlyFlags = 1 | 2 | 4 | 8;

@@ -6,9 +6,11 @@ import { bootState } from './boot-state.ts';
 import { isLike, restoreTop, seed } from './persist-copy.ts';
 import {
   type Guest,
+  changedInBoot,
   describe,
   makeDirectories,
   mountsAtAndBelow,
+  readUptime,
   refusalOf,
   refuse,
   reopen,
@@ -74,7 +76,7 @@ export function keep(guest: Guest, path: string): string {
     if (content.isNew) seed(guest, { origin, store, content, path });
     return using(guest.native, reopen(guest.native, content.final), (directory) => {
       const note = content.isNew ? '' : restoreTop(guest, directory, origin, content.final);
-      mount(guest, checked, directory, origin);
+      mountLike(guest, { ...checked, shown: content.final }, directory, origin);
       return note;
     });
   });
@@ -94,24 +96,41 @@ function checkMode({ reader, mounts, config }: Guest, { path, options }: Persist
 /** The bits of mount(2). */
 const flags: Readonly<Record<string, number>> = { nosuid: 2, nodev: 4, noexec: 8 };
 
+/** Returns the flags of mount(2) for a path with options of PERSIST or SCRATCH. */
+export function mountFlags(options: readonly string[]): number {
+  return mountOptions(options).reduce((sum, option) => sum | (flags[option] ?? 0), 0);
+}
+
 /**
- * Mounts a directory of the store, unless its owner, mode, SELinux label or an access control list is not that of the disk's
+ * Mounts a directory over a path, unless its owner, mode, SELinux label or an access control list is not that of the disk's
  * directory.
+ * @param shown the path of the directory, for messages
  */
-function mount(guest: Guest, { path, options, content }: Checked, directory: number, origin: number): void {
-  const { native } = guest;
-  const { final } = content;
-  const remedy = 'Find out what changed the path during the boot, and see dmesg.';
+export function mountLike(
+  guest: Guest,
+  { path, options, shown }: { path: string; options: readonly string[]; shown: string },
+  directory: number,
+  origin: number,
+): void {
   if (!isLike(guest, directory, origin))
     refuse(
-      `${final} has another owner, mode, SELinux label or access control list than the directory on the disk`,
-      remedy,
+      `${shown} has another owner, mode, SELinux label or access control list than the directory on the disk`,
+      changedInBoot,
     );
-  const bits = mountOptions(options).reduce((sum, option) => sum | (flags[option] ?? 0), 0);
+  bindOver(guest, path, directory, mountFlags(options));
+}
+
+/** Binds a directory to a path. @param bits flags of mount(2) @throws Refused if the path was replaced meanwhile */
+export function bindOver(
+  { native }: Pick<Guest, 'native'>,
+  path: string,
+  directory: number,
+  bits: number,
+): void {
   using(native, reopen(native, path), (target) => onFile(path, () => native.bind(directory, target, bits)));
   const identity = (each: number) => describe(native, each, '')?.identity;
   if (using(native, reopen(native, path), identity) !== identity(directory))
-    refuse(`${path} was replaced while it was mounted`, remedy);
+    refuse(`${path} was replaced while it was mounted`, changedInBoot);
 }
 
 /** Replaces the record of a path. The reason of a path that is kept is a note. */
@@ -142,7 +161,7 @@ export const totalSeconds = 600;
  * @param refused paths that cannot be kept according to the configuration
  */
 export function keepAll(guest: Guest, expected: string, refused: readonly string[]): void {
-  const end = uptime(guest) + totalSeconds;
+  const end = readUptime(guest) + totalSeconds;
   const items = itemsOf(guest.config.PERSIST);
   const all = [...items.map(({ path }) => path), ...refused];
   let store: Store | undefined;
@@ -172,7 +191,9 @@ function keepSimply(guest: Guest, item: PersistItem, store: Store): void {
   if (origin === undefined) return;
   if (content.isNew || origin.hiddenIn !== undefined) refuse('it needs its own service', '');
   using(guest.native, reopen(guest.native, content.final), (directory) =>
-    using(guest.native, openOrigin(guest, item.path, origin), (own) => mount(guest, checked, directory, own)),
+    using(guest.native, openOrigin(guest, item.path, origin), (own) =>
+      mountLike(guest, { ...checked, shown: content.final }, directory, own),
+    ),
   );
 }
 
@@ -203,7 +224,7 @@ function keepSeparately(guest: Guest, paths: readonly string[], end: number): vo
     return answer.startsWith('124 ');
   };
   for (const path of paths) {
-    const left = end - uptime(guest);
+    const left = end - readUptime(guest);
     if (left > 0) {
       if (!systemctl(left, 'restart', path)) continue;
       systemctl(30, 'stop', path);
@@ -219,9 +240,4 @@ function keepSeparately(guest: Guest, paths: readonly string[], end: number): vo
 
 export function notKept(path: string, { reason, remedy }: Refusal): string {
   return `immutafs: ${path} is not kept: ${reason}. ${remedy}\n`;
-}
-
-/** The seconds since the boot. */
-function uptime({ reader }: Guest): number {
-  return Math.floor(Number(reader.read('/proc/uptime').split(' ')[0]));
 }

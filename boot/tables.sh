@@ -8,8 +8,6 @@ set_strictest_config() {
   conf_VAR_INODES='200k'
   conf_VAR_OPTIONS='nosuid,nodev,noexec'
   conf_OVERLAY=''
-  conf_SCRATCH=''
-  conf_SCRATCH_DEVICE=''
   conf_MOUNT_OPTIONS='/dev/shm:noexec,nosuid,nodev /var/tmp:noexec,nosuid,nodev /var/log:noexec,nosuid,nodev'
   conf_SEED_TIMEOUT='180'
   conf_ON_FAILURE='poweroff'

@@ -1,5 +1,5 @@
 import { bootEnvFile } from './boot/boot-env.ts';
-import { persistRecords, scratchDeviceRecord, scratchRecords } from './boot/persist.ts';
+import { persistRecords, scratchDeviceRecord, scratchRecords } from './boot/kept-paths.ts';
 import { bootStateFile, reportFile } from './records.ts';
 import { sessionsFolder } from './sessions.ts';
 import { isBelow } from './mounts/mountinfo.ts';

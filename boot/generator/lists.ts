@@ -128,7 +128,7 @@ export function addScratchUnits(guest: Guest): void {
   keepAtShutdown(units, '/run/immutafs/scratch-disk');
   const device = `${escapePath(config.SCRATCH_DEVICE)}.device`;
   units.dropin('immutafs-scratch-device.service', '[Unit]', `Wants=${device}`, `After=${device}`);
-  // A disk that does not exist delays the boot for this time. For one that udev has not processed yet, open-scratch waits.
+  // A disk that does not exist delays the boot for this time. For one that udev has not processed yet, scratch-open waits.
   units.dropin(device, '[Unit]', 'JobTimeoutSec=30');
   units.dropin('multi-user.target', '[Unit]', 'Wants=immutafs-scratch-trim.service');
   for (const target of words('poweroff reboot halt kexec'))

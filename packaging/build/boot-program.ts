@@ -40,7 +40,10 @@ const options = [
 export async function buildBootProgram(entry = inRoot('boot/main.ts'), out = bootProgram): Promise<void> {
   const code = await bundle(entry);
   const native = inRoot('boot/native.c');
-  const headers = ['boot/directories.h', 'boot/mounts.h', 'packaging/programs/bind-directory.h'].map(inRoot);
+  const headers = [
+    ...['boot/directories.h', 'boot/mounts.h', 'boot/scratch.h'],
+    'packaging/programs/bind-directory.h',
+  ].map(inRoot);
   const files = [
     native,
     ...headers,

@@ -29,7 +29,6 @@ export const programs = [
   'read-journal',
   'read-mappings',
   'read-xattrs',
-  'scratch-mark',
   'try-write',
 ] as const;
 

@@ -19,7 +19,10 @@ function quote(text: string): string {
 }
 
 /** The keys that only immutafs-boot reads. */
-const unusedInShell = ['PERSIST', 'PERSIST_STORE', 'SEED', 'IDENTITY', 'ON_IMPOSTOR'];
+const unusedInShell = [
+  ...['PERSIST', 'PERSIST_STORE', 'SCRATCH', 'SCRATCH_DEVICE'],
+  ...['SEED', 'IDENTITY', 'ON_IMPOSTOR'],
+];
 
 /** Returns boot/tables.sh. */
 function bootTables(): string {

@@ -61,6 +61,7 @@ function nativeAt(root: string, ran: Ran): Omit<Native, 'arguments'> {
     remove: (file) => fs.rmSync(at(file), { force: true }),
     sleep: () => undefined,
     ...directoriesAt(root),
+    ...blocksAt(root),
     limit: () => undefined,
     exit: () => {
       throw new Error('a command does not end the program');
@@ -107,6 +108,71 @@ function directoriesAt(root: string): Directories {
     ...{ setOwner: unavailable, attribute: unavailable, copyAttribute: unavailable, space: unavailable },
     ...{ bind: unavailable, detach: unavailable, rename: unavailable, sync: unavailable },
     supervise: unavailable,
+  };
+}
+
+type Blocks = Pick<
+  Native,
+  | 'openBlock'
+  | 'block'
+  | 'readBlock'
+  | 'contentIn'
+  | 'writeBlock'
+  | 'discardBlock'
+  | 'pass'
+  | 'random'
+  | 'createMapping'
+  | 'mapping'
+  | 'removeMapping'
+  | 'mountOn'
+  | 'unmount'
+  | 'apart'
+>;
+
+/** boot/scratch.h, as far as a command without root needs it. A file of the fixture is in place of each device. */
+function blocksAt(root: string): Blocks {
+  const opened = new Map<number, string>();
+  const unavailable = () => {
+    throw new Error('not in Node');
+  };
+  return {
+    openBlock: (file, writable) => {
+      const descriptor = /^\/proc\/self\/fd\/(\d+)$/.exec(file)?.[1];
+      const found =
+        opened.get(Number(descriptor)) ?? resolveBelow(root, Buffer.from(path.join(root, file), 'latin1'));
+      if (!found.startsWith('/dev/'))
+        throw Object.assign(new Error('Block device required'), { code: 'ENOTBLK' });
+      const fd = fs.openSync(path.join(root, found), writable ? 'r+' : 'r');
+      opened.set(fd, found);
+      return fd;
+    },
+    block: (file) => {
+      const directory = path.join(root, 'sys/class/block', path.basename(opened.get(file) ?? ''));
+      const [number, readOnly] = ['dev', 'ro'].map((name) =>
+        fs.readFileSync(path.join(directory, name), 'latin1').trim(),
+      );
+      return `${number} ${fs.fstatSync(file).size} ${readOnly}`;
+    },
+    readBlock: (file, from, size) => {
+      const buffer = Buffer.alloc(size);
+      fs.readSync(file, buffer, 0, size, from);
+      return buffer.toString('latin1');
+    },
+    contentIn: (file, from, to) => {
+      const buffer = Buffer.alloc(to - from);
+      fs.readSync(file, buffer, 0, to - from, from);
+      if (buffer.equals(Buffer.alloc(to - from))) return -1;
+      const index = buffer.findIndex((byte) => byte !== 0);
+      return from + index;
+    },
+    writeBlock: (file, from, text, size) => {
+      const buffer = Buffer.alloc(size);
+      buffer.write(text, 'latin1');
+      fs.writeSync(file, buffer, 0, size, from);
+    },
+    ...{ discardBlock: unavailable, pass: unavailable, random: unavailable, createMapping: unavailable },
+    ...{ mapping: () => undefined, removeMapping: unavailable, mountOn: unavailable, unmount: unavailable },
+    apart: unavailable,
   };
 }
 

@@ -3,13 +3,15 @@
  * would set read-only, and does what these files in /run say:
  * - cut, "FUNCTION before|after N": the program ends before or after the Nth call of the function, as at a power cut;
  * - seconds: the time limit of each program that it runs.
+ * A mapping is a loop device without encryption, which /dmsetup makes, and a device in /dev has the number that it has in /sys.
  * The bundle is built like that of boot/main.ts.
  */
 import { run } from '../../boot/commands.ts';
+import { baseName } from '../../agent/lib/paths.ts';
 import type { Native } from '../../boot/native.ts';
 
 declare const native: Native;
-const { read, print, exit, mode, sync, rename, supervise } = native;
+const { read, print, exit, mode, sync, rename, run: execute, supervise, openBlock, block, resolve } = native;
 
 const given = (file: string) => (mode(file) === undefined ? '' : read(file, 100).trim());
 const [cut, when, count] = given('/run/cut').split(' ');
@@ -23,7 +25,30 @@ function cutAt<T>(name: string, run: () => T): T {
   return result;
 }
 
+const files = new Map<number, string>();
+const mappingFile = '/dev/mapper/immutafs-scratch';
+
 const replaced: Partial<Native> = {
+  openBlock: (file, ...how) => {
+    const fd = openBlock(file, ...how);
+    const descriptor = /^\/proc\/self\/fd\/(\d+)$/.exec(file)?.[1];
+    files.set(fd, files.get(Number(descriptor)) ?? resolve(file));
+    return fd;
+  },
+  block: (file) => {
+    const [number, ...rest] = block(file).split(' ');
+    const known = `/sys/class/block/${baseName(files.get(file) ?? '')}/dev`;
+    return [mode(known) === undefined ? number : read(known, 100).trim(), ...rest].join(' ');
+  },
+  mapping: () => (mode(mappingFile) === undefined ? undefined : '7:0'),
+  createMapping: (name, uuid, target, parameters, sectors) => {
+    const made = execute('/dmsetup', 'create', name, uuid, target, parameters, `${sectors}`);
+    if (made === undefined) throw Object.assign(new Error('Device or resource busy'), { code: 'EBUSY' });
+    return made.trim();
+  },
+  removeMapping: (uuid) => {
+    execute('/dmsetup', 'remove', uuid);
+  },
   sync: (...args) => cutAt('sync', () => sync(...args)),
   rename: (...args) => cutAt('rename', () => rename(...args)),
   supervise: (seconds, ...args) =>

@@ -1,4 +1,3 @@
-import fs from 'node:fs';
 import path from 'node:path';
 import { buildProgram } from '../../packaging/build/small-programs.ts';
 import { dist } from '../../packaging/build/paths.ts';
@@ -6,15 +5,9 @@ import { type Mount, parseMountinfo } from '../../agent/facts/mounts/mountinfo.t
 import { runInSandbox } from '../shell/sandbox.ts';
 import type { Shell } from '../shell/shells.ts';
 
-const units = path.join(import.meta.dirname, '../../units');
 await buildProgram('make-mounts');
-export const persistScripts = [
-  ...fs
-    .readdirSync(units)
-    .filter((name) => /^mount-scratch$|^scratch-device\.sh$/.test(name))
-    .map((name) => path.join(units, name)),
-  path.join(dist, 'make-mounts'),
-];
+/** For MOUNT_OPTIONS. */
+export const persistScripts = [path.join(dist, 'make-mounts')];
 
 export interface Guest {
   /** By default dash. */

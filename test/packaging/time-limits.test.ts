@@ -57,7 +57,7 @@ const limits: Record<string, Limit> = {
   'units/immutafs-user-runtime@.service TimeoutStartSec': { usual: 1 },
   'units/immutafs-var.service TimeoutStartSec': { usual: 2 },
   'units/immutafs-var@.service TimeoutStartSec': { usual: 2 },
-  'boot/generator/lists.ts JobTimeoutSec': { expired: 'open-scratch waits for udev' },
+  'boot/generator/lists.ts JobTimeoutSec': { expired: 'scratch-open waits for udev' },
   'dracut/95immutafs/immutafs-root.service TimeoutStartSec': { usual: 10 },
 };
 
@@ -95,10 +95,10 @@ test('systemd waits without a limit for a service of type oneshot: each has one'
 for (const [unit, script, names] of [
   [
     'units/immutafs-scratch-device.service',
-    'units/open-scratch',
-    { open_seconds: 1, close_seconds: 2, udev_seconds: 1 },
+    'boot/scratch-device.ts',
+    { openSeconds: 1, closeSeconds: 2, udevSeconds: 1 },
   ],
-  ['units/immutafs-scratch.service', 'units/mount-scratch', { copy_seconds: 1 }],
+  ['units/immutafs-scratch.service', 'boot/scratch.ts', { copySeconds: 1 }],
   ['units/immutafs-persist.service', 'boot/persist.ts', { totalSeconds: 1 }],
   ['units/immutafs-persist@.service', 'boot/persist-copy.ts', { copySeconds: 1, otherSeconds: 6 }],
   // Its waits for the root and for /usr: each twice for members of arrays, for all devices, and for activated volumes.

@@ -2,8 +2,36 @@
 import type { Config } from '../../config/keys.ts';
 import { itemOptions, pathOf, words } from '../../config/boot-keys.ts';
 
-/** The directory in which the boot records the outcome for each path. */
+/** The directories in which the boot records the outcome for each path. */
 export const persistRecords = '/run/immutafs/persisted';
+export const scratchRecords = '/run/immutafs/scratch';
+
+/** Where the boot mounts the file system of SCRATCH_DEVICE. */
+export const scratchDisk = '/run/immutafs/scratch-disk';
+/** Where the boot records which device it has opened. */
+export const scratchDeviceRecord = '/run/immutafs/scratch-device';
+
+/** `failed`: the path is as without SCRATCH. */
+export const scratchStates = ['disk', 'memory', 'read-only', 'failed'] as const;
+
+/** What the boot recorded for a path of PERSIST or SCRATCH. */
+export interface PathRecord<State extends string> {
+  state: State;
+  /** Why the path is not as configured; for a path of PERSIST that is kept, what was corrected, or empty. */
+  reason: string;
+  /** What to do; empty if nothing. */
+  remedy: string;
+}
+
+/** @returns undefined for a text that the boot does not write */
+export function parsePathRecord<State extends string>(
+  text: string,
+  states: readonly State[],
+): PathRecord<State> | undefined {
+  const [, found, reason = '', remedy = ''] = /^STATE=(.*)\nREASON=(.*)\nREMEDY=(.*)\n$/.exec(text) ?? [];
+  const state = states.find((each) => each === found);
+  return state === undefined ? undefined : { state, reason, remedy };
+}
 
 /** A path of PERSIST or SCRATCH. */
 export interface PersistItem {

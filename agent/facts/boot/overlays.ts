@@ -3,17 +3,15 @@ import path from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { type OverlayPath, overlayPaths } from '../../config/overlay-paths.ts';
 import type { Mount, MountTable } from '../mounts/mountinfo.ts';
+import { type LayerDirectories, directoriesOf } from './layer-directories.ts';
 
-export const upperDirectory = '/run/var/upper';
+export { directoriesOf, upperDirectory } from './layer-directories.ts';
 
 /** The directories of the overlay that dracut/assemble-var mounts on a target, and the state that boot.env records. */
-export interface Layer {
+export interface Layer extends LayerDirectories {
   target: string;
   /** `overlay`, `failed`, `begun` or another state in boot.env; empty if boot.env does not exist. */
   state: string;
-  lower: string;
-  upper: string;
-  work: string;
 }
 
 /**
@@ -28,15 +26,6 @@ export function layersOf(bootEnv: BootEnv | undefined): Layer[] {
     if (target !== '') states.set(target, state);
   }
   return [...states].map(([target, state]) => ({ target, state, ...directoriesOf(target) }));
-}
-
-/** Returns the directories that assemble() in boot/layers.sh uses for a target. */
-export function directoriesOf(target: string): Omit<Layer, 'target' | 'state'> {
-  if (target === '/var')
-    return { lower: '/run/immutafs/lower', upper: upperDirectory, work: '/run/var/work' };
-  const name = target.slice(1).replaceAll('+', '%2b').replaceAll('/', '+');
-  const below = `/run/var/below/${name}`;
-  return { lower: `/run/immutafs/below/${name}`, upper: `${below}/upper`, work: `${below}/work` };
 }
 
 /** The mount of the root file system below which the lower layers of OVERLAY are. */

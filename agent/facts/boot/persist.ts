@@ -5,9 +5,27 @@ import type { SystemReader } from '../../system/reader.ts';
 import { type Observed, observe } from '../observed.ts';
 import type { MountTable } from '../mounts/mountinfo.ts';
 import { directoriesOf } from './overlays.ts';
-import { type PersistItem, nameInStore, pathItems, persistRecords } from './kept-paths.ts';
+import {
+  type PathRecord,
+  type PersistItem,
+  nameInStore,
+  parsePathRecord,
+  pathItems,
+  persistRecords,
+  scratchDeviceRecord,
+  scratchDisk,
+  scratchRecords,
+  scratchStates,
+} from './kept-paths.ts';
 
-export { type PersistItem, nameInStore, pathItems, persistItems, persistRecords } from './kept-paths.ts';
+export {
+  type PersistItem,
+  nameInStore,
+  pathItems,
+  persistItems,
+  persistRecords,
+  scratchDisk,
+} from './kept-paths.ts';
 
 /** A path of PERSIST or SCRATCH with the outcome in this boot; undefined if the boot did nothing for the path. */
 interface PathEntry<State extends string> extends PersistItem {
@@ -17,68 +35,45 @@ export type PersistEntry = PathEntry<(typeof persistStates)[number]>;
 export type ScratchEntry = PathEntry<(typeof scratchStates)[number]>;
 export type ScratchRecord = PathRecord<(typeof scratchStates)[number]>;
 
-/** What the boot recorded for a path of PERSIST or SCRATCH. */
-interface PathRecord<State extends string> {
-  state: State;
-  /** Why the path is not as configured; for a path of PERSIST that is kept, what was corrected, or empty. */
-  reason: string;
-  /** What to do; empty if nothing. */
-  remedy: string;
-}
-
 /** `begun`: immutafs-boot was killed. */
 const persistStates = ['begun', 'kept', 'failed'] as const;
-/** `failed`: the path is as without SCRATCH. */
-const scratchStates = ['disk', 'memory', 'read-only', 'failed'] as const;
 
 export function readPersistEntries(reader: SystemReader, { PERSIST }: Config): PersistEntry[] {
-  return readEntries(reader, PERSIST, persistRecords, 'immutafs-boot', persistStates);
+  return readEntries(reader, PERSIST, persistRecords, persistStates);
 }
 
 export function readScratchEntries(reader: SystemReader, { SCRATCH }: Config): ScratchEntry[] {
-  return readEntries(reader, SCRATCH, scratchRecords, 'mount-scratch', scratchStates);
+  return readEntries(reader, SCRATCH, scratchRecords, scratchStates);
 }
 
 function readEntries<State extends string>(
   reader: SystemReader,
   value: string,
   directory: string,
-  program: string,
   states: readonly State[],
 ): PathEntry<State>[] {
   return pathItems(value).map((item) => ({
     ...item,
-    record: observe(() => readPathRecord(reader, `${directory}/${nameInStore(item.path)}`, program, states)),
+    record: observe(() => readPathRecord(reader, `${directory}/${nameInStore(item.path)}`, states)),
   }));
 }
 
 /**
- * Reads the record of a path, which immutafs-boot and units/mount-scratch write in the same form.
- * @param program the name of the program, for the message
+ * Reads the record of a path.
  * @returns undefined if there is none
- * @throws Error for a text that the program does not write
+ * @throws Error for a text that the boot does not write
  */
 export function readPathRecord<State extends string>(
   reader: Pick<SystemReader, 'readRecord'>,
   file: string,
-  program: string,
   states: readonly State[],
 ): PathRecord<State> | undefined {
   const text = reader.readRecord(file, 'root', 65536);
   if (text === undefined) return undefined;
-  const [, found, reason = '', remedy = ''] =
-    /^STATE=(.*)\nREASON=(.*)\nREMEDY=(.*)\n$/.exec(decodeBytes(text)) ?? [];
-  const state = states.find((each) => each === found);
-  if (state === undefined) throw new Error(`${file}: not a record of ${program}`);
-  return { state, reason, remedy };
+  const record = parsePathRecord(decodeBytes(text), states);
+  if (record === undefined) throw new Error(`${file}: not a record of immutafs-boot`);
+  return record;
 }
-
-/** Where units/open-scratch mounts the file system of SCRATCH_DEVICE. */
-export const scratchDisk = '/run/immutafs/scratch-disk';
-/** Where units/open-scratch records which device it has opened. */
-export const scratchDeviceRecord = '/run/immutafs/scratch-device';
-/** Where units/mount-scratch records the outcome for each path. */
-export const scratchRecords = '/run/immutafs/scratch';
 
 /**
  * Returns the device, as "major:minor", of the file system of SCRATCH_DEVICE, whose content no reboot survives: its key is
@@ -98,7 +93,7 @@ export function findScratchDevice(reader: SystemReader, mounts: MountTable): str
   return below.length === 1 && below[0] === opened ? mount.device : undefined;
 }
 
-/** Returns the upper layers of the paths of SCRATCH for which units/mount-scratch has mounted an overlay in memory. */
+/** Returns the upper layers of the paths of SCRATCH for which the boot has mounted an overlay in memory. */
 export function scratchInMemory(
   { SCRATCH }: Pick<Config, 'SCRATCH'>,
   mounts: MountTable,

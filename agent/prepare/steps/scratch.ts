@@ -8,11 +8,11 @@ import { type Planned, stepOf, when } from '../engine/part.ts';
 import type { Action } from '../engine/step.ts';
 import { editConfig } from './writes/proposal.ts';
 
-/** units/open-scratch, which decides about a device in the boot, too. */
-const program = '/usr/libexec/immutafs/open-scratch';
+/** It decides about a device in the boot, too (boot/scratch-commands.ts). */
+const program = '/usr/libexec/immutafs/immutafs-boot';
 const blkid = '/usr/sbin/blkid';
 const links = '/dev/disk/by-id';
-/** The limit for each question to these programs, in milliseconds. `examine` reads samples of the whole device. */
+/** The limit for each question to these programs, in milliseconds. `scratch-examine` reads samples of the whole device. */
 const limit = 30_000;
 
 /** Plans the step `scratch`: the device for SCRATCH is marked, so that every sealed boot may format it. */
@@ -29,7 +29,7 @@ export async function planScratch({ reader, config, settings }: Snapshot): Promi
       `${named} has no name in ${links} that the host gives it: give the disk a serial number on the host (libvirt: <serial>), and restart the guest.`,
     ]);
   }
-  const problem = await ask(reader, ['check', link]);
+  const problem = await ask(reader, ['scratch-check', link]);
   const edits = config.SCRATCH_DEVICE === link ? [] : editConfig(reader, { SCRATCH_DEVICE: link });
   if (typeof edits === 'string') return stepOf('by hand', [`${edits}.`]);
   if (problem === undefined) {
@@ -39,7 +39,7 @@ export async function planScratch({ reader, config, settings }: Snapshot): Promi
   }
   if (settings.scratchDevice === undefined) return stepOf('blocked', [problem]);
   const wipe = when(settings.wipe === settings.scratchDevice, 'wipe');
-  const refusal = await ask(reader, ['examine', link, ...wipe]);
+  const refusal = await ask(reader, ['scratch-examine', link, ...wipe]);
   const content = await contentOf(reader, link);
   if (refusal !== undefined) return stepOf('blocked', [refusal, content]);
   const why = [
@@ -47,8 +47,8 @@ export async function planScratch({ reader, config, settings }: Snapshot): Promi
     content,
     ...when(wipe.length > 0, 'Its content will be erased.'),
   ];
-  const revert = `${link} stays marked; without SCRATCH_DEVICE, no boot formats it. To remove the mark: ${program} unmark ${link}`;
-  const mark: Action = { do: 'run', program, args: ['mark', link, ...wipe], seconds: 60, revert };
+  const revert = `${link} stays marked; without SCRATCH_DEVICE, no boot formats it. To remove the mark: ${program} scratch-unmark ${link}`;
+  const mark: Action = { do: 'run', program, args: ['scratch-mark', link, ...wipe], seconds: 60, revert };
   return stepOf('needed', why, [mark, ...edits]);
 }
 
@@ -66,7 +66,7 @@ function resolved(reader: SystemReader, file: string): string | undefined {
   return reader.stat(file) === undefined ? undefined : reader.resolve(file);
 }
 
-/** Runs open-scratch. @returns why it refuses the device, with what to do; undefined if it does not */
+/** Runs immutafs-boot. @returns why it refuses the device, with what to do; undefined if it does not */
 async function ask(reader: SystemReader, args: string[]): Promise<string | undefined> {
   const { stdout, ended } = await reader.run(program, args, limit);
   if (ended === 'good') return undefined;

@@ -58,7 +58,7 @@ choice('without a change, six commits with different endings choose each scenari
 
 choice('a change of the product adds the scenarios that have a word of its name, and no others', () => {
   const without = choose({}).chosen;
-  const { chosen, leftOut } = choose({ changed: () => ['units/open-scratch', 'agent/checks/persist.ts'] });
+  const { chosen, leftOut } = choose({ changed: () => ['boot/scratch.ts', 'agent/checks/persist.ts'] });
   assert.equal(chosen, [...new Set([...without, long('scratch'), long('persist')])].toSorted());
   assert.equal(leftOut, []);
 });
@@ -149,10 +149,10 @@ record('what changed since a scenario passed is known only for a commit that git
     const passes = readPasses(root);
     const unknown = { commit: 'fffffffffff1', date: '2020-01-01' };
     writeFiles(root, { [passesFile]: JSON.stringify({ ...passes, [long('seed')]: unknown }) });
-    writeFiles(root, { 'units/open-scratch': '' });
+    writeFiles(root, { 'boot/scratch.ts': '' });
     commit();
     const { changed } = circumstances(root, () => 1);
-    assert.equal(changed(long('scratch'))?.toSorted(), [passesFile, 'units/open-scratch']);
+    assert.equal(changed(long('scratch'))?.toSorted(), [passesFile, 'boot/scratch.ts']);
     assert.is(changed(long('seed')), undefined);
     assert.is(changed(long('update')), undefined);
   }),

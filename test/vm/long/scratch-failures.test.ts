@@ -181,7 +181,7 @@ failures('a disk that hangs while it is in use, and answers again; then it is go
         assert.equal(notPassed(statusOf(boot, name).report), []);
       assert.match(boot.step('gone').stderr, /Input\/output error/);
       const { report } = statusOf(boot, 'goneStatus');
-      assert.equal([report.verdict, notPassed(report)], ['failed', ['scratch-paths']]);
+      assert.equal([report.verdict, notPassed(report)], ['failed', ['persistent-mounts', 'scratch-paths']]);
       assert.match(checkOf(report, 'scratch-paths').observed, /or its disk is gone/);
       assertSealed(boot);
     });

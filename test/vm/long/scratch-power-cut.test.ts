@@ -23,11 +23,7 @@ const stop = 'echo "stopped at the point" >/dev/console; sleep infinity';
  * `real` runs the program.
  */
 const points: [point: string, program: string, lines: string][] = [
-  [
-    'the key exists, and nothing was written with it',
-    '/usr/sbin/dmsetup',
-    `real "$@"; [ "$1" != create ] || stop`,
-  ],
+  ['the key exists, and nothing was written with it', '/usr/sbin/mkfs.ext4', 'stop'],
   [
     'a part of the file system is on the disk',
     '/usr/sbin/mkfs.ext4',
@@ -38,11 +34,11 @@ const points: [point: string, program: string, lines: string][] = [
   ['the file system is complete', '/usr/sbin/mkfs.ext4', 'real "$@" && sync && stop'],
   [
     'one of three paths is mounted',
-    '/usr/libexec/immutafs/make-mounts',
-    // One process mounts all of them: it is given the steps of the first one only.
-    `count=0 words=''
-     for word; do [ "$word" != for ] || count=$((count + 1)); [ $count -gt 1 ] || words="$words $word"; done
-     real $words && [ $count = 3 ] && stop`,
+    '/usr/libexec/immutafs/immutafs-boot',
+    // One process mounts all of them: its configuration has the first one only.
+    `[ "$1" = scratch ] || exec /mnt/immutafs-boot "$@"
+     sed 's#^SCRATCH=.*#SCRATCH=${items.split(' ')[0]}#' /etc/immutafs/immutafs.conf >/mnt/conf
+     mount --bind /mnt/conf /etc/immutafs/immutafs.conf; real "$@" && stop`,
   ],
   [
     'all paths are mounted and in use',
@@ -54,7 +50,7 @@ const points: [point: string, program: string, lines: string][] = [
 /** Undoes the set-up of the boot, and repeats it up to a point. */
 function repeatUpTo(program: string, lines: string): string {
   const name = program.split('/').at(-1);
-  return `systemctl stop immutafs-scratch-trim; umount ${paths} /run/immutafs/below/srv+strict && /usr/libexec/immutafs/open-scratch close || exit
+  return `systemctl stop immutafs-scratch-trim; umount ${paths} /run/immutafs/below/srv+strict && /usr/libexec/immutafs/immutafs-boot scratch-close || exit
     [ ! -e /dev/mapper/immutafs-scratch ] || exit
     mount -t tmpfs none /mnt; cp ${program} /mnt/${name}
     cat >/mnt/shim <<'END'
@@ -64,7 +60,7 @@ stop() { ${stop}; }
 ${lines}
 END
     chmod +x /mnt/shim; mount --bind /mnt/shim ${program}
-    systemctl restart immutafs-scratch-device && /usr/libexec/immutafs/mount-scratch && /usr/bin/true
+    systemctl restart immutafs-scratch-device && /usr/libexec/immutafs/immutafs-boot scratch && /usr/bin/true
     echo 'the set-up ended' >/dev/console`;
 }
 

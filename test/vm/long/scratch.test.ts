@@ -105,7 +105,7 @@ scratch('a marked disk forgets at every sealed boot; no other disk is formatted'
         const marked = await checksum(copy);
         assert.ok(await isMarked(drive));
 
-        const impostor = '/usr/libexec/immutafs/open-scratch check /dev/disk/by-id/virtio-copy';
+        const impostor = '/usr/libexec/immutafs/immutafs-boot scratch-check /dev/disk/by-id/virtio-copy';
         const program =
           'cp /bin/sleep /srv/store/program && { setsid /srv/store/program 300 >/dev/null 2>&1 & }';
         const first = await boot(

@@ -69,8 +69,7 @@ persist('items, of which the first one with a path counts', () => {
 });
 
 persist('records', () => {
-  const record = (text: string) =>
-    readPathRecord({ readRecord: () => text }, '/r', 'immutafs-boot', ['kept', 'failed']);
+  const record = (text: string) => readPathRecord({ readRecord: () => text }, '/r', ['kept', 'failed']);
   assert.equal(record('STATE=failed\nREASON=a=b\nREMEDY=c\n'), {
     state: 'failed',
     reason: 'a=b',

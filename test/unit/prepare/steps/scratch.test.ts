@@ -6,10 +6,10 @@ import { planOf } from '../../../harness/planned.ts';
 import { tableOf } from '../../../harness/step-table.ts';
 
 const link = '/dev/disk/by-id/virtio-spare';
-const program = '/usr/libexec/immutafs/open-scratch';
+const program = '/usr/libexec/immutafs/immutafs-boot';
 
 interface Different {
-  /** What open-scratch prints for `check` and `examine`, without and with `wipe`; undefined: it agrees. */
+  /** What immutafs-boot prints for `scratch-check` and `scratch-examine`, without and with `wipe`; undefined: it agrees. */
   check?: string;
   examine?: string;
   wiped?: string;
@@ -27,7 +27,7 @@ function guestOf({ check, examine, wiped, conf = '', links }: Different): Guest 
     if (called.endsWith('blkid'))
       return { stdout: 'DEVNAME=/dev/vdb\nTYPE=ext4\nLABEL=old\n', ended: 'good' };
     assert.equal([called, device], [program, link]);
-    const answer = command === 'check' ? check : wipe === 'wipe' ? wiped : examine;
+    const answer = command === 'scratch-check' ? check : wipe === 'wipe' ? wiped : examine;
     return { stdout: answer ?? '', ended: answer === undefined ? 'good' : 'bad' };
   };
   return guest;
@@ -46,7 +46,7 @@ tableOf(guestOf)('prepare: scratch', 'scratch', {
     unmarked,
     { scratchDevice },
     /every sealed boot of this guest formats it.*TYPE=ext4 LABEL=old/,
-    [`${program} mark ${link}`, edit],
+    [`${program} scratch-mark ${link}`, edit],
   ],
   'blocked: a device with content': [
     withContent,
@@ -61,7 +61,7 @@ tableOf(guestOf)('prepare: scratch', 'scratch', {
     withContent,
     { scratchDevice, wipe: scratchDevice },
     /Its content will be erased\./,
-    [`${program} mark ${link} wipe`, edit],
+    [`${program} scratch-mark ${link} wipe`, edit],
   ],
   'blocked: a device in use, also with --wipe': [
     { check: used, wiped: used },
@@ -73,7 +73,7 @@ tableOf(guestOf)('prepare: scratch', 'scratch', {
   'needed: a device without its mark that --scratch-device names': [
     { ...unmarked, conf },
     { scratchDevice: link },
-    [`${program} mark ${link}`],
+    [`${program} scratch-mark ${link}`],
   ],
   'blocked: a disk to which the host gave no name': [{ links: ['dm-name-x'] }, { scratchDevice }, /serial/],
   'blocked: a name that root can choose': [
