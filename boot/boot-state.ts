@@ -1,6 +1,7 @@
+import { bootEnvFile } from '../agent/facts/boot/boot-record.ts';
 import { parseKernelArgument } from '../agent/facts/boot/kernel-arguments.ts';
 import { type Mount, parseMounts } from '../agent/facts/mounts/mount-lines.ts';
-import { SystemError, unlessSystemError } from '../agent/lib/errors.ts';
+import { SystemError } from '../agent/lib/errors.ts';
 import { unescapeBytes } from '../agent/lib/octal.ts';
 import { type Disks, disksOfBtrfs, disksOfDevice } from './disks.ts';
 import type { BootConfig } from './config.ts';
@@ -19,8 +20,6 @@ export interface BootState {
   overlays: readonly { path: string; state: string }[];
   warnings: string[];
 }
-
-const file = '/run/immutafs/boot.env';
 
 /** The largest mount table, in bytes. */
 const mostBytes = 16_000_000;
@@ -45,7 +44,7 @@ export function bootState(
   mounts: readonly Mount[],
   values: Pick<BootConfig['values'], 'MODE'>,
 ): BootState {
-  const text = reader.readIfPresent(file);
+  const text = reader.readIfPresent(bootEnvFile);
   return text === undefined ? decide(reader, mounts, values) : recordedState(text);
 }
 
@@ -54,7 +53,8 @@ function recordedState(text: string): BootState {
   const all = (key: string) =>
     lines.filter((line) => line.startsWith(`${key}=`)).map((line) => line.slice(key.length + 1));
   const mode = all('MODE').at(-1) ?? '';
-  if (!['sealed', 'maintenance', 'off'].includes(mode)) throw new SystemError(`${file}: no valid MODE`);
+  if (!['sealed', 'maintenance', 'off'].includes(mode))
+    throw new SystemError(`${bootEnvFile}: no valid MODE`);
   const disks = (all('DISKS').at(-1) ?? '').split(' ').filter((word) => word !== '');
   const rehearsal = all('REHEARSAL').at(-1);
   return {
@@ -69,20 +69,63 @@ function recordedState(text: string): BootState {
   };
 }
 
+function decide(reader: BootReader, mounts: readonly Mount[], values: { MODE: string }): BootState {
+  const { mode, disks, problems } = decideMode(reader, mountAt(mounts, '/'), values);
+  return { mode, isRecorded: false, disks, rehearsal: undefined, overlays: [], warnings: problems };
+}
+
+export interface Decision {
+  mode: string;
+  reason: string;
+  /** The disks under the root; none if they are unknown. */
+  disks: Disks['disks'];
+  /** Why the disks are unknown, although the mode depends on them; or empty. */
+  error: string;
+  /** What is wrong with the kernel arguments. */
+  problems: string[];
+}
+
 /**
  * With MODE=auto, the mode depends only on the state of the disks, never on data that the guest can write. If the disks
  * cannot be told, the boot is sealed, because a sealed disk could not be used otherwise.
  */
-function decide(reader: BootReader, mounts: readonly Mount[], { MODE }: { MODE: string }): BootState {
+export function decideMode(
+  reader: BootReader,
+  root: Mount | undefined,
+  { MODE }: { MODE: string },
+): Decision {
   const { mode: argument, problems } = parseKernelArgument(readCommandLine(reader));
-  const found = unlessSystemError(() => disksOfMount(reader, mountAt(mounts, '/')));
-  const disks = found ?? [];
-  const isSealed = found === undefined || disks.some(({ readOnly }) => readOnly);
+  const { disks, unknown } = disksIfKnown(reader, root);
   const mode = argument ?? MODE;
-  return {
-    mode: mode === 'auto' ? (isSealed ? 'sealed' : 'maintenance') : mode,
-    ...{ isRecorded: false, disks, rehearsal: undefined, overlays: [], warnings: problems },
-  };
+  const decided = { disks, error: '', problems };
+  if (mode !== 'auto')
+    return {
+      ...decided,
+      mode,
+      reason: argument === undefined ? `MODE=${MODE}` : `kernel argument immutafs=${argument}`,
+    };
+  if (unknown !== '') return { ...decided, mode: 'sealed', reason: unknown, error: unknown };
+  const sealed = disks.find(({ readOnly }) => readOnly);
+  if (sealed !== undefined)
+    return { ...decided, mode: 'sealed', reason: `disk ${sealed.name} is read-only (${sealed.evidence})` };
+  const last = disks.at(-1);
+  const reason =
+    last === undefined
+      ? `no disk under / is known (device ${root?.device ?? 'none'}, ${root?.type ?? ''})`
+      : `disk ${last.name} is writable`;
+  return { ...decided, mode: 'maintenance', reason };
+}
+
+function disksIfKnown(
+  reader: BootReader,
+  root: Mount | undefined,
+): { disks: Disks['disks']; unknown: string } {
+  try {
+    return { disks: disksOfMount(reader, root), unknown: '' };
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return { disks: [], unknown: `the disks under / are unknown (${error.message})` };
+  }
 }
 
 /** Returns the disks under a mount; none for a file system without a block device. */

@@ -13,6 +13,7 @@ import { identityCommands } from './identity-commands.ts';
 import { persistCommands } from './persist-commands.ts';
 import { bootReader } from './reader.ts';
 import { scratchCommands } from './scratch-commands.ts';
+import { varCommands } from './var-commands.ts';
 
 export { FAILED, NO, USAGE, YES } from './command.ts';
 
@@ -125,6 +126,7 @@ export const commands: Readonly<Record<string, Command>> = {
   ...persistCommands,
   ...identityCommands,
   ...scratchCommands,
+  ...varCommands,
 };
 
 function kindOf(type: string): Kind {

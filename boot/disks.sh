@@ -172,43 +172,6 @@ read_fstab_line() {
   eval "$fstab_line"
 }
 
-# Sets fstab_source, fstab_type and fstab_options from the last line of fstab, in the root $1, that mounts a block device at
-# target $2. If there is no such line, clears these variables and returns false. Sets in_fstab if any line has the
-# target.
-find_fstab() {
-  fstab_source='' fstab_type='' fstab_options='' in_fstab=''
-  read_fstab "$1"
-  while read_fstab_line; do
-    [ "$target" = "$2" ] || continue
-    in_fstab=1
-    [ -n "$is_device" ] || continue
-    fstab_source=$source fstab_type=$type fstab_options=$plain_options
-  done
-  [ -n "$fstab_source" ]
-}
-
-# Sets var_mounted_by to how /var of the root $1 is mounted: `own` (not mounted, a directory of the root), `device` (by
-# a line of fstab; sets fstab_* to its fields), otherwise the path of the file that configures the mount. A unit in /etc
-# takes precedence over fstab (systemd).
-find_var() {
-  var_unit=$1/etc/systemd/system/var.mount var_mounted_by=own
-  if [ -e "$var_unit" ] || [ -L "$var_unit" ]; then
-    is_masked "$var_unit" || var_mounted_by=/etc/systemd/system/var.mount
-  elif find_fstab "$1" /var; then
-    var_mounted_by=device
-    return
-  elif [ -n "$in_fstab" ]; then
-    var_mounted_by=/etc/fstab
-  fi
-  fstab_source=''
-}
-
-# Whether a unit file is a link to /dev/null or empty, so that the unit is masked (systemd.unit(5)).
-is_masked() { # $1: unit file
-  # shellcheck disable=SC3013 # dash, bash and busybox have it
-  [ "$1" -ef /dev/null ] || { [ -f "$1" ] && [ ! -s "$1" ]; }
-}
-
 is_device() { # $1: first field of a line of fstab
   case $1 in /dev/* | UUID=* | LABEL=* | PARTUUID=* | PARTLABEL=*) ;; *) return 1 ;; esac
 }
@@ -228,20 +191,3 @@ find_source() { # $1: source
   [ -n "$found_node" ] && node=$found_node
 }
 
-# Whether all disks under a source in fstab are read-only.
-is_read_only_source() { # $1: source
-  find_source "$1" && all_read_only
-}
-
-# Whether a source in fstab belongs to the sealed system, that is, whether it is on a read-only disk or on a disk of the
-# root (MODE=sealed also seals a writable root).
-is_sealed_source() { # $1: source
-  root_disks=$disks
-  find_source "$1"
-  own_disks=$disks disks=$root_disks
-  for own_disk in $own_disks; do
-    case $own_disk in *:1:*) return 0 ;; esac
-    case " $root_disks" in *" ${own_disk%%:*}:"*) return 0 ;; esac
-  done
-  return 1
-}

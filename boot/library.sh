@@ -92,34 +92,6 @@ keep_selinux_domain() {
 
 # --- mode ----------------------------------------------------------------------------------------------
 
-# Sets mode (sealed, maintenance or off), reason and disks. $1: mount point of the system's root in `mounts`.
-# With MODE=auto, the mode depends only on the state of the disks, never on data that the guest can write. If immutafs-boot
-# does not tell the disks, the boot is sealed, and disks_error is set, because a sealed disk could not be used otherwise.
-decide_mode() {
-  disks_error=''
-  find_mount "$1"
-  trace_mount || disks_error="the disks under / are unknown (exit code $? of immutafs-boot)"
-  mode=${arg_MODE:-$conf_MODE} reason=${config_error:-"MODE=$conf_MODE"}
-  [ -n "$arg_MODE" ] && reason="kernel argument immutafs=$arg_MODE"
-  if [ "$mode" != auto ]; then
-    disks_error=''
-    return
-  fi
-  if [ -n "$disks_error" ]; then
-    mode=sealed reason=$disks_error
-    return
-  fi
-  mode=maintenance reason="no disk under / is known (device ${mount_dev:-none}, $mount_type)"
-  for mode_rest in $disks; do
-    mode_disk=${mode_rest%%:*} mode_rest=${mode_rest#*:}
-    if [ "${mode_rest%%:*}" = 1 ]; then
-      mode=sealed reason="disk $mode_disk is read-only (${mode_rest#*:})"
-      return 0
-    fi
-    reason="disk $mode_disk is writable"
-  done
-}
-
 # --- configuration -------------------------------------------------------------------------------------
 
 # Sets conf_KEY for each key that the boot uses, conf_FORWARD, conf_FORWARD_STATE, overlay_items and option_items
@@ -132,33 +104,7 @@ read_config() { # $1: file
   warn "$config_error"
 }
 
-# Mounts a file system read-only, first as systemd would. If that fails, tries again without replaying the log (xfs(5),
-# ext4(5): norecovery): if a guest was killed while its disk was writable and the disk was then sealed, the log cannot
-# be replayed. `immutafs-agent status` reports such a mount.
-mount_read_only() { # $1: options as in fstab, or empty; $2: type, or empty; $3: device; $4: mount point
-  mount -o "${1:+$1,}ro" ${2:+-t "$2"} "$3" "$4" && return 0
-  mount -o "${1:+$1,}ro,norecovery" ${2:+-t "$2"} "$3" "$4" || return 0
-  read_only_target=${4#/sysroot}
-  echo "immutafs: warning: ${read_only_target:-/} is mounted with norecovery: it was not unmounted cleanly before it was sealed" >&2
-}
-
 # --- units -------------------------------------------------------------------------------------------
-
-# Sets escaped to a path in the form of a unit name (systemd-escape(1)). Starts a process only for a path with other characters
-# than those of OVERLAY and PERSIST.
-escape_path() { # $1: absolute path
-  case $1/ in
-    *[!A-Za-z0-9/:_.+@-]* | *//* | */./* | */../*) escaped=$(systemd-escape --path "$1") ;;
-    *)
-      replace "${1#/}" - '\x2d'
-      replace "$replaced" / -
-      replace "$replaced" + '\x2b'
-      replace "$replaced" @ '\x40'
-      case $replaced in .*) replaced='\x2e'${replaced#.} ;; esac
-      escaped=$replaced
-      ;;
-  esac
-}
 
 # --- the other files of the library -------------------------------------------------------------------
 

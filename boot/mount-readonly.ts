@@ -72,5 +72,5 @@ function mountSource(
   const found = disksOfSource(reader, source);
   if (found === undefined || found.state === 'writable') return;
   if (mountAt(readMounts(reader), target) === undefined)
-    mountReadOnly(context, { options, type, name: found.name, target });
+    mountReadOnly(context, { options, type, file: found.file }, target);
 }

@@ -1,5 +1,7 @@
-import { SystemError, onFile } from '../agent/lib/errors.ts';
+import { baseName } from '../agent/lib/paths.ts';
 import type { Context } from './command.ts';
+import { refusalOf, reopen, using } from './persist-guest.ts';
+import type { BootReader } from './reader.ts';
 import { readUdevData } from './udev.ts';
 
 /** Flags of mount(2), by the options that set and clear them (mount(8)). */
@@ -61,48 +63,65 @@ export function parseOptions(options: string, hasPolicy: boolean): { flags: numb
   return { flags, data: data.join(',') };
 }
 
-/**
- * Mounts a file system read-only, first as systemd would. If that fails, tries again without replaying the log (xfs(5), ext4(5):
- * norecovery): if a guest was killed while its disk was writable and the disk was then sealed, the log cannot be replayed.
- * `immutafs-agent status` reports such a mount. If this fails, too, or if the type is unknown, systemd mounts the file system.
- * @param options as in fstab, without escapes
- * @param type as in fstab; by default, what udev found
- * @param name the kernel name of the device
- */
-export function mountReadOnly(
-  context: Context,
-  { options, type, name, target }: { options: string; type: string; name: string; target: string },
-): void {
-  const { native, reader } = context;
-  const found = type === '' || type === 'auto' || type.includes(',') ? readUdevData(reader, name).type : type;
-  if (found === '') return;
-  const { flags, data } = parseOptions(`${options},ro`, reader.stat('/sys/fs/selinux/enforce') !== undefined);
-  const mount = (more: string) =>
-    attempt(context, target, () =>
-      native.mount(
-        `/dev/${name}`,
-        target,
-        found,
-        flags,
-        [data, more].filter((each) => each !== '').join(','),
-      ),
-    );
-  if (mount('') || !mount('norecovery')) return;
-  const shown = target.replace(/^\/sysroot(?=\/|$)/, '') || '/';
-  native.print(
-    2,
-    `immutafs: warning: ${shown} is mounted with norecovery: it was not unmounted cleanly before it was sealed\n`,
-  );
+/** Returns the flags of mount(2) of options. */
+export function flagsOf(options: string): number {
+  return parseOptions(options, true).flags;
 }
 
-/** Returns whether a mount succeeds, and prints the reason if it does not. */
-function attempt({ native }: Context, target: string, mount: () => void): boolean {
-  try {
-    onFile(target, mount);
-    return true;
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    native.print(2, `immutafs-boot: cannot mount ${error.message}\n`);
-    return false;
+/** Whether SELinux has a policy. */
+export function hasPolicy(reader: BootReader): boolean {
+  return reader.stat('/sys/fs/selinux/enforce') !== undefined;
+}
+
+export interface FileSystem {
+  /** The device file, with the name of the kernel. */
+  file: string;
+  /** As in fstab; if it names none, what udev found. */
+  type: string;
+  /** As in fstab, without escapes. */
+  options: string;
+}
+
+/** The result of a mount. If both attempts failed, the reason of the first one. */
+export type Mounted = { as: 'usual' | 'norecovery' } | { as: 'failed'; reason: string };
+
+/**
+ * Mounts a file system read-only on a directory, first as systemd would. If that fails, tries again without replaying the log
+ * (xfs(5), ext4(5): norecovery): if a guest was killed while its disk was writable and the disk was then sealed, the log cannot
+ * be replayed.
+ * @throws Refused if the directory cannot be opened without a symbolic link
+ */
+export function mountOn({ native, reader }: Context, fileSystem: FileSystem, target: string): Mounted {
+  const { file, options } = fileSystem;
+  const isNamed = fileSystem.type !== '' && fileSystem.type !== 'auto' && !fileSystem.type.includes(',');
+  const type = isNamed ? fileSystem.type : readUdevData(reader, baseName(file)).type;
+  if (type === '') return { as: 'failed', reason: `the type of the file system on ${file} is unknown` };
+  const { flags, data } = parseOptions(`${options},ro`, hasPolicy(reader));
+  const mount = (more: string) => {
+    const all = [data, more].filter((each) => each !== '').join(',');
+    return using(native, reopen(native, target), (directory) =>
+      refusalOf(() => native.mountAt(directory, file, type, flags, all)),
+    );
+  };
+  const failed = mount('');
+  if (failed === undefined) return { as: 'usual' };
+  if (mount('norecovery') === undefined) return { as: 'norecovery' };
+  return { as: 'failed', reason: `the mount of ${file} on ${target} failed: ${failed.reason}` };
+}
+
+/**
+ * Does the same. If it fails, systemd mounts the file system. `immutafs-agent status` reports a mount without the log.
+ */
+export function mountReadOnly(context: Context, fileSystem: FileSystem, target: string): void {
+  const print = (text: string) => context.native.print(2, `immutafs: warning: ${text}\n`);
+  let mounted: Mounted | undefined;
+  const refusal = refusalOf(() => {
+    mounted = mountOn(context, fileSystem, target);
+  });
+  if (refusal !== undefined) print(`${target} is not mounted: ${refusal.reason}`);
+  if (mounted?.as === 'failed') print(mounted.reason);
+  if (mounted?.as === 'norecovery') {
+    const shown = target.replace(/^\/sysroot(?=\/|$)/, '') || '/';
+    print(`${shown} is mounted with norecovery: it was not unmounted cleanly before it was sealed`);
   }
 }

@@ -2,26 +2,200 @@
  * Mounts, files, waits and answers of programs, for boot/native.c, which includes this file after directories.h. boot/native.ts describes the functions.
  */
 
-/* mount(source, target, type, flags, data) */
-static JSValue native_mount(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+/* Takes texts from the arguments at these indexes; returns 0 with an exception if that fails. free_words() releases them. */
+static int take_words(JSContext *context, char **words, const int *indexes, int count, JSValueConst *values)
 {
-	char *words[4] = { NULL };
-	static const int indexes[] = { 0, 1, 2, 4 };
-	int filled = 0;
+	for (int index = 0; index < count; index++) {
+		words[index] = to_bytes(context, values[indexes[index]], NULL);
+		if (!words[index]) {
+			while (index > 0)
+				free(words[--index]);
+			return 0;
+		}
+	}
+	return 1;
+}
+
+static void free_words(char **words, int count)
+{
+	for (int index = 0; index < count; index++)
+		free(words[index]);
+}
+
+/* mountAt(directory, source, type, flags, data) */
+static JSValue native_mount_at(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+{
+	static const int indexes[] = { 1, 2, 4 };
+	char *words[3];
+	int32_t directory;
 	int64_t flags;
-	long result = 0;
+	long result;
 
 	(void)this, (void)count;
-	if (JS_ToInt64(context, &flags, values[3]))
+	if (JS_ToInt32(context, &directory, values[0]) || JS_ToInt64(context, &flags, values[3]) ||
+	    !take_words(context, words, indexes, 3, values))
 		return JS_EXCEPTION;
-	while (filled < 4 && (words[filled] = to_bytes(context, values[indexes[filled]], NULL)))
-		filled++;
-	if (filled == 4)
-		result = mount(words[0], words[1], words[2], flags, words[3]);
-	for (int index = 0; index < filled; index++)
-		free(words[index]);
-	if (filled < 4)
+	result = enter(directory);
+	if (result == 0)
+		result = mount(words[0], ".", words[1], flags, words[2]);
+	free_words(words, 3);
+	return result_of(context, result);
+}
+
+/* remount(directory, set, clear): changes options of the file system at a mount point, and those of the mount. */
+static JSValue native_remount(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+{
+	int64_t set, clear;
+	int32_t directory;
+	long result, flags;
+
+	(void)this, (void)count;
+	if (JS_ToInt32(context, &directory, values[0]) || JS_ToInt64(context, &set, values[1]) ||
+	    JS_ToInt64(context, &clear, values[2]))
 		return JS_EXCEPTION;
+	result = enter(directory);
+	flags = result < 0 ? result : find_options(".");
+	if (flags >= 0)
+		result = mount(0, ".", 0, MS_REMOUNT | ((flags | set) & ~clear), 0);
+	return result_of(context, flags < 0 ? flags : result);
+}
+
+/* setOptions(directory, set, clear): those of the mount; a directory that is no mount point is first bound to itself. */
+static JSValue native_set_options(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+{
+	int64_t set, clear;
+	int32_t directory;
+	long result, flags;
+
+	(void)this, (void)count;
+	if (JS_ToInt32(context, &directory, values[0]) || JS_ToInt64(context, &set, values[1]) ||
+	    JS_ToInt64(context, &clear, values[2]))
+		return JS_EXCEPTION;
+	result = enter(directory);
+	flags = result < 0 ? result : find_options(".");
+	if (flags < 0)
+		return result_of(context, flags);
+	flags = (flags | set) & ~clear;
+	result = mount(0, ".", 0, MS_REMOUNT | MS_BIND | flags, 0);
+	/* EINVAL: the path is not a mount point (do_reconfigure_mnt() in fs/namespace.c of the kernel). */
+	return result_of(context, result == -EINVAL ? bind(flags, directory, directory) : result);
+}
+
+/* bindFile(file, target): binds a file to another one, read-only. Both are in directories that only root can write to. */
+static JSValue native_bind_file(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+{
+	static const int indexes[] = { 0, 1 };
+	char *words[2];
+	long result;
+
+	(void)this, (void)count;
+	if (!take_words(context, words, indexes, 2, values))
+		return JS_EXCEPTION;
+	result = mount(words[0], words[1], 0, MS_BIND, 0);
+	if (result == 0) {
+		result = mount(0, words[1], 0, MS_REMOUNT | MS_BIND | SAME_BITS, 0);
+		/* MNT_DETACH */
+		if (result < 0)
+			call(__NR_umount2, (long)words[1], 2, 0);
+	}
+	free_words(words, 2);
+	return result < 0 ? fail(context, -result) : JS_UNDEFINED;
+}
+
+/* unmount(path): the topmost mount. */
+static JSValue native_unmount(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+{
+	char *name = to_bytes(context, values[0], NULL);
+	long result;
+
+	(void)this, (void)count;
+	if (!name)
+		return JS_EXCEPTION;
+	/* UMOUNT_NOFOLLOW */
+	result = call(__NR_umount2, (long)name, 8, 0);
+	free(name);
+	return result < 0 ? fail(context, -result) : JS_UNDEFINED;
+}
+
+/* links(directory): st_nlink. */
+static JSValue native_links(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+{
+	struct stat found;
+	int32_t directory;
+
+	(void)this, (void)count;
+	if (JS_ToInt32(context, &directory, values[0]))
+		return JS_EXCEPTION;
+	if (fstatat(directory, "", &found, AT_EMPTY_PATH) < 0)
+		return fail(context, errno);
+	return JS_NewInt64(context, found.st_nlink);
+}
+
+/* age(file): the seconds since its last change (lstat(2)). */
+static JSValue native_age(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+{
+	char *name = to_bytes(context, values[0], NULL);
+	struct stat found;
+	int number = 0;
+
+	(void)this, (void)count;
+	if (!name)
+		return JS_EXCEPTION;
+	if (lstat(name, &found) < 0)
+		number = errno;
+	free(name);
+	return number ? fail(context, number) : JS_NewInt64(context, (int64_t)time(NULL) - found.st_mtime);
+}
+
+/* append(file, text): with one write(2), because another process may append at the same time. */
+static JSValue native_append(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+{
+	char *name = to_bytes(context, values[0], NULL);
+	int fd, number;
+
+	(void)this, (void)count;
+	if (!name)
+		return JS_EXCEPTION;
+	fd = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	number = fd < 0 ? errno : write_all(context, fd, values[1]);
+	free(name);
+	if (fd >= 0)
+		close(fd);
+	if (number)
+		return fail(context, number);
+	return JS_HasException(context) ? JS_EXCEPTION : JS_UNDEFINED;
+}
+
+/* lock(directory): waits for a lock that ends with this process. */
+static JSValue native_lock(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+{
+	int fd = open_file(context, values[0]);
+	long result;
+
+	(void)this, (void)count;
+	if (fd < 0)
+		return JS_EXCEPTION;
+	/* LOCK_EX */
+	while ((result = call(__NR_flock, fd, 2, 0)) == -EINTR)
+		;
+	return result < 0 ? fail(context, -result) : JS_UNDEFINED;
+}
+
+/* copyLabel(model, file): gives a file the SELinux label of another one; both are in directories that only root can write to. */
+static JSValue native_copy_label(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+{
+	static const int indexes[] = { 0, 1 };
+	static const char label[] = "security.selinux";
+	char *words[2];
+	long result;
+
+	(void)this, (void)count;
+	if (!take_words(context, words, indexes, 2, values))
+		return JS_EXCEPTION;
+	result = call5(__NR_lgetxattr, (long)words[0], (long)label, (long)attribute, sizeof(attribute), 0);
+	if (result >= 0)
+		result = call5(__NR_lsetxattr, (long)words[1], (long)label, (long)attribute, result, 0);
+	free_words(words, 2);
 	return result < 0 ? fail(context, -result) : JS_UNDEFINED;
 }
 
@@ -65,7 +239,16 @@ static JSValue native_output(JSContext *context, JSValueConst this, int count, J
 }
 
 #define MOUNT_FUNCTIONS \
-	JS_CFUNC_DEF("mount", 5, native_mount), \
+	JS_CFUNC_DEF("mountAt", 5, native_mount_at), \
+	JS_CFUNC_DEF("remount", 3, native_remount), \
+	JS_CFUNC_DEF("setOptions", 3, native_set_options), \
+	JS_CFUNC_DEF("bindFile", 2, native_bind_file), \
+	JS_CFUNC_DEF("unmount", 1, native_unmount), \
+	JS_CFUNC_DEF("links", 1, native_links), \
+	JS_CFUNC_DEF("age", 1, native_age), \
+	JS_CFUNC_DEF("append", 2, native_append), \
+	JS_CFUNC_DEF("lock", 1, native_lock), \
+	JS_CFUNC_DEF("copyLabel", 2, native_copy_label), \
 	JS_CFUNC_DEF("remove", 1, native_remove), \
 	JS_CFUNC_DEF("sleep", 1, native_sleep), \
 	JS_CFUNC_DEF("output", 1, native_output)

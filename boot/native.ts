@@ -92,9 +92,6 @@ export interface Native {
   mapping: (uuid: string) => string | undefined;
   /** Removes the device-mapper device with a UUID, if there is one. */
   removeMapping: (uuid: string) => void;
-  /** Mounts a file system on an open directory. @param flags of mount(2) */
-  mountOn: (directory: number, source: string, type: string, flags: number, data: string) => void;
-  unmount: (path: string) => void;
   /**
    * Runs an action in a process of its own, which shares the descriptors, so that it can be ended after a time. Returns the same as
    * supervise; the output is the text that the action returns.
@@ -103,8 +100,26 @@ export interface Native {
   /** The program ends by SIGALRM after this time. */
   limit: (seconds: number) => void;
   exit: (code: number) => never;
-  /** mount(2). @param data options of the file system, separated by commas */
-  mount: (source: string, target: string, type: string, flags: number, data: string) => void;
+  /** Mounts a file system on a directory (mount(2)). @param data options of the file system, separated by commas */
+  mountAt: (directory: number, source: string, type: string, flags: number, data: string) => void;
+  /** Sets and clears options of the file system at a mount point, and of this mount. */
+  remount: (directory: number, set: number, clear: number) => void;
+  /** Sets and clears options of the mount alone. A directory that is no mount point is first bound to itself. */
+  setOptions: (directory: number, set: number, clear: number) => void;
+  /** Binds a file to another one, read-only. Both are in directories that only root can write to. */
+  bindFile: (file: string, target: string) => void;
+  /** Removes the topmost mount at a path. */
+  unmount: (path: string) => void;
+  /** Returns the number of links of a directory. */
+  links: (directory: number) => number;
+  /** Returns the seconds since the last change of a file. */
+  age: (file: string) => number;
+  /** Appends a text to a file, with one write(2). */
+  append: (file: string, text: string) => void;
+  /** Waits for the lock of a directory, which ends with this process. */
+  lock: (directory: string) => void;
+  /** Gives a file the SELinux label of the model. Both are in directories that only root can write to. */
+  copyLabel: (model: string, file: string) => void;
   /** Removes a file, if it exists. */
   remove: (file: string) => void;
   sleep: (milliseconds: number) => void;

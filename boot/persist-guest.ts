@@ -97,11 +97,6 @@ export function withMountsOfNow(guest: Guest): Guest {
   return { ...guest, mounts, table: tableOf(mounts) };
 }
 
-/** Returns the seconds since the boot. */
-export function readUptime({ reader }: Pick<Guest, 'reader'>): number {
-  return Math.floor(Number(reader.read('/proc/uptime').split(' ')[0]));
-}
-
 // --- disks -------------------------------------------------------------------------------------------------------
 
 /** The disks under a mount; undefined if they are unknown, of which the journal has the reason. */

@@ -1,6 +1,7 @@
 import { isMountedIn, mountOptions, nameInStore, persistRecords } from '../agent/facts/boot/kept-paths.ts';
 import { onFile } from '../agent/lib/errors.ts';
 import { isBelow } from '../agent/lib/paths.ts';
+import { uptime } from './early.ts';
 import { escapePath } from './unit-names.ts';
 import { bootState } from './boot-state.ts';
 import { isLike, restoreTop, seed } from './persist-copy.ts';
@@ -10,7 +11,6 @@ import {
   describe,
   makeDirectories,
   mountsAtAndBelow,
-  readUptime,
   refusalOf,
   refuse,
   reopen,
@@ -161,7 +161,7 @@ export const totalSeconds = 600;
  * @param refused paths that cannot be kept according to the configuration
  */
 export function keepAll(guest: Guest, expected: string, refused: readonly string[]): void {
-  const end = readUptime(guest) + totalSeconds;
+  const end = uptime(guest.reader) + totalSeconds;
   const items = itemsOf(guest.config.PERSIST);
   const all = [...items.map(({ path }) => path), ...refused];
   let store: Store | undefined;
@@ -203,7 +203,7 @@ function isMountedNow(guest: Guest, path: string, store: Store): boolean {
 }
 
 /** Returns the paths in their order, except that an outer path is before the paths below it. */
-function outerFirst(paths: readonly string[]): string[] {
+export function outerFirst(paths: readonly string[]): string[] {
   return paths.reduce<string[]>((sorted, path) => {
     const inner = sorted.findIndex((other) => isBelow(other, path));
     return inner === -1 ? [...sorted, path] : sorted.toSpliced(inner, 0, path);
@@ -224,7 +224,7 @@ function keepSeparately(guest: Guest, paths: readonly string[], end: number): vo
     return answer.startsWith('124 ');
   };
   for (const path of paths) {
-    const left = end - readUptime(guest);
+    const left = end - uptime(guest.reader);
     if (left > 0) {
       if (!systemctl(left, 'restart', path)) continue;
       systemctl(30, 'stop', path);

@@ -3,12 +3,12 @@ import { scratchDeviceRecord, scratchDisk } from '../agent/facts/boot/kept-paths
 import { errorCode, hasCode, onFile, unless, unlessSystemError } from '../agent/lib/errors.ts';
 import { baseName } from '../agent/lib/paths.ts';
 import { namesIfThere } from '../agent/system/names.ts';
+import { uptime } from './early.ts';
 import { bootState, mountAt } from './boot-state.ts';
 import { disksOfDevice } from './disks.ts';
 import {
   type Guest,
   makeDirectories,
-  readUptime,
   refusalOf,
   refuse,
   reopen,
@@ -243,18 +243,18 @@ export function openScratch(guest: Guest): boolean {
 function openNow(guest: Guest, record: DeviceRecord, spent: string[]): void {
   const { mode } = bootState(guest.reader, guest.mounts, guest.config);
   if (mode !== 'sealed') refuse(`this boot is not sealed (${mode})`, 'Seal the guest.');
-  const udevEnd = readUptime(guest) + udevSeconds;
+  const udevEnd = uptime(guest.reader) + udevSeconds;
   awaitDevice(guest);
   const candidate = findDevice(guest, guest.config.SCRATCH_DEVICE, ({ number }) => {
     record.device = number;
   });
   const { node } = candidate.device;
-  let end = readUptime(guest) + openSeconds;
+  let end = uptime(guest.reader) + openSeconds;
   // Runs a step, which returns whether it ended in time.
   const step = (name: string, action: (seconds: number) => boolean) => {
-    const began = readUptime(guest);
+    const began = uptime(guest.reader);
     const inTime = end > began && action(end - began);
-    if (end > began) spent.push(`${name} ${readUptime(guest) - began} s`);
+    if (end > began) spent.push(`${name} ${uptime(guest.reader) - began} s`);
     if (!inTime)
       refuse(
         `${node} is too slow: ${openSeconds} s were not enough (${spent.join(', ')})`,
@@ -266,10 +266,10 @@ function openNow(guest: Guest, record: DeviceRecord, spent: string[]): void {
     mapping = makeMapping(guest, candidate);
     return true;
   });
-  const began = readUptime(guest);
+  const began = uptime(guest.reader);
   const file = awaitMapping(guest, mapping, udevEnd);
   // The limit does not include the wait for udev.
-  end += readUptime(guest) - began;
+  end += uptime(guest.reader) - began;
   step('mkfs.ext4', (seconds) => makeFileSystem(guest, file, seconds));
   step('mount', () => mountScratch(guest, mapping));
 }
@@ -332,7 +332,7 @@ function awaitMapping(guest: Guest, mapping: string, end: number): number {
       if (native.block(file).startsWith(`${mapping} `)) return file;
       native.close(file);
     }
-    if (readUptime(guest) >= end)
+    if (uptime(guest.reader) >= end)
       refuse(`udev did not make ${mappingFile}`, 'See the journal of systemd-udevd.');
     native.sleep(20);
   }
@@ -376,7 +376,7 @@ function mountScratch(guest: Guest, mapping: string): boolean {
   const flags = mountFlags | (isExecutable ? 0 : noexec);
   makeDirectories(native, scratchDisk, 0o700);
   using(native, reopen(native, scratchDisk), (directory) =>
-    onFile('mount failed', () => native.mountOn(directory, mappingFile, 'ext4', flags, 'noinit_itable')),
+    onFile('mount failed', () => native.mountAt(directory, mappingFile, 'ext4', flags, 'noinit_itable')),
   );
   if (mountAt(withMountsOfNow(guest).mounts, scratchDisk)?.device !== mapping)
     refuse(`${mappingFile} was replaced while it was mounted`, 'See dmesg.');
@@ -397,12 +397,12 @@ export function closeScratch(guest: Guest): void {
       () => refuse(`${scratchDisk} cannot be unmounted`, 'End the programs that use it.'),
     );
   if (!hasMapping(native)) return;
-  const end = readUptime(guest) + closeSeconds;
+  const end = uptime(guest.reader) + closeSeconds;
   whileBusy(
     () => native.removeMapping(mappingUuid),
     () => {
       // udev examines a device after every write, for a moment.
-      if (readUptime(guest) >= end) refuse(`${mappingName} cannot be removed`, 'See dmesg.');
+      if (uptime(guest.reader) >= end) refuse(`${mappingName} cannot be removed`, 'See dmesg.');
       native.sleep(100);
     },
   );

@@ -319,46 +319,7 @@ static JSValue native_remove_mapping(JSContext *context, JSValueConst this, int 
 	return request_by_uuid(context, values[0], DM_DEV_REMOVE);
 }
 
-/* --- mounts ----------------------------------------------------------------------------------------------- */
-
-/* mountOn(directory, source, type, flags, data): mounts a file system on an open directory. */
-static JSValue native_mount_on(JSContext *context, JSValueConst this, int count, JSValueConst *values)
-{
-	char *words[3] = { NULL };
-	int32_t directory, flags;
-	long result;
-
-	(void)this, (void)count;
-	if (JS_ToInt32(context, &directory, values[0]) || JS_ToInt32(context, &flags, values[3]))
-		return JS_EXCEPTION;
-	for (int index = 0; index < 3; index++) {
-		words[index] = to_bytes(context, values[index == 2 ? 4 : index + 1], NULL);
-		if (!words[index])
-			return JS_EXCEPTION;
-	}
-	result = enter(directory);
-	if (result == 0)
-		result = mount(words[0], ".", words[1], flags, words[2]);
-	for (int index = 0; index < 3; index++)
-		free(words[index]);
-	return result_of(context, result);
-}
-
-/* unmount(path): UMOUNT_NOFOLLOW (umount(2)) */
-static JSValue native_unmount(JSContext *context, JSValueConst this, int count, JSValueConst *values)
-{
-	char *path = to_bytes(context, values[0], NULL);
-	long result;
-
-	(void)this, (void)count;
-	if (!path)
-		return JS_EXCEPTION;
-	result = call(__NR_umount2, (long)path, 8, 0);
-	free(path);
-	return result_of(context, result);
-}
-
-/* --- time ------------------------------------------------------------------------------------------------- */
+/* --- processes -------------------------------------------------------------------------------------------- */
 
 /*
  * apart(seconds, action): runs an action in a process of its own, which shares the descriptors, so that it can be ended. Returns
@@ -410,6 +371,4 @@ static JSValue native_apart(JSContext *context, JSValueConst this, int count, JS
 	JS_CFUNC_DEF("createMapping", 5, native_create_mapping), \
 	JS_CFUNC_DEF("mapping", 1, native_mapping), \
 	JS_CFUNC_DEF("removeMapping", 1, native_remove_mapping), \
-	JS_CFUNC_DEF("mountOn", 5, native_mount_on), \
-	JS_CFUNC_DEF("unmount", 1, native_unmount), \
 	JS_CFUNC_DEF("apart", 2, native_apart)

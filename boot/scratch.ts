@@ -5,10 +5,11 @@ import {
   scratchRecords,
   scratchStates,
 } from '../agent/facts/boot/kept-paths.ts';
-import { directoriesOf } from '../agent/facts/boot/layer-directories.ts';
+import { directoriesOf } from '../agent/facts/boot/layer-paths.ts';
 import { servingMount } from '../agent/facts/mounts/mount-table.ts';
 import { onFile, unlessSystemError } from '../agent/lib/errors.ts';
 import { baseName, parentOf } from '../agent/lib/paths.ts';
+import { uptime } from './early.ts';
 import { bootState, mountAt } from './boot-state.ts';
 import { bindOver, mountFlags, mountLike } from './persist.ts';
 import { restoreTop } from './persist-copy.ts';
@@ -17,7 +18,6 @@ import {
   describe,
   makeDirectories,
   openIn,
-  readUptime,
   refusalOf,
   refuse,
   reopen,
@@ -57,7 +57,7 @@ export function mountPaths(guest: Guest): boolean {
   // So that users reach the content only by its paths, where the permissions of the directories above apply.
   if (device === undefined)
     using(native, reopen(native, scratchDisk), (directory) => native.setOwner(directory, 0, 0, 0o700));
-  const copyEnd = readUptime(guest) + copySeconds;
+  const copyEnd = uptime(guest.reader) + copySeconds;
   const items = itemsOf(guest.config.SCRATCH);
   // Copies take time.
   const isCopied = ({ options }: PersistItem) => options.includes('copy');
@@ -157,7 +157,7 @@ function mountFromDevice(
 }
 
 function copy({ native, reader }: Guest, origin: number, data: string, end: number): void {
-  const seconds = Math.max(1, end - readUptime({ reader }));
+  const seconds = Math.max(1, end - uptime(reader));
   const answer = native.supervise(seconds, origin, 'cp', '-aTx', '.', data);
   const [, code = '', output = ''] = /^(\d+) ([^\n\0]*)/.exec(answer) ?? [];
   if (code !== '0')
@@ -182,7 +182,7 @@ function mountOverlay(guest: Guest, { path, origin, options }: Path, layer: stri
   makeOwn(guest, `${layer}/work`);
   const layers = `lowerdir=${lower},upperdir=${layer}/upper,workdir=${layer}/work`;
   using(native, reopen(native, path), (target) =>
-    onFile(path, () => native.mountOn(target, 'immutafs', 'overlay', mountFlags(options), layers)),
+    onFile(path, () => native.mountAt(target, 'immutafs', 'overlay', mountFlags(options), layers)),
   );
 }
 

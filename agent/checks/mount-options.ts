@@ -151,7 +151,7 @@ export const mountOptions: Check = {
   means:
     'According to the mount table, each path in MOUNT_OPTIONS is served by a mount with the options named there: by default /dev/shm, /var/tmp and /var/log with noexec, nosuid and nodev; for /run/user/*, the directory of each user who is logged in. No part of a path is a symbolic link, because the mount with the link does not serve the directory that it points to. A path that does not exist is skipped.',
   why: 'Everything legitimate runs from the sealed disk. A directory that is writable and permits programs lets an attacker run a program that was not on the disk when it was sealed.',
-  fix: 'Read the messages of make-mounts in the journal: `journalctl -b | grep make-mounts`. Until the next boot: `mount -o remount,bind,noexec,nosuid,nodev PATH`. If a line in /etc/fstab or another unit mounts the path, add the options there. If a program must run from a path, take the path out of MOUNT_OPTIONS while the disk is writable.',
+  fix: 'Read the messages of immutafs-boot in the journal: `journalctl -b | grep immutafs-boot`. Until the next boot: `mount -o remount,bind,noexec,nosuid,nodev PATH`. If a line in /etc/fstab or another unit mounts the path, add the options there. If a program must run from a path, take the path out of MOUNT_OPTIONS while the disk is writable.',
   page: 'writable-paths.md',
   evaluate: (facts) => {
     const wanted = addedOptions(facts.config).flatMap((each) => existing(facts, each));

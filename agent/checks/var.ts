@@ -1,7 +1,8 @@
 import type { AssessedFacts } from '../assess/assess.ts';
 import { overlayProblems } from '../assess/overlays.ts';
 import { shortList, formatAge, formatBytes } from '../lib/format.ts';
-import { type Layer, upperDirectory } from '../facts/boot/overlays.ts';
+import { upperDirectory } from '../facts/boot/layer-paths.ts';
+import type { Layer } from '../facts/boot/overlays.ts';
 import { type Mount, isBelow, isWritable, servingMount } from '../facts/mounts/mountinfo.ts';
 import { unwrap, valueOf } from '../facts/observed.ts';
 import { type Check, judge } from './check.ts';
@@ -67,7 +68,7 @@ function belowProblems(facts: AssessedFacts, layer: Layer): string[] {
 }
 
 /**
- * Returns the layers during whose assembly assemble-var was killed, either because memory was exhausted or on timeout,
+ * Returns the layers during whose assembly immutafs-boot was killed, either because memory was exhausted or on timeout,
  * while it waited for a disk that does not respond.
  */
 function unfinished(layers: readonly Layer[]): string[] {

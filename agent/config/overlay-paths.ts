@@ -17,8 +17,7 @@ export function isSeedOverlay({ SEED }: Pick<Config, 'SEED'>, target: string): b
 }
 
 /**
- * Parses OVERLAY, to which SEED=host adds /etc. If a path is given twice, its first item counts, as in
- * boot/overlay-paths.sh.
+ * Parses OVERLAY, to which SEED=host adds /etc. If a path is given twice, its first item counts.
  */
 export function overlayPaths({ OVERLAY, SEED }: Pick<Config, 'OVERLAY' | 'SEED'>): OverlayPath[] {
   const found = new Map<string, OverlayPath>();
@@ -46,7 +45,6 @@ export function resetDirectories(config: Pick<Config, 'OVERLAY' | 'SEED'>): stri
 
 /**
  * The paths of OVERLAY that can never get an overlay. After a path with `/*`, neither can what is below it.
- * boot/tables.sh is generated from it.
  */
 export const overlayRefusals: readonly { path: string; below: boolean; why: string }[] = Object.entries({
   '/': 'the whole system would be writable: name the directories that programs write to',

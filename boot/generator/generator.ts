@@ -13,7 +13,8 @@ import { unescapeBytes } from '../../agent/lib/octal.ts';
 import { type FstabLine, disksOfSource, hasOption, isAutomount, sourceFile } from '../fstab.ts';
 import type { BootReader } from '../reader.ts';
 import { escapePath } from '../unit-names.ts';
-import { type Guest, addServiceBeforeMount, howVarIsMounted, isOnRootDisk, readGuest } from './guest.ts';
+import { howVarIsMounted } from '../mount-units.ts';
+import { type Guest, addServiceBeforeMount, isOnRootDisk, readGuest } from './guest.ts';
 import { addPersistUnits, addScratchUnits } from './lists.ts';
 import { addMountOptionUnits } from './mount-options.ts';
 import { addOverlayMount, keepOrDeferOverlays } from './overlays.ts';
@@ -68,7 +69,7 @@ function addSealedUnits(guest: Guest): void {
 function addVarUnits(guest: Guest): void {
   const { units } = guest;
   const mount = guest.mountAt('/var');
-  const how = howVarIsMounted(guest);
+  const { by: how } = howVarIsMounted(guest.reader, guest.fstab);
   if (mount?.type === 'overlay') {
     // A /var in fstab is unmounted at shutdown; after a soft reboot, its service mounts it again. journald writes to
     // /var until the end of the shutdown, so unmounting /var earlier would fail.

@@ -1,12 +1,10 @@
 import type { Mount } from '../../agent/facts/mounts/mount-lines.ts';
-import { unlessSystemError } from '../../agent/lib/errors.ts';
 import { type BootState, bootState, mountAt, readMounts } from '../boot-state.ts';
 import { type BootConfig, readConfig } from '../config.ts';
 import type { Disks } from '../disks.ts';
 import { type FstabLine, readFstab } from '../fstab.ts';
 import type { BootReader } from '../reader.ts';
 import { escapePath } from '../unit-names.ts';
-import { isRegular } from '../reader.ts';
 import { type UnitFiles, unitFiles } from './unit-files.ts';
 
 /** What the generator knows of the guest, and the units that it writes. */
@@ -42,25 +40,6 @@ export function hasSystemUnit({ reader }: Pick<Guest, 'reader'>, unit: string): 
 /** Whether one of the disks is a disk of the root. */
 export function isOnRootDisk({ state }: Guest, { disks }: Pick<Disks, 'disks'>): boolean {
   return disks.some(({ name }) => state.disks.some((disk) => disk.name === name));
-}
-
-/** Whether a unit file masks the unit: a link to /dev/null, or empty (systemd.unit(5)). */
-export function isMasked(reader: BootReader, file: string): boolean {
-  const status = reader.status(file);
-  if (isRegular(status) && status?.size === 0) return true;
-  return status !== undefined && unlessSystemError(() => reader.resolve(file)) === '/dev/null';
-}
-
-/**
- * Returns how /var is mounted: `own` (not mounted, a directory of the root), `device` (by a line of fstab), or `other`. A unit
- * in /etc takes precedence over fstab (systemd).
- */
-export function howVarIsMounted({ reader, fstab }: Guest): 'own' | 'device' | 'other' {
-  const unit = '/etc/systemd/system/var.mount';
-  if (reader.stat(unit) !== undefined) return isMasked(reader, unit) ? 'own' : 'other';
-  const lines = fstab.filter(({ target }) => target === '/var');
-  if (lines.length === 0) return 'own';
-  return lines.some(({ isDevice }) => isDevice) ? 'device' : 'other';
 }
 
 /**

@@ -8,7 +8,7 @@ import { type Guest, hasSystemUnit } from './guest.ts';
 import { keepAtShutdown } from './unit-files.ts';
 
 /** The beginning of a command in the units. */
-const setMountOptions = '/usr/libexec/immutafs/make-mounts options';
+const setMountOptions = '/usr/libexec/immutafs/immutafs-boot options';
 
 interface Run extends Guest {
   /** The services that have a command. */

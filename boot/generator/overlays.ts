@@ -1,9 +1,8 @@
 import { pathOf } from '../../agent/config/boot-keys.ts';
 import { overlayRefusal } from '../../agent/config/overlay-paths.ts';
 import { overlayItems } from '../config.ts';
-import { type FstabLine, hasOption, isAutomount } from '../fstab.ts';
-import { escapePath } from '../unit-names.ts';
-import { type Guest, addServiceBeforeMount, isMasked } from './guest.ts';
+import { placeOverlay } from '../overlay-paths.ts';
+import { type Guest, addServiceBeforeMount } from './guest.ts';
 import { keepAtShutdown, writeFoundMount } from './unit-files.ts';
 
 /**
@@ -34,40 +33,10 @@ export function keepOrDeferOverlays(guest: Guest): Set<string> {
   return late;
 }
 
-/**
- * Whether a path can get an overlay, according to what is mounted on it and on the directories above it (place_overlay in
- * boot/overlay-paths.sh, which also has the reasons).
- */
-function canGetOverlay({ reader, fstab, mountAt }: Guest, path: string): boolean {
+function canGetOverlay(guest: Guest, path: string): boolean {
   if (overlayRefusal(path) !== undefined) return false;
-  for (let above = path; above !== ''; above = above.slice(0, above.lastIndexOf('/'))) {
-    const line = fstab.findLast(({ target }) => target === above);
-    if (line !== undefined) return canBeLowerLayer(line);
-    if (mountAt(above) !== undefined) return true;
-    const name = escapePath(above);
-    const unit = `/etc/systemd/system/${name}.mount`;
-    if (reader.stat(unit) !== undefined) {
-      if (!isMasked(reader, unit)) return false;
-    } else if (
-      ['/usr/lib/systemd/system', '/etc/systemd/system'].some((folder) =>
-        isLink(reader.stat(`${folder}/local-fs.target.wants/${name}.mount`)),
-      )
-    ) {
-      return false;
-    }
-  }
-  return true;
-}
-
-function isLink(mode: unknown): boolean {
-  return typeof mode === 'number' && (mode & 0o170000) === 0o120000;
-}
-
-/** Late boot must not wait for the network, which starts after it. */
-function canBeLowerLayer(line: FstabLine): boolean {
-  if (line.type === 'tmpfs' || line.type === 'ramfs') return false;
-  if (hasOption(line, 'bind', 'rbind', '_netdev') || !line.isDevice) return false;
-  return isAutomount(line) || !hasOption(line, 'noauto');
+  const { state } = placeOverlay(guest, '', guest.mountAt, path);
+  return state === 'now' || state === 'deferred';
 }
 
 /** Adds a mount unit, so that units that need the path wait for the mount, and with it for the service. */

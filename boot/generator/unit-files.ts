@@ -75,7 +75,7 @@ export function keepAtShutdown(units: UnitFiles, path: string): void {
 }
 
 /**
- * Writes the unit of a mount that make-mounts or the initramfs makes. systemd finds the mount, and its condition prevents
+ * Writes the unit of a mount that immutafs-boot or the initramfs makes. systemd finds the mount, and its condition prevents
  * the unit from mounting anything itself: mount(8) would follow a symbolic link with which the owner of a directory above
  * replaces the path. A skipped unit does not fail the units that require it. What= is the path itself, because systemd would
  * make the unit require another mount.

@@ -5,8 +5,6 @@
 import { writeFileSync } from 'node:fs';
 import { type Rule, bootKeys } from '../../agent/config/boot-keys.ts';
 import { type Config, type Key, keys } from '../../agent/config/keys.ts';
-import { overlayRefusals } from '../../agent/config/overlay-paths.ts';
-import { programDirectories } from '../../agent/facts/security/places.ts';
 import { inRoot } from './paths.ts';
 
 const heading = `# shellcheck shell=sh
@@ -31,27 +29,11 @@ function bootTables(): string {
     if (typeof strictest !== 'string') throw new Error(`${name}: the strictest value depends on the value`);
     return `  conf_${name}=${quote(strictest)}\n`;
   });
-  return `${heading} agent/config/boot-keys.ts, overlay-paths.ts and agent/facts/security/places.ts. Do not edit.
+  return `${heading} agent/config/boot-keys.ts. Do not edit.
 
 # Sets what read_config sets to the strictest values, for a configuration that is unknown.
 set_strictest_config() {
 ${values.join('')}  conf_FORWARD='' conf_FORWARD_STATE='' overlay_items='' option_items=$conf_MOUNT_OPTIONS
-}
-
-# Whether a path is in a directory with the programs of the system.
-is_of_programs() { # $1: path
-  case $1 in
-${programDirectories.map((path) => `    ${path} | ${path}/*) ;;`).join('\n')}
-    *) return 1 ;;
-  esac
-}
-
-# Whether a path can never get an overlay; sets why.
-is_refused() { # $1: path
-  case $1 in
-${overlayRefusals.map(({ path, below, why }) => `    ${path}${below ? ` | ${path}/*` : ''}) why=${quote(why)} ;;`).join('\n')}
-    *) return 1 ;;
-  esac
 }
 `;
 }

@@ -7,16 +7,14 @@ import type { Start, Variant } from './starts.ts';
 
 /**
  * Compares the sealed boot of a guest in which no disk has a copy with the same boot without the part of the initramfs
- * that rejects copies: the check of the root, the links below /dev/block/immutafs and the rule for members.
+ * that rejects copies: the links below /dev/block/immutafs, which the check of the root needs, and the rule for members.
  */
 export async function identity(): Promise<Result> {
   const rules = '66-immutafs-readonly.rules';
   const [readonly = ''] = (await readFile(inRoot(`dracut/${rules}`), 'utf8')).split(
     '\n# With immutafs=off on the kernel command line',
   );
-  const script = await readFile(inRoot('dracut/assemble-var'), 'utf8');
   const without = {
-    'usr/libexec/immutafs/assemble-var': script.replace(/^main "\$@"$/m, 'check_identity() { :; }\n$&'),
     'usr/lib/udev/rules.d/63-immutafs-members.rules': '\n',
     [`usr/lib/udev/rules.d/${rules}`]: `${readonly}\nLABEL="immutafs_end"\n`,
   };

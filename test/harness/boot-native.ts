@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { run } from '../../boot/commands.ts';
 import type { Native } from '../../boot/native.ts';
+import { type BootReader, bootReader } from '../../boot/reader.ts';
 
 export interface Ran {
   code: number;
@@ -19,6 +20,12 @@ export function runBoot(root: string, args: readonly string[], replaced: Partial
   const ran: Ran = { code: 0, stdout: '', stderr: '', setReadOnly: [] };
   ran.code = run({ ...nativeAt(root, ran), arguments: args, ...replaced });
   return ran;
+}
+
+/** Returns a reader of the boot for the files below a directory. */
+export function rootReader(root: string): BootReader {
+  const ran = { code: 0, stdout: '', stderr: '', setReadOnly: [] };
+  return bootReader({ ...nativeAt(root, ran), arguments: [] });
 }
 
 /** boot/native.c in Node. Every text has one character per byte (Latin-1), also that of a name. */
@@ -55,9 +62,7 @@ function nativeAt(root: string, ran: Ran): Omit<Native, 'arguments'> {
     },
     run: () => undefined,
     output: () => undefined,
-    mount: () => {
-      throw Object.assign(new Error('not in Node'), { code: 'EPERM' });
-    },
+    ...mountsAt(at),
     remove: (file) => fs.rmSync(at(file), { force: true }),
     sleep: () => undefined,
     ...directoriesAt(root),
@@ -66,6 +71,33 @@ function nativeAt(root: string, ran: Ran): Omit<Native, 'arguments'> {
     exit: () => {
       throw new Error('a command does not end the program');
     },
+  };
+}
+
+type Mounts = Pick<
+  Native,
+  | 'mountAt'
+  | 'remount'
+  | 'setOptions'
+  | 'bindFile'
+  | 'unmount'
+  | 'links'
+  | 'age'
+  | 'append'
+  | 'lock'
+  | 'copyLabel'
+>;
+
+/** boot/mounts.h, as far as a command without root needs it. */
+function mountsAt(at: (file: string) => Buffer): Mounts {
+  const unavailable = () => {
+    throw Object.assign(new Error('not in Node'), { code: 'EPERM' });
+  };
+  return {
+    ...{ mountAt: unavailable, remount: unavailable, setOptions: unavailable, bindFile: unavailable },
+    ...{ unmount: unavailable, copyLabel: unavailable, links: unavailable, lock: () => undefined },
+    age: (file) => Math.floor((Date.now() - fs.lstatSync(at(file)).mtimeMs) / 1000),
+    append: (file, text) => fs.appendFileSync(at(file), text, 'latin1'),
   };
 }
 
@@ -124,8 +156,6 @@ type Blocks = Pick<
   | 'createMapping'
   | 'mapping'
   | 'removeMapping'
-  | 'mountOn'
-  | 'unmount'
   | 'apart'
 >;
 
@@ -171,7 +201,7 @@ function blocksAt(root: string): Blocks {
       fs.writeSync(file, buffer, 0, size, from);
     },
     ...{ discardBlock: unavailable, pass: unavailable, random: unavailable, createMapping: unavailable },
-    ...{ mapping: () => undefined, removeMapping: unavailable, mountOn: unavailable, unmount: unavailable },
+    ...{ mapping: () => undefined, removeMapping: unavailable },
     apart: unavailable,
   };
 }

@@ -3,6 +3,8 @@
  * would set read-only, and does what these files in /run say:
  * - cut, "FUNCTION before|after N": the program ends before or after the Nth call of the function, as at a power cut;
  * - seconds: the time limit of each program that it runs.
+ * /fail, "FUNCTION TEXT OTHER", makes each call of a function fail of which an argument contains the text, and none contains the
+ * other one. SELinux labels are written to /out/changed.
  * A mapping is a loop device without encryption, which /dmsetup makes, and a device in /dev has the number that it has in /sys.
  * The bundle is built like that of boot/main.ts.
  */
@@ -11,7 +13,8 @@ import { baseName } from '../../agent/lib/paths.ts';
 import type { Native } from '../../boot/native.ts';
 
 declare const native: Native;
-const { read, print, exit, mode, sync, rename, run: execute, supervise, openBlock, block, resolve } = native;
+const { append, bind, block, exit, mode, mountAt, openBlock, print, read, remount, rename } = native;
+const { resolve, run: execute, setOptions, supervise, sync } = native;
 
 const given = (file: string) => (mode(file) === undefined ? '' : read(file, 100).trim());
 const [cut, when, count] = given('/run/cut').split(' ');
@@ -25,10 +28,25 @@ function cutAt<T>(name: string, run: () => T): T {
   return result;
 }
 
+const [failing, failingText = '', notText] = given('/fail').split(' ');
+/** Does the same, and fails if /fail says so. */
+function failAt(name: string, args: readonly unknown[], run: () => void): void {
+  const contains = (text: string) => args.some((each) => String(each).includes(text));
+  if (name === failing && contains(failingText) && (notText === undefined || !contains(notText)))
+    throw Object.assign(new Error('Input/output error'), { code: 'EIO' });
+  cutAt(name, run);
+}
+
 const files = new Map<number, string>();
 const mappingFile = '/dev/mapper/immutafs-scratch';
 
 const replaced: Partial<Native> = {
+  mountAt: (...args) => failAt('mountAt', args, () => mountAt(...args)),
+  bind: (...args) => failAt('bind', args, () => bind(...args)),
+  remount: (...args) =>
+    failAt('remount', [args[1] === 1 ? 'read-only' : 'read-write'], () => remount(...args)),
+  setOptions: (...args) => failAt('setOptions', args, () => setOptions(...args)),
+  copyLabel: (model, file) => append('/out/changed', `--reference=${model} ${file}\n`),
   openBlock: (file, ...how) => {
     const fd = openBlock(file, ...how);
     const descriptor = /^\/proc\/self\/fd\/(\d+)$/.exec(file)?.[1];

@@ -38,7 +38,7 @@ export interface EarlyBoot {
 export interface EarlyRan extends Ran {
   /** The programs that were run, each with its arguments. */
   programs: string[];
-  /** mount(2): "SOURCE TARGET TYPE FLAGS DATA". */
+  /** mount(2): "SOURCE TARGET TYPE FLAGS DATA", with the target where the directory was opened. */
   mounts: string[];
   /** Returns the content of a file afterwards; undefined if there is none. */
   after: (file: string) => string | undefined;
@@ -73,12 +73,13 @@ export function inEarlyBoot(
       ...Object.fromEntries(['lvm', 'mdadm', 'btrfs', 'udevadm'].map((each) => [`usr/sbin/${each}`, ''])),
       ...files,
     });
-    for (const name of ['run', 'etc']) fs.mkdirSync(path.join(root, name), { recursive: true });
+    for (const name of ['run', 'etc', 'sysroot/usr', 'b t'])
+      fs.mkdirSync(path.join(root, name), { recursive: true });
     for (const each of links) {
       const [link = '', node = 'vdb2'] = each.split(' ');
       linkDevice(root, `block/immutafs/${link}`, node);
     }
-    const [programs, made]: [string[], string[]] = [[], []];
+    const [programs, made, opened]: [string[], string[], string[]] = [[], [], []];
     const run = (...words: string[]) => {
       const [file = '', ...args] = words;
       const named = [path.basename(file), ...args];
@@ -87,8 +88,26 @@ export function inEarlyBoot(
     };
     const given: Partial<Native> = {
       ...{ run, output: run },
-      mount: (source, target, type, flags, data) => {
-        made.push(`${source} ${target} ${type} ${flags} ${data}`.trim());
+      openAt: (directory, name) => {
+        const whole = path.join(opened[directory] ?? '', name);
+        if (!fs.lstatSync(path.join(root, whole)).isDirectory())
+          throw Object.assign(new Error('Not a directory'), { code: 'ENOTDIR' });
+        return opened.push(whole) - 1;
+      },
+      describe: (directory, name) => {
+        const whole = path.join(root, opened[directory] ?? '', name);
+        const found = fs.lstatSync(whole, { throwIfNoEntry: false });
+        return found && [found.mode, found.uid, found.gid, found.dev, found.ino].join(' ');
+      },
+      mountAt: (directory, source, type, flags, data) => {
+        made.push(`${source} ${opened[directory]} ${type} ${flags} ${data}`.trim());
+      },
+      rename: (directory, from, to) => {
+        const whole = (name: string) => path.join(root, opened[directory] ?? '', name);
+        fs.renameSync(whole(from), whole(to));
+      },
+      bindFile: (file, target) => {
+        made.push(`bind ${file} ${target}`);
       },
       ...replaced?.(root),
     };

@@ -133,7 +133,7 @@ export function mapsOf(device: string, ...paths: string[]): string {
   return [...lines, ...anonymous, ''].join('\n');
 }
 
-/** Returns a boot.env as dracut/assemble-var writes it. @param changes new values by key; undefined removes the key */
+/** Returns a boot.env as the boot writes it. @param changes new values by key; undefined removes the key */
 export function bootEnv(changes: Record<string, string | undefined> = {}): string {
   const values: Record<string, string | undefined> = {
     VERSION: version,

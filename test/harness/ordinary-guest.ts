@@ -3,12 +3,15 @@ import { makeCpio } from './cpio.ts';
 import { type Guest, maintenanceGuest } from './guest.ts';
 
 /** Files that the package puts into an initramfs; they have the same content on the disk. */
-export const scripts = { 'assemble-var': '#!/bin/sh\necho assemble\n', 'library.sh': '# a library\n' };
+export const scripts = {
+  'early-program': `\x7fELF${'program '.repeat(2048)}`,
+  'library.sh': '# a library\n',
+};
 
 /** Returns an initramfs with this package's hook and the overlay driver, in the format of EL7. */
 export function goodImage(changes: Record<string, string | undefined> = {}): string {
   const files: Record<string, string | undefined> = {
-    'usr/lib/dracut/hooks/pre-pivot/10-immutafs-pre-pivot.sh': '/usr/libexec/immutafs/assemble-var\n',
+    'usr/lib/dracut/hooks/pre-pivot/10-immutafs-pre-pivot.sh': '/usr/libexec/immutafs/early-program\n',
     'usr/lib/modules/3.10.0-1160.el7.x86_64/kernel/fs/overlayfs/overlay.ko.xz': 'overlay',
     ...Object.fromEntries(
       Object.entries(scripts).map(([name, text]) => [`usr/libexec/immutafs/${name}`, text]),
@@ -62,7 +65,7 @@ export function ordinaryGuest(): Guest {
     'var/lib/rpm/Packages': 'rpm',
     'usr/bin/dracut': '#!/bin/bash\n',
     'usr/lib/dracut/modules.d/95immutafs/module-setup.sh':
-      'for script in assemble-var; do\n  inst "/usr/libexec/immutafs/$script"\ndone\ninst /usr/libexec/immutafs/library.sh\n',
+      'for script in early-program; do\n  inst "/usr/libexec/immutafs/$script"\ndone\ninst /usr/libexec/immutafs/library.sh\n',
     'usr/libexec/immutafs/only-later': '#!/bin/sh\n',
     [`boot/vmlinuz-${kernel}`]: 'kernel',
     'boot/vmlinuz-0-rescue-0123456789abcdef0123456789abcdef': 'kernel',

@@ -83,7 +83,7 @@ mounts('a path at or below a directory that MOUNT_OPTIONS has bound to itself', 
       mode,
       persist: `${path}:autostart,maintenance`,
       disk: `mkdir -p ${path}; echo disk >${path}/file`,
-      run: `/usr/libexec/immutafs/make-mounts options noexec,nosuid,nodev ${bound}; keep ${path}; cat ${path}/file`,
+      run: `/usr/libexec/immutafs/immutafs-boot options noexec,nosuid,nodev ${bound}; keep ${path}; cat ${path}/file`,
     });
     assert.is(stdout, 'disk\n', stderr);
     const name = path.slice(1).replaceAll('/', '=');

@@ -29,6 +29,13 @@ export function inShells(
   }
 }
 
+/** Defines a suite for a program that runs no shell. */
+export function inNamespace(title: string, define: (test: Test, shell: Shell) => void): void {
+  const test = suite(title);
+  define(test, ['dash']);
+  test.run();
+}
+
 /** Like inShells, without busybox, which runs its own cp, mount and others, not those in PATH. */
 export function withoutBusybox(title: string, define: (test: Test, shell: Shell) => void): void {
   const { 'busybox sh': _, ...others } = shells;

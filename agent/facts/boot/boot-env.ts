@@ -1,5 +1,8 @@
 import { decodeBytes } from '../../lib/format.ts';
+import { bootEnvFile } from './boot-record.ts';
 import type { SystemReader } from '../../system/reader.ts';
+
+export { bootEnvFile };
 
 /** A device that carries the identity of a device on a disk that the host made read-only, but is not on such a disk. */
 export interface Impostor {
@@ -26,12 +29,10 @@ export type SeedRecord =
       sha256: string;
     };
 
-/** The content of /run/immutafs/boot.env, in which dracut/assemble-var records this boot. */
+/** The content of /run/immutafs/boot.env, in which the boot records its decisions (boot/boot-env.ts). */
 export type BootEnv = ReturnType<typeof parseBootEnv>;
 
 export type Mode = BootEnv['mode'];
-
-export const bootEnvFile = '/run/immutafs/boot.env';
 
 /** Reads boot.env; undefined if it does not exist. @throws the errors of parseBootEnv and of SystemReader.readRecord */
 export function readBootEnv(reader: SystemReader): BootEnv | undefined {

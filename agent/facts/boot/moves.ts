@@ -10,7 +10,7 @@ export const movesFile = '/var/lib/immutafs/moves.json';
  * number of boots that have tried (units/move-boot).
  */
 export const moveMarker = '/etc/immutafs/move-at-boot';
-/** Makes the next boot a rehearsal (dracut/rehearsal.sh). */
+/** Makes the next boot a rehearsal (boot/rehearsal.ts). */
 export const rehearsalMarker = '/etc/immutafs/rehearsal/requested';
 
 const schema = object({

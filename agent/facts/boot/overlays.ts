@@ -1,13 +1,11 @@
 import type { BootEnv } from './boot-env.ts';
+import { type LayerDirectories, directoriesOf, rootView } from './layer-paths.ts';
 import path from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { type OverlayPath, overlayPaths } from '../../config/overlay-paths.ts';
 import type { Mount, MountTable } from '../mounts/mountinfo.ts';
-import { type LayerDirectories, directoriesOf } from './layer-directories.ts';
 
-export { directoriesOf, upperDirectory } from './layer-directories.ts';
-
-/** The directories of the overlay that dracut/assemble-var mounts on a target, and the state that boot.env records. */
+/** The directories of the overlay that the boot mounts on a target, and the state that boot.env records. */
 export interface Layer extends LayerDirectories {
   target: string;
   /** `overlay`, `failed`, `begun` or another state in boot.env; empty if boot.env does not exist. */
@@ -28,16 +26,13 @@ export function layersOf(bootEnv: BootEnv | undefined): Layer[] {
   return [...states].map(([target, state]) => ({ target, state, ...directoriesOf(target) }));
 }
 
-/** The mount of the root file system below which the lower layers of OVERLAY are. */
-const rootView = '/run/immutafs/root';
-
 /** A path of OVERLAY, with the directories of its overlay. */
 export interface Overlay extends OverlayPath {
   upper: string;
   work: string;
   /**
    * The lower layer of the overlay at the target; undefined if there is no overlay, or if its lower layer is not one that
-   * the boot scripts use.
+   * the boot uses.
    */
   lower: OverlayLower | undefined;
 }
@@ -69,7 +64,7 @@ function mountAt(mounts: MountTable, target: string): Mount | undefined {
   return mount?.target === target ? mount : undefined;
 }
 
-/** Finds out which of the possible lower layers of boot/overlays.sh an overlay has. */
+/** Finds out which of the possible lower layers of boot/overlays.ts an overlay has. */
 function lowerOf(target: string, mount: Mount | undefined): OverlayLower | undefined {
   if (mount?.type !== 'overlay') return undefined;
   return possibleLowers(target).find(({ directory }) => mount.superOptions.includes(`lowerdir=${directory}`));

@@ -4,7 +4,7 @@ import { namesIfThere } from '../../system/names.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type Observed, observe } from '../observed.ts';
 import type { MountTable } from '../mounts/mountinfo.ts';
-import { directoriesOf } from './overlays.ts';
+import { directoriesOf } from './layer-paths.ts';
 import {
   type PathRecord,
   type PersistItem,

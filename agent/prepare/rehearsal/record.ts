@@ -6,7 +6,7 @@ import type { SystemReader } from '../../system/reader.ts';
 
 /** The folder of all files on the system disk. Only root can read it and write to it. */
 export const rehearsalFolder = '/etc/immutafs/rehearsal';
-/** The request, which dracut/rehearsal.sh removes before it seals the boot. It contains the time limit in seconds. */
+/** The request, which boot/rehearsal.ts removes before it seals the boot. It contains the time limit in seconds. */
 export const markerFile = rehearsalMarker;
 export const requestFile = `${rehearsalFolder}/request.json`;
 /** The report on the disk. units/save-rehearsal writes it from currentReportFile. */

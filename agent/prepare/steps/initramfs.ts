@@ -50,8 +50,8 @@ export async function planInitramfs({ reader, mounts }: Snapshot): Promise<Plann
 }
 
 /**
- * Returns the text of each script that our dracut module installs, by its path in an initramfs. Scripts that only the
- * late boot uses are not included. Binary programs are not included, because dracut may strip them.
+ * Returns the content of each program and script that our dracut module installs, by its path in an initramfs. Those that only
+ * the late boot uses are not included.
  */
 function installedScripts(reader: SystemReader): ReadonlyMap<string, string> {
   const named = (reader.readIfPresent(moduleSetup) ?? '').split(/[^\w.-]+/);
@@ -60,7 +60,7 @@ function installedScripts(reader: SystemReader): ReadonlyMap<string, string> {
     const file = `${scriptFolder}/${name}`;
     return [file.slice(1), reader.read(file)] as const;
   });
-  return new Map(scripts.filter(([, text]) => !text.startsWith('\x7fELF')));
+  return new Map(scripts);
 }
 
 /**
@@ -110,8 +110,16 @@ function isHostOnly(files: readonly CpioFile[]): boolean {
 function hasScripts(files: readonly CpioFile[], scripts: ReadonlyMap<string, string>): boolean {
   const inside = new Map(files.map(({ name, text }) => [name, text]));
   return [...scripts].every(
-    ([name, text]) => inside.has(name) && [undefined, '', text].includes(inside.get(name)),
+    ([name, text]) => inside.has(name) && ['', comparable(text)].includes(comparable(inside.get(name) ?? '')),
   );
+}
+
+/**
+ * Returns the part of a file that is compared. dracut may strip a program: strip(1) writes the headers of the program and of its
+ * sections again, which are at the beginning and at the end.
+ */
+function comparable(text: string): string {
+  return text.startsWith('\x7fELF') ? text.slice(4096, -8192) : text;
 }
 
 function hasOverlay(reader: SystemReader, version: string, files: readonly CpioFile[]): boolean {

@@ -45,11 +45,18 @@ function check({ disk = 'writable', lvm = [], members, spans = false, ...given }
     if (name === 'lvm') return lvm.map((line) => `  ${line}\n`).join('');
     return name === 'mdadm' && members !== undefined ? `MD_DEVICES=${members}\n` : undefined;
   };
+  const files = { 'sysroot/etc/immutafs/immutafs.conf': 'MODE=off\n', ...given.files };
+  const devices = [vda(disk === 'sealed'), vdb, vdc, { ...dm0, on }];
   const { code, stderr, after, programs, stdout } = inEarlyBoot(
-    { mounts: mounted, program, devices: [vda(disk === 'sealed'), vdb, vdc, { ...dm0, on }], ...given },
-    ['identity', '/sysroot'],
+    { mounts: mounted, program, devices, ...given, files },
+    ['initramfs', '/sysroot'],
   );
-  return { code, stderr, stdout, programs, kmsg: after('dev/kmsg') };
+  const record = after('run/immutafs/boot.env') ?? '';
+  const warnings = record.split('\n').filter((line) => line.startsWith('WARNING='));
+  return {
+    ...{ code, stdout, programs, kmsg: after('dev/kmsg'), isRecorded: record !== '', warnings },
+    stderr: stderr.replace(/^immutafs: off: .*\n/m, ''),
+  };
 }
 
 const byUuid = 'root=UUID=root-uuid';
@@ -163,8 +170,9 @@ const genuine: Readonly<Record<string, Scenario>> = {
 const test = suite('the device that is mounted as the root');
 for (const [title, [scenario, link, identity]] of Object.entries(impostors)) {
   test(`${title}: the boot ends`, () => {
-    const { code, kmsg = '', stderr, stdout } = check({ ...scenario, links: [link] });
-    assert.equal([code, stdout, stderr], [6, '', ''], kmsg);
+    const { code, kmsg = '', stderr, isRecorded } = check({ ...scenario, links: [link] });
+    // No configuration of the impostor was used.
+    assert.equal([code, isRecorded, stderr], [13, false, ''], kmsg);
     assert.ok(kmsg.includes(`(${identity})`), kmsg);
     assert.match(
       kmsg,
@@ -192,7 +200,7 @@ test('the disks are unknown: the boot ends if a disk is sealed, and else continu
     },
   };
   const { code, kmsg = '' } = check({ ...scenario, links: ['by-uuid/other'] });
-  assert.is(code, 6);
+  assert.is(code, 13);
   assert.match(
     kmsg,
     /^<2>immutafs: \/ is mounted from \/dev\/unknown, whose disks are unknown \(\/sys\/.*features/,
@@ -201,12 +209,12 @@ test('the disks are unknown: the boot ends if a disk is sealed, and else continu
   assert.is(check({ ...scenario, links: ['by-uuid/other'], cmdline: 'immutafs=off' }).code, 0);
 });
 test('ON_IMPOSTOR is read in the initramfs, not from the impostor', () => {
-  const files = { ...root, 'sysroot/etc/immutafs/immutafs.conf': 'ON_IMPOSTOR=emergency\n' };
+  const files = { ...root, 'sysroot/etc/immutafs/immutafs.conf': 'ON_IMPOSTOR=emergency\nMODE=off\n' };
   const scenario = { cmdline: byUuid, files, links: ['by-uuid/root-uuid'] };
-  assert.is(check(scenario).code, 6);
+  assert.is(check(scenario).code, 13);
   for (const [text, code] of [
-    ['ON_IMPOSTOR=emergency\n', 5],
-    ['ON_IMPOSTOR=ignore\n', 6],
+    ['ON_IMPOSTOR=emergency\n', 12],
+    ['ON_IMPOSTOR=ignore\n', 13],
   ] as const) {
     const ran = check({ ...scenario, files: { ...files, 'etc/immutafs/immutafs.conf': text } });
     assert.is(ran.code, code);
@@ -223,12 +231,12 @@ waiting('links that udev makes meanwhile are found', () => {
     fs.rmSync(path.join(folder, 'run/udev/queue'));
     return '';
   };
-  assert.is(check({ cmdline: byUuid, files: { ...root, ...queue }, program }).code, 6);
+  assert.is(check({ cmdline: byUuid, files: { ...root, ...queue }, program }).code, 13);
 });
 const late = 'which the host did not make read-only, and udev was still busy after 180 s';
 for (const [title, text, expected] of [
-  ['powers off', '', 6],
-  ['ends in a shell', 'ON_IMPOSTOR=emergency\n', 5],
+  ['powers off', '', 13],
+  ['ends in a shell', 'ON_IMPOSTOR=emergency\n', 12],
 ] as const) {
   waiting(`udev does not settle, and the host did not make the root read-only: the boot ${title}`, () => {
     const files = { ...root, ...queue, 'etc/immutafs/immutafs.conf': text };
@@ -244,26 +252,26 @@ waiting('udevadm succeeds although udev is still busy, as in systemd 219: the bo
     return '';
   };
   const { code, programs } = check({ cmdline: byUuid, files: { ...root, ...queue }, program });
-  assert.equal([code, programs], [6, ['udevadm settle --timeout=180', 'udevadm settle --timeout=90']]);
+  assert.equal([code, programs], [13, ['udevadm settle --timeout=180', 'udevadm settle --timeout=90']]);
 });
 waiting('the root is on the sealed disk or the check is off: the boot continues, with a warning', () => {
   const files = { ...root, ...queue };
-  const { code, stdout, stderr } = check({ disk: 'sealed', cmdline: byUuid, files });
+  const { code, warnings, stderr } = check({ disk: 'sealed', cmdline: byUuid, files });
   const warning = 'udev is still busy after 180 s; disks may be missing';
-  assert.equal([code, stdout, stderr], [0, `${warning}\n`, `immutafs: warning: ${warning}\n`]);
+  assert.equal([code, warnings, stderr], [0, [`WARNING=${warning}`], `immutafs: warning: ${warning}\n`]);
   assert.equal(check({ cmdline: `${byUuid} immutafs=off`, files }).programs, []);
 });
 waiting('/usr is not on the sealed disk: the boot ends', () => {
   const mounts = [...mounted, '252:34 /sysroot/usr ext4 /dev/vdc2'];
   const { code, kmsg = '' } = check({ disk: 'sealed', files: { ...root, ...queue }, mounts });
-  assert.is(code, 6);
+  assert.is(code, 13);
   assert.ok(kmsg.startsWith(`<2>immutafs: /usr is mounted from /dev/vdc2, ${late}`), kmsg);
 });
 waiting.run();
 
 const below = suite('what is mounted below the root');
 for (const [title, device, code] of [
-  ['a /usr that poses as the sealed one: the boot ends', '252:34', 6],
+  ['a /usr that poses as the sealed one: the boot ends', '252:34', 13],
   ['the sealed /usr', '252:18', 0],
 ] as const) {
   below(title, () => {
@@ -273,7 +281,7 @@ for (const [title, device, code] of [
       mounts: [...mounted, `${device} /sysroot/usr ext4 x`, '0:5 /sysroot/tmp tmpfs x'],
     });
     assert.is(ran.code, code);
-    if (code === 6)
+    if (code === 13)
       assert.match(ran.kmsg ?? '', '/usr is mounted from /dev/vdc2, which poses as /dev/vdb2 (UUID=usr)');
   });
 }

@@ -226,9 +226,15 @@ for (const [title, given, mode, expected] of [
   ],
 ] as [string, EarlyBoot, string, string | undefined][]) {
   local(title, () => {
-    const ran = inEarlyBoot(given, ['lvm-local', '/sysroot', mode]);
-    assert.equal([ran.code, ran.stderr], [expected === undefined ? 1 : 0, '']);
+    const conf = mode === 'sealed' ? 'MODE=sealed\n' : '';
+    const files = {
+      'sysroot/etc/lvm/lvmlocal.conf': '',
+      ...{ 'sysroot/etc/immutafs/immutafs.conf': conf, ...given.files },
+    };
+    const ran = inEarlyBoot({ ...given, files }, ['initramfs', '/sysroot']);
     assert.is(ran.after('run/immutafs/lvmlocal.conf'), expected);
+    const bound = 'bind /run/immutafs/lvmlocal.conf /sysroot/etc/lvm/lvmlocal.conf';
+    assert.is(ran.mounts.includes(bound), expected !== undefined);
   });
 }
 local.run();

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { fstab } from './fstab.ts';
 import { late, linksToCopy } from './impostor.ts';
-import { mountRootBy, withInitramfs } from './initramfs.ts';
+import { beforeTheBoot, mountRootBy, withInitramfs } from './initramfs.ts';
 import type { Drive } from './qemu.ts';
 import { type Boot, assertSealed, checkOf, ext4OnPartition, look, statusOf, withAgent } from './scenario.ts';
 import { btrfsTree, uuids, withStacks } from './stacks.ts';
@@ -116,7 +116,7 @@ export const withoutHooks = {
   'usr/lib/udev/rules.d/63-immutafs-members.rules': '\n',
   'usr/lib/udev/rules.d/66-immutafs-readonly.rules': '\n',
   'usr/lib/systemd/system/immutafs-root.service': await mountRootBy('true'),
-  'usr/libexec/immutafs/assemble-var': '#!/bin/sh\n',
+  ...beforeTheBoot('exit 1'),
 };
 
 /** Calls `work` with the disk and its copy as they are in every boot but the first one, and with a guest. */

@@ -50,3 +50,17 @@ export async function mountRootBy(line: string): Promise<string> {
   const unit = await readFile(inRoot('dracut/95immutafs/immutafs-root.service'), 'utf8');
   return unit.replace(/^ExecStart=.*$/m, `ExecStart=-/bin/sh -c '${line}'`);
 }
+
+const program = 'usr/libexec/immutafs/immutafs-boot';
+
+/** Returns files of an initramfs in which a program runs lines of sh before `immutafs-boot initramfs`, and else immutafs-boot. */
+export function beforeTheBoot(lines: string): Record<string, string | { copyOf: string }> {
+  return {
+    [program]: `#!/bin/sh\nif [ "$1" = initramfs ]; then\n${lines}\nfi\nexec "$0.original" "$@"\n`,
+    [`${program}.original`]: { copyOf: program },
+  };
+}
+
+/** Lines after which the program ends without having done anything, and the boot continues. */
+export const killedAndDegraded =
+  'mkdir -p /run/immutafs; echo degraded >/run/immutafs/on-failure; kill -KILL $$';

@@ -1,32 +1,28 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { assertDegraded, degradedSteps, limitMemory, outOfMemory } from '../harness/degraded.ts';
-import { withInitramfs } from '../harness/initramfs.ts';
+import { beforeTheBoot, withInitramfs } from '../harness/initramfs.ts';
 import { assertSealed, checkOf, look, withAgent } from '../harness/scenario.ts';
 
 /** More common faults are tested in `smoke/faults.test.ts` and `matrix/faults.test.ts`. */
 const faults = suite('a sealed boot with a rare fault');
 
-const assembleVar = 'usr/libexec/immutafs/assemble-var';
-const withoutMemory = `#!/bin/sh
+const withoutMemory = `
 group=/sys/fs/cgroup/no-memory
 echo +memory >/sys/fs/cgroup/cgroup.subtree_control
 mkdir $group && ${limitMemory} && echo $$ >$group/cgroup.procs
-exec sh "$0.original" "$@"
-`;
+mkdir -p /run/immutafs; echo degraded >/run/immutafs/on-failure`;
 faults(
-  'the hook is killed for lack of memory in the initramfs: late boot assembles /var, a check warns',
+  'immutafs-boot is killed for lack of memory in the initramfs: late boot assembles /var, a check warns',
   () =>
-    withInitramfs(
-      { [assembleVar]: withoutMemory, [`${assembleVar}.original`]: { copyOf: assembleVar } },
-      (bootFiles) =>
-        withAgent({}, async (guest) => {
-          const boot = await guest.boot({ disk: 'readonly', bootFiles, steps: { ...look, outOfMemory } });
-          assert.is(boot.step('outOfMemory').exit, 0);
-          const report = assertSealed(boot);
-          assert.is(report.var.assembledBy, 'late');
-          assert.is(checkOf(report, 'initramfs-hook').status, 'warn');
-        }),
+    withInitramfs(beforeTheBoot(withoutMemory), (bootFiles) =>
+      withAgent({}, async (guest) => {
+        const boot = await guest.boot({ disk: 'readonly', bootFiles, steps: { ...look, outOfMemory } });
+        assert.is(boot.step('outOfMemory').exit, 0);
+        const report = assertSealed(boot);
+        assert.is(report.var.assembledBy, 'late');
+        assert.is(checkOf(report, 'initramfs-hook').status, 'warn');
+      }),
     ),
 );
 

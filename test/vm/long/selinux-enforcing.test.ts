@@ -8,7 +8,7 @@ import { assertDegraded, degradedSteps } from '../harness/degraded.ts';
 import { denialsStep, linesAtPowerOff, printDenialsAtPowerOff } from '../harness/denials.ts';
 import type { Edit } from '../harness/disk.ts';
 import { untilState, withForwardingGuest } from '../harness/forwarding-guest.ts';
-import { withInitramfs } from '../harness/initramfs.ts';
+import { beforeTheBoot, killedAndDegraded, withInitramfs } from '../harness/initramfs.ts';
 import { labelFiles } from '../harness/mounts.ts';
 import { outcomeOf, outcomeStep, settled } from '../harness/rehearsal.ts';
 import {
@@ -42,7 +42,7 @@ const permissive = ['security=selinux', 'selinux=1', 'enforcing=0', ...complete]
  * file systems that it mounts, and of labels that it should have set.
  */
 const ofPackage =
-  /immutafs|comm="(assemble-var|persist-directo|immutafs-boot|set-mount-opti|label-state|start-forwarder|save-rehearsal|select-dropins)"|dev="overlay"|tcontext=\S+:(unlabeled_t:|tmpfs_t:\S+ tclass=dir)/;
+  /immutafs|comm="(persist-directo|immutafs-boot|set-mount-opti|label-state|start-forwarder|save-rehearsal|select-dropins)"|dev="overlay"|tcontext=\S+:(unlabeled_t:|tmpfs_t:\S+ tclass=dir)/;
 /**
  * Denials that the package does not cause: systemd-tmpfiles relabels /root, and two programs read directories that the
  * initramfs has made in /run, also without the package (`smoke/selinux.test.ts`). The harness makes the directory on which
@@ -217,7 +217,6 @@ function assertWritable(boot: Boot): void {
   }
   assert.equal(transitionsOf(boot), [
     '/usr/bin/immutafs-agent immutafs_t',
-    '/usr/libexec/immutafs/assemble-var immutafs_t',
     '/usr/libexec/immutafs/immutafs-boot immutafs_t',
     '/usr/libexec/immutafs/start-forwarder immutafs_forward_t',
   ]);
@@ -280,8 +279,7 @@ function assertWithoutOverlay(boot: Boot): void {
   assertNothingDenied(boot);
   assert.is(boot.step('enforce').stdout, 'Enforcing\n');
   assertDegraded(boot, /the kernel has no overlay file system: modprobe failed: /);
-  for (const each of ['immutafs-boot', 'make-mounts'])
-    assert.ok(transitionsOf(boot).includes(`/usr/libexec/immutafs/${each} immutafs_t`), each);
+  assert.ok(transitionsOf(boot).includes('/usr/libexec/immutafs/immutafs-boot immutafs_t'));
   const { report } = statusOf(boot);
   for (const id of ['overlay-paths', 'persisted-paths']) assert.is(checkOf(report, id).status, 'fail', id);
   assert.match(
@@ -290,37 +288,39 @@ function assertWithoutOverlay(boot: Boot): void {
   );
 }
 
-selinux('a broken hook, separate /var and /var/log; then the upper layer fills up', () =>
-  withInitramfs({ 'usr/libexec/immutafs/assemble-var': '#!/bin/sh\nif then\n' }, (bootFiles) =>
-    withAgent({ layout: varAndLogOnLvm, edit: configureSmall }, async (guest) => {
-      const fill = 'dd if=/dev/zero of=/var/tmp/fill bs=1M count=100';
-      const full = {
-        fill,
-        full: look.status,
-        drift: 'systemctl start immutafs-drift',
-        empty: 'rm /var/tmp/fill',
-      };
-      const steps = { enforce: 'getenforce', ...look, ...full, after: look.status, ...records };
-      const boot = await guest.boot({
-        disk: 'readonly',
-        bootFiles,
-        allUnits: true,
-        arguments: enforced,
-        steps,
-      });
-      assertNothingDenied(boot);
-      assert.is(boot.step('enforce').stdout, 'Enforcing\n');
-      const report = assertSealed(boot);
-      assert.is(report.var.assembledBy, 'late');
-      assert.is(checkOf(report, 'initramfs-hook').status, 'warn');
-      assert.match(boot.step('fill').stderr, /No space left on device/);
-      assertFailing(boot, 'full', ['var-usage']);
-      assert.is(boot.step('drift').exit, 0);
-      assertFailing(boot, 'after', [], 0);
-      for (const each of ['/usr/bin/immutafs-agent', '/usr/libexec/immutafs/assemble-var'])
-        assert.ok(transitionsOf(boot).includes(`${each} immutafs_t`), each);
-    }),
-  ),
+selinux(
+  'immutafs-boot is killed in the initramfs, separate /var and /var/log; then the upper layer fills up',
+  () =>
+    withInitramfs(beforeTheBoot(killedAndDegraded), (bootFiles) =>
+      withAgent({ layout: varAndLogOnLvm, edit: configureSmall }, async (guest) => {
+        const fill = 'dd if=/dev/zero of=/var/tmp/fill bs=1M count=100';
+        const full = {
+          fill,
+          full: look.status,
+          drift: 'systemctl start immutafs-drift',
+          empty: 'rm /var/tmp/fill',
+        };
+        const steps = { enforce: 'getenforce', ...look, ...full, after: look.status, ...records };
+        const boot = await guest.boot({
+          disk: 'readonly',
+          bootFiles,
+          allUnits: true,
+          arguments: enforced,
+          steps,
+        });
+        assertNothingDenied(boot);
+        assert.is(boot.step('enforce').stdout, 'Enforcing\n');
+        const report = assertSealed(boot);
+        assert.is(report.var.assembledBy, 'late');
+        assert.is(checkOf(report, 'initramfs-hook').status, 'warn');
+        assert.match(boot.step('fill').stderr, /No space left on device/);
+        assertFailing(boot, 'full', ['var-usage']);
+        assert.is(boot.step('drift').exit, 0);
+        assertFailing(boot, 'after', [], 0);
+        for (const each of ['/usr/bin/immutafs-agent', '/usr/libexec/immutafs/immutafs-boot'])
+          assert.ok(transitionsOf(boot).includes(`${each} immutafs_t`), each);
+      }),
+    ),
 );
 
 const configureSmall: Edit = async (root, mounts) => {

@@ -24,7 +24,7 @@ const kernels = suite('two installed kernels');
 const running = { kernel: 'uname -r' };
 const planned = 'immutafs-agent prepare --json --only initramfs';
 /** Prints the names of the images that contain the script of the hook. The images are not compressed. */
-const withHook = 'cd /boot && grep -l libexec/immutafs/assemble-var init* || :';
+const withHook = 'cd /boot && grep -l libexec/immutafs/immutafs-boot init* || :';
 
 kernels(
   'the package rebuilds the initramfs of both, and both boot sealed; the one that lacks the hook is reported; erased from both',

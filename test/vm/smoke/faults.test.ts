@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { assertDegraded, degradedSteps } from '../harness/degraded.ts';
-import { withInitramfs } from '../harness/initramfs.ts';
+import { beforeTheBoot, killedAndDegraded, withInitramfs } from '../harness/initramfs.ts';
 import { assertSealed, checkOf, configure, look, varAndLogOnLvm, withAgent } from '../harness/scenario.ts';
 
 const faults = suite('a sealed boot with a fault');
@@ -31,8 +31,18 @@ faults('no overlay, ON_FAILURE=poweroff: the initramfs powers the guest off', ()
   }),
 );
 
-faults('a broken hook in the initramfs: late boot assembles /var, a check warns', () =>
-  withInitramfs({ 'usr/libexec/immutafs/assemble-var': '#!/bin/sh\nif then\n' }, (bootFiles) =>
+faults('immutafs-boot fails in the initramfs before ON_FAILURE is known: power-off', () =>
+  withInitramfs(beforeTheBoot('exit 3'), (bootFiles) =>
+    withAgent({}, async (guest) => {
+      const boot = await guest.boot({ disk: 'readonly', bootFiles });
+      assert.equal([boot.done, boot.endedBy], [false, 'poweroff']);
+      assert.match(boot.console, /immutafs: immutafs-boot failed \(exit code 3\); the machine powers off/);
+    }),
+  ),
+);
+
+faults('immutafs-boot is killed, ON_FAILURE=degraded: late boot assembles /var, a check warns', () =>
+  withInitramfs(beforeTheBoot(killedAndDegraded), (bootFiles) =>
     withAgent({ layout: varAndLogOnLvm }, async (guest) => {
       const boot = await guest.boot({ disk: 'readonly', bootFiles, steps: look });
       const report = assertSealed(boot);

@@ -123,8 +123,8 @@ export interface CpioFile {
 
 const headerBytes = 110;
 const longestName = 4096;
-/** The maximum size of a file whose content is kept. The scripts of this package are smaller. */
-const mostKept = 1024 * 1024;
+/** The maximum size of a file whose content is kept. immutafs-boot has about 2 MB. */
+const mostKept = 8 * 1024 * 1024;
 
 /**
  * Reads a sequence of cpio archives in the format newc (cpio(5)), with zeros between them, like the kernel

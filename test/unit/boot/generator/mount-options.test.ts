@@ -22,7 +22,7 @@ const units = (
   });
 const onEl7 = (value: string, fstab = '') => units(value, {}, fstab, {});
 const command = (options: string, target: string) =>
-  `[Service];ExecStart=;ExecStart=/usr/libexec/immutafs/make-mounts options ${options} ${target}`;
+  `[Service];ExecStart=;ExecStart=/usr/libexec/immutafs/immutafs-boot options ${options} ${target}`;
 
 test('mounts with the options need no unit, except at shutdown', () => {
   same(
@@ -41,7 +41,7 @@ test('a mount without an option, and a path that is mounted later', () => {
 test('programs run from /run at shutdown', () => {
   const service = 'immutafs-mount-options@run.service';
   same(units('/run:noexec,nosuid', { '/run': 'tmpfs rw,nosuid,noexec' }), [
-    `${service}.d/immutafs.conf: ${command('noexec,nosuid', '/run')};[Service];ExecStop=/usr/libexec/immutafs/make-mounts options exec /run`,
+    `${service}.d/immutafs.conf: ${command('noexec,nosuid', '/run')};[Service];ExecStop=/usr/libexec/immutafs/immutafs-boot options exec /run`,
     ...kept(['/run/var'], `Wants=${service};`),
   ]);
 });

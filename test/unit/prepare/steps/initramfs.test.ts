@@ -6,7 +6,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import { makeCpio } from '../../../harness/cpio.ts';
-import { goodImage } from '../../../harness/ordinary-guest.ts';
+import { goodImage, scripts } from '../../../harness/ordinary-guest.ts';
 import { type Files, guestWith, table, tableOf } from '../../../harness/step-table.ts';
 import { noSettings } from '../../../../agent/prepare/engine/step.ts';
 import { planGuest } from '../../../../agent/prepare/prepare.ts';
@@ -37,9 +37,18 @@ table('initramfs', 'initramfs', {
     },
   ],
   'needed: the scripts of an older version': [
-    { [image]: goodImage({ 'usr/libexec/immutafs/assemble-var': '#!/bin/sh\n' }) },
+    { [image]: goodImage({ 'usr/libexec/immutafs/early-program': `\x7fELF${'an older '.repeat(2048)}` }) },
     /lacks the scripts of this version/,
     actions,
+  ],
+  'done: dracut has stripped the program': [
+    {
+      [image]: goodImage({
+        'usr/libexec/immutafs/early-program': scripts['early-program']
+          .replace('program', 'PROGRAM')
+          .replace(/program $/, 'PROGRAM '),
+      }),
+    },
   ],
   'needed: a missing script': [
     { [image]: goodImage({ 'usr/libexec/immutafs/library.sh': undefined }) },
@@ -69,7 +78,7 @@ table('initramfs', 'initramfs', {
     /install the package immutafs-agent/,
   ],
   'blocked: the package is not installed': [
-    { 'usr/libexec/immutafs/assemble-var': undefined, 'usr/libexec/immutafs/library.sh': undefined },
+    { 'usr/libexec/immutafs/early-program': undefined, 'usr/libexec/immutafs/library.sh': undefined },
     /install the package immutafs-agent/,
   ],
 });
@@ -113,7 +122,7 @@ tableOf(({ files = {}, change }: Changed) => {
   'done: xz, of which lsinitrd lists the files': [
     listed(
       'usr/lib/dracut/hooks/pre-pivot/10-immutafs-pre-pivot.sh',
-      ...['usr/libexec/immutafs/assemble-var', 'usr/libexec/immutafs/library.sh'],
+      ...['usr/libexec/immutafs/early-program', 'usr/libexec/immutafs/library.sh'],
       `usr/lib/modules/${kernel}/kernel/fs/overlayfs/overlay.ko.xz`,
     ),
   ],

@@ -4,8 +4,8 @@
  */
 import * as assert from 'uvu/assert';
 import { parseBootEnv } from '../../agent/facts/boot/boot-env.ts';
-import { type Boot, assembled, bootIn, config, env, small } from './assemble-var.ts';
-import { inShells, shim, useShims, withoutBusybox } from './shells.ts';
+import { type Boot, assembled, bootIn, config, env, small } from '../shell/initramfs.ts';
+import { inNamespace } from '../shell/shells.ts';
 
 const requested = (text = '1800\n') => ({ 'sysroot/etc/immutafs/rehearsal/requested': text });
 /** The root is mounted as dracut mounts it. */
@@ -23,7 +23,7 @@ const withdraw = '; `immutafs-agent prepare --end-rehearsal` withdraws the reque
 const ignored = (reason: string, more = withdraw) =>
   `WARNING=a rehearsal was requested and is not carried out, because ${reason}${more}`;
 
-inShells('rehearsal', (test, shell) => {
+inNamespace('rehearsal', (test, shell) => {
   const boot = bootIn(shell);
   const rehearse = ({ before = readOnly, ...options }: Partial<Boot> = {}) =>
     boot({
@@ -43,8 +43,8 @@ inShells('rehearsal', (test, shell) => {
     assert.equal(parseBootEnv(`UPTIME=1\n${written.join('\n')}`).rehearsal, { limitSeconds: 1800 });
   });
 
-  test('without a request: maintenance, and the functions of a rehearsal are not even read', () => {
-    const before = `rm -r /sysroot/etc/immutafs/rehearsal /usr/libexec/immutafs/rehearsal.sh; ${readOnly}`;
+  test('without a request: maintenance', () => {
+    const before = `rm -r /sysroot/etc/immutafs/rehearsal; ${readOnly}`;
     const { bootEnv: written, made, after, stderr } = rehearse({ before });
     assert.equal(written, env(maintenance));
     assert.equal(made, []);
@@ -59,7 +59,7 @@ inShells('rehearsal', (test, shell) => {
   });
 
   test('the boot after it is maintenance', () => {
-    const command = 'sh /usr/libexec/immutafs/assemble-var initramfs /sysroot';
+    const command = '/usr/libexec/immutafs/immutafs-boot initramfs /sysroot';
     const again = `umount /sysroot/var /run/var /run/immutafs/lower; rm /run/immutafs/boot.env; ${command}`;
     const { bootEnv: written, after } = rehearse({ script: `${command}; ${again}` });
     assert.equal(written, env(maintenance));
@@ -163,7 +163,7 @@ inShells('rehearsal', (test, shell) => {
     const { bootEnv: written, made, after } = rehearse({ before });
     const [warning = '', ...rest] = written.filter((line) => line.startsWith('WARNING='));
     assert.equal(rest, []);
-    assert.match(warning, /, because the request could not be removed: rm failed: .*not permitted/);
+    assert.match(warning, /, because the request could not be removed: .*not permitted/);
     assert.equal(
       written.filter((line) => line !== warning),
       env(maintenance),
@@ -173,42 +173,23 @@ inShells('rehearsal', (test, shell) => {
   });
 });
 
-withoutBusybox('rehearsal, with another mount(8)', (test, shell) => {
+inNamespace('rehearsal, and the root cannot be remounted', (test, shell) => {
   const boot = bootIn(shell);
   for (const [failing, left] of [
-    ['remount,rw', 'ro ro\nrequested\n'],
-    ['remount,ro', 'rw rw\ngone\n'],
+    ['read-write', 'ro ro\nrequested\n'],
+    ['read-only', 'rw rw\ngone\n'],
   ] as const) {
     test(`${failing}: maintenance`, () => {
-      const {
-        bootEnv: written,
-        made,
-        after,
-      } = boot({
+      const booted = boot({
         disk: 'writable',
-        files: {
-          ...config(small),
-          ...requested(),
-          'shims/mount': shim(`[[ $* != *${failing}* ]] || { echo disk error; exit 32; }
-            exec /usr/bin/mount "$@"`),
-        },
-        before: `${ownCaches}; ${readOnly}; ${useShims}`,
+        files: { ...config(small), ...requested(), fail: `remount ${failing}` },
+        before: `${ownCaches}; ${readOnly}`,
         after: state,
       });
-      const reason = `the request could not be removed: mount failed: disk error (mount -o ${failing} /sysroot)`;
-      assert.equal(written, [...env(maintenance), ignored(reason, '')]);
-      assert.equal(made, []);
-      assert.is(after, left);
+      const reason = `the request could not be removed: the remount of /sysroot ${failing} failed: Input/output error`;
+      assert.equal(booted.bootEnv, [...env(maintenance), ignored(reason, '')]);
+      assert.equal(booted.made, []);
+      assert.is(booted.after, left);
     });
   }
-  test('the inodes are forgotten after the last remount, which drops the names of the files', () => {
-    const log = shim(`[[ $* != *remount* ]] || echo "$* $(cat /dropped)" >>/log; exec /usr/bin/mount "$@"`);
-    const { after } = boot({
-      disk: 'writable',
-      files: { ...config(small), ...requested(), 'shims/mount': log },
-      before: `${ownCaches}; ${readOnly}; ${useShims}`,
-      after: 'grep " /sysroot " /log; cat /dropped',
-    });
-    assert.is(after, '-o remount,rw /sysroot \n-o remount,ro /sysroot \n2\n');
-  });
 });

@@ -1,13 +1,13 @@
 import * as assert from 'uvu/assert';
-import { type Boot, bootIn } from './assemble-var.ts';
-import { bootEnv, late, noModules, noOverlay, volume } from './late-boot.ts';
-import { inShells, mountOverlay } from './shells.ts';
+import { type Boot, bootIn } from '../shell/initramfs.ts';
+import { bootEnv, late, noModules, noOverlay, volume } from '../shell/late-boot.ts';
+import { inNamespace, mountOverlay } from '../shell/shells.ts';
 
 /** The configuration of the root, which is at / in late boot. */
 const config = { 'etc/immutafs/immutafs.conf': 'VAR_SIZE=8m\nVAR_INODES=5000\n' };
 const vdb = { name: 'vdb', device: '252:16', bus: 'virtio-blk' } as const;
 
-inShells('late', (test, shell) => {
+inNamespace('late', (test, shell) => {
   const boot = bootIn(shell);
   /** Runs late boot for a target. @param record the record of the initramfs */
   const bootLate = (target: string, options: Omit<Boot, 'shell'>, record = bootEnv('sealed')) =>
@@ -127,8 +127,8 @@ inShells('late', (test, shell) => {
 
   for (const [policy, code] of [
     ['degraded', 1],
-    ['emergency', 3],
-    ['poweroff', 4],
+    ['emergency', 10],
+    ['poweroff', 11],
   ] as const) {
     test(`a failure, ON_FAILURE=${policy}`, () => {
       const booted = boot({
@@ -151,7 +151,7 @@ inShells('late', (test, shell) => {
   }
 
   test('no labels without SELinux', () => {
-    const { code, stderr } = boot({ disk: 'none', script: 'sh /usr/libexec/immutafs/assemble-var label' });
+    const { code, stderr } = boot({ disk: 'none', script: '/usr/libexec/immutafs/immutafs-boot label' });
     assert.equal([code, stderr], [0, '']);
   });
 
@@ -165,10 +165,9 @@ inShells('late', (test, shell) => {
         files: {
           'sys/fs/selinux/enforce': '1',
           'usr/sbin/restorecon': '#!/bin/bash\necho "$@" >>/out/restored\n',
-          'usr/bin/chcon': '#!/bin/bash\necho "$@" >>/out/changed\n',
         },
         before: `${type === 'overlay' ? mountOverlay('/var') : 'mkdir -p /var; mount -t tmpfs x /var'}; : >/out/restored`,
-        script: 'sh /usr/libexec/immutafs/assemble-var label',
+        script: '/usr/libexec/immutafs/immutafs-boot label',
         after: 'cat /out/restored /out/changed',
       });
       assert.equal([code, after], [0, `${restored}--reference=/run /run/immutafs\n`]);

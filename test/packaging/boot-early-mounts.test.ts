@@ -1,8 +1,8 @@
 /** What the initramfs mounts besides /var (dracut/early-mounts.sh). */
 import * as assert from 'uvu/assert';
 import type { StackFixture } from '../harness/sysfs.ts';
-import { bootIn, config, small } from './assemble-var.ts';
-import { inShells } from './shells.ts';
+import { bootIn, config, small } from '../shell/initramfs.ts';
+import { inNamespace } from '../shell/shells.ts';
 
 const vdb = { name: 'vdb', device: '252:16', bus: 'virtio-blk' } as const;
 
@@ -28,7 +28,7 @@ const volume = (number: number, on: string, name: string, suffix = ''): StackFix
   dm: { name, uuid: uuid + suffix },
 });
 
-inShells('early mounts', (test, shell) => {
+inNamespace('early mounts', (test, shell) => {
   const boot = bootIn(shell);
   test('file systems directly below / are mounted if they have a log and are on the read-only disk', () => {
     const lines = [
@@ -101,7 +101,7 @@ const covered = `/${efivars} tmpfs ro,nosuid,nodev,noexec size=4k,mode=555`;
 const warning =
   'WARNING=the EFI variable SystemdOptions is set, which adds kernel arguments: the rest of the boot does not see it';
 
-inShells('the EFI variable SystemdOptions', (test, shell) => {
+inNamespace('the EFI variable SystemdOptions', (test, shell) => {
   const boot = bootIn(shell);
   const list = `ls /${efivars}; cat /run/systemd/efivars/* 2>/dev/null; echo .`;
   const run = (files: Record<string, string>, disk: 'sealed' | 'writable' = 'sealed') =>

@@ -78,7 +78,7 @@ export const bootIn =
     script,
     after = '',
   }: Boot = {}): Booted => {
-    const command = script ?? 'sh /usr/libexec/immutafs/assemble-var initramfs /sysroot';
+    const command = script ?? '/usr/libexec/immutafs/immutafs-boot initramfs /sysroot';
     const vda = {
       name: 'vda',
       device: '252:0',
@@ -160,7 +160,7 @@ export const small = 'VAR_SIZE=8m\nVAR_INODES=5000\n';
 /** The mounts of a sealed boot. */
 export const assembled = [lower, tmpfs('8192k', '5000'), overlay()];
 /** The files that remain in /run after a failure. */
-export const nothingLeft = ['./immutafs', './immutafs/boot.env'];
+export const nothingLeft = ['./immutafs', './immutafs/boot.env', './immutafs/on-failure'];
 
 /** Returns the lines of boot.env, except UPTIME, after assemble-var has run in the initramfs. */
 export function env(values: Record<string, string>): string[] {
