@@ -1,20 +1,5 @@
 # shellcheck shell=sh
-# Mounts the overlay and its layers for assemble-var, or a placeholder if the disk's own directory cannot be read. Source
-# after library.sh.
-
-tmpfs=/run/var
-# The mount options of a lower layer that is a separate file system.
-lower_options=ro,nosuid,nodev,noexec
-mounted_tmpfs=''
-
-# Sets layer_name, upper and work for the overlay on a directory. In names, "+" replaces "/", so "+" itself is encoded:
-# otherwise /a/b and /a+b would share an upper layer.
-name_layers() { # $1: path
-  replace "${1#/}" + %2b
-  replace "$replaced" / +
-  layer_name=$replaced
-  upper=$tmpfs/below/$layer_name/upper work=$tmpfs/below/$layer_name/work
-}
+# Commands that record why they failed. Source after library.sh.
 
 load_overlay() { # sets error on failure
   has_filesystem overlay || try modprobe overlay

@@ -3,13 +3,6 @@
 
 # Sets what read_config sets to the strictest values, for a configuration that is unknown.
 set_strictest_config() {
-  conf_MODE='sealed'
-  conf_VAR_SIZE='25%'
-  conf_VAR_INODES='200k'
-  conf_VAR_OPTIONS='nosuid,nodev,noexec'
-  conf_OVERLAY=''
-  conf_MOUNT_OPTIONS='/dev/shm:noexec,nosuid,nodev /var/tmp:noexec,nosuid,nodev /var/log:noexec,nosuid,nodev'
   conf_SEED_TIMEOUT='180'
-  conf_ON_FAILURE='poweroff'
-  conf_FORWARD='' conf_FORWARD_STATE='' overlay_items='' option_items=$conf_MOUNT_OPTIONS
+  conf_FORWARD='' conf_FORWARD_STATE=''
 }

@@ -16,15 +16,12 @@ function quote(text: string): string {
   return `'${text}'`;
 }
 
-/** The keys that only immutafs-boot reads. */
-const unusedInShell = [
-  ...['PERSIST', 'PERSIST_STORE', 'SCRATCH', 'SCRATCH_DEVICE'],
-  ...['SEED', 'IDENTITY', 'ON_IMPOSTOR'],
-];
+/** The keys that a script reads. */
+const usedInShell = ['SEED_TIMEOUT'];
 
 /** Returns boot/tables.sh. */
 function bootTables(): string {
-  const used = Object.entries<Rule>(bootKeys).filter(([name]) => !unusedInShell.includes(name));
+  const used = Object.entries<Rule>(bootKeys).filter(([name]) => usedInShell.includes(name));
   const values = used.map(([name, { initial, strictest = initial }]) => {
     if (typeof strictest !== 'string') throw new Error(`${name}: the strictest value depends on the value`);
     return `  conf_${name}=${quote(strictest)}\n`;
@@ -33,7 +30,7 @@ function bootTables(): string {
 
 # Sets what read_config sets to the strictest values, for a configuration that is unknown.
 set_strictest_config() {
-${values.join('')}  conf_FORWARD='' conf_FORWARD_STATE='' overlay_items='' option_items=$conf_MOUNT_OPTIONS
+${values.join('')}  conf_FORWARD='' conf_FORWARD_STATE=''
 }
 `;
 }

@@ -187,12 +187,11 @@ lint('ansible-lint and yamllint: a playbook that breaks a rule of each', async (
 lint('versions: all must be equal', () => {
   write('package.json', '{"version": "1.2.3"}');
   write('package-lock.json', '{"version": "1.2.3"}');
-  write('boot/library.sh', 'IMMUTAFS_VERSION=1.2.3\n');
   write('ansible/galaxy.yml', 'name: agent\nversion: 1.2.3\n');
   assert.is(versions(), '');
-  write('boot/library.sh', 'IMMUTAFS_VERSION=1.2.4\n');
+  write('package-lock.json', '{"version": "1.2.4"}');
   write('ansible/galaxy.yml', 'name: agent\nversion: 1.2.5\n');
-  const each = ['boot/library.sh has version 1.2.4', 'ansible/galaxy.yml has version 1.2.5'];
+  const each = ['package-lock.json has version 1.2.4', 'ansible/galaxy.yml has version 1.2.5'];
   assert.is(versions(), each.map((file) => `${file}, package.json 1.2.3`).join('\n'));
 });
 

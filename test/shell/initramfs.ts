@@ -24,7 +24,7 @@ export interface Boot {
   devices?: readonly (DiskFixture | StackFixture)[];
   /** Lines of bash that run before the command. */
   before?: string;
-  /** The command; by default assemble-var in the initramfs. */
+  /** The command; by default `immutafs-boot initramfs`. */
   script?: string;
   /** Lines of bash that run after the command. */
   after?: string;
@@ -66,7 +66,7 @@ case $disk in
 esac
 `;
 
-/** Returns a function that runs assemble-var in the initramfs, with real mounts. */
+/** Returns a function that runs `immutafs-boot initramfs`, with real mounts. */
 export const bootIn =
   (shell: Shell) =>
   ({
@@ -162,7 +162,7 @@ export const assembled = [lower, tmpfs('8192k', '5000'), overlay()];
 /** The files that remain in /run after a failure. */
 export const nothingLeft = ['./immutafs', './immutafs/boot.env', './immutafs/on-failure'];
 
-/** Returns the lines of boot.env, except UPTIME, after assemble-var has run in the initramfs. */
+/** Returns the lines of boot.env, except UPTIME, after `immutafs-boot initramfs` has run. */
 export function env(values: Record<string, string>): string[] {
   const initial = {
     VERSION: version,

@@ -1,11 +1,17 @@
-import type { KernelArgument } from '../../agent/facts/boot/kernel-arguments.ts';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  type KernelArgument,
+  parseKernelArgument,
+  splitKernelArguments,
+} from '../../../../agent/facts/boot/kernel-arguments.ts';
 
 const nonsense = (word: string) => `kernel argument ${word}: must be auto, sealed or off, ignoring it`;
 
 /**
- * Contents of /proc/cmdline, each with the result that the parsers of the agent and of the boot scripts must return.
+ * Contents of /proc/cmdline, each with the result of the parser, which the boot uses, too.
  */
-export const kernelArguments: Record<string, KernelArgument> = {
+const kernelArguments: Record<string, KernelArgument> = {
   '': { mode: undefined, problems: [] },
   'BOOT_IMAGE=/vmlinuz-3.10.0-862.el7.x86_64 root=/dev/mapper/rhel-root ro crashkernel=auto rhgb quiet': {
     mode: undefined,
@@ -32,7 +38,7 @@ export const kernelArguments: Record<string, KernelArgument> = {
 };
 
 /** Maps contents of /proc/cmdline to their arguments (the kernel's lib/cmdline.c, next_arg()). */
-export const splitArguments: Record<string, string[]> = {
+const splitArguments: Record<string, string[]> = {
   '': [],
   ' \t ': [],
   'ro  quiet\t root=/dev/vda1 ': ['ro', 'quiet', 'root=/dev/vda1'],
@@ -57,3 +63,12 @@ export const splitArguments: Record<string, string[]> = {
   'a=b="c d" e': ['a=b="c d"', 'e'],
   'a=* ?[b] \\" c" d': ['a=*', '?[b]', '\\" c"', 'd'],
 };
+
+const kernel = suite('the kernel argument immutafs');
+for (const [cmdline, expected] of Object.entries(kernelArguments)) {
+  kernel(cmdline, () => assert.equal(parseKernelArgument(cmdline), expected));
+}
+for (const [cmdline, words] of Object.entries(splitArguments)) {
+  kernel(`the arguments of ${cmdline}`, () => assert.equal(splitKernelArguments(cmdline), words));
+}
+kernel.run();
