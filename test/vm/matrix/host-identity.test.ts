@@ -108,7 +108,7 @@ identity('it is certified at boot, and refused after each change on the host', (
         'cd /run/immutafs/identity; stat -c "%n %a %U %G" .. . *; systemctl is-active immutafs-identity.target immutafs-identity.timer; systemctl --failed --no-legend',
       );
       assert.match(files.stdout, /^key\.pem 640 root immutafs-forward$/m);
-      assert.match(files.stdout, /active\nactive\n$/);
+      assert.match(files.stdout, /\nactive\nactive$/);
 
       // What others see: a new nonce, and the claims.
       const challenged = await ansible.play('challenge', {

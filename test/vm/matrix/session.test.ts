@@ -144,7 +144,7 @@ sessions('SELinux in enforcing mode', async () => {
   const { next } = await booted();
   const { exit, stdout, stderr } = next.step('trace');
   assert.is(exit, 0, stderr);
-  assert.match(stdout, /:bin_t:s0 \/usr\/bin\/strace\n.*:etc_t:s0 \/etc\/session\n$/);
+  assert.match(stdout, /:bin_t:s0 \/usr\/bin\/strace\n.*:etc_runtime_t:s0 \/etc\/session\n$/);
   assert.is(next.step('denied').stdout, '');
 });
 
