@@ -78,7 +78,7 @@ function privateKey(reader: SystemReader, writer: SystemWriter, isShared: boolea
   const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   writer.makeDirectory(files.directory, 0o755);
   const pem = key.export({ type: 'pkcs8', format: 'pem' }).toString();
-  // The directory gives its files to the group of the forwarder (units/immutafs-forward.conf).
+  // The directory gives its files to the group of the forwarder (units/immutafs-identity.service).
   writer.writeAtomically(files.key, pem, isShared ? 0o640 : 0o600);
   return key;
 }

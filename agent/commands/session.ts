@@ -200,9 +200,12 @@ async function endScope(writer: SystemWriter, unit: string): Promise<void> {
   await kill('SIGTERM');
   await kill('SIGHUP');
   for (let step = 0; step < patience && (await isActive()); step++) await setTimeout(200);
-  if (!(await isActive())) return;
-  await kill('SIGKILL');
-  await writer.run(systemctl, ['stop', unit], 60);
+  if (await isActive()) {
+    await kill('SIGKILL');
+    await writer.run(systemctl, ['stop', unit], 60);
+  }
+  // A scope in which a process was ended for its memory has failed, and its name could not be used again.
+  await writer.run(systemctl, ['reset-failed', unit], 30);
 }
 
 /**
