@@ -7,30 +7,30 @@ if [ ! -e /proc/vmcore ]; then
   immutafs_code=$? immutafs_end='' immutafs_shell=''
   case $immutafs_code in
     0 | 1) ;;
-    10) immutafs_shell='/var could not be assembled and ON_FAILURE=emergency' ;;
-    11) immutafs_end='/var could not be assembled and ON_FAILURE=poweroff' ;;
+    10) immutafs_shell='immutafs: /var could not be assembled and ON_FAILURE=emergency' ;;
+    11) immutafs_end='immutafs: /var could not be assembled and ON_FAILURE=poweroff' ;;
     12)
-      immutafs_shell='the system is mounted from an impostor of the sealed disk, or this is unknown'
+      immutafs_shell='immutafs: the system is mounted from an impostor of the sealed disk, or this is unknown'
       immutafs_end=$immutafs_shell
       ;;
-    13) immutafs_end='the system is mounted from an impostor of the sealed disk, or this is unknown' ;;
+    13) immutafs_end='immutafs: the system is mounted from an impostor of the sealed disk, or this is unknown' ;;
     *)
       # A fault that nobody planned: ON_FAILURE applies, and power-off while it is unknown. immutafs=off is the rescue.
-      immutafs_end="immutafs-boot failed (exit code $immutafs_code)"
+      immutafs_end="immutafs: immutafs-boot failed (exit code $immutafs_code)"
       read -r immutafs_on_failure 2>/dev/null </run/immutafs/on-failure || immutafs_on_failure=poweroff
       read -r immutafs_cmdline </proc/cmdline
       case " $immutafs_cmdline " in *' immutafs=off '*) immutafs_on_failure=degraded ;; esac
       case $immutafs_on_failure in
-        degraded) echo "immutafs: $immutafs_end; the boot continues" >/dev/console && immutafs_end='' ;;
+        degraded) echo "$immutafs_end; the boot continues" >/dev/console; immutafs_end='' ;;
         emergency) immutafs_shell=$immutafs_end immutafs_end='' ;;
       esac
       ;;
   esac
   # emergency_shell runs in a subshell, because it may call exit.
-  [ -z "$immutafs_shell" ] || (emergency_shell -n immutafs "immutafs: $immutafs_shell")
+  [ -z "$immutafs_shell" ] || (emergency_shell -n immutafs "$immutafs_shell")
   # Never continue, even if the shell or the power-off fails.
   while [ -n "$immutafs_end" ]; do
-    echo "immutafs: $immutafs_end; the machine powers off" >/dev/console
+    echo "$immutafs_end; the machine powers off" >/dev/console
     systemctl --force --force poweroff || poweroff -f
     sleep 10
   done
