@@ -205,7 +205,7 @@ function program(
     )
     .option(
       '--allow-install',
-      'also make /usr, /opt and the data of the package managers writable in the session, so that dnf, yum, rpm, apt and pip can install programs',
+      'also make /usr, /opt and the data of the package managers writable in the session, so that package managers can install programs',
     )
     .addOption(new Option('--limit <duration>', 'the time after which the session is ended').default('4h'))
     .addOption(new Option('--size <size>', 'memory for what is written in the session').default('25%'))

@@ -9,7 +9,7 @@ import { generate } from './generator/generator.ts';
 import { type Kind, mayJoin } from './members.ts';
 import { type Command, FAILED, NO, USAGE, YES } from './command.ts';
 import type { Native } from './native.ts';
-import { identityCommands } from './identity-commands.ts';
+import { rootCommands } from './root-commands.ts';
 import { persistCommands } from './persist-commands.ts';
 import { bootReader } from './reader.ts';
 import { scratchCommands } from './scratch-commands.ts';
@@ -124,7 +124,7 @@ export const commands: Readonly<Record<string, Command>> = {
     },
   },
   ...persistCommands,
-  ...identityCommands,
+  ...rootCommands,
   ...scratchCommands,
   ...varCommands,
 };

@@ -41,7 +41,7 @@ export function bootInInitramfs(context: Context, root: string): number {
   try {
     return assembleInInitramfs(boot, root, values);
   } catch (error) {
-    // An error that nobody expects ends as a /var that cannot be assembled.
+    // An unexpected error ends the boot like a /var that cannot be assembled.
     boot.native.print(2, `immutafs: the boot failed: ${errorMessage(error)}\n`);
     return failureCode(values.ON_FAILURE);
   }

@@ -122,7 +122,7 @@ function record(
   return session;
 }
 
-/** Returns the user who logged in; root if nobody did, as in a service. */
+/** Returns the user who logged in; root without a login, as in a service. */
 function loginUser(reader: SystemReader): string {
   const uid = unlessSystemError(() => reader.read('/proc/self/loginuid').trim()) ?? '';
   return readAccounts(reader).find((account) => account.uid === uid && uid !== '')?.name ?? 'root';

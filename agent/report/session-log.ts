@@ -20,7 +20,7 @@ export const sessionMessages = {
     means:
       'The command of the session exited, the session reached its time limit, or it was ended. Its processes were ended and its changes were discarded. The field IMMUTAFS_INSTALLED lists the packages that were installed in it.',
     why: 'The list of packages shows what ran in the session, after everything else of it is gone.',
-    fix: 'Nothing. A package that is needed again and again should be installed while the disk is writable.',
+    fix: 'Nothing. Install a package that is needed in many sessions while the disk is writable.',
     page: 'session.md',
   },
 } satisfies Record<string, LogMessage>;

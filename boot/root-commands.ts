@@ -3,8 +3,8 @@ import { early } from './early.ts';
 import { configureLvm } from './lvm-config.ts';
 import { mountFromFstab, mountRoot } from './mount-readonly.ts';
 
-/** The commands that find impostors of the sealed disk, and mount the root from that disk. */
-export const identityCommands: Readonly<Record<string, Command>> = {
+/** The commands that mount the root, and what fstab mounts from read-only disks. */
+export const rootCommands: Readonly<Record<string, Command>> = {
   'mount-root': {
     args: '',
     does: 'In the initramfs: mounts the root at /sysroot, and its /usr, read-only, if they are on read-only disks, and if necessary without replaying the log.',
