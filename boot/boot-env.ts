@@ -76,6 +76,11 @@ export function overlayLine({ path, state, why }: OverlayRecord): readonly [stri
 }
 
 /** Appends a line to the record. A line that cannot be written does not end what it is about. */
-export function appendBootEnv({ native }: Context, key: string, value: string): void {
-  unlessSystemError(() => onFile(bootEnvFile, () => native.append(bootEnvFile, format([[key, value]]))));
+export function appendBootEnv(context: Context, key: string, value: string): void {
+  unlessSystemError(() => appendBootRecord(context, key, value));
+}
+
+/** Appends a line to the record. @throws SystemError */
+export function appendBootRecord({ native }: Pick<Context, 'native'>, key: string, value: string): void {
+  onFile(bootEnvFile, () => native.append(bootEnvFile, format([[key, value]])));
 }

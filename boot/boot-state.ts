@@ -19,6 +19,8 @@ export interface BootState {
   /** The records of OVERLAY. */
   overlays: readonly { path: string; state: string }[];
   warnings: string[];
+  /** The last record about the seed; undefined if there is none. */
+  seed: string | undefined;
 }
 
 /** The largest mount table, in bytes. */
@@ -61,6 +63,7 @@ function recordedState(text: string): BootState {
     ...{ mode, isRecorded: true },
     disks: disks.map((word) => ({ name: word.split(':')[0] ?? '', readOnly: word.includes(':1:') })),
     rehearsal: rehearsal === '' ? undefined : rehearsal,
+    seed: all('SEED').at(-1),
     overlays: all('OVERLAY').map((record) => {
       const [path = '', state = ''] = record.split(' ');
       return { path, state };
@@ -71,7 +74,7 @@ function recordedState(text: string): BootState {
 
 function decide(reader: BootReader, mounts: readonly Mount[], values: { MODE: string }): BootState {
   const { mode, disks, problems } = decideMode(reader, mountAt(mounts, '/'), values);
-  return { mode, isRecorded: false, disks, rehearsal: undefined, overlays: [], warnings: problems };
+  return { mode, isRecorded: false, disks, rehearsal: undefined, seed: undefined, overlays: [], warnings: problems };
 }
 
 export interface Decision {

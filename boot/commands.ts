@@ -1,18 +1,17 @@
-import { type BootKey, bootKeys } from '../agent/config/boot-keys.ts';
 import { SystemError, UsageError, errorMessage, onFile } from '../agent/lib/errors.ts';
 import { unescapeBytes } from '../agent/lib/octal.ts';
-import { configOfShell, readConfig } from './config.ts';
 import { differingTargetOf } from './device-mapper.ts';
 import { type Disks, disksOfBtrfs, disksOfDevice, hasReadOnlyPath, wordOf } from './disks.ts';
-import { fstabOfShell, readFstab, sourceOfShell } from './fstab.ts';
 import { generate } from './generator/generator.ts';
 import { type Kind, mayJoin } from './members.ts';
 import { type Command, FAILED, NO, USAGE, YES } from './command.ts';
+import { lateCommands } from './late-commands.ts';
 import type { Native } from './native.ts';
 import { rootCommands } from './root-commands.ts';
 import { persistCommands } from './persist-commands.ts';
 import { bootReader } from './reader.ts';
 import { scratchCommands } from './scratch-commands.ts';
+import { seedCommands } from './seed-commands.ts';
 import { varCommands } from './var-commands.ts';
 
 export { FAILED, NO, USAGE, YES } from './command.ts';
@@ -67,37 +66,6 @@ export const commands: Readonly<Record<string, Command>> = {
       return found === undefined ? { code: NO, output: '' } : { code: YES, output: format(found) };
     },
   },
-  config: {
-    args: 'FILE',
-    does: 'Prints the configuration in FILE as assignments of sh, and a call of the function warn for each warning.',
-    exit: '0: printed',
-    seconds: 20,
-    run: ({ reader }, [file = '']) => ({ code: YES, output: configOfShell(readConfig(reader, file)) }),
-  },
-  valid: {
-    args: 'KEY VALUE',
-    does: 'Tells whether a value is valid for a key of immutafs.conf that the boot uses.',
-    exit: '0: it is; 1: it is not',
-    seconds: 20,
-    run: (_, [key = '', value = '']) => {
-      if (!Object.hasOwn(bootKeys, key)) throw new UsageError(`unknown key ${key}`);
-      return { code: bootKeys[key as BootKey].good(value) ? YES : NO, output: '' };
-    },
-  },
-  fstab: {
-    args: 'FILE',
-    does: 'Prints each line of the fstab in FILE as assignments of sh, in a line each.',
-    exit: '0: printed',
-    seconds: 20,
-    run: ({ reader }, [file = '']) => ({ code: YES, output: fstabOfShell(readFstab(reader, file)) }),
-  },
-  source: {
-    args: 'SOURCE',
-    does: 'Prints, as assignments of sh, the device file of a source in fstab or of root=, and the disks below it.',
-    exit: '0: printed',
-    seconds: 20,
-    run: ({ reader }, [source = '']) => ({ code: YES, output: sourceOfShell(reader, source) }),
-  },
   generator: {
     args: 'NORMAL [EARLY [LATE]]…',
     does: 'Writes the units of this boot to the directories NORMAL and EARLY (systemd.generator(7)).',
@@ -127,6 +95,8 @@ export const commands: Readonly<Record<string, Command>> = {
   ...rootCommands,
   ...scratchCommands,
   ...varCommands,
+  ...seedCommands,
+  ...lateCommands,
 };
 
 function kindOf(type: string): Kind {

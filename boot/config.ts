@@ -10,7 +10,6 @@ import {
 import { SystemError } from '../agent/lib/errors.ts';
 import { parentOf } from '../agent/lib/paths.ts';
 import { type BootReader, isDirectory, isRegular } from './reader.ts';
-import { assignments, shellWord } from './shell.ts';
 
 type Key = BootKey | (typeof agentKeys)[number];
 
@@ -74,21 +73,4 @@ export function mountOptionItems({ MOUNT_OPTIONS }: Pick<BootConfig['values'], '
   const items = words(MOUNT_OPTIONS);
   const others = items.filter((item) => item !== 'strict');
   return others.length === items.length ? items : [...strictItems, ...others];
-}
-
-/**
- * Returns the configuration as assignments of sh: conf_KEY for each key that the boot uses; conf_FORWARD and
- * conf_FORWARD_STATE; overlay_items and option_items (overlayItems, mountOptionItems); and a call of the function `warn`
- * for each warning.
- */
-export function configOfShell({ values, warnings }: BootConfig): string {
-  const keys = [...(Object.keys(bootKeys) as BootKey[]), 'FORWARD' as const, 'FORWARD_STATE' as const];
-  return [
-    ...warnings.map((warning) => `warn ${shellWord(warning)}\n`),
-    ...keys.map((key) => assignments({ [`conf_${key}`]: values[key] })),
-    assignments({
-      overlay_items: overlayItems(values).join(' '),
-      option_items: mountOptionItems(values).join(' '),
-    }),
-  ].join('');
 }

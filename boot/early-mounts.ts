@@ -19,6 +19,8 @@ import { flagsOf, mountReadOnly } from './mount.ts';
 import { openDirectory, refusalOf, reopen, using } from './persist-guest.ts';
 import { isDirectory } from './reader.ts';
 
+const localFlags = flagsOf('ro,nosuid,nodev,noexec');
+
 /**
  * Bind-mounts the LVM configuration of this boot over lvmlocal.conf of the real root, so that LVM does not try to make read-only
  * volumes writable. On virtio-blk, LVM would succeed and reload the table of the root while the root is in use.
@@ -32,7 +34,7 @@ export function bindLocalConfig(boot: Boot & Early, isSealed: boolean): void {
   const refusal = refusalOf(() => {
     if (!writeLocalConfig(boot, root, isSealed)) return;
     if (reader.stat(target) === undefined) problem = `${file} does not exist (an empty file is enough)`;
-    else if (refusalOf(() => native.bindFile(lvmlocal, target)) !== undefined)
+    else if (refusalOf(() => native.bindFile(lvmlocal, target, localFlags)) !== undefined)
       problem = `${file}: the bind mount failed`;
   });
   const found = refusal?.reason ?? problem;

@@ -3,8 +3,7 @@ import { fieldsOfFstab, plainTarget } from '../agent/facts/mounts/fstab-fields.t
 import { unlessAbsent, unlessSystemError } from '../agent/lib/errors.ts';
 import { unescapeBytes } from '../agent/lib/octal.ts';
 import { baseName } from '../agent/lib/paths.ts';
-import { type Disks, disksOfDevice, wordOf } from './disks.ts';
-import { assignments } from './shell.ts';
+import { type Disks, disksOfDevice } from './disks.ts';
 import { type BootReader, isBlock } from './reader.ts';
 
 /**
@@ -36,21 +35,6 @@ export function readFstab(reader: BootReader, file = '/etc/fstab'): FstabLine[] 
 /** Whether the source of a line of fstab or of root= is a device. */
 export function isDeviceSource(source: string): boolean {
   return /^(?:\/dev\/|(?:UUID|LABEL|PARTUUID|PARTLABEL)=)/.test(source);
-}
-
-/**
- * Returns a line of assignments of sh for each line of fstab: source, target, type, options, plain_options (the options
- * without escapes), and is_device, which is empty unless the source is a device.
- */
-export function fstabOfShell(lines: readonly FstabLine[]): string {
-  return lines
-    .map(({ options, isDevice, ...line }) => {
-      const given = options === '' ? 'defaults' : options;
-      const plain = unescapeBytes(given);
-      const values = { ...line, options: given, plain_options: plain, is_device: isDevice ? '1' : '' };
-      return assignments(values, ' ');
-    })
-    .join('');
 }
 
 /** Returns the last line that mounts a block device at a target. */
@@ -100,20 +84,6 @@ export function kernelName(reader: BootReader, file: string): string | undefined
 }
 
 const classDirectory = '/sys/class/block';
-
-/**
- * Returns assignments of sh for a source: node and sealed_link; and if the device exists and its disks are known,
- * found_node, found_disks and found_state.
- */
-export function sourceOfShell(reader: BootReader, source: string): string {
-  const { file, sealedLink } = sourceFile(reader, source);
-  const found = disksOfSource(reader, source);
-  const of = assignments({ node: file, sealed_link: sealedLink ?? '' });
-  if (found === undefined) return of;
-  const disks = found.disks.map(wordOf).map((word) => `${word} `);
-  const values = { found_node: found.file, found_disks: disks.join(''), found_state: found.state };
-  return of + assignments(values);
-}
 
 /**
  * Returns the disks below the device of a source; undefined if the device does not exist, or if its disks are unknown, so

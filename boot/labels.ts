@@ -1,14 +1,14 @@
 /** SELinux labels of what the boot mounts. */
 import { onFile, unlessSystemError } from '../agent/lib/errors.ts';
 import type { Context } from './command.ts';
-import { hasPolicy } from './mount.ts';
+import { hasSelinux } from './selinux.ts';
 
 /**
  * Applies the policy's file contexts, because the kernel does not use them when it labels a tmpfs. Not recursive, because the
  * files of the lower layer have their labels already. Does nothing without SELinux.
  */
 export function restoreLabels({ native, reader }: Context, paths: readonly string[]): void {
-  if (!hasPolicy(reader)) return;
+  if (!hasSelinux({ reader })) return;
   const program = ['/usr/sbin/restorecon', '/sbin/restorecon'].find(
     (file) => reader.stat(file) !== undefined,
   );
@@ -17,7 +17,7 @@ export function restoreLabels({ native, reader }: Context, paths: readonly strin
 
 /** Gives a file the label of the model. Does nothing without SELinux. */
 export function copyLabel({ native, reader }: Context, model: string, file: string): void {
-  if (hasPolicy(reader)) unlessSystemError(() => onFile(file, () => native.copyLabel(model, file)));
+  if (hasSelinux({ reader })) unlessSystemError(() => onFile(file, () => native.copyLabel(model, file)));
 }
 
 /**

@@ -1,7 +1,7 @@
 import { baseName } from '../agent/lib/paths.ts';
 import type { Context } from './command.ts';
 import { refusalOf, reopen, using } from './persist-guest.ts';
-import type { BootReader } from './reader.ts';
+import { hasSelinux } from './selinux.ts';
 import { readUdevData } from './udev.ts';
 
 /** Flags of mount(2), by the options that set and clear them (mount(8)). */
@@ -68,11 +68,6 @@ export function flagsOf(options: string): number {
   return parseOptions(options, true).flags;
 }
 
-/** Whether SELinux has a policy. */
-export function hasPolicy(reader: BootReader): boolean {
-  return reader.stat('/sys/fs/selinux/enforce') !== undefined;
-}
-
 export interface FileSystem {
   /** The device file, with the name of the kernel. */
   file: string;
@@ -96,7 +91,7 @@ export function mountOn({ native, reader }: Context, fileSystem: FileSystem, tar
   const isNamed = fileSystem.type !== '' && fileSystem.type !== 'auto' && !fileSystem.type.includes(',');
   const type = isNamed ? fileSystem.type : readUdevData(reader, baseName(file)).type;
   if (type === '') return { as: 'failed', reason: `the type of the file system on ${file} is unknown` };
-  const { flags, data } = parseOptions(`${options},ro`, hasPolicy(reader));
+  const { flags, data } = parseOptions(`${options},ro`, hasSelinux({ reader }));
   const mount = (more: string) => {
     const all = [data, more].filter((each) => each !== '').join(',');
     return using(native, reopen(native, target), (directory) =>

@@ -81,19 +81,20 @@ static JSValue native_set_options(JSContext *context, JSValueConst this, int cou
 	return result_of(context, result == -EINVAL ? bind(flags, directory, directory) : result);
 }
 
-/* bindFile(file, target): binds a file to another one, read-only. Both are in directories that only root can write to. */
+/* bindFile(file, target, flags): binds a file to another one. Both are in directories that only root can write to. */
 static JSValue native_bind_file(JSContext *context, JSValueConst this, int count, JSValueConst *values)
 {
 	static const int indexes[] = { 0, 1 };
 	char *words[2];
+	int64_t flags;
 	long result;
 
 	(void)this, (void)count;
-	if (!take_words(context, words, indexes, 2, values))
+	if (JS_ToInt64(context, &flags, values[2]) || !take_words(context, words, indexes, 2, values))
 		return JS_EXCEPTION;
 	result = mount(words[0], words[1], 0, MS_BIND, 0);
 	if (result == 0) {
-		result = mount(0, words[1], 0, MS_REMOUNT | MS_BIND | SAME_BITS, 0);
+		result = mount(0, words[1], 0, MS_REMOUNT | MS_BIND | flags, 0);
 		/* MNT_DETACH */
 		if (result < 0)
 			call(__NR_umount2, (long)words[1], 2, 0);
@@ -156,7 +157,7 @@ static JSValue native_append(JSContext *context, JSValueConst this, int count, J
 	(void)this, (void)count;
 	if (!name)
 		return JS_EXCEPTION;
-	fd = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	fd = open(name, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0666);
 	number = fd < 0 ? errno : write_all(context, fd, values[1]);
 	free(name);
 	if (fd >= 0)
@@ -242,7 +243,7 @@ static JSValue native_output(JSContext *context, JSValueConst this, int count, J
 	JS_CFUNC_DEF("mountAt", 5, native_mount_at), \
 	JS_CFUNC_DEF("remount", 3, native_remount), \
 	JS_CFUNC_DEF("setOptions", 3, native_set_options), \
-	JS_CFUNC_DEF("bindFile", 2, native_bind_file), \
+	JS_CFUNC_DEF("bindFile", 3, native_bind_file), \
 	JS_CFUNC_DEF("unmount", 1, native_unmount), \
 	JS_CFUNC_DEF("links", 1, native_links), \
 	JS_CFUNC_DEF("age", 1, native_age), \

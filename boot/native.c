@@ -15,6 +15,7 @@
 #include <linux/dm-ioctl.h>
 #include <linux/fs.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,23 +169,13 @@ static JSValue native_read(JSContext *context, JSValueConst this, int count, JSV
 	return fd < 0 ? JS_EXCEPTION : read_rest(context, fd, offset, limit);
 }
 
-static JSValue native_list(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+/* Returns the names in an open directory, and closes it. */
+static JSValue names_of(JSContext *context, DIR *directory)
 {
-	char *name = to_bytes(context, values[0], NULL);
-	DIR *directory = name ? opendir(name) : NULL;
+	JSValue names = JS_NewArray(context);
 	struct dirent *entry;
 	uint32_t length = 0;
-	JSValue names;
 
-	(void)this, (void)count;
-	if (!directory) {
-		if (name)
-			fail(context, errno);
-		free(name);
-		return JS_EXCEPTION;
-	}
-	free(name);
-	names = JS_NewArray(context);
 	while (errno = 0, (entry = readdir(directory))) {
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 			continue;
@@ -196,6 +187,22 @@ static JSValue native_list(JSContext *context, JSValueConst this, int count, JSV
 	}
 	closedir(directory);
 	return names;
+}
+
+static JSValue native_list(JSContext *context, JSValueConst this, int count, JSValueConst *values)
+{
+	char *name = to_bytes(context, values[0], NULL);
+	DIR *directory = name ? opendir(name) : NULL;
+
+	(void)this, (void)count;
+	if (!directory) {
+		if (name)
+			fail(context, errno);
+		free(name);
+		return JS_EXCEPTION;
+	}
+	free(name);
+	return names_of(context, directory);
 }
 
 static JSValue native_resolve(JSContext *context, JSValueConst this, int count, JSValueConst *values)
@@ -537,6 +544,7 @@ static JSValue native_run(JSContext *context, JSValueConst this, int count, JSVa
 
 #include "directories.h"
 #include "mounts.h"
+#include "seed.h"
 
 static void print_error(JSContext *context)
 {
@@ -588,6 +596,7 @@ static const JSCFunctionListEntry functions[] = {
 	DIRECTORY_FUNCTIONS,
 	MOUNT_FUNCTIONS,
 	SCRATCH_FUNCTIONS,
+	SEED_FUNCTIONS,
 	JS_CFUNC_DEF("limit", 1, native_limit),
 	JS_CFUNC_DEF("exit", 1, native_exit),
 };

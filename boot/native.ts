@@ -97,6 +97,26 @@ export interface Native {
    * supervise; the output is the text that the action returns.
    */
   apart: (seconds: number, action: () => string) => string;
+  /** Returns the SHA-256 of a text, as hexadecimal digits. */
+  sha256: (text: string) => string;
+  /**
+   * Copies a regular file of at most `most` bytes to a new file, which replaces one that exists. Fails with ENOEXEC for another kind of
+   * file, also a symbolic link, and with EFBIG for a larger one.
+   * @returns the SHA-256 of the content
+   */
+  copyFile: (from: number, name: string, to: number, newName: string, mode: number, most: number) => string;
+  /** Reads a regular file; fails like copyFile. */
+  readAt: (directory: number, name: string, most: number) => string;
+  /** Returns the names in an open directory, in no order. */
+  listAt: (directory: number) => string[];
+  /** Removes a file, if it exists. */
+  removeAt: (directory: number, name: string) => void;
+  /** Writes a text over the beginning of a file, and to its disk. */
+  overwrite: (file: string, text: string) => void;
+  /** Gives this process mounts of its own, which do not propagate. */
+  unshareMounts: () => void;
+  /** Ignores the signals with which users and systemd end a program. */
+  ignoreSignals: () => void;
   /** The program ends by SIGALRM after this time. */
   limit: (seconds: number) => void;
   exit: (code: number) => never;
@@ -106,8 +126,8 @@ export interface Native {
   remount: (directory: number, set: number, clear: number) => void;
   /** Sets and clears options of the mount alone. A directory that is no mount point is first bound to itself. */
   setOptions: (directory: number, set: number, clear: number) => void;
-  /** Binds a file to another one, read-only. Both are in directories that only root can write to. */
-  bindFile: (file: string, target: string) => void;
+  /** Binds a file to another one. Both are in directories that only root can write to. @param flags of mount(2) */
+  bindFile: (file: string, target: string, flags: number) => void;
   /** Removes the topmost mount at a path. */
   unmount: (path: string) => void;
   /** Returns the number of links of a directory. */

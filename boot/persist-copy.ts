@@ -1,6 +1,7 @@
 import { SystemError, onFile } from '../agent/lib/errors.ts';
-import { type Described, type Guest, describe, refusalOf, refuse } from './persist-guest.ts';
+import { type Basis, type Described, type Guest, describe, refusalOf, refuse } from './persist-guest.ts';
 import type { Content, Store } from './persist-store.ts';
+import { hasSelinux } from './selinux.ts';
 
 /** Limits in seconds. Together, they are smaller than TimeoutStartSec= of immutafs-persist@.service. */
 const copySeconds = 300;
@@ -109,12 +110,8 @@ function run(
 const lists = ['system.posix_acl_access', 'system.posix_acl_default'];
 const label = 'security.selinux';
 
-function hasSelinux({ reader }: Guest): boolean {
-  return reader.stat('/sys/fs/selinux/enforce') !== undefined;
-}
-
 /** Describes what decides who can use a directory, except for the lists: "UID:GID MODE LABEL". */
-function topOf(guest: Guest, directory: number): Described & { text: string } {
+function topOf(guest: Basis, directory: number): Described & { text: string } {
   const found = describe(guest.native, directory, '');
   if (found === undefined) throw new SystemError('a directory that is open does not exist');
   const { user, group, mode } = found;
@@ -149,9 +146,19 @@ export function restoreTop(guest: Guest, directory: number, origin: number, fina
       : [`${final} had other access control lists (acl(5)) than the directory on the disk; they were reset`]),
   ];
   // An access control list changes the mode.
-  if (notes.length > 0) {
-    native.setOwner(directory, wanted.user, wanted.group, wanted.mode);
-    if (hasSelinux(guest)) native.copyAttribute(directory, label, origin);
-  }
+  if (notes.length > 0) copyOwner(guest, directory, origin, wanted);
   return notes.join('; ');
+}
+
+/** Gives a directory the owner, mode, SELinux label and access control lists of another one. */
+export function copyTop(guest: Basis, directory: number, origin: number): void {
+  const { native } = guest;
+  for (const list of lists)
+    if (native.attribute(origin, list) !== '') native.copyAttribute(directory, list, origin);
+  copyOwner(guest, directory, origin, topOf(guest, origin));
+}
+
+function copyOwner(guest: Basis, directory: number, origin: number, { user, group, mode }: Described): void {
+  guest.native.setOwner(directory, user, group, mode);
+  if (hasSelinux(guest)) guest.native.copyAttribute(directory, label, origin);
 }

@@ -68,17 +68,18 @@ export interface Guest {
   mounts: readonly Mount[];
   table: MountTable;
   /** The key whose paths are checked, for messages. */
-  key: List;
+  key: List | 'SEED';
 }
 
-type Basis = Pick<Guest, 'native' | 'reader'>;
+/** The part of a guest that does not depend on its configuration. */
+export type Basis = Pick<Guest, 'native' | 'reader'>;
 
 /**
  * Reads the guest. The generator has warned about invalid values of the configuration.
  * @param values that replace those of the configuration
  * @throws SystemError
  */
-export function readGuest({ native, reader }: Basis, key: List, values: Partial<Values> = {}): Guest {
+export function readGuest({ native, reader }: Basis, key: Guest['key'], values: Partial<Values> = {}): Guest {
   const config = { ...readConfig(reader, configFile).values, ...values };
   const mounts = readMounts(native);
   return { native, reader, config, key, mounts, table: tableOf(mounts), fstab: readFstab(reader) };

@@ -2,8 +2,6 @@
  * System calls of immutafs-boot on block devices and for mounts of SCRATCH, for boot/native.c, which includes this file after
  * directories.h. boot/native.ts describes the functions.
  */
-#include <stdbool.h>
-
 #define MIB (1 << 20)
 
 /* --- block devices ---------------------------------------------------------------------------------------- */

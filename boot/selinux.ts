@@ -6,9 +6,14 @@ import type { Context } from './command.ts';
  * it (selinux(8)).
  */
 export function keepSelinuxDomain({ native, reader }: Context): void {
-  if (reader.stat('/sys/fs/selinux/enforce') === undefined) return;
+  if (!hasSelinux({ reader })) return;
   unlessSystemError(() => {
     const [context = ''] = reader.read('/proc/self/attr/current').split(/[\0\n]/);
     onFile('/proc/self/attr/exec', () => native.write('/proc/self/attr/exec', context));
   });
+}
+
+/** Whether SELinux has a policy. */
+export function hasSelinux({ reader }: Pick<Context, 'reader'>): boolean {
+  return reader.stat('/sys/fs/selinux/enforce') !== undefined;
 }

@@ -5,8 +5,11 @@ import { kernelName } from './fstab.ts';
 import { type BootReader, isBlock } from './reader.ts';
 
 export interface UdevData {
-  /** ID_FS_TYPE, ID_FS_UUID_ENC and ID_PART_ENTRY_UUID; empty if udev does not know them. */
+  /** "major:minor" */
+  number: string;
+  /** ID_FS_TYPE, ID_FS_LABEL_ENC, ID_FS_UUID_ENC and ID_PART_ENTRY_UUID; empty if udev does not know them. */
   type: string;
+  label: string;
   uuid: string;
   partuuid: string;
   /** The links to the device. */
@@ -21,7 +24,9 @@ export function readUdevData(reader: BootReader, name: string): UdevData {
   const value = (key: string) => properties.get(key) ?? '';
   return {
     ...{
+      number,
       type: value('ID_FS_TYPE'),
+      label: value('ID_FS_LABEL_ENC'),
       uuid: value('ID_FS_UUID_ENC'),
       partuuid: value('ID_PART_ENTRY_UUID'),
     },

@@ -129,7 +129,7 @@ function maskUnits(guest: Guest, names: readonly string[]): void {
 }
 
 /**
- * Lets the units of cloud-init start only after find-seed has copied the seed. cloud-init's own generator pulls in
+ * Lets the units of cloud-init start only after immutafs-seed.service has copied the seed. cloud-init's own generator pulls in
  * cloud-init.target only if it finds a data source itself, and it does not know the copy. Lets sshd generate host keys only
  * if cloud-init and the seed have written none: keys of other types than those of the seed would be new at every boot.
  */
@@ -196,6 +196,6 @@ export function addMoveUnits(guest: Guest): void {
   const wanted = neededForMounts.filter((unit) => hasSystemUnit(guest, unit));
   units.dropin('immutafs-move.target', '[Unit]', ...wanted.map((unit) => `Wants=${unit}`));
   // Instead of an emergency shell in each boot that should move: an ordinary boot, which shows what could not be mounted.
-  const move = 'ExecStartPre=-/usr/libexec/immutafs/move-boot emergency';
+  const move = 'ExecStartPre=-/usr/libexec/immutafs/immutafs-boot move-abandon';
   units.dropin('emergency.service', '[Service]', move);
 }

@@ -41,7 +41,7 @@ export async function buildBootProgram(entry = inRoot('boot/main.ts'), out = boo
   const code = await bundle(entry);
   const native = inRoot('boot/native.c');
   const headers = [
-    ...['boot/directories.h', 'boot/mounts.h', 'boot/scratch.h'],
+    ...['boot/directories.h', 'boot/mounts.h', 'boot/scratch.h', 'boot/seed.h'],
     'packaging/programs/bind-directory.h',
   ].map(inRoot);
   const files = [

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { run } from '../../boot/commands.ts';
@@ -67,6 +68,14 @@ function nativeAt(root: string, ran: Ran): Omit<Native, 'arguments'> {
     sleep: () => undefined,
     ...directoriesAt(root),
     ...blocksAt(root),
+    sha256: (text) => createHash('sha256').update(text, 'latin1').digest('hex'),
+    overwrite: (file, text) => {
+      const fd = fs.openSync(at(file), 'r+');
+      fs.writeSync(fd, text, 0, 'latin1');
+      fs.closeSync(fd);
+    },
+    unshareMounts: () => undefined,
+    ignoreSignals: () => undefined,
     limit: () => undefined,
     exit: () => {
       throw new Error('a command does not end the program');
@@ -103,6 +112,10 @@ function mountsAt(at: (file: string) => Buffer): Mounts {
 
 type Directories = Pick<
   Native,
+  | 'copyFile'
+  | 'readAt'
+  | 'listAt'
+  | 'removeAt'
   | 'openAt'
   | 'close'
   | 'describe'
@@ -118,7 +131,7 @@ type Directories = Pick<
   | 'supervise'
 >;
 
-/** boot/directories.h, as far as a command without root needs it. A descriptor is an index of the paths that were opened. */
+/** boot/directories.h and boot/seed.h, as far as a command without root needs it. A descriptor is an index of the paths that were opened. */
 function directoriesAt(root: string): Directories {
   const opened: string[] = [];
   const at = (directory: number, name: string) => path.join(root, opened[directory] ?? '', name);
@@ -137,8 +150,18 @@ function directoriesAt(root: string): Directories {
       return found && [found.mode, found.uid, found.gid, found.dev, found.ino].join(' ');
     },
     makeDirectoryAt: (directory, name, mode) => fs.mkdirSync(at(directory, name), { mode }),
+    copyFile: (from, name, to, newName, mode, most) => {
+      const bytes = readRegular(at(from, name), most);
+      fs.rmSync(at(to, newName), { force: true });
+      fs.writeFileSync(at(to, newName), bytes, { mode, flag: 'wx' });
+      return createHash('sha256').update(bytes).digest('hex');
+    },
+    readAt: (directory, name, most) => readRegular(at(directory, name), most).toString('latin1'),
+    listAt: (directory) => fs.readdirSync(at(directory, ''), 'latin1'),
+    removeAt: (directory, name) => fs.rmSync(at(directory, name), { force: true }),
     ...{ setOwner: unavailable, attribute: unavailable, copyAttribute: unavailable, space: unavailable },
-    ...{ bind: unavailable, detach: unavailable, rename: unavailable, sync: unavailable },
+    ...{ bind: unavailable, detach: unavailable, sync: unavailable },
+    rename: (directory, from, to) => fs.renameSync(at(directory, from), at(directory, to)),
     supervise: unavailable,
   };
 }
@@ -204,6 +227,13 @@ function blocksAt(root: string): Blocks {
     ...{ mapping: () => undefined, removeMapping: unavailable },
     apart: unavailable,
   };
+}
+
+function readRegular(file: string, most: number): Buffer {
+  const found = fs.lstatSync(file);
+  if (!found.isFile()) throw Object.assign(new Error('Exec format error'), { code: 'ENOEXEC' });
+  if (found.size > most) throw Object.assign(new Error('File too large'), { code: 'EFBIG' });
+  return fs.readFileSync(file);
 }
 
 function readBytes(file: Buffer, limit: number, offset = 0): string {

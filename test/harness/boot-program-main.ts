@@ -2,10 +2,13 @@
  * immutafs-boot, except that it reads the tables of device-mapper devices from a file (makeSysfs), prints the devices that it
  * would set read-only, and does what these files in /run say:
  * - cut, "FUNCTION before|after N": the program ends before or after the Nth call of the function, as at a power cut;
- * - seconds: the time limit of each program that it runs.
+ * - seconds: the time limit of each program that it runs;
+ * - pause: `sync` makes the file /run/waiting and waits for /run/go.
+ *
  * /fail, "FUNCTION TEXT OTHER", makes each call of a function fail of which an argument contains the text, and none contains the
  * other one. SELinux labels are written to /out/changed.
- * A mapping is a loop device without encryption, which /dmsetup makes, and a device in /dev has the number that it has in /sys.
+ * A seed has the content of the directory /content, because the machine may have no iso9660. A mapping is a loop device without
+ * encryption, which /dmsetup makes, and a device in /dev has the number that it has in /sys.
  * The bundle is built like that of boot/main.ts.
  */
 import { run } from '../../boot/commands.ts';
@@ -13,8 +16,8 @@ import { baseName } from '../../agent/lib/paths.ts';
 import type { Native } from '../../boot/native.ts';
 
 declare const native: Native;
-const { append, bind, block, exit, mode, mountAt, openBlock, print, read, remount, rename } = native;
-const { resolve, run: execute, setOptions, supervise, sync } = native;
+const { append, bind, block, exit, mode, mountAt, openAt, openBlock, print, read, remount, rename } = native;
+const { resolve, run: execute, setOptions, sleep, supervise, sync, write } = native;
 
 const given = (file: string) => (mode(file) === undefined ? '' : read(file, 100).trim());
 const [cut, when, count] = given('/run/cut').split(' ');
@@ -41,7 +44,12 @@ const files = new Map<number, string>();
 const mappingFile = '/dev/mapper/immutafs-scratch';
 
 const replaced: Partial<Native> = {
-  mountAt: (...args) => failAt('mountAt', args, () => mountAt(...args)),
+  mountAt: (...args) =>
+    failAt('mountAt', args, () => {
+      const [directory, , type, flags] = args;
+      if (type === 'iso9660') bind(openAt(openAt(-1, '/'), 'content'), directory, flags);
+      else mountAt(...args);
+    }),
   bind: (...args) => failAt('bind', args, () => bind(...args)),
   remount: (...args) =>
     failAt('remount', [args[1] === 1 ? 'read-only' : 'read-write'], () => remount(...args)),
@@ -67,7 +75,13 @@ const replaced: Partial<Native> = {
   removeMapping: (uuid) => {
     execute('/dmsetup', 'remove', uuid);
   },
-  sync: (...args) => cutAt('sync', () => sync(...args)),
+  sync: (...args) => {
+    if (given('/run/pause') !== '') {
+      write('/run/waiting', '');
+      while (mode('/run/go') === undefined) sleep(50);
+    }
+    cutAt('sync', () => sync(...args));
+  },
   rename: (...args) => cutAt('rename', () => rename(...args)),
   supervise: (seconds, ...args) =>
     cutAt(args[1], () => supervise(Math.min(seconds, Number(given('/run/seconds') || seconds)), ...args)),

@@ -19,7 +19,7 @@ const selected = new Map<number, string[]>([
 ]);
 const versions = [...selected.keys()];
 const reload = 'systemctl daemon-reload';
-const script = '/usr/libexec/immutafs/select-dropins';
+const script = ['/usr/libexec/immutafs/immutafs-boot', 'select-dropins'];
 const rpm = await buildRpm();
 const folder = mkdtempSync(path.join(scratch, 'systemd-'));
 
@@ -75,11 +75,11 @@ test('a drop-in for earlier versions; an unknown version and a failure do not fa
     [239, [since239]],
   ] as const) {
     root.stub('systemctl', versionOf(version));
-    assertQuiet(run('chroot', [root.folder, script]));
+    assertQuiet(run('chroot', [root.folder, ...script]));
     assert.equal(root.list(target), files);
   }
   root.stub('systemctl', '[ "$1" != --version ] || exit 1');
-  const { code, stderr } = run('chroot', [root.folder, script]);
+  const { code, stderr } = run('chroot', [root.folder, ...script]);
   assert.is(code, 1);
   assert.match(stderr, 'systemctl --version does not print a version: the units are not hardened further.');
   assert.equal(root.list(target), []);
@@ -87,14 +87,14 @@ test('a drop-in for earlier versions; an unknown version and a failure do not fa
   root.write(target, '');
   const failed = installSystemd(root, 257);
   assert.is(failed.code, 0);
-  assert.match(failed.stderr, `immutafs-agent: ${script} reload failed, ignoring: `);
+  assert.match(failed.stderr, `immutafs-agent: ${script.join(' ')} reload failed, ignoring: `);
 });
 
 test('the disk is full: no incomplete file is left', ({ root }) => {
   assertQuiet(installSystemd(root, 257));
   assertQuiet(root.rpm(['-i', '--nodeps', rpm]));
   const full = `mount -t tmpfs -o size=4k tmpfs "$1/${target}" && head -c 4096 /dev/zero >"$1/${target}/full" &&
-    { chroot "$1" ${script}; echo $?; ls "$1/${target}"; }`;
+    { chroot "$1" ${script.join(' ')}; echo $?; ls "$1/${target}"; }`;
   const { stdout } = run('unshare', ['--mount', 'sh', '-c', full, 'sh', root.folder]);
   assert.is(stdout, '1\nfull\n');
 });

@@ -184,7 +184,7 @@ test('systemctl fails: a message, and the package is installed', ({ root }) => {
   assert.is(code, 0);
   assert.match(
     stderr,
-    'immutafs-agent: /usr/libexec/immutafs/select-dropins failed, ignoring: select-dropins: ',
+    'immutafs-agent: /usr/libexec/immutafs/immutafs-boot select-dropins failed, ignoring: select-dropins: ',
   );
   assert.is(
     stderr.replace(/^.*select-dropins.*\n/gm, ''),

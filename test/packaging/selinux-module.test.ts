@@ -196,7 +196,7 @@ function post(root: ScratchRoot): Outcome {
   for (const path of labelledPaths) {
     root.makeDirectory(path.slice(1));
   }
-  for (const script of ['label-state', 'select-dropins']) root.stub(script, '', 'usr/libexec/immutafs');
+  root.stub('immutafs-boot', '', 'usr/libexec/immutafs');
   return scriptlet(root, 'POSTIN', '1');
 }
 

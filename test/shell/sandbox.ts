@@ -4,7 +4,7 @@ import path from 'node:path';
 import { type DiskFixture, type StackFixture, makeSysfs } from '../harness/sysfs.ts';
 import { inTemporaryDirectory, writeFiles } from '../harness/temporary.ts';
 import { buildTestBootProgram, testBootProgram } from '../harness/boot-program.ts';
-import { type Shell, boot, dracut } from './shells.ts';
+import { type Shell, dracut } from './shells.ts';
 
 await buildTestBootProgram();
 
@@ -15,7 +15,7 @@ export interface Sandbox {
   files?: Record<string, string | { linkTo: string }>;
   /** The devices in /sys. */
   devices?: readonly (DiskFixture | StackFixture)[];
-  /** Scripts in addition to those of boot/ and dracut/. */
+  /** Scripts in addition to those of dracut/. */
   scripts?: readonly string[];
   /** Lines of bash that run in the sandbox; the files that they leave in /out are the result. */
   run: string;
@@ -29,11 +29,8 @@ export interface Outcome {
   out: Record<string, string>;
 }
 
-/** The boot scripts, and immutafs-boot. */
-const library = [
-  ...[`${boot}/*.sh`, `${dracut}/*`].flatMap((pattern) => fs.globSync(pattern)),
-  testBootProgram,
-];
+/** The files of dracut/, and immutafs-boot. */
+const library = [...fs.globSync(`${dracut}/*`), testBootProgram];
 
 /**
  * Sets up the sandbox and runs /run-in-sandbox there, with bash, whatever /bin/sh is. With few processes, because it

@@ -16,7 +16,7 @@ export interface Impostor {
 /** What the boot did about a path of OVERLAY. */
 export type OverlayRecord = ReturnType<typeof overlay>;
 
-/** What the boot did about the host's seed (units/find-seed). */
+/** What the boot did about the host's seed (boot/seed.ts). */
 export type SeedRecord =
   | { state: 'begun' | 'none' }
   /** `incomplete`: only a part of the seed was applied, and /etc was made read-only. */

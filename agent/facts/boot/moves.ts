@@ -2,16 +2,12 @@ import { array, boolean, nullable, object, string } from 'valibot';
 import { parseRecord } from '../../lib/json-record.ts';
 import { decodeBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
+import { moveMarker } from './marker-files.ts';
+
+export { moveMarker, rehearsalMarker } from './marker-files.ts';
 
 /** The record of the moves (agent/prepare/move/record.ts). */
 export const movesFile = '/var/lib/immutafs/moves.json';
-/**
- * Makes immutafs-generator start immutafs-move.target in a maintenance boot. It is on the root file system, and contains the
- * number of boots that have tried (units/move-boot).
- */
-export const moveMarker = '/etc/immutafs/move-at-boot';
-/** Makes the next boot a rehearsal (boot/rehearsal.ts). */
-export const rehearsalMarker = '/etc/immutafs/rehearsal/requested';
 
 const schema = object({
   moves: array(object({ path: string(), task: nullable(string()), problem: nullable(string()) })),

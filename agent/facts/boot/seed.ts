@@ -4,15 +4,8 @@ import { parseRecord } from '../../lib/json-record.ts';
 import { namesIfThere } from '../../system/names.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { cloudInitUnits } from './provisioning-units.ts';
+import { seedApplied, seedCopy, seedMostBytes, seedPlainFiles, seedReady, sumLine } from './seed-files.ts';
 
-/** The directory of the copy, a constant of units/find-seed, which also limits the size of each file. */
-const copy = '/run/immutafs/seed/nocloud';
-/** The copy of the directory immutafs of the seed, and what `sha256sum` printed for the files in /etc (units/seed-files.sh). */
-const plainFiles = '/run/immutafs/seed/files';
-const appliedFile = '/run/immutafs/seed/applied';
-/** Exists until units/finish-seed makes /etc read-only. */
-const readyFile = '/run/immutafs/seed/ready';
-const mostBytes = 1024 * 1024;
 const keyDirectory = '/etc/ssh';
 
 /** cloud-init writes it at the end of its last stage (all versions of RHEL 7 to 10). */
@@ -22,12 +15,12 @@ const resultSchema = object({
 });
 
 /**
- * Reads the copy of the seed that units/find-seed makes for cloud-init, and what cloud-init did.
+ * Reads the copy of the seed that the boot makes for cloud-init, and what cloud-init did.
  * @throws Error if a file cannot be read, or is not one of cloud-init
  */
 export function readSeed(reader: SystemReader, isRoot: boolean) {
   // A symbolic link to a file in /var/lib/cloud/data.
-  const text = reader.readIfPresent(resultFile, mostBytes);
+  const text = reader.readIfPresent(resultFile, seedMostBytes);
   return {
     /** The SHA-256 of the copy as the boot records it; undefined if there is no copy. Only root can read the copy. */
     sha256: isRoot ? checksum(reader) : undefined,
@@ -39,7 +32,7 @@ export function readSeed(reader: SystemReader, isRoot: boolean) {
     /** Undefined if there is no copy, or if this user may not read it. */
     hostKeys: isRoot ? findHostKeys(reader) : undefined,
     /** Whether cloud-init may still write to /etc; undefined if this user may not know it. */
-    isApplying: isRoot ? reader.stat(readyFile) !== undefined : undefined,
+    isApplying: isRoot ? reader.stat(seedReady) !== undefined : undefined,
     /** Whether a unit of cloud-init is installed. */
     isInstalled: cloudInitUnits.some((unit) => reader.stat(`/usr/lib/systemd/system/${unit}`) !== undefined),
     /** Undefined until cloud-init has finished. */
@@ -49,20 +42,20 @@ export function readSeed(reader: SystemReader, isRoot: boolean) {
 
 /** Returns the SHA-256 of what `sha256sum *` prints in the directories of the copy. */
 function checksum(reader: SystemReader): string | undefined {
-  const lines = [copy, plainFiles].flatMap((directory) =>
-    namesIfThere(reader, directory).map(
-      (name) => `${sha256(reader.read(`${directory}/${name}`, mostBytes))}  ${name}\n`,
+  const lines = [seedCopy, seedPlainFiles].flatMap((directory) =>
+    namesIfThere(reader, directory).map((name) =>
+      sumLine(sha256(reader.read(`${directory}/${name}`, seedMostBytes)), name),
     ),
   );
   return lines.length === 0 ? undefined : sha256(lines.join(''));
 }
 
 function findDiffering(reader: SystemReader): string[] | undefined {
-  const applied = reader.readIfPresent(appliedFile, mostBytes);
+  const applied = reader.readIfPresent(seedApplied, seedMostBytes);
   if (applied === undefined) return undefined;
   const lines = [...applied.matchAll(/^([0-9a-f]{64}) {2}(\/.+)$/gm)];
   return lines.flatMap(([, expected, file = '']) => {
-    const text = reader.readIfPresent(file, mostBytes);
+    const text = reader.readIfPresent(file, seedMostBytes);
     return text !== undefined && sha256(text) === expected ? [] : [file];
   });
 }
@@ -73,16 +66,16 @@ function findDiffering(reader: SystemReader): string[] | undefined {
  * found.
  */
 function findHostKeys(reader: SystemReader) {
-  const files = [copy, plainFiles].flatMap((directory) =>
+  const files = [seedCopy, seedPlainFiles].flatMap((directory) =>
     namesIfThere(reader, directory).map((name) => ({
       name,
-      text: reader.read(`${directory}/${name}`, mostBytes),
+      text: reader.read(`${directory}/${name}`, seedMostBytes),
     })),
   );
   if (files.length === 0) return undefined;
   const seeded = files.map(({ text }) => text).join('\n');
   const isSeeded = (name: string) => {
-    const lines = reader.read(`${keyDirectory}/${name}`, mostBytes).split('\n');
+    const lines = reader.read(`${keyDirectory}/${name}`, seedMostBytes).split('\n');
     return lines.every((line) => seeded.includes(line.trim()));
   };
   const names = namesIfThere(reader, keyDirectory).filter((name) => isHostKey.test(name));

@@ -1,17 +1,14 @@
-import { rehearsalMarker } from '../../facts/boot/moves.ts';
+import { rehearsalFolder, rehearsalMarker } from '../../facts/boot/marker-files.ts';
 import * as v from 'valibot';
 import { parseRecord } from '../../lib/json-record.ts';
 import { decodeBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
-/** The folder of all files on the system disk. Only root can read it and write to it. */
-export const rehearsalFolder = '/etc/immutafs/rehearsal';
+export { currentReportFile, rehearsalFolder, savedReportFile } from '../../facts/boot/marker-files.ts';
+
 /** The request, which boot/rehearsal.ts removes before it seals the boot. It contains the time limit in seconds. */
 export const markerFile = rehearsalMarker;
 export const requestFile = `${rehearsalFolder}/request.json`;
-/** The report on the disk. units/save-rehearsal writes it from currentReportFile. */
-export const savedReportFile = `${rehearsalFolder}/report.json`;
-export const currentReportFile = '/run/immutafs/rehearsal.json';
 /** Exists if `prepare --end-rehearsal` ended the rehearsal. */
 export const endedByCommandFile = '/run/immutafs/rehearsal-ended';
 

@@ -17,7 +17,7 @@ import { readProgress, readUnits } from './units.ts';
 
 /** In seconds. A report with news is saved sooner than one without. */
 const interval = { tick: 5, units: 15, sample: 30, checks: 120, save: { news: 15, always: 300 } };
-const saveProgram = '/usr/libexec/immutafs/save-rehearsal';
+const bootProgram = '/usr/libexec/immutafs/immutafs-boot';
 const saveTimeout = 30;
 
 /** Records a rehearsal until it is stopped, and saves the report on the system disk now and then. */
@@ -158,11 +158,11 @@ export class Recorder {
   /** Copies the report from /run to the disk. A failure is logged; the next attempt may succeed. */
   async #save(): Promise<void> {
     await this.#observe(async () => {
-      const { exit, stderr } = await this.#writer.run(saveProgram, [], saveTimeout);
+      const { exit, stderr } = await this.#writer.run(bootProgram, ['save-rehearsal'], saveTimeout);
       if (exit === 0) return;
       const reason = stderr.trim().split('\n').at(-1) ?? '';
       // Also after a timeout: the program may have been killed while the superblock was writable.
-      const sealed = await this.#writer.run(saveProgram, ['seal'], saveTimeout);
+      const sealed = await this.#writer.run(bootProgram, ['save-rehearsal', 'seal'], saveTimeout);
       const state = sealed.exit === 0 ? '' : '; its superblock may be writable';
       throw new SystemError(`The report cannot be saved on the disk${state}: ${reason}`);
     });

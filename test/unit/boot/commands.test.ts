@@ -400,12 +400,18 @@ program('a defect is no answer', () => {
   assert.match(stderr, 'not a function');
 });
 program('each command sets its time limit, which is shorter than that of udev if udev runs it', () => {
+  const rules = fs
+    .globSync('dracut/*.rules')
+    .map((file) => fs.readFileSync(file, 'utf8'))
+    .join('');
+  assert.match(rules, 'immutafs-boot udev ');
   for (const [name, { args, seconds }] of Object.entries(commands)) {
     const limits: number[] = [];
     const words = args.includes('…') ? [] : args.split(' ').filter((word) => word !== '');
     boot([vda(true)], [name, ...words], { replaced: { limit: (limit) => limits.push(limit) } });
     assert.equal(limits, [seconds], name);
-    const hasOwnLimit = /^(persist|scratch|mount-|lvm-config|initramfs|late|label|options)/.test(name);
+    const hasOwnLimit =
+      /^(persist|scratch|mount-|lvm-config|initramfs|late|label|options|seed|move-|save-rehearsal|select-dropins)/.test(name);
     assert.ok(seconds > 0 && (seconds < 30 || hasOwnLimit), name);
   }
 });

@@ -1,11 +1,11 @@
-/** fstab, as immutafs-boot prints it for the boot scripts. test/system/fstab-lines.test.ts reads the same lines with libmount. */
-import { execFileSync } from 'node:child_process';
-import fs from 'node:fs';
-import path from 'node:path';
+/** fstab, as immutafs-boot reads it. test/system/fstab-lines.test.ts reads the same lines with libmount. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { YES } from '../../../boot/commands.ts';
-import { runBoot } from '../../harness/boot-native.ts';
+import { unescapeBytes } from '../../../agent/lib/octal.ts';
+import { wordOf } from '../../../boot/disks.ts';
+import { disksOfSource, readFstab, sourceFile } from '../../../boot/fstab.ts';
+import type { BootReader } from '../../../boot/reader.ts';
+import { rootReader } from '../../harness/boot-native.ts';
 import { fstabLines, fstabSources } from '../../harness/fstab-lines.ts';
 import { makeSysfs } from '../../harness/sysfs.ts';
 import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
@@ -15,20 +15,15 @@ interface Given {
   devices?: Parameters<typeof makeSysfs>[1];
 }
 
-/** Returns what sh prints with the assignments that a command prints. */
-function inShell(args: readonly string[], lines: string, { files = {}, devices = [] }: Given): string {
+function withFiles<T>({ files = {}, devices = [] }: Given, read: (reader: BootReader) => T): T {
   return inTemporaryDirectory((root) => {
     makeSysfs(root, devices);
     writeFiles(root, files);
-    const { code, stdout, stderr } = runBoot(root, args);
-    assert.equal([code, stderr], [YES, '']);
-    fs.writeFileSync(path.join(root, 'printed'), stdout, 'latin1');
-    const text = `newline='\n'\n${lines}`;
-    return execFileSync('dash', ['-c', text], { encoding: 'latin1', cwd: root, env: { LC_ALL: 'C' } });
+    return read(rootReader(root));
   });
 }
 
-const each = (print: string) => `while IFS= read -r line; do eval "$line"; ${print}; done <printed`;
+const linesOf = (text: string) => withFiles({ files: { 'etc/fstab': text } }, (reader) => readFstab(reader));
 
 const fstab = suite('fstab');
 for (const [title, end] of [
@@ -39,38 +34,42 @@ for (const [title, end] of [
     // systemd reads fstab with getmntent(3), which does not reject these lines.
     const lines = fstabLines.filter(({ reading }) => reading !== 'rejected');
     const text = lines.map(({ line }) => line).join('\n') + end;
-    const print = String.raw`printf '%s\0' "$target" "$type" "$plain_options"`;
-    const printed = inShell(['fstab', '/etc/fstab'], each(print), { files: { 'etc/fstab': text } });
     assert.equal(
-      printed.split('\0').slice(0, -1),
-      lines.flatMap(({ fields }) => fields?.slice(1) ?? []),
+      linesOf(text).map(({ target, type, options }) => [target, type, unescapeBytes(options || 'defaults')]),
+      lines.map(({ fields }) => fields?.slice(1)),
     );
   });
 }
 fstab('the source and the options as written, and whether the source is a device', () => {
   const text = "UUID=1 / xfs\nLABEL=a'\\040b /x ext4 ro\\054a 0 0\nserver:/x /net nfs x\n/dev/vdb\n";
-  const print = String.raw`printf '%s|%s|%s|%s\n' "$source" "$options" "$is_device" "$target"`;
-  const printed = inShell(['fstab', '/etc/fstab'], each(print), { files: { 'etc/fstab': text } });
-  assert.equal(printed.split('\n'), [
-    'UUID=1|defaults|1|/',
-    "LABEL=a'\\040b|ro\\054a|1|/x",
-    'server:/x|x||/net',
-    '/dev/vdb|defaults|1|',
-    '',
+  assert.equal(linesOf(text), [
+    { source: 'UUID=1', target: '/', type: 'xfs', options: '', isDevice: true },
+    { source: "LABEL=a'\\040b", target: '/x', type: 'ext4', options: 'ro\\054a', isDevice: true },
+    { source: 'server:/x', target: '/net', type: 'nfs', options: 'x', isDevice: false },
+    { source: '/dev/vdb', target: '', type: '', options: '', isDevice: true },
   ]);
 });
 fstab('no file, and one that cannot be read', () => {
-  assert.is(inShell(['fstab', '/etc/fstab'], 'cat printed', {}), '');
-  inTemporaryDirectory((root) => {
-    writeFiles(root, { 'etc/fstab/x': '' });
-    assert.is(runBoot(root, ['fstab', '/etc/fstab']).code, 3);
-  });
+  assert.equal(
+    withFiles({}, (reader) => readFstab(reader)),
+    [],
+  );
+  assert.throws(
+    () => withFiles({ files: { 'etc/fstab/x': '' } }, (reader) => readFstab(reader)),
+    /^\/etc\/fstab: /,
+  );
 });
 fstab.run();
 
 const source = suite('source');
-const shown = String.raw`. ./printed; printf '%s|%s|%s|%s|%s' "$node" "$sealed_link" "$found_node" "$found_disks" "$found_state"`;
-const ask = (given: string, more: Given) => inShell(['source', given], shown, more);
+function ask(given: string, more: Given): string {
+  return withFiles(more, (reader) => {
+    const { file, sealedLink = '' } = sourceFile(reader, given);
+    const found = disksOfSource(reader, given);
+    const disks = found?.disks.map(wordOf).join(' ') ?? '';
+    return [file, sealedLink, found?.file ?? '', disks, found?.state ?? ''].join('|');
+  });
+}
 for (const [given, node] of fstabSources) {
   source(given, () => {
     const printed = ask(given, {});
@@ -92,10 +91,10 @@ for (const [title, given, expected] of [
   [
     'a copy of a sealed disk',
     'UUID=1',
-    '/dev/vda|/dev/block/immutafs/by-uuid/1|/dev/vda|vda:1:virtio-feature |sealed',
+    '/dev/vda|/dev/block/immutafs/by-uuid/1|/dev/vda|vda:1:virtio-feature|sealed',
   ],
-  ['a disk without a sealed one', 'UUID=2', '/dev/disk/by-uuid/2||/dev/vdb|vdb:0:none |writable'],
-  ['a device file', '/dev/vdb', '/dev/vdb||/dev/vdb|vdb:0:none |writable'],
+  ['a disk without a sealed one', 'UUID=2', '/dev/disk/by-uuid/2||/dev/vdb|vdb:0:none|writable'],
+  ['a device file', '/dev/vdb', '/dev/vdb||/dev/vdb|vdb:0:none|writable'],
   ['a device that does not exist', '/dev/vdc', '/dev/vdc||||'],
   ['a device whose disks are unknown', '/dev/none', '/dev/none||||'],
   ['a file with the name of a device', '/dev/file', '/dev/file||||'],

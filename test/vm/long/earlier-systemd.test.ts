@@ -43,7 +43,7 @@ selected() { (cd ${units} && ls -d immutafs-*.service.d/*); }
 selected >/out/selected
 ${verify} >/out/verified 2>&1; echo "exit code $?" >>/out/verified
 ${newer} >/usr/lib/immutafs-agent/dropins/${newerFile}
-/usr/libexec/immutafs/select-dropins reload
+/usr/libexec/immutafs/immutafs-boot select-dropins reload
 selected >/out/selected-again
 ${newer} >${units}/${newerFile}
 ${verify} >/out/verified-newer 2>&1`;

@@ -42,7 +42,7 @@ const permissive = ['security=selinux', 'selinux=1', 'enforcing=0', ...complete]
  * file systems that it mounts, and of labels that it should have set.
  */
 const ofPackage =
-  /immutafs|comm="(persist-directo|immutafs-boot|set-mount-opti|label-state|start-forwarder|save-rehearsal|select-dropins)"|dev="overlay"|tcontext=\S+:(unlabeled_t:|tmpfs_t:\S+ tclass=dir)/;
+  /immutafs|comm="(persist-directo|immutafs-boot|set-mount-opti|start-forwarder)"|dev="overlay"|tcontext=\S+:(unlabeled_t:|tmpfs_t:\S+ tclass=dir)/;
 /**
  * Denials that the package does not cause: systemd-tmpfiles relabels /root, and two programs read directories that the
  * initramfs has made in /run, also without the package (`smoke/selinux.test.ts`). The harness makes the directory on which

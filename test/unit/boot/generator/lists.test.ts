@@ -289,7 +289,7 @@ const scratchDevice = String.raw`dev-disk-by\x2did-virtio\x2dscratch.device`;
       found.filter((line) => line !== wanted),
       [
         'default.target -> /usr/lib/systemd/system/immutafs-move.target',
-        'emergency.service.d/immutafs.conf: [Service];ExecStartPre=-/usr/libexec/immutafs/move-boot emergency',
+        'emergency.service.d/immutafs.conf: [Service];ExecStartPre=-/usr/libexec/immutafs/immutafs-boot move-abandon',
       ],
     );
   });

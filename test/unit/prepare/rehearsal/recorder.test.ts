@@ -38,7 +38,7 @@ async function record(different: Partial<typeof usual> = {}): Promise<Recorded> 
     const warnings: string[] = [];
     const run: SystemWriter['run'] = (program, args) => {
       saves.push([path.basename(program), ...args].join(' '));
-      const exit = args[0] === 'seal' ? 0 : saveExit;
+      const exit = args[1] === 'seal' ? 0 : saveExit;
       return Promise.resolve({ exit, stdout: '', stderr: 'no space\n', late: false });
     };
     const none = () => undefined;
@@ -61,7 +61,7 @@ async function record(different: Partial<typeof usual> = {}): Promise<Recorded> 
 const recorder = suite('the recorder of a rehearsal');
 recorder('new failures and refused writes are saved at once, and again at the end', async () => {
   const { report, saves, warnings } = await record();
-  assert.equal(saves, ['save-rehearsal', 'save-rehearsal']);
+  assert.equal(saves, Array<string>(2).fill('immutafs-boot save-rehearsal'));
   assert.equal(
     report.observations.map(({ kind, subject }) => `${kind} ${subject}`),
     ['failed agent.service', 'refused agent.service'],
@@ -103,7 +103,12 @@ recorder(
   'a report that cannot be saved: one warning, and the superblock is made read-only again',
   async () => {
     const { saves, warnings } = await record({ saveExit: 1 });
-    assert.equal(saves, ['save-rehearsal', 'save-rehearsal seal', 'save-rehearsal', 'save-rehearsal seal']);
+    assert.equal(
+      saves,
+      ['save-rehearsal', 'save-rehearsal seal', 'save-rehearsal', 'save-rehearsal seal'].map(
+        (words) => `immutafs-boot ${words}`,
+      ),
+    );
     assert.equal(warnings, ['The report cannot be saved on the disk: no space']);
   },
 );

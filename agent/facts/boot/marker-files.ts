@@ -1,0 +1,15 @@
+/** Files with which the agent tells the next boot what to do, and the boot the agent, for both. */
+
+/**
+ * Makes immutafs-generator start immutafs-move.target in a maintenance boot. It is on the root file system, and contains the number of
+ * boots that have tried (boot/move-boot.ts).
+ */
+export const moveMarker = '/etc/immutafs/move-at-boot';
+
+/** The folder of all files of a rehearsal on the system disk. Only root can read it and write to it. */
+export const rehearsalFolder = '/etc/immutafs/rehearsal';
+/** Makes the next boot a rehearsal (dracut/rehearsal.sh). */
+export const rehearsalMarker = `${rehearsalFolder}/requested`;
+/** The report on the disk. The boot writes it from currentReportFile (boot/rehearsal.ts). */
+export const savedReportFile = `${rehearsalFolder}/report.json`;
+export const currentReportFile = '/run/immutafs/rehearsal.json';

@@ -1,0 +1,76 @@
+import { moveMarker } from '../agent/facts/boot/marker-files.ts';
+import { onFile, unlessSystemError } from '../agent/lib/errors.ts';
+import { baseName, parentOf } from '../agent/lib/paths.ts';
+import type { Context } from './command.ts';
+import { makeDirectories, reopen, using } from './persist-guest.ts';
+
+/** Exists in a boot that has been counted. */
+const counted = '/run/immutafs/move-counted';
+const mostBoots = 3;
+
+/**
+ * Counts a boot that moves data. If three boots have ended without having removed the file, it is removed instead, and boots are
+ * ordinary again.
+ * @returns whether the boot moves data
+ */
+export function beginMove({ native, reader }: Context): boolean {
+  const [text = ''] = (unlessSystemError(() => reader.read(moveMarker)) ?? '').split('\n');
+  const count = /^[0-3]$/.test(text) ? Number(text) : 0;
+  const isLast = count === mostBoots;
+  if (isLast) removeMarker({ native });
+  // In place, which needs no space.
+  else onFile(moveMarker, () => native.overwrite(moveMarker, `${count + 1}\n`));
+  makeDirectories(native, parentOf(counted));
+  onFile(counted, () => native.write(counted, ''));
+  if (isLast)
+    native.print(
+      2,
+      'immutafs: data is not moved: three boots have not completed it. See: immutafs-agent prepare\n',
+    );
+  return !isLast;
+}
+
+function removeMarker({ native }: Pick<Context, 'native'>): void {
+  const folder = parentOf(moveMarker);
+  using(native, reopen(native, folder), (directory) =>
+    onFile(moveMarker, () => {
+      native.removeAt(directory, baseName(moveMarker));
+      native.sync(directory);
+    }),
+  );
+}
+
+/**
+ * Reboots. If this boot could not be counted, because / is not writable, the reboot would lead here again: the ordinary units start
+ * instead.
+ */
+export function endMove(context: Context): void {
+  const { native, reader } = context;
+  // Otherwise the messages of this boot would be in memory only.
+  run(context, 30, 'journalctl', '--flush');
+  if (reader.stat(counted) !== undefined || reader.stat(moveMarker) === undefined) {
+    native.print(1, 'immutafs: rebooting\n');
+    if (!run(context, 60, 'systemctl', '--no-block', 'reboot'))
+      run(context, 60, 'systemctl', '--force', 'reboot');
+    return;
+  }
+  native.print(2, `immutafs: data is not moved: ${moveMarker} cannot be written\n`);
+  run(context, 60, 'systemctl', '--no-block', 'isolate', 'multi-user.target');
+}
+
+/** Removes the file and reboots, because a file system could not be mounted. */
+export function abandonMove(context: Context): void {
+  removeMarker(context);
+  context.native.print(2, 'immutafs: data is not moved: a file system could not be mounted. Rebooting\n');
+  // A reboot by jobs would conflict with the start of emergency.service.
+  run(context, 60, 'systemctl', '--force', 'reboot');
+}
+
+/** Runs a program, whose output is passed on. @returns whether it succeeded */
+function run({ native }: Context, seconds: number, program: string, ...words: string[]): boolean {
+  const answer = using(native, native.openAt(-1, '/'), (root) =>
+    native.supervise(seconds, root, program, ...words),
+  );
+  native.print(1, answer.slice(answer.indexOf(' ') + 1).replaceAll('\0', ''));
+  return answer.startsWith('0 ');
+}
