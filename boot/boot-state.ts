@@ -74,7 +74,15 @@ function recordedState(text: string): BootState {
 
 function decide(reader: BootReader, mounts: readonly Mount[], values: { MODE: string }): BootState {
   const { mode, disks, problems } = decideMode(reader, mountAt(mounts, '/'), values);
-  return { mode, isRecorded: false, disks, rehearsal: undefined, seed: undefined, overlays: [], warnings: problems };
+  return {
+    mode,
+    isRecorded: false,
+    disks,
+    rehearsal: undefined,
+    seed: undefined,
+    overlays: [],
+    warnings: problems,
+  };
 }
 
 export interface Decision {

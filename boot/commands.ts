@@ -9,6 +9,7 @@ import { lateCommands } from './late-commands.ts';
 import type { Native } from './native.ts';
 import { rootCommands } from './root-commands.ts';
 import { persistCommands } from './persist-commands.ts';
+import { Refused } from './persist-guest.ts';
 import { bootReader } from './reader.ts';
 import { scratchCommands } from './scratch-commands.ts';
 import { seedCommands } from './seed-commands.ts';
@@ -134,5 +135,7 @@ export function run(native: Native): number {
 /** The message of an error. Every text here has one character per byte, so that an error of the agent's modules has, too. */
 function messageOf(error: unknown): string {
   const message = errorMessage(error);
-  return error instanceof SystemError || error instanceof UsageError ? message : `internal error: ${message}`;
+  return [SystemError, UsageError, Refused].some((kind) => error instanceof kind)
+    ? message
+    : `internal error: ${message}`;
 }

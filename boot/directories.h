@@ -20,7 +20,7 @@ static long call(long number, long a, long b, long c)
 	return call5(number, a, b, c, 0, 0);
 }
 
-#include "../packaging/programs/bind-directory.h"
+#include "bind-directory.h"
 
 /* Leaves the last directory, so that the working directory keeps no file system busy. Returns a value of JavaScript. */
 static JSValue result_of(JSContext *context, long result)
@@ -35,7 +35,7 @@ static char *take(JSContext *context, int32_t *number, JSValueConst first, JSVal
 	return JS_ToInt32(context, number, first) ? NULL : to_bytes(context, second, NULL);
 }
 
-/* Without O_DIRECTORY, O_PATH would not make the kernel mount what an automount point stands for; make-mounts does the same. */
+/* Without O_DIRECTORY, O_PATH would not make the kernel mount what an automount point stands for. */
 static JSValue native_open_at(JSContext *context, JSValueConst this, int count, JSValueConst *values)
 {
 	int32_t directory;

@@ -5,6 +5,7 @@ import { readConfig } from './config.ts';
 import { selectDropins } from './dropins.ts';
 import { labelState } from './label-state.ts';
 import { abandonMove, beginMove, endMove } from './move-boot.ts';
+import { makeDirectory, makeView, mountVolume } from './move-mounts.ts';
 import { saveReport } from './save-rehearsal.ts';
 import { keepSelinuxDomain } from './selinux.ts';
 import { mountSession } from './session-mounts.ts';
@@ -36,6 +37,37 @@ export const lateCommands: Readonly<Record<string, Command>> = {
     seconds: 90,
     run: (context) => {
       abandonMove(context);
+      return { code: YES, output: '' };
+    },
+  },
+  'make-directory': {
+    args: 'PATH [LIKE]…',
+    does: 'Run by the agent while it moves data: makes a directory, unless it exists, that only root can enter; with LIKE, a directory with the owner, mode, SELinux label and access control lists of the directory LIKE.',
+    exit: '0: made',
+    seconds: 60,
+    run: (context, [path = '', like]) => {
+      makeDirectory(context, absolute(path), like);
+      return { code: YES, output: '' };
+    },
+  },
+  view: {
+    args: 'OPTIONS DIRECTORY PATH',
+    does: 'Run by the agent while it moves data: binds a directory to the new directory PATH, with these mount options.',
+    exit: '0: mounted',
+    seconds: 60,
+    run: (context, [options = '', directory = '', path = '']) => {
+      makeView(context, options, absolute(directory), absolute(path));
+      return { code: YES, output: '' };
+    },
+  },
+  volume: {
+    args: 'OPTIONS TYPE DEVICE PATH',
+    does: 'Run by the agent while it moves data: mounts the file system on a device on the new directory PATH.',
+    exit: '0: mounted',
+    // The log of the file system may have to be replayed.
+    seconds: 600,
+    run: (context, [options = '', type = '', device = '', path = '']) => {
+      mountVolume(context, { options, type, device }, absolute(path));
       return { code: YES, output: '' };
     },
   },
@@ -94,6 +126,11 @@ export const lateCommands: Readonly<Record<string, Command>> = {
     },
   },
 };
+
+function absolute(path: string): string {
+  if (!path.startsWith('/')) throw new UsageError(`${path} is not an absolute path`);
+  return path;
+}
 
 function isWord(word: string | undefined, known: string): boolean {
   if (word !== undefined && word !== known) throw new UsageError(`unknown word ${word}`);

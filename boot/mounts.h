@@ -42,43 +42,48 @@ static JSValue native_mount_at(JSContext *context, JSValueConst this, int count,
 	return result_of(context, result);
 }
 
+/*
+ * Enters the directory in values[0], and returns the options of its mount with those in values[1] set and those in values[2] cleared;
+ * or an error. An exception is -ECANCELED.
+ */
+static long changed_options(JSContext *context, JSValueConst *values, int32_t *directory)
+{
+	int64_t set, clear;
+	long flags;
+
+	if (JS_ToInt32(context, directory, values[0]) || JS_ToInt64(context, &set, values[1]) ||
+	    JS_ToInt64(context, &clear, values[2]))
+		return -ECANCELED;
+	flags = enter(*directory);
+	if (flags == 0)
+		flags = find_options(".");
+	return flags < 0 ? flags : (flags | set) & ~clear;
+}
+
 /* remount(directory, set, clear): changes options of the file system at a mount point, and those of the mount. */
 static JSValue native_remount(JSContext *context, JSValueConst this, int count, JSValueConst *values)
 {
-	int64_t set, clear;
 	int32_t directory;
-	long result, flags;
+	long flags = changed_options(context, values, &directory);
 
 	(void)this, (void)count;
-	if (JS_ToInt32(context, &directory, values[0]) || JS_ToInt64(context, &set, values[1]) ||
-	    JS_ToInt64(context, &clear, values[2]))
+	if (flags == -ECANCELED)
 		return JS_EXCEPTION;
-	result = enter(directory);
-	flags = result < 0 ? result : find_options(".");
-	if (flags >= 0)
-		result = mount(0, ".", 0, MS_REMOUNT | ((flags | set) & ~clear), 0);
-	return result_of(context, flags < 0 ? flags : result);
+	return result_of(context, flags < 0 ? flags : mount(0, ".", 0, MS_REMOUNT | flags, 0));
 }
 
 /* setOptions(directory, set, clear): those of the mount; a directory that is no mount point is first bound to itself. */
 static JSValue native_set_options(JSContext *context, JSValueConst this, int count, JSValueConst *values)
 {
-	int64_t set, clear;
 	int32_t directory;
-	long result, flags;
+	long flags = changed_options(context, values, &directory), result;
 
 	(void)this, (void)count;
-	if (JS_ToInt32(context, &directory, values[0]) || JS_ToInt64(context, &set, values[1]) ||
-	    JS_ToInt64(context, &clear, values[2]))
+	if (flags == -ECANCELED)
 		return JS_EXCEPTION;
-	result = enter(directory);
-	flags = result < 0 ? result : find_options(".");
-	if (flags < 0)
-		return result_of(context, flags);
-	flags = (flags | set) & ~clear;
-	result = mount(0, ".", 0, MS_REMOUNT | MS_BIND | flags, 0);
+	result = flags < 0 ? flags : mount(0, ".", 0, MS_REMOUNT | MS_BIND | flags, 0);
 	/* EINVAL: the path is not a mount point (do_reconfigure_mnt() in fs/namespace.c of the kernel). */
-	return result_of(context, result == -EINVAL ? bind(flags, directory, directory) : result);
+	return result_of(context, result == -EINVAL && flags >= 0 ? bind(flags, directory, directory) : result);
 }
 
 /* bindFile(file, target, flags): binds a file to another one. Both are in directories that only root can write to. */

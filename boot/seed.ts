@@ -93,7 +93,9 @@ function report(native: Native, text: string): void {
 }
 
 function freezeEtc(native: Native): void {
-  using(native, reopen(native, '/etc'), (directory) => onFile('/etc', () => native.remount(directory, flagsOf('ro'), 0)));
+  using(native, reopen(native, '/etc'), (directory) =>
+    onFile('/etc', () => native.remount(directory, flagsOf('ro'), 0)),
+  );
 }
 
 // --- which device ------------------------------------------------------------------------------------------------

@@ -35,7 +35,9 @@ export function mountSession(context: Context, folder: string, size: string, ins
       native.mountAt(directory, 'immutafs', 'tmpfs', flagsOf('nodev'), `size=${size},mode=0700`),
     ),
   );
-  const targets = ['/etc', ...(installs ? ofPackages : [])].filter((path) => isDirectory(reader.status(path)) && !isLink(reader.stat(path)));
+  const targets = ['/etc', ...(installs ? ofPackages : [])].filter(
+    (path) => isDirectory(reader.status(path)) && !isLink(reader.stat(path)),
+  );
   const kept = keepMounts(context, targets, layers);
   for (const target of targets) cover(context, target, target, `${layers}${target}`);
   for (const { mount, at } of kept) {
@@ -60,7 +62,9 @@ function keepMounts(context: Context, targets: readonly string[], layers: string
     targets.some((path) => path !== target && isBelow(target, path)),
   );
   // Of several mounts on a path, the last one is visible.
-  const visible = inside.filter(({ target }, index) => !inside.slice(index + 1).some((each) => each.target === target));
+  const visible = inside.filter(
+    ({ target }, index) => !inside.slice(index + 1).some((each) => each.target === target),
+  );
   return visible.map((mount, index) => {
     const at = `${layers}/kept${index}`;
     if (isDirectory(reader.status(mount.target))) {
@@ -92,7 +96,9 @@ function cover(context: Context, target: string, lower: string, own: string): vo
   const [upper, work] = [`${own}/upper`, `${own}/work`];
   makeDirectories(native, upper);
   using(native, reopen(native, lower), (model) =>
-    using(native, reopen(native, upper), (directory) => onFile(upper, () => copyTop(context, directory, model))),
+    using(native, reopen(native, upper), (directory) =>
+      onFile(upper, () => copyTop(context, directory, model)),
+    ),
   );
   mountOverlay(context, target, { lower, upper, work }, 'nodev');
 }

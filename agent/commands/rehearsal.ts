@@ -14,7 +14,7 @@ import type { SystemWriter } from '../system/writer.ts';
 import type { Output } from './output.ts';
 
 const defaultLimit = '30m';
-/** In seconds. A boot takes most of a minute; the boot scripts accept six digits. */
+/** In seconds. A boot takes most of a minute; the boot accepts six digits. */
 const limits = { least: 60, most: 7 * 24 * 3600 };
 const units: Record<string, number> = { s: 1, m: 60, min: 60, h: 3600 };
 

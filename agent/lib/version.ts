@@ -1,4 +1,4 @@
 import description from '../../package.json' with { type: 'json' };
 
-/** The version of the agent and of its boot scripts. */
+/** The version of the agent and of immutafs-boot. */
 export const version = description.version;

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build as esbuild } from 'esbuild';
 import { debianLibraries, dist, inRoot, root, scratch } from './paths.ts';
@@ -40,10 +40,7 @@ const options = [
 export async function buildBootProgram(entry = inRoot('boot/main.ts'), out = bootProgram): Promise<void> {
   const code = await bundle(entry);
   const native = inRoot('boot/native.c');
-  const headers = [
-    ...['boot/directories.h', 'boot/mounts.h', 'boot/scratch.h', 'boot/seed.h'],
-    'packaging/programs/bind-directory.h',
-  ].map(inRoot);
+  const headers = globSync(inRoot('boot/*.h')).sort();
   const files = [
     native,
     ...headers,

@@ -24,7 +24,6 @@ const hosted = [
 
 /** The programs in C of the package, besides immutafs-boot (boot-program.ts). All but read-journal do without a library. */
 export const programs = [
-  'make-mounts',
   'move-directory',
   'read-journal',
   'read-mappings',

@@ -13,7 +13,7 @@ export interface FstabLineCase {
   fields: [source: string, target: string, type: string, options: string] | null;
 }
 
-/** Lines that libmount, the agent and the boot scripts must read in the same way. */
+/** Lines that libmount, the agent and the boot must read in the same way. */
 export const fstabLines = JSON.parse(
   fs.readFileSync(path.join(import.meta.dirname, '../fixtures/fstab-lines.json'), 'utf8'),
 ) as readonly FstabLineCase[];

@@ -47,7 +47,7 @@ export const mountLine = (
   return `36 35 98:0 ${root} ${target} rw,noatime${optional} - ext3 ${source} ${rest}\n`;
 };
 
-/** Lines that the agent and the boot scripts read in the same way: title, text, and how the mount differs from the first. */
+/** Lines that the agent reads in the same way: title, text, and how the mount differs from the first. */
 export const mountLines: readonly (readonly [title: string, text: string, expected: Partial<Mount>])[] = [
   ['no optional field', mountLine({}), {}],
   ['several optional fields', mountLine({ optional: ' shared:1 master:2 propagate_from:3 unbindable' }), {}],

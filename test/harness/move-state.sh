@@ -6,7 +6,7 @@ set -e
 
 mount -t tmpfs libexec /usr/libexec
 mkdir /usr/libexec/immutafs
-cp "$programs/make-mounts" "$programs/move-directory" "$boot_program" /usr/libexec/immutafs/
+cp "$programs/move-directory" "$boot_program" /usr/libexec/immutafs/
 chmod +x /usr/libexec/immutafs/*
 marker=/etc/immutafs/move-at-boot
 

@@ -7,7 +7,7 @@ import { inSmallSystem } from './small-system.ts';
 
 const bootProgram = path.join(scratch, 'test/loop/immutafs-boot');
 await Promise.all([
-  ...[buildProgram('make-mounts'), buildProgram('move-directory')],
+  buildProgram('move-directory'),
   buildBootProgram(inRoot('test/harness/boot-program-loop.ts'), bootProgram),
 ]);
 const inMedia = (file: string) => `/media/${path.relative(inRoot(''), file)}`;

@@ -1,13 +1,6 @@
-import path from 'node:path';
-import { buildProgram } from '../../packaging/build/small-programs.ts';
-import { dist } from '../../packaging/build/paths.ts';
 import { type Mount, parseMountinfo } from '../../agent/facts/mounts/mountinfo.ts';
 import { runInSandbox } from '../shell/sandbox.ts';
 import type { Shell } from '../shell/shells.ts';
-
-await buildProgram('make-mounts');
-/** For MOUNT_OPTIONS. */
-export const persistScripts = [path.join(dist, 'make-mounts')];
 
 export interface Guest {
   /** By default dash. */
@@ -73,7 +66,6 @@ export function persist({
       'guest/etc/immutafs/immutafs.conf': `PERSIST=${paths}\n${config}`,
       'guest/var/lib/x/file': 'disk\n',
     },
-    scripts: persistScripts,
     run: `
 set -e
 cd /guest

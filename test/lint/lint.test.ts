@@ -345,23 +345,4 @@ lint('shell: a syntax error and a bashism are reported', async () => {
   write('a', '#!/bin/sh\n[[ -n $1 ]]\n');
   assert.match(await shellcheck(), 'SC3010');
 });
-
-lint('shell: a part of the boot scripts is checked with the script that reads it', async () => {
-  write('a', '#!/bin/sh\necho\n');
-  write('b', '#!/bin/bash\necho\n');
-  const part = 'set_result() { result=1; }\n';
-  write('boot/part.sh', `# shellcheck shell=sh\n${part}`);
-  write(
-    'dracut/a',
-    '#!/bin/sh\n# shellcheck source=boot/part.sh\n. /usr/libexec/immutafs/part.sh\nset_result\necho "$result"\n',
-  );
-  assert.is((await shellcheck()).trim(), '');
-  write('boot/part.sh', `# shellcheck shell=sh\necho "$reslut"\n${part}`);
-  assert.match(await shellcheck(), 'SC2154');
-  write('boot/part.sh', `# shellcheck shell=sh\nunused=1\n${part}`);
-  assert.match(await shellcheck(), 'SC2034');
-  write('boot/part.sh', `# shellcheck shell=sh\n${part}`);
-  write('boot/other.sh', '# shellcheck shell=sh\necho\n');
-  assert.match(await shellcheck(), 'boot/other.sh: no script reads it');
-});
 lint.run();

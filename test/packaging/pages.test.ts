@@ -195,7 +195,7 @@ test('the commands of a page are steps of a boot, with the exit codes of the pag
   );
 });
 
-/** What may print a message: the agent, the boot scripts, the units and the package. */
+/** What may print a message: the agent, the boot, the units and the package. */
 const sources = projectFiles().filter((file) => /^(agent|boot|dracut|units|packaging)\//.test(file));
 
 /** Returns the messages of the guide's table of failures, except for those of other programs. */

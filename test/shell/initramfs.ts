@@ -1,14 +1,9 @@
 import fs from 'node:fs';
-import path from 'node:path';
 import { type Mount, parseMountinfo } from '../../agent/facts/mounts/mountinfo.ts';
 import { version } from '../../agent/lib/version.ts';
-import { buildProgram } from '../../packaging/build/small-programs.ts';
-import { dist } from '../../packaging/build/paths.ts';
 import type { DiskFixture, StackFixture } from '../harness/sysfs.ts';
 import { runInSandbox } from './sandbox.ts';
 import type { Shell } from './shells.ts';
-
-await buildProgram('make-mounts');
 
 export interface Boot {
   /** Files by path below /; the root is at /sysroot. */
@@ -88,7 +83,6 @@ export const bootIn =
     } as const;
     const outcome = runInSandbox({
       shell,
-      scripts: [path.join(dist, 'make-mounts')],
       devices: [vda, { name: 'dm-0', device: '253:0', on: ['vda2'] }, ...devices],
       files: {
         'sysroot/etc/fstab': '/dev/mapper/rhel-root / xfs ro 0 0\n',

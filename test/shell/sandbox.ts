@@ -47,7 +47,7 @@ exec chroot . bash /run-in-sandbox`;
 
 /**
  * Runs lines of bash as root in a sandbox: in a mount and PID namespace, after chroot(2) to a tmpfs with this machine's
- * programs, the boot scripts at their installed path, and the fixtures in /proc and /sys. Mounts are real, and end with
+ * programs, immutafs-boot and scripts at their installed path, and the fixtures in /proc and /sys. Mounts are real, and end with
  * the last process. Files that begin with "#!" are executable.
  */
 export function runInSandbox({ shell, files = {}, devices = [], scripts = [], run }: Sandbox): Outcome {

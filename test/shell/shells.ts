@@ -6,7 +6,7 @@ await buildTestBootProgram();
 
 export type Shell = readonly [string, ...string[]];
 
-/** The shells that may be /bin/sh where the boot scripts run: RHEL has bash, Debian has dash, a small initramfs has busybox. */
+/** The shells that may be /bin/sh where the scripts run: RHEL has bash, Debian has dash, a small initramfs has busybox. */
 export const shells: Record<string, Shell> = {
   dash: ['dash'],
   'bash --posix': ['bash', '--posix'],

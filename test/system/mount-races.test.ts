@@ -38,28 +38,18 @@ const inKept = {
 } as const;
 const first = 'keep /var/lib/u; keep /var/lib/u/in; umount /var/lib/u/in';
 
-for (const [title, command, rounds] of [
-  ['persist-path, as systemctl restart does', 'keep /var/lib/u/in', 25],
-  [
-    'make-mounts, as every boot does for SCRATCH',
-    'make-mounts keep rw,nosuid,nodev,noexec /data/store/var=lib=u=in /var/lib/u/in /run/immutafs/lower/lib/u/in',
-    100,
-  ],
-] as const) {
-  races(`PERSIST: ${title}: never mounts elsewhere`, () => {
-    const { stdout, stderr } = persist({
-      ...inKept,
-      run: `${first}; ${attack('/var/lib/u/in')}
-        PATH=$PATH:/usr/libexec/immutafs
-        for n in $(seq ${rounds}); do
-          ${command} 2>>/run/errors && echo kept; undo
-        done | sort -u
-        kill $attacker; grep -c 'is a symbolic link' /run/errors >&2`,
-    });
-    assert.is(stdout, 'kept\n');
-    assert.ok(Number(stderr.trim().split('\n').at(-1)) > 0, 'the link was never there');
+races('PERSIST: never mounts elsewhere', () => {
+  const { stdout, stderr } = persist({
+    ...inKept,
+    run: `${first}; ${attack('/var/lib/u/in')}
+      for n in $(seq 25); do
+        keep /var/lib/u/in 2>>/run/errors && echo kept; undo
+      done | sort -u
+      kill $attacker; grep -c 'is a symbolic link' /run/errors >&2`,
   });
-}
+  assert.is(stdout, 'kept\n');
+  assert.ok(Number(stderr.trim().split('\n').at(-1)) > 0, 'the link was never there');
+});
 
 races('PERSIST: without an attack, the path is kept, and with a link of another boot, it is refused', () => {
   const { made, records, stdout } = persist({
@@ -73,38 +63,43 @@ races('PERSIST: without an attack, the path is kept, and with a link of another 
 });
 
 /**
- * Lines of bash that define `mounts CALL CHANGE`: stops make-mounts when it has made a system call, makes the change, lets
- * it continue, and prints its exit code, its message, and the path on which the directory is mounted.
+ * Lines of bash that define `mounts CALL CHANGE`: stops immutafs-boot when it has made a system call, makes the change, lets it
+ * continue, and prints its exit code, the recorded reason, and the path on which the directory is mounted.
  */
 const stopping = (inject: string) => `
-mkdir -p /data/x /var/lib/v/p/in
+keep /var/lib/u; keep /var/lib/u/p/in; umount /var/lib/u/p/in
 mounts() {
   strace -qq -o /run/trace ${inject} -e "inject=$1:signal=SIGSTOP:when=1" \\
-    /usr/libexec/immutafs/make-mounts view rw,nosuid /data/x /var/lib/v/p/in 2>/run/error & tracer=$!
+    /usr/libexec/immutafs/immutafs-boot persist-path /var/lib/u/p/in 2>/run/error & tracer=$!
   until grep -q 'stopped by SIGSTOP' /run/trace 2>/dev/null; do sleep 0.05; done
   eval "$2"
-  kill -CONT "$(pgrep -P $tracer)"; wait $tracer; echo "$?" $(cat /run/error) $(findmnt -rn -o TARGET | grep /lib/v/)
+  kill -CONT "$(pgrep -P $tracer)"; wait $tracer
+  echo "$?" $(sed -n 's/^REASON=//p' '/run/immutafs/persisted/var=lib=u=p=in') $(findmnt -rn -o TARGET | grep /lib/u/)
 }`;
-const replaced = '1 make-mounts: /var/lib/v/p/in was replaced while it was mounted';
+const replaced = '1 /var/lib/u/p/in was replaced while it was mounted';
 
 for (const [title, inject, before] of [
   ['the system calls of this kernel', '', 'open_tree'],
   ['those of Linux 3.10', '-e inject=open_tree:error=ENOSYS', 'mkdir'],
 ] as const) {
   const run = (call: string, change: string) => {
-    const { stdout } = persist({ ...inKept, run: `${stopping(inject)}\nmounts ${call} '${change}'` });
+    const { stdout } = persist({
+      persist: '/var/lib/u /var/lib/u/p/in',
+      disk: 'mkdir -p /var/lib/u/p/in; chown -R 1000:1000 /var/lib/u',
+      run: `${stopping(inject)}\nmounts ${call} '${change}'`,
+    });
     return stdout.trim();
   };
   races(`a directory that is exchanged before the mount is reported, with ${title}`, () => {
-    const change = 'mv /var/lib/v/p/in /var/lib/v/p/out; mkdir /var/lib/v/p/in';
-    assert.is(run(before, change), `${replaced} /var/lib/v/p/out`);
+    const change = 'mv /var/lib/u/p/in /var/lib/u/p/out; mkdir /var/lib/u/p/in';
+    assert.is(run(before, change), `${replaced} /var/lib/u/p/out`);
   });
   races(`a directory above that is exchanged after the mount is reported, with ${title}`, () => {
-    const change = 'mv /var/lib/v/p /var/lib/v/q; mkdir -p /var/lib/v/p/in';
-    assert.is(run(inject === '' ? 'move_mount' : 'rmdir', change), `${replaced} /var/lib/v/q/in`);
+    const change = 'mv /var/lib/u/p /var/lib/u/q; mkdir -p /var/lib/u/p/in';
+    assert.is(run(inject === '' ? 'move_mount' : 'rmdir', change), `${replaced} /var/lib/u/q/in`);
   });
   races(`a directory that stays in its place is mounted, with ${title}`, () => {
-    assert.is(run(before, ':'), '0 /var/lib/v/p/in');
+    assert.is(run(before, ':'), '0 /var/lib/u/p/in');
   });
 }
 
@@ -119,7 +114,7 @@ for (const [title, syscalls] of [
         options() { findmnt -rn -o VFS-OPTIONS /etc/profile.d; }
         before=$(options) outside=/etc/profile.d
         for n in $(seq 50); do
-          ${syscalls}/usr/libexec/immutafs/make-mounts options noexec /var/lib/u/in 2>/dev/null && echo set || echo refused
+          ${syscalls}/usr/libexec/immutafs/immutafs-boot options noexec /var/lib/u/in 2>/dev/null && echo set || echo refused
           [ "$before" = "$(options)" ] || echo "outside: $(options)"; undo
         done | sort -u
         kill $attacker`,
@@ -131,10 +126,10 @@ for (const [title, syscalls] of [
 races('MOUNT_OPTIONS: a link to /usr is refused, and a directory gets the options', () => {
   const { stdout, stderr } = persist({
     ...inKept,
-    run: `ln -s /usr /var/lib/link; set() { /usr/libexec/immutafs/make-mounts options noexec "$1"; echo $?; }
+    run: `ln -s /usr /var/lib/link; set() { /usr/libexec/immutafs/immutafs-boot options noexec "$1"; echo $?; }
       set /var/lib/link; set /var/lib/link/bin; set /var/lib/x; findmnt -rn -o VFS-OPTIONS /var/lib/x; /usr/bin/true && echo runs`,
   });
-  assert.is(stdout, '1\n1\n0\nrw,nosuid,nodev,noexec,relatime\nruns\n');
-  assert.is(stderr, 'make-mounts: /var/lib/link is a symbolic link\n'.repeat(2));
+  assert.is(stdout, '3\n3\n0\nrw,nosuid,nodev,noexec,relatime\nruns\n');
+  assert.is(stderr, 'immutafs-boot: /var/lib/link is a symbolic link\n'.repeat(2));
 });
 races.run();

@@ -2,7 +2,6 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { generatorScripts } from '../harness/generator.ts';
-import { persistScripts } from '../harness/persist.ts';
 import { runInSandbox } from '../shell/sandbox.ts';
 
 const units = path.join(import.meta.dirname, '../../units');
@@ -48,7 +47,7 @@ function bootSystemd(data: boolean, lines: string): Record<string, string> {
       'content/keys/in/file': 'inner\n',
     },
     scripts: [
-      ...new Set([...persistScripts, ...generatorScripts]),
+      ...generatorScripts,
       ...['immutafs-persist.service', 'immutafs-persist@.service'].map((unit) => path.join(units, unit)),
     ],
     run: `

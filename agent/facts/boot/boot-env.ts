@@ -42,7 +42,7 @@ export function readBootEnv(reader: SystemReader): BootEnv | undefined {
 
 /**
  * Parses boot.env. Late boot appends lines to those of the initramfs, so the last line of a key takes effect.
- * @throws Error that names the missing key or the malformed line. The boot scripts never leave such a file, so another
+ * @throws Error that names the missing key or the malformed line. The boot never leaves such a file, so another
  *     program modified it.
  */
 export function parseBootEnv(text: string) {

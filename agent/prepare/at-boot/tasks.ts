@@ -18,7 +18,7 @@ import {
 import { isNamed } from '../move/named.ts';
 import { type Move, placeInStore, shownPlace } from '../move/record.ts';
 import { type Trees, expectAllCopyable } from '../move/requirements.ts';
-import { clearViews, fileSystemOf, makeMounts, mountVolume, uncover, view } from '../move/views.ts';
+import { clearViews, fileSystemOf, makeDirectory, mountVolume, uncover, view } from '../move/views.ts';
 
 /** What a task needs besides the context. */
 export interface Task {
@@ -155,10 +155,10 @@ async function openNewPlace(context: Context, move: Move, save: () => void): Pro
   }
   const { copy, final } = placeInStore(move);
   if (reader.stat(final) !== undefined) throw new SystemError(`${final} exists already: rename or remove it`);
-  if (reader.stat(store) === undefined) await makeMounts(context, 'directory', '0700', '0:0', store);
+  if (reader.stat(store) === undefined) await makeDirectory(context, store);
   if ((await fileSystemOf(reader, store)) !== place.fs)
     throw new SystemError(`${store} is on another file system than when the move was planned`);
-  if (reader.stat(copy) === undefined) await makeMounts(context, 'directory', '0700', '0:0', copy);
+  if (reader.stat(copy) === undefined) await makeDirectory(context, copy);
   place.inode = reader.stat(copy)?.inode ?? null;
   begin(move, save);
   return view(context, 'rw', copy, 'new');

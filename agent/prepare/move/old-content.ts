@@ -5,7 +5,7 @@ import type { SystemReader } from '../../system/reader.ts';
 import type { Context } from '../engine/context.ts';
 import { oldContent } from './copy.ts';
 import { type Move, shownPlace } from './record.ts';
-import { makeMounts } from './views.ts';
+import { makeDirectory } from './views.ts';
 
 /*
  * The old content of a moved directory stays on the system disk, in a directory of root in a new, otherwise empty directory at
@@ -64,7 +64,8 @@ export async function setAside(context: Context, move: Move, at: At): Promise<vo
   if (locate(reader, move) === 'in place') {
     await removeReplacement(context, beside);
     const inside = `${beside}/${oldContent}`;
-    await makeMounts(context, 'like', directory, beside, 'directory', '0700', '0:0', inside);
+    await makeDirectory(context, beside, directory);
+    await makeDirectory(context, inside);
     writer.replaceText(`${inside}/README`, explanation(move), 0o600);
     at('swap');
     await moveDirectory(context, 'exchange', inode, directory, beside);

@@ -11,9 +11,15 @@ const workFolder = '/run/immutafs/move';
 const options = 'nosuid,nodev,noexec';
 const umount = '/usr/bin/umount';
 
-/** Runs make-mounts, which opens directories without following symbolic links. */
-export async function makeMounts({ run }: Context, ...steps: string[]): Promise<void> {
-  await run('/usr/libexec/immutafs/make-mounts', steps);
+/** Opens directories without following symbolic links (boot/move-mounts.ts). */
+const bootProgram = '/usr/libexec/immutafs/immutafs-boot';
+
+/**
+ * Makes a directory, unless it exists, that only root can enter.
+ * @param like a directory whose owner, mode, SELinux label and access control lists it has instead
+ */
+export async function makeDirectory({ run }: Context, path: string, like?: string): Promise<void> {
+  await run(bootProgram, ['make-directory', path, ...(like === undefined ? [] : [like])]);
 }
 
 /**
@@ -28,7 +34,7 @@ export async function view(
   name: 'old' | 'new',
 ): Promise<string> {
   const path = `${workFolder}/${name}`;
-  await makeMounts(context, ...folders(path), 'view', `${access},${options}`, directory, path);
+  await context.run(bootProgram, ['view', `${access},${options}`, directory, path]);
   return path;
 }
 
@@ -49,7 +55,7 @@ export async function mountVolume(
   const { TYPE: type = '' } = await probe(context.reader, device);
   for (let tries = 1; ; tries++) {
     try {
-      await makeMounts(context, ...folders(path), 'volume', `rw,${options}`, type, device, path);
+      await context.run(bootProgram, ['volume', `rw,${options}`, type, device, path]);
       return path;
     } catch (error) {
       // While udev rereads the partition table of a disk, the kernel lets nobody else claim its partitions (EBUSY).
@@ -58,11 +64,6 @@ export async function mountVolume(
     }
   }
 }
-
-const folders = (path: string) => [
-  ...['directory', '0755', '0:0', '/run/immutafs'],
-  ...['directory', '0700', '0:0', workFolder, 'directory', '0700', '0:0', path],
-];
 
 /** Removes the mounts of a move, also those of a process that was killed. */
 export async function clearViews(

@@ -86,7 +86,9 @@ items('MOUNT_OPTIONS, with strict', () => {
 });
 items('a value that is not verified is text', () => {
   const hostile = `';touch x;$(touch y)\`touch z\`"\\ *\xe9`;
-  const { values, warnings } = byBoot({ [file]: `FORWARD=${hostile}\nFORWARD_STATE=/a b\nMODE=${hostile}\n` });
+  const { values, warnings } = byBoot({
+    [file]: `FORWARD=${hostile}\nFORWARD_STATE=/a b\nMODE=${hostile}\n`,
+  });
   assert.equal([values.FORWARD, values.FORWARD_STATE], [hostile, '/a b']);
   assert.is(warnings.length, 1);
 });

@@ -36,7 +36,7 @@ for (const [title, end] of [
     const text = lines.map(({ line }) => line).join('\n') + end;
     assert.equal(
       linesOf(text).map(({ target, type, options }) => [target, type, unescapeBytes(options || 'defaults')]),
-      lines.map(({ fields }) => fields?.slice(1)),
+      lines.flatMap(({ fields }) => (fields === null ? [] : [fields.slice(1)])),
     );
   });
 }

@@ -89,7 +89,7 @@ for (const [title, text, reason] of [
 }
 one.run();
 
-const corpus = suite('lines that libmount and the boot scripts read, too');
+const corpus = suite('lines that libmount and the boot read, too');
 for (const { line, ...expected } of fstabLines) {
   corpus(JSON.stringify(line), () => {
     const { lines, problems } = parseFstab(`# heading\n${line}\n`);

@@ -1,6 +1,6 @@
 /*
- * Binds a directory to another one, for make-mounts and immutafs-boot. Include after without-library.h, or after functions with
- * the same names: call() and call5() return the negative errno.
+ * Binds a directory to another one, for boot/native.c. Include after the functions call() and call5(), which return the negative
+ * errno.
  */
 #include <asm/statfs.h>
 #include <asm/unistd.h>
