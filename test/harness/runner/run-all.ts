@@ -35,6 +35,7 @@ export async function runAll(
 ): Promise<boolean> {
   const files = selectFiles(root, selection, print);
   const results = new Map<string, Result>();
+  print(spaceWarning(files, fs.statfsSync(root)));
   if (files.length === 0) {
     const filters = selection.filters.join(' ');
     results.set(filters, { passed: 0, failed: 1, problem: 'no file matches', output: '', seconds: 0 });
@@ -66,6 +67,20 @@ export async function runAll(
   print(failures(results));
   print(`${passed} passed, ${failed} failed\n`);
   return failed === 0;
+}
+
+/** What the disks of the guests that run at the same time take, with the trees from which they are made, in bytes. */
+const neededForGuests = 20e9;
+
+/** @returns a line if the disk may become full, which makes tests fail for other reasons than their own; otherwise an empty text */
+export function spaceWarning(
+  files: readonly string[],
+  { bavail, bsize }: Pick<fs.StatsFs, 'bavail' | 'bsize'>,
+): string {
+  const free = bavail * bsize;
+  if (free >= neededForGuests || !files.some((file) => file.startsWith('test/vm/'))) return '';
+  const [needed, left] = [neededForGuests, free].map((bytes) => `${Math.floor(bytes / 1e9)} GB`);
+  return `warning: the disks of the guests may need ${needed}, and ${left} are free\n`;
 }
 
 /**

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { inTemporaryDirectory, writeFiles } from '../temporary.ts';
-import { idleShare } from './run-all.ts';
+import { idleShare, spaceWarning } from './run-all.ts';
 import { type Job, Schedule, durationsFile, recordDurations, warmFile } from './schedule.ts';
 import { isScenario } from './scenarios.ts';
 import { type Selection, selectFiles } from './selection.ts';
@@ -127,6 +127,17 @@ schedule('the idle share of the time between two measurements', () => {
   });
   assert.is(idleShare([cpu(10, 10), cpu(0, 0)], [cpu(20, 40), cpu(60, 0)]), 0.3);
   assert.is(idleShare([cpu(10, 10)], [cpu(10, 10)]), 0);
+});
+
+schedule('a disk that may become full is reported before the guests run', () => {
+  const free = (gigabytes: number) => ({ bavail: gigabytes * 1e6, bsize: 1000 });
+  const guests = ['test/unit/a.test.ts', 'test/vm/smoke/b.test.ts'];
+  assert.is(
+    spaceWarning(guests, free(11)),
+    'warning: the disks of the guests may need 20 GB, and 11 GB are free\n',
+  );
+  assert.is(spaceWarning(guests, free(20)), '');
+  assert.is(spaceWarning(['test/unit/a.test.ts'], free(1)), '');
 });
 
 schedule('the files whose log servers have the same port do not run at once', () => {
