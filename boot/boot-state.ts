@@ -3,7 +3,7 @@ import { parseKernelArgument } from '../agent/facts/boot/kernel-arguments.ts';
 import { type Mount, parseMounts } from '../agent/facts/mounts/mount-lines.ts';
 import { SystemError } from '../agent/lib/errors.ts';
 import { unescapeBytes } from '../agent/lib/octal.ts';
-import { type Disks, disksOfBtrfs, disksOfDevice } from './disks.ts';
+import { type Disks, disksOfMounted } from './disks.ts';
 import type { BootConfig } from './config.ts';
 import type { BootReader } from './reader.ts';
 
@@ -146,9 +146,5 @@ export function disksOfMount(reader: BootReader, mount: Mount | undefined): Disk
 
 /** Returns the devices under a mount, and their disks; undefined for a file system without a block device. @throws SystemError */
 export function devicesOfMount(reader: BootReader, mount: Mount | undefined): Disks | undefined {
-  if (mount === undefined) return undefined;
-  const { device, type, source } = mount;
-  if (device.startsWith('0:')) return type === 'btrfs' ? disksOfBtrfs(reader, source) : undefined;
-  const directory = `/sys/dev/block/${device}`;
-  return reader.status(directory) === undefined ? undefined : disksOfDevice(reader, directory);
+  return mount === undefined ? undefined : disksOfMounted(reader, mount);
 }

@@ -1,9 +1,8 @@
 import { SystemError, UsageError, errorMessage, onFile } from '../agent/lib/errors.ts';
-import { unescapeBytes } from '../agent/lib/octal.ts';
 import { differingTargetOf } from './device-mapper.ts';
-import { type Disks, disksOfBtrfs, disksOfDevice, hasReadOnlyPath, wordOf } from './disks.ts';
+import { type Disks, disksOfDevice, hasReadOnlyPath, wordOf } from './disks.ts';
 import { generate } from './generator/generator.ts';
-import { type Kind, mayJoin } from './members.ts';
+import { mayJoin } from './members.ts';
 import { type Command, FAILED, NO, USAGE, YES } from './command.ts';
 import { lateCommands } from './late-commands.ts';
 import type { Native } from './native.ts';
@@ -38,12 +37,12 @@ export const commands: Readonly<Record<string, Command>> = {
     },
   },
   'may-join': {
-    args: 'NAME TYPE UUID',
-    does: 'Tells whether a device may be a member of its md array or Btrfs: not if it is on a writable disk, and all members are on sealed disks. TYPE and UUID are ID_FS_TYPE and ID_FS_UUID_ENC of udev.',
+    args: 'NAME UUID',
+    does: 'Tells whether a device may be a member of its md array: not if it is on a writable disk, and all members are on sealed disks. UUID is ID_FS_UUID_ENC of udev.',
     exit: '0: it may; 1: it may not',
     seconds: 20,
-    run: ({ reader }, [name = '', type = '', uuid = '']) => ({
-      code: mayJoin(reader, name, kindOf(type), uuid) ? YES : NO,
+    run: ({ reader }, [name = '', uuid = '']) => ({
+      code: mayJoin(reader, name, uuid) ? YES : NO,
       output: '',
     }),
   },
@@ -56,16 +55,6 @@ export const commands: Readonly<Record<string, Command>> = {
       code: YES,
       output: format(disksOfDevice(reader, directory)),
     }),
-  },
-  'btrfs-disks': {
-    args: 'SOURCE',
-    does: 'Prints the same for all devices of a mounted Btrfs. SOURCE is the source of the mount in mountinfo, with its escapes.',
-    exit: '0: printed; 1: SOURCE is no block device',
-    seconds: 20,
-    run: ({ reader }, [source = '']) => {
-      const found = disksOfBtrfs(reader, unescapeBytes(source));
-      return found === undefined ? { code: NO, output: '' } : { code: YES, output: format(found) };
-    },
   },
   generator: {
     args: 'NORMAL [EARLY [LATE]]…',
@@ -99,11 +88,6 @@ export const commands: Readonly<Record<string, Command>> = {
   ...seedCommands,
   ...lateCommands,
 };
-
-function kindOf(type: string): Kind {
-  if (type === 'linux_raid_member' || type === 'btrfs') return type;
-  throw new UsageError(`unknown type ${type}`);
-}
 
 function format({ name, stack, disks, state }: Disks): string {
   return `${name}\n${stack.join(' ')}\n${disks.map(wordOf).join(' ')}\n${state}\n`;

@@ -1,5 +1,11 @@
-import { devicesUnder, fileSystemNodes, nodeOfMounted, removedBelow } from '../agent/facts/disks/block.ts';
+import {
+  devicesUnder,
+  mayHaveOtherDevices,
+  nodeOfMounted,
+  removedBelow,
+} from '../agent/facts/disks/block.ts';
 import { type EvidenceOfScsi, findEvidence, onlyTheFlag } from '../agent/facts/disks/evidence.ts';
+import type { Mount } from '../agent/facts/mounts/mount-lines.ts';
 import { SystemError, unlessSystemError } from '../agent/lib/errors.ts';
 import { baseName } from '../agent/lib/paths.ts';
 import type { BootReader } from './reader.ts';
@@ -27,7 +33,7 @@ export interface Disk {
    * - scsi-flag: the read-only flag of a SCSI disk that only a hypervisor presents
    * - cd-rom: a CD-ROM drive that only a hypervisor presents, which cannot write
    * - flag: a read-only flag that root in the guest can set
-   * - stack: a device above the disk has content that may differ from that of the disk
+   * - stack: a device or file system above the disk has content that may not be that of the disk
    * - none
    */
   evidence: 'virtio-feature' | 'scsi-flag' | 'cd-rom' | 'flag' | 'stack' | 'none';
@@ -39,7 +45,7 @@ export interface Disk {
  * @throws SystemError if a file of sysfs cannot be read; also if there is no such device
  */
 export function disksOfDevice(reader: BootReader, directory: string): Disks {
-  return disksUnder(reader, [reader.resolve(directory)]);
+  return disksUnder(reader, reader.resolve(directory));
 }
 
 /** Whether all disks below a device report that they are read-only; no, if they are unknown. @param name its kernel name */
@@ -48,28 +54,27 @@ export function isSealedDevice(reader: BootReader, name: string): boolean {
 }
 
 /**
- * Returns the disks below the devices of a mounted Btrfs; undefined if the source is not a block device.
- * @param source the source of the mount, one character per byte
+ * Returns the disks below the device of a mount; undefined for a file system without a block device. A mount whose file system may
+ * have other devices is never sealed.
  */
-export function disksOfBtrfs(reader: BootReader, source: string): Disks | undefined {
-  const device = { device: '0:', type: 'btrfs' };
-  const node = nodeOfMounted(reader, device, source.startsWith('/dev/') ? source : undefined);
+export function disksOfMounted(reader: BootReader, mount: Mount): Disks | undefined {
+  const source = mount.source.startsWith('/dev/') ? mount.source : undefined;
+  const node = nodeOfMounted(reader, mount, source);
   if (node === undefined) return undefined;
-  const nodes = fileSystemNodes(reader, node, 'btrfs');
-  return disksUnder(reader, [node, ...nodes.filter((each) => each !== node)]);
+  const found = disksUnder(reader, node);
+  if (found.state !== 'sealed' || !mayHaveOtherDevices(mount)) return found;
+  const disks = found.disks.map((disk): Disk => ({ ...disk, evidence: 'stack' }));
+  return { ...found, disks, state: 'read-only' };
 }
 
-function disksUnder(reader: BootReader, nodes: readonly string[]): Disks {
-  const found = nodes.map((node) => devicesUnder(reader, node));
-  const differing = new Set(found.flatMap((each) => each.differing));
-  const below = new Set([...differing].flatMap((node) => devicesUnder(reader, node).stack));
-  const leaves = new Set(found.flatMap((each) => each.leaves));
-  const disks = [...leaves]
-    .filter((node) => !differing.has(node))
-    .map((node) => describe(reader, node, below.has(node)));
-  const stack = [...new Set(found.flatMap((each) => each.stack))];
+function disksUnder(reader: BootReader, node: string): Disks {
+  const { stack, leaves, differing } = devicesUnder(reader, node);
+  const below = new Set(differing.flatMap((each) => devicesUnder(reader, each).stack));
+  const disks = leaves
+    .filter((each) => !differing.includes(each))
+    .map((each) => describe(reader, each, below.has(each)));
   // A disk that was removed may have been writable.
-  const removed = [...new Set(stack.flatMap((node) => removedBelow(reader, node)))].map((name): Disk => ({
+  const removed = [...new Set(stack.flatMap((each) => removedBelow(reader, each)))].map((name): Disk => ({
     name: nameOf(name),
     readOnly: false,
     evidence: 'none',
@@ -77,7 +82,7 @@ function disksUnder(reader: BootReader, nodes: readonly string[]): Disks {
   const isReadOnly = disks.length > 0 && removed.length === 0 && disks.every(({ readOnly }) => readOnly);
   const isSealed = isReadOnly && disks.every(({ sealed }) => sealed);
   return {
-    name: nameOf(nodes[0] ?? ''),
+    name: nameOf(node),
     stack: stack.map(nameOf),
     disks: [...disks, ...removed],
     state: isSealed ? 'sealed' : isReadOnly ? 'read-only' : 'writable',

@@ -1,4 +1,4 @@
-/** Keeps copies of sealed members out of md arrays and Btrfs file systems, before the root is mounted. */
+/** Keeps copies of sealed members out of md arrays, before the root is mounted. */
 import type { Impostor } from '../agent/facts/boot/boot-env.ts';
 import { onFile, unlessSystemError } from '../agent/lib/errors.ts';
 import { namesIfThere } from '../agent/system/names.ts';
@@ -40,45 +40,26 @@ function copyIn({ reader }: Early, array: string): Impostor | undefined {
   for (const name of namesIfThere(reader, `/sys/class/block/${array}/slaves`)) {
     if (isSealedDevice(reader, name)) continue;
     const { uuid } = readUdevData(reader, name);
-    const sealedDevice = completeBySealed(reader, 'linux_raid_member', uuid);
+    const sealedDevice = completeBySealed(reader, uuid);
     if (sealedDevice !== undefined) return { device: `/dev/${name}`, sealedDevice, identity: `UUID=${uuid}` };
   }
   return undefined;
 }
 
 /**
- * Makes the kernel forget the copies of sealed members that udev found before the sealed members, and lets udev add the sealed
+ * Stops the arrays that contain copies of sealed members, which udev found before the sealed members, and lets udev add the sealed
  * members, which the kernel had rejected.
  */
 export function releaseForeignMembers(boot: Early): void {
   const { native, reader } = boot;
-  if (!hasLinks(reader, 'member')) return;
-  const released = new Set<string>();
-  if (stopForeignArrays(boot, [])) {
-    for (const name of namesOf(reader, 'md')) {
-      // A member of a running array has a holder.
-      if (namesIfThere(reader, `/sys/class/block/${name}/holders`).length === 0) released.add(name);
-    }
-  }
-  for (const { uuid, ...copy } of copiesOfBtrfs(boot)) {
-    noteImpostor(boot, copy);
-    // The kernel has this request since version 5.1. Without it, the kernel may reject the sealed member, and the boot ends.
-    native.run(programFile(reader, 'btrfs') ?? '', 'device', 'scan', '--forget', copy.device);
-    for (const name of namesOf(reader, `member/${uuid}`)) released.add(name);
-  }
+  if (!stopForeignArrays(boot, [])) return;
+  // A member of a running array has a holder.
+  const released = namesOf(reader, 'md').filter(
+    (name) => namesIfThere(reader, `/sys/class/block/${name}/holders`).length === 0,
+  );
   for (const name of released) {
     const file = `/sys/class/block/${name}/uevent`;
     unlessSystemError(() => onFile(file, () => native.write(file, 'add\n')));
   }
-  if (released.size > 0) native.run(programFile(reader, 'udevadm') ?? '', 'settle', '--timeout=90');
-}
-
-function copiesOfBtrfs({ reader }: Early): (Impostor & { uuid: string })[] {
-  return reader.list('/sys/class/block').flatMap((name) => {
-    const { type, uuid } = readUdevData(reader, name);
-    if (type !== 'btrfs' || isSealedDevice(reader, name)) return [];
-    const sealedDevice = completeBySealed(reader, 'btrfs', uuid);
-    if (sealedDevice === undefined) return [];
-    return [{ device: `/dev/${name}`, sealedDevice, identity: `UUID=${uuid}`, uuid }];
-  });
+  if (released.length > 0) native.run(programFile(reader, 'udevadm') ?? '', 'settle', '--timeout=90');
 }

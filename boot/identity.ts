@@ -179,8 +179,8 @@ function counterpartOf(search: Search, stack: readonly string[], name: string): 
   const { type, uuid, partuuid } = readUdevData(reader, name);
   const partition = deviceAt(reader, 'by-partuuid', partuuid);
   if (partition !== undefined) return { sealedDevice: `/dev/${partition}`, identity: `PARTUUID=${partuuid}` };
-  if (type === 'linux_raid_member' || type === 'btrfs') {
-    const sealedDevice = completeBySealed(reader, type, uuid) ?? memberNotUsed(reader, stack, uuid);
+  if (type === 'linux_raid_member') {
+    const sealedDevice = completeBySealed(reader, uuid) ?? memberNotUsed(reader, stack, uuid);
     if (sealedDevice !== undefined) return { sealedDevice, identity: `UUID=${uuid}` };
   } else if (type !== '') {
     const same = deviceAt(reader, 'by-uuid', uuid);
@@ -190,9 +190,8 @@ function counterpartOf(search: Search, stack: readonly string[], name: string): 
 }
 
 /**
- * Returns a sealed member of an md array or Btrfs, if the stack has none of the sealed members. The kernel prefers the members
- * with the highest event count or generation, and root can raise those of a writable member of an array that spans sealed and
- * writable disks.
+ * Returns a sealed member of an md array, if the stack has none of the sealed members. The kernel prefers the members with the highest
+ * event count, and root can raise that of a writable member of an array that spans sealed and writable disks.
  */
 function memberNotUsed(reader: Early['reader'], stack: readonly string[], uuid: string): string | undefined {
   const sealed = uuid === '' || uuid.includes('/') ? [] : namesOf(reader, `member/${uuid}`);

@@ -1,18 +1,14 @@
 import { nodeOfFile } from '../agent/facts/disks/block.ts';
-import { unlessSystemError } from '../agent/lib/errors.ts';
 import { namesIfThere } from '../agent/system/names.ts';
 import { disksOfDevice } from './disks.ts';
 import type { BootReader } from './reader.ts';
 
-export type Kind = 'linux_raid_member' | 'btrfs';
-
 /**
- * Returns the device file of a sealed member of an md array or Btrfs file system, if the sealed members are complete, so
- * that a writable device cannot be a member; otherwise undefined: the array or file system spans sealed and writable disks,
- * or has no sealed member.
+ * Returns the device file of a sealed member of an md array, if the sealed members are complete, so that a writable device cannot be
+ * a member; otherwise undefined: the array spans sealed and writable disks, or has no sealed member.
  * @param uuid ID_FS_UUID_ENC
  */
-export function completeBySealed(reader: BootReader, kind: Kind, uuid: string): string | undefined {
+export function completeBySealed(reader: BootReader, uuid: string): string | undefined {
   if (uuid === '' || uuid.includes('/')) return undefined;
   const folder = `/dev/block/immutafs/member/${uuid}`;
   const sealed = namesIfThere(reader, folder).filter(
@@ -21,36 +17,24 @@ export function completeBySealed(reader: BootReader, kind: Kind, uuid: string): 
   const file = sealed.length === 0 ? undefined : `/dev/${sealed.at(-1) ?? ''}`;
   if (file === undefined) return undefined;
   // An unknown number (0) is treated as complete, so that the writable member is rejected.
-  return sealed.length >= (kind === 'btrfs' ? devicesOfBtrfs(reader, file) : devicesOfArray(reader, file))
-    ? file
-    : undefined;
+  return sealed.length >= devicesOfArray(reader, file) ? file : undefined;
 }
 
 /**
- * Whether a device on a writable disk may be a member of its md array or Btrfs file system: not if all members are on
- * sealed disks.
+ * Whether a device on a writable disk may be a member of its md array: not if all members are on sealed disks.
  * @param name the kernel name of the device
  */
-export function mayJoin(reader: BootReader, name: string, kind: Kind, uuid: string): boolean {
+export function mayJoin(reader: BootReader, name: string, uuid: string): boolean {
   const { state } = disksOfDevice(reader, `/sys/class/block/${name}`);
-  return state === 'sealed' || completeBySealed(reader, kind, uuid) === undefined;
+  return state === 'sealed' || completeBySealed(reader, uuid) === undefined;
 }
 
 /**
- * Returns the number of members; 0 if it is unknown. Reads it from a sealed member, because an array or file system that is
- * in use has the number that its newest member has, which may be the copy.
+ * Returns the number of members; 0 if it is unknown. Reads it from a sealed member, because an array that is in use has the number
+ * that its newest member has, which may be the copy.
  */
 function devicesOfArray(reader: BootReader, file: string): number {
   const program = ['/usr/sbin/mdadm', '/sbin/mdadm'].find((each) => reader.stat(each) !== undefined);
   const output = program === undefined ? '' : (reader.run(program, '--examine', '--export', file) ?? '');
   return Number(/^MD_DEVICES=(\d{1,9})$/m.exec(output)?.[1] ?? 0);
-}
-
-/** num_devices in the first superblock (fs/btrfs: struct btrfs_super_block, BTRFS_SUPER_INFO_OFFSET). */
-function devicesOfBtrfs(reader: BootReader, file: string): number {
-  const bytes = unlessSystemError(() => reader.readAt(file, 8, 65672)) ?? '';
-  return Array.from(bytes, (byte) => byte.charCodeAt(0)).reduceRight(
-    (number, byte) => number * 256 + byte,
-    0,
-  );
 }

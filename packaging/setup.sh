@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 packages='
-  acl aide ansible-core ansible-lint attr auditd binutils btrfs-progs busybox-static ca-certificates chromium cpio
+  acl aide ansible-core ansible-lint attr auditd binutils busybox-static ca-certificates chromium cpio
   createrepo-c dash dnf dosfstools e2fsprogs fdisk fish fusefat g++ git gnupg grub-efi-amd64-bin grub-pc-bin haproxy iproute2
   kmod liblz4-1 liblzma5 libnbd-bin libquickjs libsystemd-dev libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu
   libvirt-daemon-driver-storage libxxhash0 libzstd1 lvm2 lz4 make man-db mandoc mmdebstrap mtools openscap-scanner

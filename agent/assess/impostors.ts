@@ -58,11 +58,10 @@ function sealing({ hostReadOnly }: BlockDevice): number {
 }
 
 /**
- * Whether two devices share an identity by design, because they are members of the same array, volume or Btrfs, one is
- * above the other, or both are on paths to the same disk. `host-enforced` reports a writable path to a sealed disk.
+ * Whether two devices share an identity by design, because they are members of the same array or volume, one is above
+ * the other, or both are on paths to the same disk. `host-enforced` reports a writable path to a sealed disk.
  */
 function belongTogether(one: BlockDevice, other: BlockDevice, all: readonly BlockDevice[]): boolean {
-  if (one.members.includes(other.name)) return true;
   if (haveSameDisk(one, other)) return true;
   return all.some(({ stack }) => stack.includes(one.name) && stack.includes(other.name));
 }
@@ -237,16 +236,13 @@ function impostorsAt(mount: Mount | undefined, requested: readonly string[], all
   ];
 }
 
-/**
- * Returns the devices of a mount. A Btrfs has an anonymous device number; the source of its mount is one of its
- * devices, and the others are listed as members of this device.
- */
+/** Returns the devices of a mount. A Btrfs has an anonymous device number; the source of its mount is one of its devices. */
 function mountedDevices({ device, type, source }: Mount, devices: readonly BlockDevice[]): BlockDevice[] {
   if (type !== 'btrfs') return devices.filter((each) => each.device === device);
   const found = devices.find(({ file, name }) => [file, `/dev/${name}`].includes(source));
   if (found === undefined)
     throw new Error(`cannot determine the device of the Btrfs that is mounted from ${source}`);
-  return [found, ...devices.filter(({ name }) => name !== found.name && found.members.includes(name))];
+  return [found];
 }
 
 /** Reports that the requested device is on a sealed disk, but a different device is mounted. */

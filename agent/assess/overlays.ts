@@ -126,9 +126,7 @@ function viewProblems(facts: Disks, view: string, shows: string): string[] {
   const lower = facts.mounts.serving(view);
   if (lower?.target !== view || !lower.options.includes('ro')) return [`${view} is not mounted read-only`];
   const root = facts.mounts.serving('/');
-  // Btrfs is not checked, because all its subvolumes have the same device number, and their names are arbitrary.
-  const isOther =
-    lower.device === root?.device && lower.type !== 'btrfs' && lower.root !== path.join(root.root, shows);
+  const isOther = lower.device === root?.device && lower.root !== path.join(root.root, shows);
   if (isOther) return [`${view} shows ${lower.root} of the disk, not ${shows}`];
   // host-enforced verifies the system disks.
   const system = unwrap(facts.systemDisks);

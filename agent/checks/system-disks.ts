@@ -1,4 +1,5 @@
 import type { Check, Outcome } from './check.ts';
+import { mayHaveOtherDevices } from '../facts/disks/block.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import { unwrap, valueOf } from '../facts/observed.ts';
 import { remountRemedy } from '../assess/system-disks.ts';
@@ -30,7 +31,7 @@ export const hostEnforced: Check = {
     const named = first === undefined ? disks : open;
     const found = { subject: namesOf(named), observed: describeEvidence(named) };
     if (first === undefined) return { status: 'pass', ...found };
-    return { status: facts.mode.forced ? 'warn' : 'fail', ...found, remedy: remedyFor(first) };
+    return { status: facts.mode.forced ? 'warn' : 'fail', ...found, remedy: remedyFor(first, facts) };
   },
 };
 
@@ -39,7 +40,12 @@ function namesOf(disks: readonly Disk[]): string {
 }
 
 /** Returns the remedy for a disk; for a device of the guest itself, such as a device-mapper device, the host has none. */
-function remedyFor({ name, bus }: Disk): string {
+function remedyFor({ name, bus, holds }: Disk, { mounts }: AssessedFacts): string {
+  const all = holds.flatMap((target) => mounts.serving(target) ?? []);
+  const unproven = all.find(mayHaveOtherDevices);
+  if (unproven !== undefined) {
+    return `${unproven.target} is ${unproven.type}, which is not supported on a system disk: move its files to XFS or ext4.`;
+  }
   if (bus === 'virtual') {
     return `Find out which process created ${name}. If it was not the boot, reboot the guest. Otherwise, install the system on a disk of the host without this layer.`;
   }
@@ -98,7 +104,7 @@ export const impostorAbsent: Check = {
   messageId: 'f8fc9bcb4e9249b7bcfaa2abdb2b157e',
   title: 'no writable device carries the identity of a sealed disk',
   means:
-    "The check compares the identities of all block devices in udev's database: the UUID of a file system, swap, LUKS header, LVM physical volume or md array, the UUID of a partition and of a partition table, and a label if /etc/fstab or the kernel command line uses that label. No device on a writable disk has an identity of a device on a disk that the host made read-only, and the initramfs skipped no such device in this boot. Members of the same array, volume group or Btrfs may share an identity. Copies of an installation medium are also allowed. If the initramfs has not recorded that it mounted the root from the sealed disk, and the device has an identity of the disk below /, the check fails, because the machine may have started from that device.",
+    "The check compares the identities of all block devices in udev's database: the UUID of a file system, swap, LUKS header, LVM physical volume or md array, the UUID of a partition and of a partition table, and a label if /etc/fstab or the kernel command line uses that label. No device on a writable disk has an identity of a device on a disk that the host made read-only, and the initramfs skipped no such device in this boot. Members of the same array or volume group may share an identity. Copies of an installation medium are also allowed. If the initramfs has not recorded that it mounted the root from the sealed disk, and the device has an identity of the disk below /, the check fails, because the machine may have started from that device.",
   why: 'The boot finds disks by these identities. By creating a writable copy of the system disk, root in the guest can make the next boot start different software. The initramfs of this package ignores the copy, but an initramfs without this package may use it. In addition, LVM may not activate the root file system if two physical volumes have the same UUID.',
   fix: 'Find out who made the copy. If the copy is an attack, have the host detach the disk and keep it as evidence. If the copy is a forgotten clone, have the host detach it, or remove its signatures in the guest: wipefs --all DEVICE destroys the content of the named device. If the copy must stay, give it new identities (xfs_admin -U generate, tune2fs -U random, vgimportclone, sgdisk -G).',
   page: 'threat-model.md',

@@ -70,7 +70,7 @@ export function inEarlyBoot(
       'proc/cmdline': `${cmdline}\n`,
       'proc/uptime': '9.00 1.00\n',
       'proc/self/mountinfo': `1 0 0:1 / / rw - rootfs rootfs rw\n${lines.join('')}`,
-      ...Object.fromEntries(['lvm', 'mdadm', 'btrfs', 'udevadm'].map((each) => [`usr/sbin/${each}`, ''])),
+      ...Object.fromEntries(['lvm', 'mdadm', 'udevadm'].map((each) => [`usr/sbin/${each}`, ''])),
       ...files,
     });
     for (const name of ['run', 'etc', 'sysroot/usr', 'b t'])

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { cached } from '../../lib/cached.ts';
 import { hasCode, unless } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { blockNodes, btrfsDevices, devicesUnder } from './block.ts';
+import { blockNodes, devicesUnder } from './block.ts';
 import { type Disk, describeDisk } from './disks.ts';
 import type { Evidence } from './evidence.ts';
 import { tagsOf, readUdevRecord } from './tags.ts';
@@ -32,23 +32,14 @@ export function findBlockDevices(
   const evidence = cached(
     (node: string) => known.get(path.basename(node)) ?? describeDisk(reader, node, lastEvidence),
   );
-  const lists = btrfsDevices(reader).map((nodes) => nodes.map((each) => path.basename(each)));
-  const members = (name: string) => lists.find((list) => list.includes(name)) ?? [];
-  const devices = nodes.flatMap(
-    (node) => unless(isGone, () => describe(reader, node, evidence, members)) ?? [],
-  );
+  const devices = nodes.flatMap((node) => unless(isGone, () => describe(reader, node, evidence)) ?? []);
   return withVolumeGroups(reader, withoutPaths(devices));
 }
 
 /** The error codes of a device that has been unplugged in the meantime. */
 const isGone = hasCode('ENOENT', 'ENODEV', 'ENXIO');
 
-function describe(
-  reader: SystemReader,
-  node: string,
-  evidence: (disk: string) => Omit<Disk, 'holds'>,
-  members: (name: string) => string[],
-) {
+function describe(reader: SystemReader, node: string, evidence: (disk: string) => Omit<Disk, 'holds'>) {
   if (Number(reader.read(`${node}/size`)) === 0) return undefined;
   const name = path.basename(node);
   const device = reader.read(`${node}/dev`).trim();
@@ -77,8 +68,6 @@ function describe(
     /** Whether the host made every disk below the device read-only; null if that is unknown (`Evidence`). */
     hostReadOnly,
     tags: [...(mapped === '' ? [] : [`DM=${mapped}`]), ...tagsOf(record)],
-    /** Names of all devices of the mounted Btrfs that contains this device; empty if no mounted Btrfs contains it. */
-    members: members(name),
     /** The type of the content as libblkid names it: xfs, LVM2_member; empty if the type is unknown. */
     content:
       record.get('DM_MULTIPATH_DEVICE_PATH') === '1' ? multipathPath : (record.get('ID_FS_TYPE') ?? ''),

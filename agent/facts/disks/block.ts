@@ -24,21 +24,12 @@ export function nodeOfMounted(
   return type === 'btrfs' ? nodeOfFile(reader, source) : undefined;
 }
 
-/** Returns the sysfs directories of the devices of each mounted Btrfs (Documentation/ABI, /sys/fs/btrfs). */
-export function btrfsDevices(reader: DeviceReader): string[][] {
-  return namesIfThere(reader, '/sys/fs/btrfs')
-    .map((uuid) => `/sys/fs/btrfs/${uuid}/devices`)
-    .filter((directory) => reader.stat(directory) !== undefined)
-    .map((directory) => reader.list(directory).map((name) => `${directory}/${name}`));
-}
-
 /**
- * Returns the sysfs directories of all devices of the file system on a device. mountinfo names only one device of a Btrfs,
- * which may have several (btrfs-device(8)).
+ * Whether a file system may have other devices than the one that mountinfo names, as a Btrfs may (btrfs-device(8)). A file system on
+ * a sealed disk then does not count as sealed. Btrfs is not supported as a file system of the system, and RHEL has none.
  */
-export function fileSystemNodes(reader: DeviceReader, node: string, type: string): string[] {
-  const members = type === 'btrfs' ? btrfsDevices(reader) : [];
-  return members.map((nodes) => nodes.map(reader.resolve)).find((nodes) => nodes.includes(node)) ?? [node];
+export function mayHaveOtherDevices({ type }: Pick<Mount, 'type'>): boolean {
+  return type === 'btrfs';
 }
 
 /**

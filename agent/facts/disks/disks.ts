@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { SystemReader } from '../../system/reader.ts';
-import { blockNodes, fileSystemNodes, findLeaves, nodeOfFile } from './block.ts';
+import { blockNodes, findLeaves, mayHaveOtherDevices, nodeOfFile } from './block.ts';
 import { nodeOfMount } from './sources.ts';
 import { type Evidence, findEvidence } from './evidence.ts';
 import { readUdevRecord, deviceFile } from './tags.ts';
@@ -28,8 +28,10 @@ export function findDisks(
   lastEvidence: (name: string) => Evidence | undefined = () => undefined,
 ): Disk[] {
   const holds = new Map<string, Set<string>>();
-  for (const { leaves, targets } of devices(reader, mounts)) {
+  const unproven = new Map<string, Mount>();
+  for (const { leaves, targets, first } of devices(reader, mounts)) {
     for (const leaf of leaves) {
+      if (mayHaveOtherDevices(first)) unproven.set(leaf, first);
       const held = holds.get(leaf) ?? new Set();
       for (const target of targets) held.add(target);
       holds.set(leaf, held);
@@ -37,11 +39,18 @@ export function findDisks(
   }
   return withOtherPaths(reader, holds)
     .map(({ node, held, sameAs }) => {
-      const disk = describeDisk(reader, node, lastEvidence);
+      const disk = withoutProof(describeDisk(reader, node, lastEvidence), unproven.get(node));
       const path = sameAs === undefined ? '' : `; another path to ${sameAs}, by its serial number`;
       return { ...disk, evidence: `${disk.evidence}${path}`, holds: [...held] };
     })
     .sort((a, b) => a.name.localeCompare(b.name));
+}
+
+/** @param mount a mount of the disk whose file system may have other devices */
+function withoutProof(disk: Omit<Disk, 'holds'>, mount: Mount | undefined): Omit<Disk, 'holds'> {
+  if (mount === undefined || disk.hostReadOnly === false) return disk;
+  const evidence = `${disk.evidence}, but ${mount.target} is ${mount.type}, which may have other devices`;
+  return { ...disk, hostReadOnly: false, evidence };
 }
 
 /**
@@ -103,7 +112,7 @@ export function describeDisk(
 }
 
 /** Returns the disks and mount points of each mounted device; several mounts of the same device form one element. */
-function devices(reader: SystemReader, mounts: readonly Mount[]): { leaves: string[]; targets: string[] }[] {
+function devices(reader: SystemReader, mounts: readonly Mount[]) {
   const byDevice = Map.groupBy(mounts, ({ device, type, source }) =>
     device.startsWith('0:') ? (type === 'btrfs' ? source : '') : device,
   );
@@ -112,8 +121,7 @@ function devices(reader: SystemReader, mounts: readonly Mount[]): { leaves: stri
     const [first] = group;
     const node = first && nodeOfMount(reader, first);
     if (first === undefined || node === undefined) return [];
-    const leaves = fileSystemNodes(reader, node, first.type).flatMap((each) => findLeaves(reader, each));
-    return [{ leaves, targets: group.map(({ target }) => target) }];
+    return [{ first, leaves: findLeaves(reader, node), targets: group.map(({ target }) => target) }];
   });
 }
 

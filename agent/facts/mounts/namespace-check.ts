@@ -9,7 +9,7 @@ const initialNamespaces = { pid: 'pid:[4026531836]', user: 'user:[4026531837]' }
 const readDirectories = [
   ...['/proc/self', '/proc/thread-self', '/proc/cmdline', '/proc/swaps', '/proc/filesystems'],
   ...['/proc/sys/kernel', '/sys/block', '/sys/bus', '/sys/class', '/sys/dev', '/sys/devices'],
-  ...['/sys/fs/btrfs', '/sys/module'],
+  '/sys/module',
 ];
 
 /**

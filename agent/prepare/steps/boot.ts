@@ -1,5 +1,6 @@
 import type { SystemReader } from '../../system/reader.ts';
 import { deviceFile } from '../../facts/disks/tags.ts';
+import { mayHaveOtherDevices } from '../../facts/disks/block.ts';
 import { findNamedDevice } from '../../facts/disks/disks.ts';
 import { unlessRefused, unlessRefusedLater } from '../../system/image.ts';
 import { hasSelinux } from '../../facts/security/selinux.ts';
@@ -22,6 +23,7 @@ export async function planBoot(look: Snapshot): Promise<Planned> {
   const inFile = conflicting.filter((source) => source.endsWith(readonlyRoot));
   const others = conflicting.filter((source) => !inFile.includes(source));
   const manual = [
+    ...unsupported(look),
     ...relabelling(reader),
     ...others.map((source) => `${source} mounts another overlay over the root: remove it.`),
     ...crashDumps(look, words),
@@ -36,6 +38,19 @@ export async function planBoot(look: Snapshot): Promise<Planned> {
   };
   const parts = [{ manual }, switchedOff, planCloudInit(look), planKernelArguments(look, words)];
   return stepFrom(parts, () => ['Nothing at boot needs a writable disk.', ...fileTypes(look)]);
+}
+
+/** Reports the file systems on system disks of which the host cannot seal every device. */
+function unsupported({ mounts, systemDisks }: Snapshot): string[] {
+  const found = mounts.all.filter((mount) => mayHaveOtherDevices(mount) && systemDisks.holds(mount));
+  return [
+    ...new Set(
+      found.map(
+        ({ target, type }) =>
+          `${target} is ${type}, with which this guest never counts as sealed: move its files to XFS or ext4.`,
+      ),
+    ),
+  ];
 }
 
 /**

@@ -125,31 +125,6 @@ disksOf('the name of a device cannot become several words or a pattern', () => {
 });
 disksOf.run();
 
-const btrfs = suite('btrfs-disks');
-const members = {
-  'dev/vda2': '',
-  'dev/mapper/a b': { linkTo: '../vda2' },
-  'sys/fs/btrfs/features/raid1c34': '0\n',
-  'sys/fs/btrfs/1-2/devices/vda2': { linkTo: '../../../../class/block/vda2' },
-  'sys/fs/btrfs/1-2/devices/vdb': { linkTo: '../../../../class/block/vdb' },
-};
-btrfs('all devices of the file system', () => {
-  const { stdout } = boot([vda(true), vdb], ['btrfs-disks', '/dev/vda2'], { files: members });
-  assert.is(stdout, 'vda2\nvda2 vda vdb\nvda:1:virtio-feature vdb:0:none\nwritable\n');
-});
-btrfs('the escapes of mountinfo', () => {
-  const { stdout } = boot([vda(true), vdb], ['btrfs-disks', String.raw`/dev/mapper/a\040b`], {
-    files: members,
-  });
-  assert.match(stdout, /^vda2\n/);
-});
-btrfs('a source that is no device', () => {
-  for (const source of ['/dev/none', 'none', '']) {
-    assert.equal(boot([vda(true)], ['btrfs-disks', source]).code, NO, source);
-  }
-});
-btrfs.run();
-
 // --- udev ---------------------------------------------------------------------------------------------------
 
 /** Each with the devices, the states sealed and read-only, the devices that are set read-only, and the device. */
@@ -252,35 +227,28 @@ udev.run();
 
 // --- members ------------------------------------------------------------------------------------------------
 
-const uuid = '1f5a0000-0000-4000-8000-000000000001';
 const sealedVdb: DiskFixture = { ...vdb, offered: true, partitions: { vdb2: '252:18' } };
 const vdc: DiskFixture = { name: 'vdc', device: '252:32', bus: 'virtio-blk', partitions: { vdc2: '252:34' } };
 
 interface Members {
-  type?: string;
   id?: string;
   /** The UUID of the sealed members. */
   sealed?: string;
   /** The sealed members; a name other than vdb2 is that of a device that does not exist. */
   links?: readonly string[];
-  /** The number of members in the superblock of vdb2; undefined if it cannot be read. */
+  /** The number of members that mdadm tells; undefined if it tells none. */
   count: number | undefined;
 }
 
 /** Returns the exit code of may-join for a device. */
-function member(
-  name: string,
-  { type = 'linux_raid_member', id = 'ab:cd', sealed = id, links = ['vdb2'], count }: Members,
-) {
-  const superblock = Buffer.alloc(65680);
-  superblock.writeBigUInt64LE(BigInt(count ?? 0), 65672);
+function member(name: string, { id = 'ab:cd', sealed = id, links = ['vdb2'], count }: Members) {
   const link = (each: string) => [
     `dev/block/immutafs/member/${sealed}/${each}`,
     { linkTo: `../../../../${each}` },
   ];
   const files = {
     'usr/sbin/mdadm': '',
-    'dev/vdb2': type === 'btrfs' && count !== undefined ? superblock.toString('latin1') : '',
+    'dev/vdb2': '',
     ...(Object.fromEntries(links.map(link)) as Record<string, { linkTo: string }>),
   };
   const mdadm: Native['run'] = (...words) => {
@@ -288,7 +256,7 @@ function member(
     return count === undefined ? undefined : `MD_LEVEL=raid1\nMD_DEVICES=${count}\n`;
   };
   const ask = (...args: string[]) => boot([sealedVdb, vdc], args, { files, replaced: { run: mdadm } });
-  const joins = ask('may-join', name, type, id);
+  const joins = ask('may-join', name, id);
   assert.equal([joins.stdout, joins.stderr], ['', '']);
   return joins.code;
 }
@@ -302,24 +270,14 @@ for (const [title, name, given, expected] of [
   ['a member, if the number of members is unknown', 'vdc2', { count: undefined }, NO],
   ['a member of another array than the sealed one', 'vdc2', { count: 1, sealed: 'other' }, YES],
   ['a sealed member that was removed', 'vdc2', { count: 1, links: ['vdd2'] }, YES],
-  ['a copy of a Btrfs with one device', 'vdc2', { type: 'btrfs', id: uuid, count: 1 }, NO],
-  ['the other device of a Btrfs that spans both disks', 'vdc2', { type: 'btrfs', id: uuid, count: 2 }, YES],
-  [
-    'a Btrfs with a number of devices beyond 32 bits',
-    'vdc2',
-    { type: 'btrfs', id: uuid, count: 2 ** 40 },
-    YES,
-  ],
-  ['a Btrfs without a superblock', 'vdc2', { type: 'btrfs', id: uuid, count: undefined }, NO],
   ['a UUID that is a path', 'vdc2', { id: '../by-uuid/x', count: 1 }, YES],
 ] as const) {
   joining(title, () => {
     assert.is(member(name, given), expected);
   });
 }
-joining('no answer: a device that does not exist, another type', () => {
-  assert.is(boot([vdc], ['may-join', 'vdd2', 'btrfs', uuid]).code, FAILED);
-  assert.is(boot([vdc], ['may-join', 'vdc2', 'xfs', uuid]).code, USAGE);
+joining('no answer: a device that does not exist', () => {
+  assert.is(boot([vdc], ['may-join', 'vdd2', 'ab:cd']).code, FAILED);
 });
 joining.run();
 
@@ -383,7 +341,7 @@ for (const args of [
   ['udev'],
   ['udev', 'vda', 'x'],
   ['disks'],
-  ['may-join', 'vda', 'btrfs'],
+  ['may-join', 'vda'],
 ]) {
   program(`usage: ${args.join(' ')}`, () => {
     const { code, stdout, stderr } = boot([vda(true)], args);

@@ -3,7 +3,13 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { parseMounts } from '../../../agent/facts/mounts/mount-lines.ts';
+import { decideMode } from '../../../boot/boot-state.ts';
+import { wordOf } from '../../../boot/disks.ts';
+import { rootReader } from '../../harness/boot-native.ts';
 import { type EarlyBoot, dm0, inEarlyBoot, linkDevice, vda, vdb, vdc } from '../../harness/early-boot.ts';
+import { makeSysfs } from '../../harness/sysfs.ts';
+import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 
 type Files = Record<string, string>;
 
@@ -19,12 +25,16 @@ const lv = (vg: string, name: string) => ({
 });
 const group = 'aaaaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaaaaa';
 const other = 'cccccc-cccc-cccc-cccc-cccc-cccc-cccccc';
-const arrays = (type: string, members: number) => ({
-  ...udev('252:2', `ID_FS_TYPE=${type}`, 'ID_FS_UUID_ENC=array'),
-  ...udev('252:18', `ID_FS_TYPE=${type}`, 'ID_FS_UUID_ENC=array'),
-  // The first superblock of a Btrfs, with the number of its devices.
-  'dev/vdb2': `${'\0'.repeat(65672)}${String.fromCharCode(members)}${'\0'.repeat(7)}`,
-});
+const arrays = {
+  ...udev('252:2', 'ID_FS_TYPE=linux_raid_member', 'ID_FS_UUID_ENC=array'),
+  ...udev('252:18', 'ID_FS_TYPE=linux_raid_member', 'ID_FS_UUID_ENC=array'),
+};
+/** A Btrfs on vda2, which is not supported as a root. */
+const btrfs = {
+  cmdline: 'root=UUID=btrfs',
+  mounts: ['0:30 /sysroot btrfs /dev/vda2'],
+  files: udev('252:2', 'ID_FS_TYPE=btrfs', 'ID_FS_UUID_ENC=btrfs'),
+};
 
 interface Scenario extends EarlyBoot {
   disk?: 'sealed' | 'writable';
@@ -121,16 +131,16 @@ const impostors: Readonly<Record<string, readonly [Scenario, link: string, ident
     'VG=rhel',
   ],
   'an array that the sealed member alone completes': [
-    { files: { ...root, ...arrays('linux_raid_member', 1) }, members: 1 },
+    { files: { ...root, ...arrays }, members: 1 },
     'member/array/vdb2',
     'UUID=array',
   ],
   'an array that spans both disks, and runs without the sealed member': [
-    { files: { ...root, ...arrays('linux_raid_member', 2) }, members: 2 },
+    { files: { ...root, ...arrays }, members: 2 },
     'member/array/vdb2',
     'UUID=array',
   ],
-  'likewise a Btrfs': [{ files: { ...root, ...arrays('btrfs', 2) } }, 'member/array/vdb2', 'UUID=array'],
+  'a Btrfs with the UUID of a sealed device': [{ ...btrfs, cmdline: '' }, 'by-uuid/btrfs', 'UUID=btrfs'],
   'a root without a device, and the requested one is not mounted': [
     { cmdline: byUuid, mounts: ['0:40 /sysroot overlay x'] },
     'by-uuid/root-uuid',
@@ -157,13 +167,15 @@ const genuine: Readonly<Record<string, Scenario>> = {
   },
   'an array that spans a sealed and a writable disk': {
     cmdline: `${byUuid} rd.md.uuid=array`,
-    files: { ...root, ...arrays('linux_raid_member', 2) },
+    files: { ...root, ...arrays },
     ...{ members: 2, links: ['member/array/vdb2'], spans: true },
   },
   'a root without a device, and the requested one is mounted below': {
     ...{ cmdline: byUuid, links: ['by-uuid/root-uuid'] },
     mounts: ['0:40 /sysroot overlay x', '252:18 /run/lower xfs /dev/vdb2'],
   },
+  'a Btrfs on the sealed disk': { ...btrfs, disk: 'sealed', links: ['by-uuid/btrfs vda2'] },
+  'a Btrfs, and no disk is sealed': btrfs,
   'a link that leads nowhere': { cmdline: byUuid, links: ['by-uuid/root-uuid none'], files: root },
 };
 
@@ -176,7 +188,7 @@ for (const [title, [scenario, link, identity]] of Object.entries(impostors)) {
     assert.ok(kmsg.includes(`(${identity})`), kmsg);
     assert.match(
       kmsg,
-      /^<2>immutafs: \/ is mounted from \/dev\/(dm-0|unknown), which poses as \/dev\/vdb2 .*immutafs=off to the kernel command line\.\n$/,
+      /^<2>immutafs: \/ is mounted from \/dev\/(dm-0|vda2|unknown), which poses as \/dev\/vdb2 .*immutafs=off to the kernel command line\.\n$/,
     );
     assert.is(check(scenario).code, 0, 'without the sealed device');
   });
@@ -207,6 +219,22 @@ test('the disks are unknown: the boot ends if a disk is sealed, and else continu
   );
   assert.equal([check(scenario).code, check(scenario).kmsg], [0, '']);
   assert.is(check({ ...scenario, links: ['by-uuid/other'], cmdline: 'immutafs=off' }).code, 0);
+});
+test('a Btrfs on a sealed disk: the boot is sealed, so that it does not fail, but not by the host', () => {
+  for (const [mount, evidence] of [
+    ['0:30 /sysroot btrfs /dev/vda2', 'stack'],
+    ['252:2 /sysroot xfs /dev/vda2', 'virtio-feature'],
+  ] as const) {
+    const { mode, disks, reason } = inTemporaryDirectory((folder) => {
+      makeSysfs(folder, [vda(true)]);
+      writeFiles(folder, { 'dev/vda2': '', 'proc/cmdline': '', 'proc/self/mountinfo': '' });
+      const [device = '', target = '', type = '', source = ''] = mount.split(' ');
+      const line = `1 0 ${device} / ${target} rw - ${type} ${source} rw\n`;
+      return decideMode(rootReader(folder), parseMounts(line, (text) => text)[0], { MODE: 'auto' });
+    });
+    assert.equal([mode, disks.map(wordOf)], ['sealed', [`vda:1:${evidence}`]]);
+    assert.is(reason, `disk vda is read-only (${evidence})`);
+  }
 });
 test('ON_IMPOSTOR is read in the initramfs, not from the impostor', () => {
   const files = { ...root, 'sysroot/etc/immutafs/immutafs.conf': 'ON_IMPOSTOR=emergency\nMODE=off\n' };

@@ -158,14 +158,10 @@ copies('no disk is sealed: left to systemd', () => {
 });
 copies.run();
 
-const members = suite('copies of the members of arrays and Btrfs');
+const members = suite('copies of the members of arrays');
 const array = { name: 'md127', device: '9:127', on: ['vdc2'] };
-const uuid = '1f5a0000-0000-4000-8000-000000000001';
 const raid = { ...udev('252:34', 'linux_raid_member', 'ab:cd') };
 const raidLinks = ['member/ab:cd/vdb2', 'md/vdb2'];
-const superblock = (devices: number) => ({
-  'dev/vdb2': `${'\0'.repeat(65672)}${String.fromCharCode(devices)}${'\0'.repeat(7)}`,
-});
 const withMembers = (given: EarlyBoot & { devicesOfArray?: number; isBusy?: boolean }, ...args: string[]) => {
   const { devicesOfArray = 1, isBusy = false, ...rest } = given;
   const program = (_: string, words: readonly string[]) => {
@@ -200,16 +196,6 @@ members('a member with a holder is not added again', () => {
 });
 members('an array that spans both disks is not stopped', () => {
   assert.equal(acted(withMembers({ files: raid, links: raidLinks, devicesOfArray: 2 }).programs), []);
-});
-members('a copy of a Btrfs is forgotten, and udev adds the sealed device', () => {
-  const given = { links: [`member/${uuid}/vdb2`], devices: [vda(true), vdb, vdc] };
-  const files = udev('252:34', 'btrfs', uuid);
-  const ran = withMembers({ ...given, files: { ...files, ...superblock(1) } });
-  const twice = ['btrfs device scan --forget /dev/vdc2', 'udevadm settle --timeout=90'];
-  assert.equal(acted(ran.programs), [...twice, ...twice]);
-  assert.is(ran.after('sys/class/block/vdb2/uevent'), 'add\n');
-  assert.is(ran.after('run/immutafs/impostors'), impostor(uuid));
-  assert.equal(withMembers({ ...given, files: { ...files, ...superblock(2) } }).programs, []);
 });
 members('nothing happens with immutafs=off, or without sealed members', () => {
   const given = { files: raid, links: raidLinks, cmdline: 'root=UUID=absent immutafs=off' };

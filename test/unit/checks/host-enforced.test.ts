@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SystemError } from '../../../agent/lib/errors.ts';
 import type { SystemReader } from '../../../agent/system/reader.ts';
-import { type Change, all, config, disk, file, handoff } from '../../harness/changes.ts';
+import { type Change, all, config, disk, file, fstab, handoff } from '../../harness/changes.ts';
 import { asUser, findingOf, lastReportOf, testChanges, testFindings } from '../../harness/finding.ts';
 import type { Report } from '../../../agent/report/report.ts';
 import { evaluateGuest } from '../../../agent/evaluate.ts';
@@ -44,6 +44,14 @@ const rootOn =
   ({ devices }) => {
     devices[2] = { name: 'dm-0', device: '253:0', on, readOnly: true };
   };
+/** Puts / on a Btrfs of the system disk. */
+const btrfs = all(
+  file('dev/vda2', ''),
+  ({ mounts }) => {
+    mounts['root'] = '0:30 / / ro,seclabel - btrfs /dev/vda2 ro';
+  },
+  fstab('UUID=1 /boot xfs ro 0 0'),
+);
 const removed = /^fail: .*removed, which is below dm-0, was removed/;
 
 testChanges(
@@ -79,6 +87,14 @@ testChanges(
 );
 
 testFindings('host-enforced', {
+  '/ is a Btrfs, which is not supported': [btrfs, 'fail: / is btrfs, which may have other devices'],
+  '/ is a Btrfs, with MODE=sealed': [all(btrfs, config('MODE=sealed\n')), 'warn: / is btrfs'],
+  '/home is a Btrfs on another disk, which is writable': [
+    ({ mounts }) => {
+      mounts['home'] = '0:30 / /home rw,noexec,nosuid,nodev - btrfs /dev/vdb rw';
+    },
+    'pass',
+  ],
   'a writable disk with another serial number': [secondDisk('one', 'other'), 'pass'],
   'two disks without serial numbers': [secondDisk('', ''), 'pass'],
   'a writable SCSI path to the disk': [

@@ -6,22 +6,13 @@ import { late, linksToCopy } from './impostor.ts';
 import { beforeTheBoot, mountRootBy, withInitramfs } from './initramfs.ts';
 import type { Drive } from './qemu.ts';
 import { type Boot, assertSealed, checkOf, ext4OnPartition, look, statusOf, withAgent } from './scenario.ts';
-import { btrfsTree, uuids, withStacks } from './stacks.ts';
+import { uuids, withStacks } from './stacks.ts';
 import type { Stacks } from './stacks.ts';
 
-const volumes = 'md btrfs luks';
+const volumes = 'md luks';
 
 /** vda is the system disk, vdb has /home, vdc is the harness's input. */
 const [sealedDisk, copiedDisk] = ['vdd', 'vde'];
-
-/** The rule for Btrfs of udev 219 (RHEL 7) in the real root: it does not skip devices that are not ready. */
-const oldBtrfsRule = `SUBSYSTEM!="block", GOTO="btrfs_end"
-ACTION=="remove", GOTO="btrfs_end"
-ENV{ID_FS_TYPE}!="btrfs", GOTO="btrfs_end"
-IMPORT{builtin}="btrfs ready $devnode"
-ENV{ID_BTRFS_READY}=="0", ENV{SYSTEMD_READY}="0"
-LABEL="btrfs_end"
-`;
 
 /**
  * Prepares the root of the guest. In the real root, udev finds the copy first. The LUKS volume is opened by a step,
@@ -31,14 +22,11 @@ async function prepare(root: string): Promise<void> {
   await appendFile(
     join(root, 'etc/fstab'),
     `UUID=${uuids.md} /srv/md ext4 ro,nofail 0 0
-UUID=${uuids.btrfs} /srv/btrfs btrfs ro,nofail 0 0
 UUID=${uuids.inLuks} /srv/luks ext4 ro,noauto 0 0
 `,
   );
   await writeFile(join(root, 'etc/luks.key'), 'secret\n', { mode: 0o600 });
   for (const name of volumes.split(' ')) await mkdir(join(root, 'srv', name), { recursive: true });
-  await mkdir(join(root, 'etc/udev/rules.d'), { recursive: true });
-  await writeFile(join(root, 'etc/udev/rules.d/64-btrfs.rules'), oldBtrfsRule);
   for (const [file, text] of Object.entries(late(`${sealedDisk}*`))) {
     const rule = join(root, file);
     await mkdir(dirname(rule), { recursive: true });
@@ -48,7 +36,7 @@ UUID=${uuids.inLuks} /srv/luks ext4 ro,noauto 0 0
 
 /**
  * Makes the volumes on one disk, copies the disk to another one, unplugs the first one, and writes to every volume of
- * the copy, which raises its event counts and generations.
+ * the copy, which raises its event counts.
  */
 const make = `
 set -e
@@ -58,15 +46,13 @@ with_volumes() { # $1: disk; $2: name of the file to create
   udevadm settle
   mdadm --stop --scan 2>/dev/null || true
   mdadm --assemble --run /dev/md/srv $1-part1 $1-part2
-  mdadm --assemble --run /dev/md/root $1-part5 $1-part6
-  cryptsetup open --key-file /etc/luks.key $1-part4 opened
-  for name in ${volumes} root-md root-btrfs; do mkdir -p /run/volumes/$name; done
+  mdadm --assemble --run /dev/md/root $1-part4 $1-part5
+  cryptsetup open --key-file /etc/luks.key $1-part3 opened
+  for name in ${volumes} root-md; do mkdir -p /run/volumes/$name; done
   mount /dev/md/srv /run/volumes/md
-  mount $1-part3 /run/volumes/btrfs
   mount /dev/mapper/opened /run/volumes/luks
   mount /dev/md/root /run/volumes/root-md
-  mount $1-part7 /run/volumes/root-btrfs
-  for name in ${volumes} root-md/etc root-btrfs/etc; do echo $2 >/run/volumes/$name/$2; done
+  for name in ${volumes} root-md/etc; do echo $2 >/run/volumes/$name/$2; done
   umount /run/volumes/*
   cryptsetup close opened
   mdadm --wait /dev/md/srv || true
@@ -79,10 +65,10 @@ mkfs.ext4 -q -U ${uuids.md} /dev/md/srv
 mdadm --wait /dev/md/srv || true
 mdadm --stop /dev/md/srv
 # The members already contain the same data.
-mdadm --create /dev/md/root --run --metadata=1.2 --data-offset=1M --bitmap=none --assume-clean --uuid=${uuids.rootArray} --level=1 --raid-devices=2 $disk-part5 $disk-part6
+mdadm --create /dev/md/root --run --metadata=1.2 --data-offset=1M --bitmap=none --assume-clean --uuid=${uuids.rootArray} --level=1 --raid-devices=2 $disk-part4 $disk-part5
 mdadm --stop /dev/md/root
-cryptsetup luksFormat -q --uuid ${uuids.luks} --pbkdf pbkdf2 --pbkdf-force-iterations 1000 $disk-part4 /etc/luks.key
-cryptsetup open --key-file /etc/luks.key $disk-part4 opened
+cryptsetup luksFormat -q --uuid ${uuids.luks} --pbkdf pbkdf2 --pbkdf-force-iterations 1000 $disk-part3 /etc/luks.key
+cryptsetup open --key-file /etc/luks.key $disk-part3 opened
 mkfs.ext4 -q -U ${uuids.inLuks} /dev/mapper/opened
 cryptsetup close opened
 with_volumes $disk genuine
@@ -101,13 +87,8 @@ const open = `
   mount /srv/luks`;
 const files = `for name in ${volumes}; do echo $name $(ls /srv/$name | grep -v lost+found); done`;
 
-const roots = {
-  md: [`root=UUID=${uuids.rootMd}`, `rd.md.uuid=${uuids.rootArray}`],
-  btrfs: [`root=UUID=${uuids.rootBtrfs}`],
-};
-/** Prints the property that the rule for Btrfs sets. */
-const scanned = `udevadm info --query=property /dev/${copiedDisk}3 | grep -E '^ID_(FS_TYPE|BTRFS_READY)='`;
-const steps = { open, files, scanned, root: 'ls /etc/genuine /etc/planted 2>/dev/null', ...look };
+const rootArguments = [`root=UUID=${uuids.rootMd}`, `rd.md.uuid=${uuids.rootArray}`];
+const steps = { open, files, root: 'ls /etc/genuine /etc/planted 2>/dev/null', ...look };
 export const copyFirst = { ...late(`${sealedDisk}*`), ...linksToCopy };
 export const sealedFirst = late(`${copiedDisk}*`);
 
@@ -122,7 +103,7 @@ export const withoutHooks = {
 /** Calls `work` with the disk and its copy as they are in every boot but the first one, and with a guest. */
 export async function withCopiedStacks(
   work: (
-    boot: (root: keyof typeof roots, files: Record<string, string>, drives?: Drive[]) => Promise<Boot>,
+    boot: (files: Record<string, string>, drives?: Drive[]) => Promise<Boot>,
     stacks: Stacks,
   ) => Promise<void>,
 ): Promise<void> {
@@ -134,16 +115,14 @@ export async function withCopiedStacks(
     withAgent({ layout: ext4OnPartition, edit: prepare }, async (guest) => {
       const made = await guest.boot({
         ...{ disk: 'writable', drives: disks.writable, steps: { make }, limitSeconds: 600 },
-        // The volumes do not exist yet.
-        arguments: ['systemd.mask=srv-md.mount', 'systemd.mask=srv-btrfs.mount'],
+        // The array does not exist yet.
+        arguments: ['systemd.mask=srv-md.mount'],
       });
       assert.is(made.step('make').exit, 0, made.step('make').stderr);
       await work(
-        (root, files, drives = disks.sealed) =>
-          withInitramfs(
-            files,
-            (bootFiles) => guest.boot({ disk: 'readonly', bootFiles, drives, steps, arguments: roots[root] }),
-            btrfsTree,
+        (files, drives = disks.sealed) =>
+          withInitramfs(files, (bootFiles) =>
+            guest.boot({ disk: 'readonly', bootFiles, drives, steps, arguments: rootArguments }),
           ),
         disks,
       );
@@ -154,13 +133,12 @@ export async function withCopiedStacks(
 /** Asserts that everything is mounted from the sealed disk, and that the check names every copy. */
 export function assertGenuine(boot: Boot): void {
   assert.is(boot.step('root').stdout, '/etc/genuine\n');
-  assert.is(boot.step('scanned').stdout, 'ID_FS_TYPE=btrfs\n');
   assert.is(boot.step('open').exit, 0, boot.step('open').stderr);
-  assert.is(boot.step('files').stdout, 'md genuine\nbtrfs genuine\nluks genuine\n');
+  assert.is(boot.step('files').stdout, 'md genuine\nluks genuine\n');
   const report = assertSealed(boot);
   const { status, subject } = checkOf(report, 'impostor-absent');
   assert.is(status, 'warn');
-  for (const number of [1, 2, 3, 4, 5, 6, 7]) {
+  for (const number of [1, 2, 3, 4, 5]) {
     assert.ok(subject.includes(`/dev/${copiedDisk}${number}`), subject);
   }
 }
@@ -171,7 +149,6 @@ export function assertGenuine(boot: Boot): void {
  */
 export function assertTaken(boot: Boot): void {
   assert.is(boot.step('root').stdout, '/etc/genuine\n/etc/planted\n');
-  assert.match(boot.step('scanned').stdout, /^ID_BTRFS_READY=1$/m);
   const { report } = statusOf(boot);
   assert.is(checkOf(report, 'mounts-genuine').status, 'fail');
   assert.is(report.mode, 'sealed');

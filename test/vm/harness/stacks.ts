@@ -1,8 +1,7 @@
-import { open, rm, stat, writeFile } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { agentTree } from './agent.ts';
-import { treeWithPackages } from './packages.ts';
 import type { Drive } from './qemu.ts';
 import { withRunFolder } from './run-folder.ts';
 
@@ -12,31 +11,20 @@ const MiB = 1024 * 1024;
 export const uuids = {
   array: '1f5a0000:00004000:80000000:00000001',
   md: '1f5a0000-0000-4000-8000-000000000011',
-  btrfs: '1f5a0000-0000-4000-8000-000000000012',
   luks: '1f5a0000-0000-4000-8000-000000000013',
   inLuks: '1f5a0000-0000-4000-8000-000000000014',
   rootArray: '1f5a0000:00004000:80000000:00000002',
   rootMd: '1f5a0000-0000-4000-8000-000000000015',
-  rootBtrfs: '1f5a0000-0000-4000-8000-000000000016',
 };
 
-/** The two members of an array, a Btrfs, LUKS; the two members of the root's array, a Btrfs with a root. */
-const sizesMiB = [48, 48, 128, 48, 700, 700, 1100];
-const rootMembers = [5, 6];
-const [dataBtrfs, rootBtrfs] = [3, 7];
+/** The two members of an array, LUKS, and the two members of the root's array. */
+const sizesMiB = [48, 48, 48, 700, 700];
+const rootMembers = [4, 5];
 
 /** The position of the data of the root's array in its members (mdadm(8), --data-offset). */
 const dataOffsetMiB = 1;
 /** The superblock of metadata 1.2 is 4 KiB after the start of the member (md(4)). */
 const superblock = 4096;
-
-/** Returns the agent's tree with Btrfs in its initramfs. */
-export async function btrfsTree(): Promise<string> {
-  const finish = `
-    sed -i 's/=" btrfs /=" /' /etc/dracut.conf.d/vmtest.conf
-    dracut --quiet --force --regenerate-all`;
-  return treeWithPackages('btrfs-tree', await agentTree(), ['btrfs-progs'], finish);
-}
 
 export interface Stacks {
   /** The disk and an empty disk of the same size, both writable. */
@@ -48,10 +36,10 @@ export interface Stacks {
 }
 
 /**
- * Calls `work` with a disk that has the file systems and data for the arrays, which a guest creates. Both roots contain
+ * Calls `work` with a disk that has the file systems and data for the arrays, which a guest creates. The root contains
  * the agent's tree.
  *
- * @param prepare changes the files of a root
+ * @param prepare changes the files of the root
  */
 export async function withStacks(
   prepare: (root: string) => Promise<void>,
@@ -87,35 +75,17 @@ async function makeFileSystems(
   prepare: (root: string) => Promise<void>,
 ): Promise<void> {
   const [root, image] = [join(folder, 'root'), join(folder, 'image')];
-  await execa('cp', ['--archive', '--reflink=auto', join(await btrfsTree(), 'root'), root]);
+  await execa('cp', ['--archive', '--reflink=auto', join(await agentTree(), 'root'), root]);
   // The guest mounts /boot from the system disk.
   await execa('find', [join(root, 'boot'), '-mindepth', '1', '-delete']);
   await prepare(root);
-  const fstab = (type: string, uuid: string) =>
-    execa('sed', ['-i', `s#^[^ ]* / .*#UUID=${uuid} / ${type} ro 0 0#`, join(root, 'etc/fstab')]);
-  const place = async (atMiB: number): Promise<void> => {
-    const options = [`seek=${atMiB}`, 'bs=1M', 'conv=notrunc,sparse', 'status=none'];
-    await execa('dd', [`if=${image}`, `of=${stack}`, ...options]);
-  };
-  await fstab('ext4', uuids.rootMd);
+  await execa('sed', ['-i', `s#^[^ ]* / .*#UUID=${uuids.rootMd} / ext4 ro 0 0#`, join(root, 'etc/fstab')]);
   await execa('mkfs.ext4', ['-q', '-U', uuids.rootMd, '-d', root, image, '690M']);
-  for (const member of rootMembers) await place(startMiB(member) + dataOffsetMiB);
-  await fstab('btrfs', uuids.rootBtrfs);
-  await makeBtrfs(image, uuids.rootBtrfs, rootBtrfs, '--rootdir', root);
-  await place(startMiB(rootBtrfs));
-  await makeBtrfs(image, uuids.btrfs, dataBtrfs);
-  await place(startMiB(dataBtrfs));
+  for (const member of rootMembers) {
+    const seek = `seek=${startMiB(member) + dataOffsetMiB}`;
+    await execa('dd', [`if=${image}`, `of=${stack}`, seek, 'bs=1M', 'conv=notrunc,sparse', 'status=none']);
+  }
   for (const path of [root, image]) await rm(path, { recursive: true });
-}
-
-async function makeBtrfs(image: string, uuid: string, number: number, ...options: string[]): Promise<void> {
-  await writeFile(image, '');
-  const sizeMiB = sizesMiB[number - 1] ?? 0;
-  await execa('truncate', ['--size', `${sizeMiB}M`, image]);
-  await execa('mkfs.btrfs', ['--quiet', '--metadata', 'single', '--uuid', uuid, ...options, image]);
-  // With --rootdir, mkfs.btrfs enlarges an image that is too small.
-  const { size } = await stat(image);
-  if (size !== sizeMiB * MiB) throw new Error(`${uuid} needs ${size} bytes`);
 }
 
 /** Returns the start of a partition. sfdisk aligns partitions to 1 MiB. */

@@ -170,9 +170,7 @@ function unmappedExecutable(context: Context, pid: number, path: string): Foreig
   if (stat === undefined && reader.processes.threadWithMemory(pid, context.verifyTime) === undefined)
     return [];
   if (stat !== undefined) {
-    const isBtrfs = (serving = mounts.serving(path)) =>
-      serving?.type === 'btrfs' && sealed.has(serving.device);
-    if (sealed.has(device) || (isBtrfs() && !path.endsWith(deletedSuffix))) return [];
+    if (sealed.has(device)) return [];
     const pieces = () => reader.processes.pieces(pid, 'exe');
     if (isUnchangedInLayer(context, { path, stat, pieces })) return [];
   }

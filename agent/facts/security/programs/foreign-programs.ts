@@ -76,7 +76,7 @@ export async function readForeignPrograms(
   listed?: number,
 ): Promise<ForeignPrograms | undefined> {
   if (config.FOREIGN_PROGRAMS === 'off' || requestedMode === 'off') return undefined;
-  const sealed = findSealedDevices(mounts, unwrap(blockDevices));
+  const sealed = findSealedDevices(unwrap(blockDevices));
   if (!sealed.has(mounts.serving('/')?.device ?? '')) return undefined;
   const allowed = words(config.FOREIGN_PROGRAMS_ALLOW);
   return findForeignPrograms(reader, mounts, { sealed, allowed, initramfs: valueOf(bootEnv), listed });
@@ -223,19 +223,8 @@ function initramfsTest(
     pid !== 1 && device === record?.initramfs && path.endsWith(deletedSuffix) && start(pid) <= last;
 }
 
-/**
- * Returns the devices ("major:minor") of the file systems of which the host made every disk read-only. A Btrfs has a
- * device number of its own, which mountinfo and /proc/PID/maps have in common; the source of its mount names one of its
- * disks.
- */
-export function findSealedDevices(mounts: MountTable, devices: readonly BlockDevice[]): ReadonlySet<string> {
+/** Returns the devices ("major:minor") of which the host made every disk read-only. */
+export function findSealedDevices(devices: readonly BlockDevice[]): ReadonlySet<string> {
   const sealed = devices.filter(({ hostReadOnly }) => hostReadOnly === true);
-  const names = new Set(sealed.map(({ name }) => name));
-  const isSealed = (source: string) =>
-    sealed.some(
-      ({ name, file, members }) =>
-        [file, `/dev/${name}`].includes(source) && members.every((member) => names.has(member)),
-    );
-  const btrfs = mounts.all.filter(({ type, source }) => type === 'btrfs' && isSealed(source));
-  return new Set([...sealed.map(({ device }) => device), ...btrfs.map(({ device }) => device)]);
+  return new Set(sealed.map(({ device }) => device));
 }

@@ -109,21 +109,20 @@ whole('the device of a Btrfs is its source, since its device number is anonymous
   );
 });
 
-whole('a Btrfs on several devices is on all of their disks', () => {
-  const files = {
-    'dev/vda2': '',
-    'sys/fs/btrfs/features/raid1c34': '0\n',
-    'sys/fs/btrfs/1-2/devices/vda2': { linkTo: '../../../../class/block/vda2' },
-    'sys/fs/btrfs/1-2/devices/vdb': { linkTo: '../../../../class/block/vdb' },
-  };
-  const found = disksOf([vda, vdb], [mount('0:30', '/', 'btrfs', '/dev/vda2')], { files });
-  assert.equal(
-    found.map(({ name, hostReadOnly, holds }) => [name, hostReadOnly, holds]),
-    [
-      ['vda', true, ['/']],
-      ['vdb', false, ['/']],
-    ],
-  );
+whole('a disk with a Btrfs, which may have other devices, is not proven to be read-only', () => {
+  for (const [type, device, proven] of [
+    ['btrfs', '0:30', false],
+    ['xfs', '252:2', true],
+  ] as const) {
+    const mounts = [mount(device, '/', type, '/dev/vda2'), mount('252:1', '/boot', 'xfs', '/dev/vda1')];
+    const [found] = disksOf([vda], mounts, { files: { 'dev/vda2': '' } });
+    assert.equal([found?.name, found?.readOnly, found?.hostReadOnly], ['vda', true, proven]);
+    assert.is(found?.evidence.endsWith('but / is btrfs, which may have other devices'), !proven);
+  }
+  const [writable] = disksOf([{ ...vda, offered: false }], [mount('0:30', '/', 'btrfs', '/dev/vda2')], {
+    files: { 'dev/vda2': '' },
+  });
+  assert.equal([writable?.readOnly, writable?.hostReadOnly], [false, false]);
 });
 
 whole('a device that sysfs does not know has no disks', () => {

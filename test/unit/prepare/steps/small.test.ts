@@ -5,7 +5,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { hasFileTypes } from '../../../../agent/prepare/steps/boot.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
-import { type Files, goodEtc, newTmp, table, tmpOptions } from '../../../harness/step-table.ts';
+import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
+import { type Files, goodEtc, newTmp, table, tableOf, tmpOptions } from '../../../harness/step-table.ts';
 import { inDirectories, writeFiles } from '../../../harness/temporary.ts';
 
 const wants = 'etc/systemd/system/multi-user.target.wants/kdump.service';
@@ -41,6 +42,20 @@ table('boot', 'boot', {
   ],
   'done: kdump to another disk': [kdumpTo('xfs /dev/vdb\npath /\n')],
   'done: no memory reserved for kdump': [{ ...kdump, 'proc/cmdline': 'root=/dev/mapper/rhel-root ro\n' }],
+});
+
+/** Mounts a file system with another line at / or /home of the ordinary guest, whose system is on vda. */
+tableOf(([name, line]: readonly ['root' | 'home', string]) => {
+  const guest = ordinaryGuest();
+  guest.mounts[name] = line;
+  guest.files['dev/vda2'] = '';
+  return guest;
+})('boot: Btrfs', 'boot', {
+  'by hand: on the system disk': [
+    ['root', '0:30 / / rw,relatime - btrfs /dev/vda2 rw'],
+    /^\/ is btrfs, with which this guest never counts as sealed: move its files to XFS or ext4\.$/,
+  ],
+  'done: on a data disk': [['home', '0:30 / /home rw,relatime - btrfs /dev/vdb rw'], /^Nothing at boot/],
 });
 
 table('mtab', 'mtab', {
