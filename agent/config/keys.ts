@@ -216,12 +216,12 @@ const table = {
   },
   FOREIGN_PROGRAMS_ALLOW: {
     meaning:
-      'Files and directories outside the sealed disk from which programs may run, for the check foreign-programs: a file, or everything below a directory. A deleted file and a file of another mount namespace are not covered, because such a file can have any path. /memfd:NAME covers files in memory with this name, which the process itself chooses. closure:UNIT and closure:PATH cover the memory for closures of libffi before version 3.4 (tuned on RHEL 7), an unlinked file that is mapped executable and writable, in the processes of a service or of a program of the sealed disk; PATH is the target of /proc/PID/exe. Example: /home/app/bin /memfd:libffi closure:tuned.service.',
+      'Files and directories outside the sealed disk from which programs may run, for the check foreign-programs: a file, or everything below a directory. A deleted file and a file of another mount namespace are not covered, because such a file can have any path. /memfd:NAME covers files in memory with this name, which the process itself chooses. Example: /home/app/bin /memfd:libffi.',
     comment:
-      'Files and directories outside the sealed disk from which programs may run, separated by spaces. /memfd:NAME stands for files in memory with this name, closure:UNIT and closure:PATH for the memory for closures of libffi in the processes of a service or of a program. Example: /home/app/bin closure:tuned.service',
+      'Files and directories outside the sealed disk from which programs may run, separated by spaces. /memfd:NAME stands for files in memory with this name. Example: /home/app/bin /memfd:libffi',
     from: 'check',
     initial: '',
-    wanted: 'an absolute path, or closure: and an absolute path or the name of a service or scope',
+    wanted: 'an absolute path',
     ...listOf(isAllowedProgram),
   },
   USAGE_WARN: {
@@ -343,10 +343,7 @@ function isPeer(value: string): boolean {
 }
 
 function isAllowedProgram(value: string): boolean {
-  return (
-    /^\/[!-~]+$/.test(value.replace(/^closure:/, '')) ||
-    /^closure:[A-Za-z0-9:_.\\@-]+\.(service|scope)$/.test(value)
-  );
+  return /^\/[!-~]+$/.test(value);
 }
 
 /** Returns why a value of FORWARD is invalid; the empty string for a valid one. */

@@ -169,12 +169,7 @@ export function parseReport(json: string) {
   };
 }
 
-/** Identifies a program in two reports, and across restarts of its process, in which closures get another name. */
-export function programKey({
-  path,
-  user,
-  unit,
-  why,
-}: Pick<ForeignProgram, 'path' | 'user' | 'unit'> & { why: string }): string {
-  return JSON.stringify([why === 'closure' ? why : path, user, unit]);
+/** Identifies a program in two reports, and across restarts of its process. */
+export function programKey({ path, user, unit }: Pick<ForeignProgram, 'path' | 'user' | 'unit'>): string {
+  return JSON.stringify([path, user, unit]);
 }

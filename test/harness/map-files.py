@@ -1,7 +1,6 @@
 """map-files.py KIND...: maps memory as executable and sleeps. KIND is the path of a file, `zero` (/dev/zero), `sysv`,
-`anonymous` (shared memory), `huge` (a huge page), `memfd:NAME`, `closure:FOLDER` (as libffi maps its
-memory for closures), `unlinked:FOLDER` (a file with such a name, mapped as a library), or `many:FOLDER` (every file in a
-folder)."""
+`anonymous` (shared memory), `huge` (a huge page), `memfd:NAME`, `unlinked:FOLDER` (as libffi maps its memory for
+closures), or `many:FOLDER` (every file in a folder)."""
 
 import ctypes
 import mmap
@@ -23,14 +22,13 @@ def map_file(path, flags=mmap.MAP_PRIVATE):
     os.close(descriptor)
 
 
-def map_unlinked(folder, flags):
+def map_unlinked(folder):
     path = folder + b"/ffi%06d" % len(kept)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     os.unlink(path)
     os.ftruncate(descriptor, 4096)
-    kept.append(mmap.mmap(descriptor, 4096, flags, PROTECTION))
-    if flags == mmap.MAP_SHARED:
-        kept.append(mmap.mmap(descriptor, 4096, flags, mmap.PROT_READ | mmap.PROT_WRITE))
+    kept.append(mmap.mmap(descriptor, 4096, mmap.MAP_SHARED, PROTECTION))
+    kept.append(mmap.mmap(descriptor, 4096, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE))
     os.close(descriptor)
 
 
@@ -43,10 +41,8 @@ for kind in map(os.fsencode, sys.argv[1:]):
         # MAP_HUGETLB and MAP_NORESERVE, because there may be no huge page.
         flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | 0x44000
         kept.append(mmap.mmap(-1, 2 << 20, flags, PROTECTION))
-    elif kind.startswith(b"closure:"):
-        map_unlinked(kind[8:], mmap.MAP_SHARED)
     elif kind.startswith(b"unlinked:"):
-        map_unlinked(kind[9:], mmap.MAP_PRIVATE)
+        map_unlinked(kind[9:])
     elif kind.startswith(b"memfd:"):
         map_file("/proc/self/fd/%d" % os.memfd_create(os.fsdecode(kind[6:])))
     elif kind == b"sysv":

@@ -3,14 +3,7 @@ import type { Snapshot } from '../engine/snapshot.ts';
 import { type Part, type Planned, stepFrom, when } from '../engine/part.ts';
 import type { Conflict, ExecFindings } from '../engine/step.ts';
 import { planBypasses } from './exec/bypasses.ts';
-import {
-  closureConflicts,
-  closureNotes,
-  describeUsers,
-  leavesNoPlace,
-  findConflicts,
-  isOpen,
-} from './exec/conflicts.ts';
+import { findConflicts, isOpen } from './exec/conflicts.ts';
 import {
   type MountTarget,
   conflictsOf,
@@ -19,7 +12,7 @@ import {
   mountTargetOf,
   proposeOptions,
 } from './exec/mount-targets.ts';
-import { type ClosureUser, findRunning } from './exec/running.ts';
+import { findRunning } from './exec/running.ts';
 import { editConfig } from './writes/proposal.ts';
 
 /**
@@ -35,18 +28,16 @@ export async function planExec(look: Snapshot): Promise<Planned> {
   );
   const { found, incomplete } = await findConflicts(look, targets, running);
   const reasons = [...running.unexamined, ...(incomplete === undefined ? [] : [incomplete])];
-  const { closures } = running;
-  const needed = [...found, ...closureConflicts(targets, closures)];
-  const proposal = reasons.length === 0 ? proposeOptions(targets, needed) : null;
+  const proposal = reasons.length === 0 ? proposeOptions(targets, found) : null;
   const bypasses = planBypasses(reader, running, settings);
   const unknown = `No stricter value is proposed, because not everything could be examined: ${shortList(reasons, '; ', 3)}.`;
-  const notes = [...closureNotes(closures), ...(bypasses.notes ?? []), ...when(reasons.length > 0, unknown)];
+  const notes = [...(bypasses.notes ?? []), ...when(reasons.length > 0, unknown)];
   const exec: ExecFindings = {
     targets: targets.map(({ target, options }) => ({ target, options: [...options] })),
     conflicts: found,
     proposal,
   };
-  const parts = [planOptions(look, targets, found, closures, proposal), { ...bypasses, notes }];
+  const parts = [planOptions(look, targets, found, proposal), { ...bypasses, notes }];
   const step = stepFrom(parts, () => [
     config.MOUNT_OPTIONS === ''
       ? 'MOUNT_OPTIONS is empty: a sealed boot adds no mount options.'
@@ -59,23 +50,16 @@ function planOptions(
   { reader, config, settings }: Snapshot,
   targets: readonly MountTarget[],
   found: readonly Conflict[],
-  closures: readonly ClosureUser[],
   proposal: string | null,
 ): Partial<Part> {
   const value = config.MOUNT_OPTIONS;
   const broken = conflictsOf(value, targets, found);
   const others = found.filter((each) => !broken.includes(each));
   const notes = when(others.length > 0, `A stricter MOUNT_OPTIONS would break: ${describe(others)}.`);
-  const problems = [
-    ...when(
-      broken.length > 0,
-      `A sealed boot sets MOUNT_OPTIONS=${value}, which breaks: ${describe(broken)}.`,
-    ),
-    ...when(
-      closures.length > 0 && leavesNoPlace(value, targets),
-      `A sealed boot sets MOUNT_OPTIONS=${value}, which leaves libffi in ${describeUsers(closures)} no place for its closures.`,
-    ),
-  ];
+  const problems = when(
+    broken.length > 0,
+    `A sealed boot sets MOUNT_OPTIONS=${value}, which breaks: ${describe(broken)}.`,
+  );
   if (proposal === null || isSame(proposal, value)) return { manual: problems, notes };
   const line = `MOUNT_OPTIONS=${proposal}`;
   if (settings.strictMounts) {

@@ -7,10 +7,9 @@ import {
 } from '../../../system/mapped-files.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import { isBelow } from '../../mounts/mountinfo.ts';
-import { closurePrefix, hasClosureName, isClosureMemory, findExecutableMappings } from './mappings.ts';
+import { findExecutableMappings } from './mappings.ts';
 import { type SealedLayers, deletedSuffix, isUnchangedInLayer } from './layer-files.ts';
 import { isAtItsPath, isMemfd, originOf } from './origin.ts';
-import { systemUnitOf } from './process-details.ts';
 
 /** What decides whether a file came from the sealed disk. */
 export interface Context extends SealedLayers, Pick<MappedFiles, 'memory'> {
@@ -22,15 +21,12 @@ export interface Context extends SealedLayers, Pick<MappedFiles, 'memory'> {
 export interface ForeignFile extends MappedFile {
   /** Whether the file is the program itself; otherwise it is mapped as executable, such as a library. */
   role: 'executable' | 'mapping';
-  /** Whether it is libffi's memory for closures, and the program came from the sealed disk. */
-  isClosure: boolean;
 }
 
 /** Larger than the maps of a process with the default limit of 65530 mappings (vm.max_map_count). */
 const mapsLimit = 16 * 1024 * 1024;
 /** How often a process is read whose thread exits, or executes another program, meanwhile. */
 const attempts = 3;
-const cgroupLimit = 65536;
 
 /** Whether nothing but files on the sealed disk is mapped, with the executable among them. */
 export function isProven(context: Context, { executable, mapped }: ProgramFiles): boolean {
@@ -65,35 +61,14 @@ export function foreignFilesOf(
     )
     .map((file): ForeignFile => {
       const role = file.path === executable ? 'executable' : 'mapping';
-      return { ...file, role, isClosure: false };
+      return { ...file, role };
     });
   if (executable !== undefined && !mapped.some(({ path }) => path === executable)) {
     files.push(...unmappedExecutable(context, pid, executable));
   }
   // In an order that does not depend on addresses, so that the same file is reported every time.
   const key = ({ role, path }: ForeignFile) => `${role === 'executable' ? 0 : 1}${path}`;
-  const sorted = files.sort((one, other) => (key(one) < key(other) ? -1 : 1));
-  return withoutAllowedClosures(context, pid, programs, sorted);
-}
-
-/** Marks the closures of a process whose program came from the sealed disk, and leaves out those that are allowed. */
-function withoutAllowedClosures(
-  context: Context,
-  pid: number,
-  { executable, mapped }: ProgramFiles,
-  files: ForeignFile[],
-): ForeignFile[] {
-  if (!files.some(hasClosureName) || executable === undefined || files[0]?.role === 'executable')
-    return files;
-  const { reader, mounts, allowed } = context;
-  const maps = readMaps(reader, pid);
-  const marked = files.map((file) => ({ ...file, isClosure: isClosureMemory(file, maps) }));
-  const permits = (item: string) => allowed.includes(`${closurePrefix}${item}`);
-  const program = mapped.find(({ path }) => path === executable);
-  const isPermitted =
-    permits(systemUnitOf(reader.processes.read(pid, 'cgroup', cgroupLimit) ?? '')) ||
-    (permits(executable) && program !== undefined && isAtItsPath(reader, mounts, program));
-  return isPermitted ? marked.filter(({ isClosure }) => !isClosure) : marked;
+  return files.sort((one, other) => (key(one) < key(other) ? -1 : 1));
 }
 
 /**
@@ -180,7 +155,5 @@ function unmappedExecutable(context: Context, pid: number, path: string): Foreig
     device: served === undefined ? device : served.device,
     inode: stat?.inode ?? 0,
   };
-  return stat !== undefined && isAllowed(context, file)
-    ? []
-    : [{ ...file, role: 'executable', isClosure: false }];
+  return stat !== undefined && isAllowed(context, file) ? [] : [{ ...file, role: 'executable' }];
 }

@@ -11,7 +11,7 @@ import {
   isProven,
   readForeignFiles,
 } from './foreign-files.ts';
-import { type Origin, closureOrigin, originOf } from './origin.ts';
+import { type Origin, originOf } from './origin.ts';
 import { type ProcessDetails, processDescriber, startTicks, ticksPerSecond } from './process-details.ts';
 import { type Config, words } from '../../../config/config.ts';
 import type { BootEnv } from '../../boot/boot-env.ts';
@@ -113,14 +113,12 @@ export async function findForeignPrograms(
     shown.map(({ pid }) => pid),
   );
   const sessionOf = sessionFinder(reader);
-  const list = shown.map(({ pid, first: { path, role, isClosure, ...file }, otherFiles }) => {
+  const list = shown.map(({ pid, first: { path, role, ...file }, otherFiles }) => {
     const session = sessionOf(pid);
     const origin: Origin =
       session !== undefined
         ? { why: 'session', reason: `in session ${session.id} of ${session.user}` }
-        : isClosure
-          ? closureOrigin
-          : originOf({ path, ...file }, mounts);
+        : originOf({ path, ...file }, mounts);
     return { pid, path: decodeBytes(path), role, ...origin, otherFiles, ...describe(pid) };
   });
   return { list, count: foreign.length, examined: sealedOnly.length + others.length, unexamined };

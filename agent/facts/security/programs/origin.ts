@@ -8,21 +8,16 @@ import { deletedSuffix } from './layer-files.ts';
  * Where a file is that did not come from the sealed disk. `memfd`: in memory, without a name in any file system
  * (memfd_create(2)). `deleted`: it has no name any more. `other-namespace`: on a file system that is not mounted in the
  * mount namespace of the agent. `memory`: on a file system in memory, or in the layer of an overlay. `not-sealed`: on
- * a file system that the host did not make read-only. `closure`: libffi's memory for closures (mappings.ts). `session`: the
+ * a file system that the host did not make read-only. `session`: the
  * process is in a session with temporary tools (facts/sessions.ts).
  */
-type Why = 'closure' | 'memfd' | 'deleted' | 'other-namespace' | 'memory' | 'not-sealed' | 'session';
+type Why = 'memfd' | 'deleted' | 'other-namespace' | 'memory' | 'not-sealed' | 'session';
 
 export interface Origin {
   why: Why;
   /** The same in words, with the file system. */
   reason: string;
 }
-
-export const closureOrigin: Origin = {
-  why: 'closure',
-  reason: "libffi's memory for closures, an unlinked file that is mapped executable and writable",
-};
 
 /** Finds out where a file is that is not proven to be on the sealed disk. */
 export function originOf({ path, device }: Pick<MappedFile, 'path' | 'device'>, mounts: MountTable): Origin {

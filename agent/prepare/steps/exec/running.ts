@@ -1,10 +1,9 @@
 import path from 'node:path';
 import { unlessSystemError } from '../../../lib/errors.ts';
 import type { MountTable } from '../../../facts/mounts/mountinfo.ts';
-import { isClosureMemory, findExecutableMappings } from '../../../facts/security/programs/mappings.ts';
+import { findExecutableMappings } from '../../../facts/security/programs/mappings.ts';
 import { deletedSuffix } from '../../../facts/security/programs/layer-files.ts';
 import { isMemfd } from '../../../facts/security/programs/origin.ts';
-import { systemUnitOf } from '../../../facts/security/programs/process-details.ts';
 import type { MappedFile } from '../../../system/mapped-files.ts';
 import { namesIfReadable } from '../../../system/names.ts';
 import type { SystemReader } from '../../../system/reader.ts';
@@ -18,21 +17,12 @@ export interface RunningFile {
   by: string;
 }
 
-/** A process with libffi's memory for closures, as messages name it in every boot: without its ID. */
-export interface ClosureUser {
-  name: string;
-  /** The systemd unit; empty if there is none. */
-  unit: string;
-}
-
 export interface Running {
   files: RunningFile[];
   /** The processes that execute a memfd, that are traced, or that are in another user namespace. */
   memfd: string[];
   traced: string[];
   userNamespaces: string[];
-  /** The processes with libffi's memory for closures. */
-  closures: ClosureUser[];
   /** The processes that could not be examined, each with the reason. */
   unexamined: string[];
 }
@@ -55,18 +45,14 @@ export async function findRunning(
   const pids = processes.list().filter((pid) => !own.has(pid));
   const { pids: readable, argumentsOf, examine, unexamined } = await readableProcesses(reader, pids);
   const ownNamespace = unlessSystemError(() => reader.link('/proc/self/ns/user'));
-  const found: Running = { files: [], memfd: [], traced: [], userNamespaces: [], closures: [], unexamined };
+  const found: Running = { files: [], memfd: [], traced: [], userNamespaces: [], unexamined };
   for (const pid of readable) {
     const read = (name: string) => unlessSystemError(() => processes.read(pid, name, fileLimit)) ?? '';
     const by = nameOf(reader, pid);
     const maps = examine(pid, () => processes.read(pid, 'maps', mapsLimit) ?? '');
     if (maps === undefined) continue;
     const all = findExecutableMappings(maps).mapped;
-    const closures = all.filter((file) => isClosureMemory(file, maps));
-    // libffi takes any directory, so that this one says nothing about the mount options of its mount.
-    if (closures.length > 0)
-      found.closures.push({ name: commOf(reader, pid), unit: systemUnitOf(read('cgroup')) });
-    const mapped = all.filter((file) => !closures.includes(file) && isInteresting(mounts, file, isWanted));
+    const mapped = all.filter((file) => isInteresting(mounts, file, isWanted));
     const files = new Set(
       mapped.filter((file) => !isMemfd(file.path)).map((file) => withoutSuffix(file.path)),
     );
