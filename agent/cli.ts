@@ -235,7 +235,7 @@ function program(
 function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<void>): void {
   const ask = [
     ...['apply', 'only', 'skip', 'yes', 'json', 'wipe', 'purgeOldHome', 'cleanVar', 'since', 'accept'],
-    ...['strictMounts', 'closeBypasses', 'strictPtrace', 'moveState', 'purgeOldState'],
+    ...['strictMounts', 'closeBypasses', 'moveState', 'purgeOldState'],
     'scratchDevice',
   ];
   root
@@ -291,10 +291,6 @@ function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<
     .option(
       '--close-bypasses',
       'write /etc/sysctl.d/60-immutafs.conf, which closes the bypasses of noexec that no running program needs (step exec)',
-    )
-    .option(
-      '--strict-ptrace',
-      'with --close-bypasses: write kernel.yama.ptrace_scope=2 instead of 1, so that a process cannot write code into the memory of its own children either',
     )
     .option(
       '--image',

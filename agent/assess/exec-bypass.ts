@@ -10,12 +10,8 @@ export interface Bypass {
 /** The setting of Yama (kernel: Documentation/admin-guide/LSM/Yama.rst). */
 export const ptraceSysctl = 'kernel.yama.ptrace_scope';
 
-/**
- * Returns the bypasses that are open now.
- * @param minimumScope the value of kernel.yama.ptrace_scope from which on ptrace counts as closed: with 1, a process can
- * still write into the memory of its own descendants; with 2, only a process with CAP_SYS_PTRACE can trace
- */
-export function openBypasses(settings: ExecBypass, lockdown: Lockdown, minimumScope: 1 | 2 = 1): Bypass[] {
+/** Returns the bypasses that are open now. */
+export function openBypasses(settings: ExecBypass, lockdown: Lockdown): Bypass[] {
   const { memfdNoexec, ptraceScope } = settings;
   const isLocked = (lockdown.lockdown ?? 'none') !== 'none';
   const isSigned = lockdown.signaturesEnforced === true || lockdown.modulesDisabled === true;
@@ -28,8 +24,9 @@ export function openBypasses(settings: ExecBypass, lockdown: Lockdown, minimumSc
     { name: 'user-namespaces', closed: areUserNamespacesClosed(settings), closedBy: usernsSysctl(settings) },
     {
       name: 'ptrace',
-      closed: (ptraceScope ?? 0) >= minimumScope,
-      closedBy: ptraceScope === undefined ? undefined : `${ptraceSysctl}=${minimumScope}`,
+      // With 1, a process can still write into the memory of its own descendants.
+      closed: (ptraceScope ?? 0) >= 1,
+      closedBy: ptraceScope === undefined ? undefined : `${ptraceSysctl}=1`,
     },
     { name: 'modules', closed: isLocked || isSigned, closedBy: 'module.sig_enforce=1' },
     {

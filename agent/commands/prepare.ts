@@ -185,7 +185,7 @@ const inImage: readonly (readonly [string, ...(keyof PrepareOptions)[]])[] = [
   ['mark the disk in a guest that is started from the image', 'scratchDevice'],
   ['remove the logs', 'cleanVar'],
   ['every file of an image has changed', 'since'],
-  ['use it in a guest that runs its services', 'strictMounts', 'closeBypasses', 'strictPtrace'],
+  ['use it in a guest that runs its services', 'strictMounts', 'closeBypasses'],
   ['rehearse in a guest that is started from the image', 'rehearse', 'limit', 'discardState', 'endRehearsal'],
   ['reboot a guest that is started from the image', 'reboot'],
 ];
@@ -294,10 +294,9 @@ function readOptions(
   const { only = options.image === true ? stepIds : guestStepIds, skip = [] } = options;
   const chosen = new Set(only.filter((id) => !skip.includes(id)));
   if (chosen.size === 0) throw new UsageError('--skip leaves out every step');
-  const { strictMounts = false, closeBypasses = false, strictPtrace = false } = options;
+  const { strictMounts = false, closeBypasses = false } = options;
   if ((strictMounts || closeBypasses) && !chosen.has('exec'))
     throw new UsageError(`${strictMounts ? '--strict-mounts' : '--close-bypasses'} needs the step exec`);
-  if (strictPtrace && !closeBypasses) throw new UsageError('--strict-ptrace needs --close-bypasses');
   const moveState = readItems(reader, options, chosen);
   if (scratchDevice !== undefined && !chosen.has('scratch'))
     throw new UsageError('--scratch-device needs the step scratch');

@@ -15,6 +15,7 @@ for (const [argv, said] of [
   [['help', 'destroy'], /unknown command 'destroy'/],
   [['--destroy'], /unknown option '--destroy'/],
   [['status', '--destroy'], /unknown option '--destroy'/],
+  [['prepare', '--close-bypasses', '--strict-ptrace'], /unknown option '--strict-ptrace'/],
   [['status', 'now'], /too many arguments/],
   [['check', 'now'], /too many arguments/],
   [['version', 'now'], /too many arguments/],

@@ -211,7 +211,6 @@ export interface Settings {
   acceptUntil?: number | undefined;
   strictMounts?: boolean | undefined;
   closeBypasses?: boolean | undefined;
-  strictPtrace?: boolean | undefined;
   imageName?: string | undefined;
   imageVersion?: string | undefined;
   /** Shows that a planner is still busy, if it takes longer than a second. */

@@ -26,14 +26,14 @@ const breaks: Record<Bypass['name'], string> = {
 export function planBypasses(
   reader: SystemReader,
   running: Running,
-  { closeBypasses, strictPtrace }: Pick<Settings, 'closeBypasses' | 'strictPtrace'>,
+  { closeBypasses }: Pick<Settings, 'closeBypasses'>,
 ): Partial<Part> {
   const before = reader.readIfPresent(sysctlFile, 65536) ?? null;
   const present = (before ?? '').split('\n').map((line) => line.replaceAll(' ', ''));
   const isStrictPtrace = [2, 3].some((scope) => present.includes(`${ptraceSysctl}=${scope}`));
   const isWritten = ({ name, closedBy = '' }: Bypass) =>
     present.includes(closedBy) || (name === 'ptrace' && isStrictPtrace);
-  const open = openBypasses(findExecBypass(reader), findLockdown(reader), strictPtrace ? 2 : 1).filter(
+  const open = openBypasses(findExecBypass(reader), findLockdown(reader)).filter(
     (bypass) => bypass.name !== 'modules' && bypass.closedBy !== undefined && !isWritten(bypass),
   );
   const examined = open.map((bypass) => ({ ...bypass, by: users(reader, running, bypass) }));
@@ -46,10 +46,8 @@ export function planBypasses(
     const note = `Bypasses of noexec that no running program needs: ${free.map(({ name }) => name).join(', ')}. \`prepare --apply --only exec --close-bypasses\` closes them in ${sysctlFile}, and shows what this can break.`;
     return { notes: [note, ...used] };
   }
-  const broken = (name: Bypass['name']) =>
-    name === 'ptrace' && strictPtrace ? 'gdb and strace of users without CAP_SYS_PTRACE' : breaks[name];
-  const why = free.map(({ name, closedBy }) => `${closedBy} can break: ${broken(name)}.`);
-  const added = free.map(({ name, closedBy }) => `# Can break: ${broken(name)}.\n${closedBy}\n`).join('');
+  const why = free.map(({ name, closedBy }) => `${closedBy} can break: ${breaks[name]}.`);
+  const added = free.map(({ name, closedBy }) => `# Can break: ${breaks[name]}.\n${closedBy}\n`).join('');
   const start = before ?? '# Closes bypasses of noexec (the check exec-bypass of immutafs-agent).\n';
   const after = `${start}${start.endsWith('\n') ? '' : '\n'}${added}`;
   return { actions: [{ do: 'edit', file: sysctlFile, before, after }], why, notes: used };

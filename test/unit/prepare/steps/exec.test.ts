@@ -161,8 +161,8 @@ const open: Files = {
   'proc/sys/kernel/yama/ptrace_scope': '0\n',
   'proc/sys/kernel/kexec_load_disabled': '0\n',
 };
-const sysctls = async (files: Files, closeBypasses = true, strictPtrace = false) => {
-  const settings = { closeBypasses, strictPtrace };
+const sysctls = async (files: Files, closeBypasses = true) => {
+  const settings = { closeBypasses };
   const step = await planned(guestWith({ files: { ...open, ...files } }), 'exec', { settings });
   const edit = step.actions.find((action) => action.do === 'edit' && action.file.includes('sysctl'));
   const lines = edit?.do === 'edit' ? edit.after.split('\n').filter((line) => /^[a-z]/.test(line)) : [];
@@ -185,16 +185,10 @@ exec('--close-bypasses writes what this kernel knows, and says what it can break
 const scopeLines = (...files: Parameters<typeof sysctls>) =>
   sysctls(...files).then(({ lines }) => lines.filter((line) => line.includes('ptrace')));
 
-exec('--strict-ptrace writes 2, also if 1 is set now or in the file', async () => {
-  const [yama, file] = ['proc/sys/kernel/yama/ptrace_scope', 'etc/sysctl.d/60-immutafs.conf'];
-  assert.equal(await scopeLines({}, true, true), ['kernel.yama.ptrace_scope=2']);
-  assert.equal(await scopeLines({ [yama]: '1\n' }, true, true), ['kernel.yama.ptrace_scope=2']);
-  assert.equal(await scopeLines({ [yama]: '1\n' }), []);
-  const { after } = await sysctls({ [file]: 'kernel.yama.ptrace_scope=1\n' }, true, true);
-  assert.match(after, /ptrace_scope=1\n[^]*ptrace_scope=2\n/);
-});
-
-exec('without --strict-ptrace, a stricter value in the file stays', async () => {
+exec('a stricter value of kernel.yama.ptrace_scope stays, now and in the file', async () => {
+  assert.equal(await scopeLines({}), ['kernel.yama.ptrace_scope=1']);
+  for (const value of ['1', '2', '3'])
+    assert.equal(await scopeLines({ 'proc/sys/kernel/yama/ptrace_scope': `${value}\n` }), []);
   const written = { 'etc/sysctl.d/60-immutafs.conf': 'kernel.yama.ptrace_scope = 2\n' };
   assert.equal(await scopeLines(written), ['kernel.yama.ptrace_scope = 2']);
   const { after } = await sysctls(written);
@@ -268,8 +262,6 @@ exec('the options need the step', () =>
       const error = await errorOf(prepare({ only: ['tmp'], skip: [], [option]: true }));
       assert.match(String(error), /needs the step exec/);
     }
-    const error = await errorOf(prepare({ skip: [], strictPtrace: true }));
-    assert.match(String(error), /--strict-ptrace needs --close-bypasses/);
   }),
 );
 
