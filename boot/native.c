@@ -32,6 +32,8 @@
 #define FAILED 3
 #define MEMORY_LIMIT (64 << 20)
 #define STACK_LIMIT (1 << 20)
+/* In bytes. Cycles are not searched for below, because most commands end before there would be many. */
+#define CYCLE_SEARCH (16 << 20)
 /* Until the command sets its own limit (boot/commands.ts). */
 #define FIRST_SECONDS 30
 
@@ -619,6 +621,7 @@ int main(int count, char **words)
 		return FAILED;
 	JS_SetMemoryLimit(runtime, MEMORY_LIMIT);
 	JS_SetMaxStackSize(runtime, STACK_LIMIT);
+	JS_SetGCThreshold(runtime, CYCLE_SEARCH);
 	context = JS_NewContextRaw(runtime);
 	if (!context)
 		return FAILED;

@@ -70,7 +70,7 @@ export function pathRefusal(list: List, path: string): Refusal | undefined {
 function autostartRefusal({ path, options }: PersistItem): Refusal | undefined {
   if (options.includes('autostart')) return undefined;
   const place = placeOf(path);
-  const inner = startPlaces
+  const inner = startPlaces()
     .filter((each) => each.path.startsWith(`${path}/`))
     .toSorted((a, b) => (a.path < b.path ? -1 : 1))[0];
   if (place === 'data' && inner === undefined) return undefined;

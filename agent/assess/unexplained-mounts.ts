@@ -1,3 +1,4 @@
+import { once } from '../lib/cached.ts';
 import { persistItems } from '../facts/boot/persist.ts';
 import { type Mount, isBelow } from '../facts/mounts/mountinfo.ts';
 import { startPlaces } from '../facts/security/places.ts';
@@ -34,7 +35,7 @@ export function findUnexplainedMounts(
     const startsPrograms =
       isOver ||
       others.some((each) => isBelow(target, each) && !isBelow(target, '/var')) ||
-      placesInVar.some((place) => isBelow(target, place) || isBelow(place, target));
+      placesInVar().some((place) => isBelow(target, place) || isBelow(place, target));
     return startsPrograms || permitted.reasonFor(mount, 'layer') === undefined
       ? [{ mount, startsPrograms }]
       : [];
@@ -50,8 +51,11 @@ function isOwnDisk({ target, type }: Mount): boolean {
 }
 
 /** Places in /var from which programs start by themselves. */
-const placesInVar = startPlaces
-  .filter(
-    ({ path, category }) => category !== undefined && path.startsWith('/var/') && !usualPlaces.includes(path),
-  )
-  .map(({ path }) => path);
+const placesInVar = once(() =>
+  startPlaces()
+    .filter(
+      ({ path, category }) =>
+        category !== undefined && path.startsWith('/var/') && !usualPlaces.includes(path),
+    )
+    .map(({ path }) => path),
+);

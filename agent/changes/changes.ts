@@ -1,3 +1,4 @@
+import { once } from '../lib/cached.ts';
 import { SystemError, errorMessage, isAbsent } from '../lib/errors.ts';
 import { hangSafe } from '../facts/mounts/hang-safe.ts';
 import { type MountTable, isBelow, readMountTable, optionOf } from '../facts/mounts/mountinfo.ts';
@@ -76,13 +77,15 @@ export function compareLayers(reader: SystemReader) {
  * Directories in /run from which systemd and udev start programs. /run is empty at boot, so each of their files is new
  * since then, although no layer contains it.
  */
-export const runPlaces: readonly string[] = startPlaces
-  .map(({ path }) => path)
-  .filter((path) => path.startsWith('/run/'));
+export const runPlaces = once((): readonly string[] =>
+  startPlaces()
+    .map(({ path }) => path)
+    .filter((path) => path.startsWith('/run/')),
+);
 
 /** Reports every file in `runPlaces` as added. @throws the errors of walkLayer */
 async function walkRun(xattrs: XattrReader, selected: Selection, report: Report): Promise<void> {
-  for (const place of runPlaces) {
+  for (const place of runPlaces()) {
     if (!selected.leadsTo(place)) continue;
     let upper;
     try {

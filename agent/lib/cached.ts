@@ -6,3 +6,9 @@ export function cached<Key, Value>(compute: (key: Key) => Value): (key: Key) => 
     return known.get(key) as Value;
   };
 }
+
+/** Returns a function that computes a value at its first call, such as a table that not every command needs. */
+export function once<Value>(compute: () => Value): () => Value {
+  let known: { value: Value } | undefined;
+  return () => (known ??= { value: compute() }).value;
+}

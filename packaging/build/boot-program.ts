@@ -66,7 +66,9 @@ async function bundle(entry: string): Promise<string> {
     write: false,
     platform: 'neutral',
     target: 'es2022',
-    format: 'iife',
+    // Not in a function: for each closure in a function, QuickJS searches the variables of this function one by one.
+    format: 'esm',
+    banner: { js: '"use strict";' },
     charset: 'ascii',
     legalComments: 'none',
     minifyWhitespace: true,

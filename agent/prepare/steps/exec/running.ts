@@ -1,3 +1,4 @@
+import { once } from '../../../lib/cached.ts';
 import path from 'node:path';
 import { unlessSystemError } from '../../../lib/errors.ts';
 import type { MountTable } from '../../../facts/mounts/mountinfo.ts';
@@ -116,13 +117,13 @@ function ancestors(reader: SystemReader): Set<number> {
 
 const unitFolders = ['/etc/systemd/system', '/usr/lib/systemd/system'];
 /** Files, and folders of files, that name programs. */
-const tables = [
-  ...startPlaces
+const tables = once(() => [
+  ...startPlaces()
     .filter(({ category }) => category === 'cron' || category === 'udev')
     .map((place) => place.path)
     .filter((place) => /^\/(etc|var)\//.test(place)),
   ...['/etc/logrotate.d', '/etc/rc.d/rc.local', '/etc/rc.local'],
-];
+]);
 const tableLimit = 1024 * 1024;
 
 /**
@@ -133,7 +134,7 @@ const tableLimit = 1024 * 1024;
 export function findNamedFiles(reader: SystemReader, isWanted: (file: string) => boolean): RunningFile[] {
   const isUnit = (file: string) => /\.(service|socket|mount|swap|conf)$/.test(file);
   const units = unitFolders.flatMap((folder) => filesIn(reader, folder, 1)).filter(isUnit);
-  const others = [...tables, ...tables.flatMap((folder) => filesIn(reader, folder, 1))];
+  const others = [...tables(), ...tables().flatMap((folder) => filesIn(reader, folder, 1))];
   const found = [
     ...units.flatMap((file) => pathsIn(reader, file, commandsOf)),
     ...others.flatMap((file) => pathsIn(reader, file, (text) => text.replace(/^\s*#.*$/gm, ''))),
