@@ -1,4 +1,4 @@
-import { checks } from '../agent/checks/index.ts';
+import { documentedChecks } from '../agent/checks/documented.ts';
 import { documented, runbookOfCheck } from './runbook.ts';
 
 /** An alert of Prometheus. */
@@ -44,7 +44,7 @@ export const guestAlerts: readonly Alert[] = [
     severity: 'warning',
     summary: '{{ $labels.instance }}: the check {{ $labels.check }} does not pass',
     description: `A required check failed or could not be evaluated. \`immutafs-agent status\` in the guest shows what was found.`,
-    runbook: runbookOfCheck(checks, '$labels.check'),
+    runbook: runbookOfCheck(documentedChecks, '$labels.check'),
   },
   {
     name: 'ImmutafsEnforcementLost',
@@ -58,7 +58,7 @@ export const guestAlerts: readonly Alert[] = [
     summary: '{{ $labels.instance }}: the host no longer enforces read-only',
     description:
       'The guest is in sealed mode, but not every system disk is read-only by the report of the disk itself. Root in the guest may be able to write to the system disk.',
-    runbook: documented(checks, 'host-enforced'),
+    runbook: documented(documentedChecks, 'host-enforced'),
   },
   {
     name: 'ImmutafsReportOld',
@@ -94,7 +94,7 @@ export const guestAlerts: readonly Alert[] = [
     summary: '{{ $labels.instance }}: /var is full in {{ $value | humanizeDuration }}',
     description:
       'At its present rate, the writable layer of /var in memory is full within six hours. Then logging stops and services fail.',
-    runbook: documented(checks, 'var-usage'),
+    runbook: documented(documentedChecks, 'var-usage'),
   },
   {
     name: 'ImmutafsStateLost',
@@ -104,7 +104,7 @@ export const guestAlerts: readonly Alert[] = [
     summary: '{{ $labels.instance }}: the next reboot loses state of services',
     description:
       'Services have written data, queues or registrations that are only in memory, and that are neither kept nor accepted. `immutafs-agent changes --state` in the guest lists them.',
-    runbook: documented(checks, 'state-kept'),
+    runbook: documented(documentedChecks, 'state-kept'),
   },
   {
     name: 'ImmutafsForwardingDown',
@@ -120,7 +120,7 @@ export const guestAlerts: readonly Alert[] = [
     summary: '{{ $labels.instance }} does not forward its logs',
     description:
       'The forwarder is not connected to the log server, or does not run. Entries wait in the guest; they are lost at a reboot, or when the journal exceeds its size.',
-    runbook: documented(checks, 'forward-healthy'),
+    runbook: documented(documentedChecks, 'forward-healthy'),
   },
   {
     name: 'ImmutafsForwardingLoses',
@@ -145,7 +145,7 @@ export const guestAlerts: readonly Alert[] = [
     summary: '{{ $labels.instance }}: log entries were lost within the last hour',
     description:
       'Log entries, log files, or bytes of a log file, were removed before they could be sent, were unreadable, were truncated, or were refused by the server.',
-    runbook: documented(checks, 'forward-healthy'),
+    runbook: documented(documentedChecks, 'forward-healthy'),
   },
   {
     name: 'ImmutafsMaintenanceLong',

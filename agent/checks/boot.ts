@@ -12,12 +12,6 @@ export const initramfsHook: Check = {
   id: 'initramfs-hook',
   severity: 'advisory',
   messageId: '3d7db89b2be84e1889d705f5d7688287',
-  title: 'the initramfs contains the dracut hook of this version',
-  means:
-    'The boot record /run/immutafs/boot.env was written in the initramfs, by the installed version of the agent.',
-  why: 'Without the hook, /var is assembled in late boot, after some programs have started to use it. The hook of another version may behave differently than this version expects.',
-  fix: regenerate,
-  page: 'prepare.md',
   subject: 'initramfs',
   expected: `the hook of ${version}`,
   evaluate: (facts) => {
@@ -41,11 +35,6 @@ export const rootLog: Check = {
   severity: 'advisory',
   seal: true,
   messageId: '3265a2cb2741449b9d7798128b702598',
-  title: 'the file systems were cleanly unmounted before the disk was sealed',
-  means:
-    'According to the mount table, neither / nor a lower layer of /var is mounted with an option that disables log replay (norecovery, noload, nologreplay).',
-  why: 'The log of a file system cannot be replayed on a read-only disk, so the boot mounts the file system without log replay. The last changes before the disk was sealed may then be missing or incomplete, without any error message.',
-  fix: 'Have the host make the disk writable, boot once so that the log is replayed, shut down cleanly, and seal the disk again.',
   expected: 'mounted with a clean log',
   evaluate: (facts) => {
     const mounts = sealedMounts(facts);
@@ -76,12 +65,6 @@ export const provisioningOff: Check = {
   id: 'provisioning-off',
   seal: true,
   messageId: 'd415f8942cb841dca82b5701f5eda6e7',
-  title: 'this guest is not configured at boot from a writable disk',
-  means:
-    'Every installed unit of cloud-init (RHEL 7 to 10) and Afterburn (RHEL CoreOS) is masked, or cloud-init is disabled. cloud-init has not written a result to /run in this boot. With SEED=host, the units of cloud-init are not masked but start only if the boot has accepted a seed that the host made read-only (seed-genuine). ignition.firstboot is not on the kernel command line. No directory from which systemd merges or attaches images (/var/lib/extensions, /var/lib/confexts, /var/lib/portables, /var/lib/machines and the directories of these names in /etc; RHEL 9 and 10) is on a writable file system that outlives a reboot.',
-  why: 'These programs run as root at boot. An attacker who creates a file system with the label cidata on a data disk, or stores an image in such a directory, becomes root again in the next boot.',
-  fix: 'A sealed boot masks the units; if a unit is not masked, immutafs-generator did not run (see systemctl status and the journal). While the disk is writable: immutafs-agent prepare --apply --only boot, which writes /etc/cloud/cloud-init.disabled. Remove ignition.firstboot from the kernel command line. Keep images on the sealed disk.',
-  page: 'threat-model.md',
   subject: 'provisioning',
   expected: 'disabled',
   evaluate: (facts) => {
@@ -133,11 +116,6 @@ function imageDirectories(facts: AssessedFacts): string[] {
 export const rivalsOff: Check = {
   id: 'rivals-off',
   messageId: 'd041640d4c264c5a90c47caffb76d9e6',
-  title: 'no other program makes the root read-only or overlays it',
-  means:
-    "In /etc/sysconfig/readonly-root neither READONLY nor TEMPORARY_STATE is yes. Neither the configuration nor the kernel command line enables overlayroot, systemd.volatile=, dracut's overlays (rd.overlay, rd.live.overlay.overlayfs), lockfs or fsprotect. / is not an overlay.",
-  why: 'If two programs mount overlays over the same directories, their mounts hide each other, and the checks no longer examine the sealed file systems.',
-  fix: 'While the disk is writable, disable the other program: set READONLY=no and TEMPORARY_STATE=no in /etc/sysconfig/readonly-root, set overlayroot="" in /etc/overlayroot.conf, or remove the argument of the program from the kernel command line.',
   subject: 'other overlays',
   expected: 'none',
   evaluate: ({ conflictingOverlays, mounts }) =>

@@ -14,8 +14,8 @@ export interface Outcome {
 }
 
 /**
- * The documentation in `status --explain`, in the journal's message catalog and in the manual page. Each text is one
- * paragraph of plain text.
+ * The documentation in `status --explain`, in the journal's message catalog and in the manual page: for a check, that of
+ * the Markdown file with its id, in this directory. Each text is one paragraph of plain text.
  */
 export interface Documentation {
   /** The condition under which the check passes: a clause that begins in lower case or with a path. */
@@ -30,7 +30,15 @@ export interface Documentation {
   page?: string;
 }
 
-export interface Check extends Documentation {
+/** The headings of the texts. */
+export const headings = {
+  means: 'What it checks',
+  why: 'Why it matters',
+  fix: 'How to fix it',
+  page: 'Read on',
+};
+
+export interface Check {
   id: string;
   /** If a required check fails, the verdict is `failed`. An advisory check does not affect the verdict. */
   severity?: 'advisory';

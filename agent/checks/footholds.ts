@@ -9,12 +9,6 @@ export const footholds: Check = {
   severity: 'advisory',
   seal: true,
   messageId: '8c970a35582c40d79aadf0e6013abbc7',
-  title: 'no mount is writable, executable and persistent at once',
-  means:
-    'The check reads the mount table. No mount is writable, executable and persistent (outlives a reboot) at once. The report lists every mount that is writable and executable, and every mount that is writable and persistent, including the EFI variables, and the device of SCRATCH, on which root can write below the encryption, each with a way to restrict it. The check also warns about a path that PERSIST keeps with the option autostart: root in a sealed boot can write there what runs as root in the next boot and, with the option maintenance, also while the system disk is writable, so that it can change the sealed disk permanently. File systems such as /proc and /sys are left out: no process can store files there. For each user who may log in or who lingers, and whose home directory outlives a reboot, the check names the units in ~/.config/systemd/user, ~/.ssh/authorized_keys and the start-up files of login shells that differ in size from those of /etc/skel. The check warns if a lingering user has units there: systemd starts them at boot with the rights of that user. At most 200 users are checked.',
-  why: 'This is the remaining attack surface of a sealed guest.',
-  fix: 'Mount the listed file systems with noexec if no program runs from them. Keep persistent data on a mount with noexec,nosuid,nodev. Have the host make every disk read-only that no program needs to write to. To stop the units of a user from starting without a login: loginctl disable-linger USER, while the disk is writable.',
-  page: 'threat-model.md',
   subject: 'mounts',
   expected: 'no mount that is writable, executable and persistent',
   evaluate: (facts) => {

@@ -13,12 +13,6 @@ export const foreignPrograms: Check = {
   },
   seal: true,
   messageId: '4328ca39e3b34c0c88913b5913526761',
-  title: 'every running program came from the sealed disk',
-  means:
-    'For each process, the executable (/proc/PID/exe) and every file that is mapped as executable (/proc/PID/maps) are on a disk that the host made read-only (see host-enforced). The check reports files in memory (tmpfs, memfd), files that were written in an overlay since boot, files on other disks, deleted files, and files of another mount namespace that are not on such a disk; a process in a session of `immutafs-agent session` is reported as such. A file of the lower layer of an overlay that nothing has changed came from the sealed disk. Files are compared by device, not by path. Left out are kernel threads, programs of the initramfs that still run, and code in anonymous memory, such as that of a just-in-time compiler. Scripts are not seen: the program that runs is their interpreter. A process that starts and ends between two checks is not seen either. FOREIGN_PROGRAMS_ALLOW permits paths; FOREIGN_PROGRAMS=fail makes the check required, off switches it off. If the agent does not run as root, the check is skipped, or with FOREIGN_PROGRAMS=fail cannot be evaluated.',
-  why: 'On a sealed guest, everything that was installed is on the sealed disk. A program from anywhere else is new since this boot, or was kept on a data disk: software that an administrator put there, or that of an attacker.',
-  fix: 'Find out what the process does and who started it: systemctl status PID, ls -l /proc/PID/exe. If it is legitimate, install the program while the disk is writable, or list its path in FOREIGN_PROGRAMS_ALLOW. If it is not, save the evidence and reboot. Mount writable file systems with noexec, so that programs cannot be started from there. Programs in containers are reported if their image is not on the sealed disk, and on kernels from 6.7 on in any case.',
-  page: 'changes.md',
   expected: 'only files on disks that the host made read-only',
   evaluate: (facts) => {
     const { FOREIGN_PROGRAMS } = facts.config;

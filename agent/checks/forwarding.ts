@@ -15,12 +15,6 @@ import type { AssessedFacts } from '../assess/assess.ts';
 export const forwardHealthy: Check = {
   id: 'forward-healthy',
   messageId: 'd6eec8b9bbd44ad798ac78b0d47c8a7e',
-  title: 'log entries reach the log server',
-  means:
-    'If FORWARD names a server, immutafs-forward.service runs and is connected, and no journal entry and no byte of a log file was lost. Every log file of FORWARD_FILES can be read. The check reads the state that the forwarder records. While the server has been unavailable for less than five minutes, the check only warns. If FORWARD or FORWARD_* is invalid, or a line that may have been meant for one of them, the forwarder does not start and the check fails.',
-  why: 'In a sealed boot /var is in RAM: log entries that are not forwarded are lost at shutdown, and with them the traces of an attack.',
-  fix: 'If the check names lines of the configuration, fix them and restart immutafs-forward.service. Otherwise run immutafs-agent forward --test, which shows the step that fails: name, connection, certificates or protocol. If the service ended, systemctl status immutafs-forward.service shows why.',
-  page: 'log-server.md',
   evaluate: ({ config, forward, forwardProblems, identity, audit }) => {
     if (forwardProblems.length > 0) return misconfigured(forwardProblems);
     const subject = config.FORWARD;
@@ -102,12 +96,6 @@ function describeLoss({ lost, corrupt, refused, cut, suppressed }: ForwardCounts
 export const auditForwarded: Check = {
   id: 'audit-forwarded',
   messageId: '39934bec214d4dd79f721c2a3779d86f',
-  title: 'the audit trail is forwarded',
-  means:
-    'If auditd runs, the audit trail is in the journal, or the forwarder runs and reads the log file of auditd (log_file in /etc/audit/auditd.conf). The check compares the running auditd with the state that the forwarder records. It fails in a sealed boot if FORWARD names a server, and warns otherwise.',
-  why: 'On Red Hat Enterprise Linux the audit trail is not in the journal. auditd writes it to /var/log/audit/audit.log, which is in RAM in a sealed boot and lost at shutdown: logins, changes of users and violations of the policy leave no trace.',
-  fix: 'Set FORWARD to a log server and FORWARD_FILES to the log file of auditd, then restart immutafs-forward.service. If the forwarder may not read the file, run `immutafs-agent prepare --only audit --apply` while the disk is writable: it sets log_group in /etc/audit/auditd.conf.',
-  page: 'log-server.md',
   expected: 'forwarded',
   evaluate: (facts) => {
     const trail = unwrap(facts.audit);
@@ -181,12 +169,6 @@ export const forwardEncrypted: Check = {
   severity: 'advisory',
   isRequired: { reason: 'the configuration names a server with TLS, or a TLS key', test: asksForTls },
   messageId: '62cbdfc572f04d56ae2cbd0c7b488d70',
-  title: 'logs are encrypted on the way to the log server',
-  means:
-    'Every server in FORWARD, and the server that the running forwarder has recorded, is reached by TLS (relp+tls, syslog+tls, journal+https); the agent then also verifies the certificate of the server. One server without TLS is enough for the check to warn, because the forwarder uses it whenever the servers before it do not answer. The check fails instead if the configuration asks for TLS: a server in FORWARD has it, or FORWARD_CA, FORWARD_CERT, FORWARD_KEY or FORWARD_PEER is set. It is skipped if nothing is forwarded, or if the only servers without TLS are programs in this guest (127.0.0.0/8, [::1]), such as stunnel, because the agent does not see whether these encrypt.',
-  why: 'Logs contain names of users and hosts, command lines and sometimes secrets. On an unencrypted connection, everybody on the network path can read and change them, and anybody who takes the address of the log server receives them.',
-  fix: 'In FORWARD, use relp+tls, syslog+tls or journal+https for every server, and set FORWARD_CA, FORWARD_CERT and FORWARD_KEY (/usr/share/doc/immutafs-agent/log-server.md, "Certificates"). Then restart immutafs-forward.service.',
-  page: 'log-server.md',
   expected: 'TLS for every server',
   evaluate: (facts) => {
     const { forward, forwardProblems } = facts;
@@ -220,12 +202,6 @@ export const fipsTls: Check = {
   id: 'fips-tls',
   severity: 'advisory',
   messageId: 'e9589e6ceeac4655bbe07a17386794d8',
-  title: 'in FIPS mode, logs are encrypted by a validated module',
-  means:
-    'The kernel is not in FIPS mode (/proc/sys/crypto/fips_enabled is 0), or no server in FORWARD uses TLS of the agent (relp+tls, syslog+tls, journal+https).',
-  why: 'The agent contains its own OpenSSL, which is not the validated module of the distribution and does not follow its crypto policy. The connection is encrypted, but does not satisfy FIPS 140.',
-  fix: 'Let a program of the distribution encrypt: run stunnel in the guest with /usr/share/doc/immutafs-agent/stunnel-guest.conf, and set FORWARD=relp://127.0.0.1:2515. See /usr/share/doc/immutafs-agent/log-server.md, "FIPS mode".',
-  page: 'log-server.md',
   evaluate: ({ config, fips }) => {
     if (!unwrap(fips)) return { status: 'pass', observed: 'the kernel is not in FIPS mode' };
     const servers = serversOf({ config }).filter((server) => tlsScheme.test(server));

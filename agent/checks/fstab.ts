@@ -10,12 +10,6 @@ export const fstabConsistent: Check = {
   id: 'fstab-consistent',
   seal: true,
   messageId: '6f2fbc9228f64f5a9eacc44b80a0ad99',
-  title: '/etc/fstab fits a read-only disk and matches the mount table',
-  means:
-    'Every line for a file system on a read-only disk or a system disk has the option ro, has 0 as its last field (no check at boot), and has no quota option and neither x-systemd.growfs nor x-systemd.makefs. Lines for /var and for paths below /var do not need ro, because the boot mounts their file systems read-only as lower layers of overlays. Lines for XFS and Btrfs may have any last field, because fsck does nothing for these types. The check also compares /etc/fstab with the mount table: each file system that a line mounts at boot is mounted, from the device in the line or as a tmpfs. If the line has one of the options ro, noexec, nosuid and nodev, the mount has the same option, unless another check already requires that option.',
-  why: 'systemd-remount-fs, systemd-fsck, quotaon and growfs fail on a read-only disk. The state of the system is then degraded, or the boot ends in an emergency shell. If a mount differs from its line in fstab, an administrator or an attacker changed the mount, or mounting failed.',
-  fix: 'While the disk is writable, add the option ro to the line, set its last field to 0, and remove quota options, x-systemd.growfs and x-systemd.makefs. If a mount differs from its line, find out which process changed the mount, or why mounting failed (systemctl status of the .mount unit).',
-  page: 'prepare.md',
   subject: '/etc/fstab',
   expected: 'compatible with a read-only disk and consistent with the mount table',
   evaluate: (facts) => {
@@ -118,12 +112,6 @@ export const swapOff: Check = {
   id: 'swap-off',
   seal: true,
   messageId: 'ff98341be7a94029a81ca89274650b08',
-  title: 'no swap space is on a system disk',
-  means:
-    'No swap space in use is on a disk under / or another target of REQUIRE_READONLY. No swap line in /etc/fstab names such a disk, another read-only disk, or a device that does not exist. Swap space in compressed memory (zram) and on other disks is allowed.',
-  why: 'Swap space on a read-only disk cannot be activated, so a unit fails at each boot and the state of the system is degraded. If the swap device does not exist, the boot waits 90 seconds for it. Swap space in use on a system disk stores memory, including secrets, on a disk that survives the reboot.',
-  fix: 'While the disk is writable, remove the swap line from /etc/fstab and resume= from the kernel command line. Until the next boot: swapoff -a. If the guest needs swap space, use zram or a separate disk.',
-  page: 'prepare.md',
   subject: 'swap',
   expected: 'none on a system disk',
   evaluate: (facts) => {
@@ -176,11 +164,6 @@ function wanted(facts: AssessedFacts): string[] {
 export const mtabLink: Check = {
   id: 'mtab-link',
   messageId: '064fd38fa0064617ab60f53e5618bd1c',
-  title: "/etc/mtab is a link to the kernel's mount table",
-  means: '/etc/mtab is a symbolic link to /proc/self/mounts or /proc/mounts.',
-  why: 'On a read-only disk, a regular file keeps the content that it had when the disk was sealed. Programs that read it then see outdated mounts, and mount(8) fails to write it.',
-  fix: 'While the disk is writable: ln -sfn ../proc/self/mounts /etc/mtab.',
-  page: 'prepare.md',
   subject: '/etc/mtab',
   expected: 'a link to /proc/self/mounts',
   evaluate: ({ mtab }) => {

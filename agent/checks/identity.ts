@@ -9,12 +9,6 @@ export const identity: Check = {
   severity: 'advisory',
   seal: true,
   messageId: '2193f703dfe64915a655b4e7750458ad',
-  title: 'the host has certified this guest',
-  means:
-    'With IDENTITY=host, this guest has a certificate of its host that is valid now, and the last request for it succeeded. The agent has verified the certificate and the statement of the host against IDENTITY_CA when it received them. The host examines the guest from outside before it signs: the system disk and its image, other writers, the boot order and the seed. The check reads what the last request recorded in /run/immutafs/identity; root in the guest can change this record, but cannot make a certificate that others accept.',
-  why: 'Without a valid certificate, servers that accept only certified guests refuse this one. If the host refuses to certify a guest, the host does not enforce what the other checks report.',
-  fix: 'The reason of the refusal says what the host found; `journalctl -u immutafs-identity` on the host has more. Without the port org.immutafs.identity, add the channel to the domain and start the guest again. To request one at once: immutafs-agent identity.',
-  page: 'identity.md',
   subject: 'certificate',
   expected: 'a certificate of the host that is valid now',
   evaluate: ({ config, certificate, identity: { uptime } }) => {

@@ -14,12 +14,6 @@ import type { Check, Outcome } from './check.ts';
 export const homeOptions: Check = {
   id: 'home-options',
   messageId: '1bb60bd7f0da45d5b054b738622428eb',
-  title: '/home has the mount options that REQUIRE_OPTIONS requires',
-  means:
-    'According to the mount table, the mount that serves /home and every writable mount below it have each required option: noexec, nosuid and nodev by default. exec-probe, suid-probe and device-probe try the operations.',
-  why: 'Users write to /home. With these options no file there can run as a program, grant the rights of another user, or act as a device.',
-  fix: 'Add the missing options to the line of /home in /etc/fstab; until the next boot: `mount -o remount,noexec,nosuid,nodev /home`. If /home is part of /, move it to its own file system or to a tmpfs.',
-  page: 'prepare-home.md',
   evaluate: (facts) =>
     evaluateOptions(facts, (target) => target === '/home', 'REQUIRE_OPTIONS does not name /home'),
 };
@@ -27,12 +21,6 @@ export const homeOptions: Check = {
 export const tmpOptions: Check = {
   id: 'tmp-options',
   messageId: '8f2ffb30eaa149d5be3f736de58f6791',
-  title: '/tmp has the mount options that REQUIRE_OPTIONS requires',
-  means:
-    'According to the mount table, the mount that serves /tmp and every writable mount below it have each required option: noexec, nosuid and nodev by default. exec-probe, suid-probe and device-probe try the operations.',
-  why: 'Every user may write to /tmp, so attackers unpack and run their tools there first.',
-  fix: 'Add the missing options to the line of /tmp in /etc/fstab or to tmp.mount; until the next boot: `mount -o remount,noexec,nosuid,nodev /tmp`. If /tmp is part of /, make it a tmpfs: `systemctl enable tmp.mount`.',
-  page: 'prepare.md',
   evaluate: (facts) =>
     evaluateOptions(facts, (target) => target === '/tmp', 'REQUIRE_OPTIONS does not name /tmp'),
 };
@@ -40,11 +28,6 @@ export const tmpOptions: Check = {
 export const otherOptions: Check = {
   id: 'other-options',
   messageId: '0f4e50f79a3343bca7f738dee3d53814',
-  title: 'every other path in REQUIRE_OPTIONS has its mount options',
-  means:
-    'According to the mount table, the mount that serves each path in REQUIRE_OPTIONS other than /home and /tmp has the options named there, and so has every writable mount below it. No part of a path is a symbolic link. A path that does not exist is skipped.',
-  why: 'The setting REQUIRE_OPTIONS in /etc/immutafs/immutafs.conf requires these options.',
-  fix: 'Add the missing options to the line of the path in /etc/fstab and remount it.',
   evaluate: (facts) =>
     evaluateOptions(
       facts,
@@ -147,12 +130,6 @@ export const mountOptions: Check = {
   id: 'mount-options',
   seal: true,
   messageId: '4f4b72572383495599fbd31070c5dd69',
-  title: 'each path in MOUNT_OPTIONS has its mount options',
-  means:
-    'According to the mount table, each path in MOUNT_OPTIONS is served by a mount with the options named there: by default /dev/shm, /var/tmp and /var/log with noexec, nosuid and nodev; for /run/user/*, the directory of each user who is logged in. No part of a path is a symbolic link, because the mount with the link does not serve the directory that it points to. A path that does not exist is skipped.',
-  why: 'Everything legitimate runs from the sealed disk. A directory that is writable and permits programs lets an attacker run a program that was not on the disk when it was sealed.',
-  fix: 'Read the messages of immutafs-boot in the journal: `journalctl -b | grep immutafs-boot`. Until the next boot: `mount -o remount,bind,noexec,nosuid,nodev PATH`. If a line in /etc/fstab or another unit mounts the path, add the options there. If a program must run from a path, take the path out of MOUNT_OPTIONS while the disk is writable.',
-  page: 'writable-paths.md',
   evaluate: (facts) => {
     const wanted = addedOptions(facts.config).flatMap((each) => existing(facts, each));
     if (wanted.length === 0) {
@@ -207,17 +184,11 @@ function remountRemedyFor({ mounts }: AssessedFacts, { target, list }: TargetOpt
   return `Until the next boot: ${bind}mount -o remount,bind,${list.join(',')} ${target}; then find out why immutafs-mount-options did not set them.`;
 }
 
-const tried = {
-  why: 'The mount table can be forged or stale, so the check tries the operation.',
-  fix: 'Fix home-options, tmp-options or other-options first. If those checks pass, the mount table does not show the real mount: see stacked-mounts and kernel-view.',
-};
+const tried = {};
 
 export const execProbe: Check = {
   id: 'exec-probe',
   messageId: 'efb5da9ab1b44c1691597a85e7f6359a',
-  title: 'the kernel refuses to run a program on a noexec target',
-  means:
-    'With --probe, the agent creates an unnamed program file on each target for which REQUIRE_OPTIONS requires noexec, and tries to run it. The execution must fail with EACCES. The error is the same if an SELinux policy forbids the execution.',
   ...tried,
   evaluate: (facts) =>
     evaluateTrial(facts, {
@@ -232,9 +203,6 @@ export const execProbe: Check = {
 export const suidProbe: Check = {
   id: 'suid-probe',
   messageId: 'eb300224a4bc4b4780fdecdd5fa909cc',
-  title: 'the kernel ignores the set-uid bit on a nosuid target',
-  means:
-    'With --probe and as root, the agent creates an unnamed set-uid program of root on each target for which REQUIRE_OPTIONS requires nosuid, and runs it as the user nobody. The program must run with the rights of nobody, or not at all on a target that is also noexec.',
   ...tried,
   evaluate: (facts) =>
     evaluateTrial(facts, {
@@ -249,9 +217,6 @@ export const suidProbe: Check = {
 export const deviceProbe: Check = {
   id: 'device-probe',
   messageId: '66b7d62558c14fb187d098761da54102',
-  title: 'the kernel refuses to open a device node on a nodev target',
-  means:
-    'With --probe and as root, a child process creates a node of /dev/null on each target for which REQUIRE_OPTIONS requires nodev, and tries to open it. Opening the node must fail with EACCES. The child process removes the node even if the agent is killed in the meantime.',
   ...tried,
   evaluate: (facts) =>
     evaluateTrial(facts, {

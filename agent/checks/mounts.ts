@@ -12,11 +12,6 @@ import type { Check } from './check.ts';
 export const stackedMounts: Check = {
   id: 'stacked-mounts',
   messageId: '42764ab9e90d489299e76d121fe62a37',
-  title: 'no mount hides another mount or files that the seal depends on',
-  means:
-    "According to the mount table there is at most one mount at each of /, /var, /run, /proc, /sys, /dev, /etc and /usr, at the layers of /var and of OVERLAY, at every target of REQUIRE_READONLY and REQUIRE_OPTIONS, and at every mount point of /etc/fstab. An automount point and the file system that is mounted on it at the first access count as one mount. Nothing, except an overlay of OVERLAY, a path of PERSIST or a mount of /etc/fstab, is mounted over the inputs of the agent: /etc and /usr, if they are mount points, are on the same disk as /; nothing is mounted over or in the directories of programs and libraries (/usr/bin, /usr/sbin, /usr/lib, /usr/lib64, /usr/libexec), the configuration of the agent, of SELinux, of auditd, of systemd, of TLS and of other overlay programs, fstab, mtab, passwd, the boot record, the last report and udev's database. Over /etc, /usr, /opt and /root, inside the layers in memory and inside the paths of PERSIST, every mount is one that /etc/fstab, a mount unit of the system disk or the boot made, or a disk at a target of REQUIRE_READONLY. Where programs start (/etc, /usr, /opt, /root, OVERLAY outside of /var, and the directories of cron, at and systemd in /var), another mount makes the check fail; elsewhere, it causes a warning. There, the check accepts file systems of the kernel such as rpc_pipefs, what an automounter mounted, bind mounts of files that are sealed or in a layer, and the places of container engines, snaps and the chroot of named.",
-  why: 'A program that opens a path sees the files of the topmost mount, which may differ from the sealed files. A process that was started before this mount was made may still use the hidden mount, which the other checks do not examine. Files in a mount inside a layer are in no layer, so `changes` does not list them. If an attacker mounts a different file over /etc/immutafs/immutafs.conf, the agent verifies fewer requirements than the administrator configured; a file that is mounted over one of its programs, such as read-mappings, can report anything.',
-  fix: 'Find out which process made the upper mount, and remove it with `umount`. If the guest needs the mount, add it to /etc/fstab, or make a mount unit, while the disk is writable. A reboot of a sealed guest removes every mount that was made manually.',
   expected: 'one mount at a mount point',
   evaluate: (facts) => {
     const stacks = [...targetsOf(facts).flatMap((target) => stackAt(facts, target)), ...coveredInputs(facts)];
@@ -96,12 +91,6 @@ export const persistentMounts: Check = {
   id: 'persistent-mounts',
   seal: true,
   messageId: '86ab03969b8c48d297224d311dd2c956',
-  title: 'every persistent mount is sealed or declared as data',
-  means:
-    'Every mount, including hidden mounts, belongs to one of these kinds: it is in memory or on SCRATCH_DEVICE, and its lower layers, if it is an overlay, cannot be written; it is on disks that the host made read-only, or on the disks that host-enforced examines; it is at a path of PERSIST; it is at or below /home; /etc/fstab or a mount unit of the system disk mounts it with noexec, nosuid and nodev (also user), or these options together with MOUNT_OPTIONS, and it has these options; an automounter mounts it with these options; /etc/fstab binds a directory of such data there, with these options; DATA names it, with each option that it lacks; it is the overlay of a container whose layers are in such a place; a user other than root mounted it with FUSE. Network file systems count like disks. Paths from which programs start by themselves, such as /var/spool/cron and /var/lib/docker, need the option autostart of DATA. A directory with the programs of the system (/usr, /opt, /root, /boot, /etc, /bin, /sbin, /lib and everything below) is never data: host-enforced requires that the host makes its disk read-only, and this check reports a network file system there. Loop devices, and what was mounted manually, must be named like every other file system.',
-  why: 'Root in a sealed boot can write programs to such a file system, and later boots mount it again. A guest that starts programs from a writable disk is not the guest that was sealed.',
-  fix: 'If the file system holds only data, add noexec,nosuid,nodev to its options in /etc/fstab while the disk is writable. If programs must run from it, name it in DATA, for example DATA=/srv/app:exec. If it belongs to the system, have the host make its disk read-only. Unmount what was mounted manually. immutafs-agent prepare lists such file systems before the guest is sealed.',
-  page: 'writable-paths.md',
   subject: 'mounts',
   expected: 'on a disk that the host made read-only, or declared as data',
   evaluate: (facts) => {
@@ -127,12 +116,6 @@ export const persistentMounts: Check = {
 export const mountsGenuine: Check = {
   id: 'mounts-genuine',
   messageId: 'd2815d124809416ca8806807ea8f7793',
-  title: 'the system is mounted from its sealed disks',
-  means:
-    "If a disk that the host made read-only carries the identity that root= or mount.usr= on the kernel command line or a line of /etc/fstab names, then the mounted device is on that disk. No device below such a mount is a copy with the UUID of a device on a sealed disk, and no volume group below such a mount has the same name as a different volume group on a sealed disk. The check compares device numbers and identities in udev's database. It does not use the links below /dev/disk, which point to the device that udev processed last.",
-  why: 'If the mounted file system is a copy, the guest runs the software of the copy, and changes that root makes there survive a reboot. Such a boot never counts as maintenance, because root in the guest can create a copy of the system disk on any writable disk.',
-  fix: 'Do not trust this guest. Have the host power it off, detach the writable disk that holds the copy and keep that disk as evidence. Start the guest with the sealed disk as its only boot disk (docs/host.md). Then run immutafs-agent prepare to verify that every initramfs contains the hook of this version.',
-  page: 'threat-model.md',
   expected: 'mounted from the sealed disk',
   evaluate: (facts) => {
     const foreign = unwrap(facts.foreignMounts);

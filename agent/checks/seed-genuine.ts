@@ -9,12 +9,6 @@ export const seedGenuine: Check = {
   id: 'seed-genuine',
   seal: true,
   messageId: 'bd4fb975c1e043ca95999b6becda3818',
-  title: "the identity of this guest is that of the host's seed",
-  means:
-    'With SEED=host, the boot found exactly one seed of cloud-init (label cidata) on a device that the host made read-only: a CD-ROM drive of the hypervisor, or a disk by the evidence that host-enforced uses. It recorded the device, the evidence and the SHA-256 of its copy of the seed in /run/immutafs/boot.env. The check verifies that the device, if it is still there, is read-only by the same evidence now, that the copy has the recorded checksum (only root can read it), that no other device has such a seed now, that cloud-init names only this copy as its data source in /run/cloud-init/result.json, and that the overlay on /etc is read-only since cloud-init has finished. Without cloud-init, the files in /etc must be those that the boot wrote from the seed. If the seed has SSH host keys, /etc/ssh must have no others (only root can compare them). It reports seeds on other devices, which the boot did not read. It warns about errors that cloud-init reports, and about host keys that the seed does not have.',
-  why: 'cloud-init runs as root whatever its seed contains. Without a genuine seed, the guest has no host name, host keys and users of its own, or those of an attacker. While /etc is writable, root can change what programs start and who may log in. Users must accept a host key that is not in the seed again after every boot, and cannot tell it from the key of an attacker.',
-  fix: 'On the host, attach the seed of this guest as a CD-ROM or as a read-only disk, and only this one, and start the guest again. If cloud-init is disabled (/etc/cloud/cloud-init.disabled, cloud-init=disabled), enable it while the disk is writable, or set SEED=none. Without cloud-init, the seed needs the directory immutafs. If /etc stayed writable, find what has a file in it open for writing in `systemctl status immutafs-seed-finish`. Compare the checksum with that of the seed on the host: `sha256sum meta-data network-config user-data vendor-data | sha256sum`, of the files that exist; without cloud-init, see docs/images.md.',
-  page: 'images.md',
   subject: 'seed',
   expected: 'one seed on a device that the host made read-only, applied',
   evaluate: (facts) => {

@@ -5,12 +5,6 @@ import type { Check, Outcome } from './check.ts';
 export const selinuxLabels: Check = {
   id: 'selinux-labels',
   messageId: '10efc4110c4f42afb5702f1c3b01c3d3',
-  title: 'overlays and /tmp have the SELinux labels of the policy',
-  means:
-    'The root directory of each overlay at or below /var, and /tmp, have the type that file_contexts of the policy assigns. The root directory of each overlay of OVERLAY has the type of the directory on the disk. No type is tmpfs_t or unlabeled_t. Without SELinux the check is skipped; in permissive mode it only warns.',
-  why: 'The boot mounts the tmpfs before a policy is loaded, so the tmpfs has the default label of the kernel. With that label, SELinux in enforcing mode denies access to /var to journald and to every confined process.',
-  fix: 'Until the next boot: restorecon -F DIRECTORY, or chcon --reference=LOWER DIRECTORY for a path of OVERLAY. At boot, immutafs-var.service labels the overlays that the initramfs mounted; systemctl status immutafs-var.service shows why it failed. For /tmp, add rootcontext= to its options in /etc/fstab, or use tmp.mount.',
-  page: 'selinux.md',
   expected: 'the types of the policy',
   evaluate: ({ labels }) => {
     const found = unwrap(labels);
@@ -38,12 +32,6 @@ export const selinuxDomain: Check = {
   id: 'selinux-domain',
   severity: 'advisory',
   messageId: 'f2b2fd606bb84a5d8e859f3fd1e3ce01',
-  title: 'the services run in the SELinux domains of this package',
-  means:
-    'The SELinux policy contains the module immutafs, and each running process of immutafs-check, immutafs-drift and immutafs-rehearsal has the domain immutafs_t, and of immutafs-forward the domain immutafs_forward_t, according to /proc/PID/attr/current. The domains must not be permissive, as the module immutafs-permissive makes them with policies that were not tested. The check is skipped without SELinux, and for the forwarder if the policy does not allow a change of domain with NoNewPrivileges=yes (/sys/fs/selinux/policy_capabilities/nnp_nosuid_transition): that of RHEL 7.9 allows it, those of earlier releases of RHEL 7 may not.',
-  why: 'immutafs_forward_t confines the forwarder: a server or a log entry that takes control of it can read logs, connect to servers and write to the state directory of the forwarder, and nothing else. Outside its domain, the forwarder has only the restrictions of its unit.',
-  fix: 'In maintenance mode, run semodule -X 200 -i /usr/share/immutafs-agent/immutafs.cil, then restorecon -R -F /usr/bin/immutafs-agent /usr/libexec/immutafs /etc/immutafs, and reboot. If the domains are permissive and ausearch -m avc -se immutafs shows no denial, run semodule -X 200 -r immutafs-permissive.',
-  page: 'selinux.md',
   expected: 'immutafs_t, immutafs_forward_t',
   evaluate: ({ serviceDomains }) => {
     const found = unwrap(serviceDomains);
@@ -98,11 +86,6 @@ function namesOf(processes: readonly ServiceProcess[], name: (process: ServicePr
 export const autorelabelAbsent: Check = {
   id: 'autorelabel-absent',
   messageId: '0c2a40dd802c4df4877911a45cc8eb1d',
-  title: 'no SELinux relabelling is requested for the next boot',
-  means:
-    'The file /.autorelabel does not exist and the kernel command line has no autorelabel argument. In maintenance mode the check only warns. With SELinux disabled the check passes, because the request has no effect; RHEL then creates the file at every boot of a writable disk.',
-  why: 'On a read-only disk, the relabelling fails, cannot remove the file /.autorelabel and reboots the guest, which repeats in a loop. A sealed boot therefore suppresses the relabelling, so wrong labels are not corrected.',
-  fix: 'Boot once with the disk writable and let the relabelling finish, or remove /.autorelabel. Before you enable SELinux again, let the relabelling finish in a boot with the disk writable.',
   subject: '/.autorelabel',
   expected: 'absent',
   evaluate: ({ autorelabel, selinux, kernelArgument, mode }) => {

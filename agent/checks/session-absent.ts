@@ -7,12 +7,6 @@ export const sessionAbsent: Check = {
   id: 'session-absent',
   severity: 'advisory',
   messageId: 'dc5205c7cce444ea8e0acc0ec2223e78',
-  title: 'no session with temporary tools is running',
-  means:
-    'No session of `immutafs-agent session` is recorded in /run/immutafs/sessions. For each session, the check reports who started it, since when and until when it may last, its command, and with --allow-install the packages that were installed in it.',
-  why: 'Root in a session runs programs that are not on the sealed disk. They can do everything that root can do in this guest until the next boot, except to change the sealed disk.',
-  fix: 'Wait until the session has ended, or end it: systemctl stop immutafs-session@NUMBER. It ends by itself at its time limit, and with the command that started it. SESSION=off in immutafs.conf permits no sessions.',
-  page: 'session.md',
   expected: 'no session',
   evaluate: ({ sessions }) => {
     const list = unwrap(sessions);

@@ -13,12 +13,6 @@ export const hostEnforced: Check = {
   id: 'host-enforced',
   seal: true,
   messageId: 'b47e8fd7ed454b45aae745b9a2bb9b5d',
-  title: 'the host enforces read-only on the system disks',
-  means:
-    "Every disk under /, under the other targets of REQUIRE_READONLY and under a mount in a directory with the programs of the system (/usr, /opt, /root, /boot, /etc, /bin, /sbin, /lib and everything below, except paths of PERSIST and SCRATCH) reports that it is read-only: a virtio-blk disk by the feature VIRTIO_BLK_F_RO that the host offers, a SCSI disk by the write-protect bit that the kernel read. Only disks that root in the guest cannot create are accepted, by the drivers of the devices above them: virtio-blk and virtio-scsi on PCI, and pvscsi; not iSCSI, FCoE, USB, scsi_debug, other SCSI adapters or virtual devices. A device-mapper device or md array counts as its disks if the kernel's table or level returns their sectors as they are (linear, striped, mirror, raid1, multipath, crypt with the usual ciphers); otherwise it counts as a further disk that the host does not protect. A user other than root cannot read the tables, and relies on the last report of this boot. The read-only flag of a block device is not accepted, because root in the guest can set and clear it. If the host attaches a disk several times, as paths of a multipath device or without multipath, every path must be read-only. The check recognizes paths by their serial number in udev's database.",
-  why: 'Root in the guest can clear the read-only flag of a mount or of a block device with one command, but cannot change a disk that the host attaches read-only.',
-  fix: 'Shut the guest down and make each of its system disks read-only in the host: virt-xml DOMAIN --edit target=vda --disk readonly=on. This works for virtio-blk and virtio-scsi disks, not for IDE and SATA disks.',
-  page: 'host.md',
   expected: 'read-only, enforced by the host',
   evaluate: (facts) => {
     const { disks } = unwrap(facts.systemDisks);
@@ -71,11 +65,6 @@ export const rootWriteProbe: Check = {
   id: 'root-write-probe',
   seal: true,
   messageId: '8df9696e66ae4067bca04f318f74f52f',
-  title: 'the kernel refuses a write to each read-only target',
-  means:
-    'The agent tries to create an unnamed file for writing on / and on each other target of REQUIRE_READONLY. This must fail with EROFS. If the kernel accepts the write, no file remains.',
-  why: 'Mount options can be forged or stale, so the check tries the operation.',
-  fix: 'If the write was accepted and host-enforced fails, make the disk read-only in the host. If host-enforced passes, a process in the guest remounted the target read-write: find out which process did so, and reboot. Any other error than EROFS indicates a problem of the file system: read the kernel log (dmesg).',
   expected: 'EROFS',
   evaluate: (facts) => {
     const probes = Object.entries(facts.writeProbes);
@@ -102,12 +91,6 @@ export const impostorAbsent: Check = {
     test: ({ possibleRoots }) => (valueOf(possibleRoots) ?? []).length > 0,
   },
   messageId: 'f8fc9bcb4e9249b7bcfaa2abdb2b157e',
-  title: 'no writable device carries the identity of a sealed disk',
-  means:
-    "The check compares the identities of all block devices in udev's database: the UUID of a file system, swap, LUKS header, LVM physical volume or md array, the UUID of a partition and of a partition table, and a label if /etc/fstab or the kernel command line uses that label. No device on a writable disk has an identity of a device on a disk that the host made read-only, and the initramfs skipped no such device in this boot. Members of the same array or volume group may share an identity. Copies of an installation medium are also allowed. If the initramfs has not recorded that it mounted the root from the sealed disk, and the device has an identity of the disk below /, the check fails, because the machine may have started from that device.",
-  why: 'The boot finds disks by these identities. By creating a writable copy of the system disk, root in the guest can make the next boot start different software. The initramfs of this package ignores the copy, but an initramfs without this package may use it. In addition, LVM may not activate the root file system if two physical volumes have the same UUID.',
-  fix: 'Find out who made the copy. If the copy is an attack, have the host detach the disk and keep it as evidence. If the copy is a forgotten clone, have the host detach it, or remove its signatures in the guest: wipefs --all DEVICE destroys the content of the named device. If the copy must stay, give it new identities (xfs_admin -U generate, tune2fs -U random, vgimportclone, sgdisk -G).',
-  page: 'threat-model.md',
   expected: 'no identity of a sealed disk on a writable device',
   evaluate: (facts) => {
     const impostors = unwrap(facts.impostors);
@@ -138,11 +121,6 @@ export const rootReadonly: Check = {
   id: 'root-readonly',
   seal: true,
   messageId: 'dab855213d524692b5e50b22076779a2',
-  title: '/ is mounted read-only',
-  means:
-    'According to the mount table, the mount at / or its file system has the option ro. root-write-probe tries a write; host-enforced checks whether the host enforces read-only.',
-  why: 'Changes to a writable / survive a reboot, so a reboot no longer returns the guest to the installed state.',
-  fix: 'While the disk is writable, add ro to the options of / in /etc/fstab and remove rw from the kernel command line; then have the host make the disk read-only, and reboot. If / of a sealed guest is writable, a process remounted it. Find out which process did so before you reboot.',
   evaluate: (facts) => readonly(facts, ['/']),
 };
 
@@ -150,11 +128,6 @@ export const bootReadonly: Check = {
   id: 'boot-readonly',
   seal: true,
   messageId: 'ee2c7b842fe042f79342564f0ad172ce',
-  title: 'the other targets of REQUIRE_READONLY are mounted read-only',
-  means:
-    'According to the mount table, each path in REQUIRE_READONLY other than / is on a mount with the option ro: /boot by default. A path that does not exist is skipped.',
-  why: 'An attacker who can change the kernel or the initramfs controls the next boot, even if / is read-only.',
-  fix: 'While the disk is writable, add ro to the options of the path in /etc/fstab, and reboot. If the path is on its own disk, also make that disk read-only in the host.',
   evaluate: (facts) =>
     readonly(
       facts,

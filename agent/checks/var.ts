@@ -17,12 +17,6 @@ export const varOverlay: Check = {
   id: 'var-overlay',
   seal: true,
   messageId: 'e8b8d8df4733454eaaff9d94a5412f9d',
-  title: "/var is an overlay in RAM over the disk's own /var",
-  means:
-    "According to the mount table and statfs(2), /var is an overlay whose lower layer is the disk's own /var, mounted read-only, and whose upper layer is the one that the boot created. The same holds for every file system below /var on a sealed disk or another read-only disk. No overlay is required for a file system on a loop device, for a read-only type (squashfs, iso9660), or for a file system that has a noauto line in fstab and is not on a system disk.",
-  why: 'Without the overlay, programs cannot write to /var and fail. With another upper layer, data that programs write to /var may survive a reboot.',
-  fix: 'Find the error of the boot with `journalctl -b | grep immutafs:` and in /run/immutafs/boot.env, fix the cause, and reboot.',
-  page: 'writable-paths.md',
   subject: '/var',
   expected: "an overlay over the disk's own /var",
   evaluate: (facts) => {
@@ -112,11 +106,6 @@ export const varUpperTmpfs: Check = {
   id: 'var-upper-tmpfs',
   seal: true,
   messageId: '146ad4b087f64adcba140809895e7bba',
-  title: 'the upper layer of /var is a tmpfs with limits',
-  means:
-    'According to the mount table, /run/var is a tmpfs with a limit for bytes (size=) and for inodes (nr_inodes=). The same holds for the file system of each upper layer below /var and of OVERLAY.',
-  why: 'If the upper layer is not on a tmpfs, data written to /var may survive a reboot. Without limits, a growing log can use all memory.',
-  fix: 'Reboot, so that the boot creates the upper layer again. If the check still fails, find the program that mounts over /run/var.',
   expected: 'a tmpfs with limits for bytes and inodes',
   evaluate: ({ mounts, layers, overlays }) => {
     const below = layers
@@ -143,12 +132,6 @@ export const varUsage: Check = {
   id: 'var-usage',
   seal: true,
   messageId: 'f9c348caf9d54bd1967b9b3d1fd3bfe5',
-  title: 'the upper layer of /var has free space',
-  means:
-    'The check measures with statfs(2) which percentage of the bytes and of the inodes of the tmpfs is used, which the overlays of OVERLAY share with /var. The check warns if a percentage reaches USAGE_WARN, and fails if a percentage reaches USAGE_FAIL. It also shows when the tmpfs is full at the present rate: the growth of the last ten minutes, half an hour or two hours, whichever is fastest, without the largest single step.',
-  why: 'When the tmpfs is full, no program can write to /var or to the paths of OVERLAY: logging stops and services fail. Space becomes free only when files are removed or the guest reboots.',
-  fix: 'Find the largest directories with `du -xh /run/var | sort -h | tail`. Make the program write less, put its directory on a disk that is emptied at every reboot (SCRATCH), or increase VAR_SIZE or VAR_INODES in /etc/immutafs/immutafs.conf while the guest is open.',
-  page: 'writable-paths.md',
   subject: '/var',
   evaluate: ({ config, varUsage, largestFiles, forecast }) => {
     const usage = unwrap(varUsage);
@@ -194,12 +177,6 @@ export const stateKept: Check = {
   severity: 'advisory',
   seal: true,
   messageId: 'b97d715e158e40499d7a92697e35c4dc',
-  title: 'no service loses state at the next reboot',
-  means:
-    'The check reads the upper layers of /var and of the paths of OVERLAY, which the next reboot resets. It warns about files that may be state: data, queues, keys, registrations. Caches, logs, leases, package databases and other files that a service can do without are left out, as are paths that an administrator accepted (/etc/immutafs/accepted-writes). At most 20,000 entries are read.',
-  why: 'What a service keeps below /var is lost at every reboot, unless it is in PERSIST or on a file system of its own.',
-  fix: 'List what would be lost with `immutafs-agent changes --state`. Copy what is needed to another host before the reboot. While the disk is writable, run `immutafs-agent prepare --only state` and decide: keep the directory with PERSIST, or accept the loss with --accept.',
-  page: 'prepare.md',
   expected: 'only what may be lost is reset at the reboot',
   evaluate: ({ resetState }) => {
     const { list, isComplete } = unwrap(resetState);

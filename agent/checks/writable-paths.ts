@@ -9,12 +9,6 @@ import type { Check } from './check.ts';
 export const overlayPaths: Check = {
   id: 'overlay-paths',
   messageId: '53c67a45d9784fb0bcf340f6a88728db',
-  title: 'every path of OVERLAY is an overlay in RAM',
-  means:
-    "According to the mount table, each path in OVERLAY is an overlay whose lower layer is the disk's own directory, mounted read-only, whose upper layer is the one that the boot created, and which has the mount options of OVERLAY. The reason why a path has no overlay is taken from the record of the boot. The check warns about a path that is not on the system disk, where an overlay is not needed, and about an overlay on /etc or a directory below it. With SEED=host, /etc counts as a path of OVERLAY; this overlay may be read-only (seed-genuine). In maintenance mode and with MODE=off, no overlay is mounted, and the check only fails for paths that can never get one.",
-  why: 'OVERLAY names directories to which programs must be able to write. Without the overlay, they cannot, and fail. An overlay on /etc lets root change until the reboot what programs start and who may log in.',
-  fix: 'Correct OVERLAY in /etc/immutafs/immutafs.conf while the disk is writable: remove a path that is refused or not needed, replace a symbolic link by the directory that it points to, and create a directory that does not exist. If mounting failed, read /run/immutafs/boot.env and `journalctl -b | grep immutafs:`, fix the cause, and reboot.',
-  page: 'writable-paths.md',
   expected: 'an overlay in RAM',
   evaluate: (facts) => {
     const states = unwrap(facts.overlayStates);
@@ -65,12 +59,6 @@ function remedyOf({ target, state }: OverlayState): string {
 export const persistedPaths: Check = {
   id: 'persisted-paths',
   messageId: '701b42c74d244257a309c75edb44e7cb',
-  title: 'every path of PERSIST is kept on the data disk',
-  means:
-    'According to the mount table, each path of PERSIST is a mount of its directory in PERSIST_STORE, writable, and with nosuid, nodev and noexec unless the options of the path permit otherwise. For a path that is not kept, the check reports why, as the boot recorded it in /run/immutafs/persisted. The check does not read the content of the store. It also runs in maintenance mode; in the mode off, nothing is kept. A path with autostart and without maintenance must not be mounted in maintenance or in a rehearsal: root in an earlier sealed boot may have written what starts from it, and could change the system disk permanently while it is writable.',
-  why: 'What programs write to a path that is not kept is lost at the next boot, or is on the system disk in maintenance and not in the store.',
-  fix: 'Follow the instruction for the path, and reboot. `immutafs-agent check --ready-to-seal` names paths that cannot be kept before the guest is sealed.',
-  page: 'writable-paths.md',
   expected: 'mounted from PERSIST_STORE',
   evaluate: (facts) => {
     if (facts.persist.length === 0) return { status: 'skip', observed: 'PERSIST is empty' };
@@ -95,12 +83,6 @@ export const scratchPaths: Check = {
   id: 'scratch-paths',
   seal: true,
   messageId: 'ff4fac0449704774a57ed1824b36567f',
-  title: 'every path of SCRATCH is on SCRATCH_DEVICE',
-  means:
-    'According to the mount table, each path of SCRATCH is an overlay whose upper layer is on /run/immutafs/scratch-disk, or a directory of it, and what is mounted there is a mapping on the device that the boot opened. For a path that is in memory instead, the check warns and reports why, as the boot recorded it in /run/immutafs/scratch; a path with the option required is then read-only, and the check fails.',
-  why: 'A path in memory has the limits of /var, so that programs may find no space. A path on another file system may outlive the reboot.',
-  fix: 'Follow the instruction for the path, and reboot.',
-  page: 'writable-paths.md',
   expected: 'on SCRATCH_DEVICE',
   evaluate: ({ scratchPaths: assessed }) => {
     const found = unwrap(assessed);
@@ -128,12 +110,6 @@ export const plannedMoves: Check = {
   id: 'planned-moves',
   severity: 'advisory',
   messageId: 'c4a0c3c5e6f94d0f8b1d0f64a5a7f2be',
-  title: 'no data waits to be moved',
-  means:
-    '/var/lib/immutafs/moves.json, in which `prepare` records the data that a maintenance boot moves to another disk, moves back or removes, has no task that waits and none that failed. A sealed boot, a rehearsal and a boot with immutafs=off carry nothing out, and neither does a boot whose kernel arguments name a target (systemd.unit=, single, a runlevel). The check also runs in maintenance mode.',
-  why: 'Until its task has been carried out, the data is where it was, and may be lost at the next reboot of the sealed guest.',
-  fix: '`immutafs-agent prepare` shows what waits and why a task failed. Leave the disk writable on the host, and reboot; after a failure, fix its cause and run `immutafs-agent prepare --apply` again. `immutafs-agent prepare --undo` withdraws what was only planned.',
-  page: 'prepare.md',
   expected: 'nothing',
   evaluate: (facts) => {
     const found = unwrap(facts.plannedMoves);

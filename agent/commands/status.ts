@@ -1,5 +1,4 @@
 import type { SystemReader } from '../system/reader.ts';
-import { explain } from '../report/explain.ts';
 import { formatNagios, nagiosCodes, nagiosState } from '../report/nagios.ts';
 import { formatPrometheus } from '../report/prometheus.ts';
 import { type Report, exitCode } from '../report/report.ts';
@@ -26,6 +25,8 @@ export async function statusCommand(
   options: StatusOptions,
 ): Promise<number> {
   if (options.explain !== undefined) {
+    // Loaded only when needed, because the documentation of the checks is large.
+    const { explain } = await import('../report/explain.ts');
     output.stdout(explain(options.explain));
     return 0;
   }

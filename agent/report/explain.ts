@@ -1,5 +1,5 @@
-import type { Check } from '../checks/check.ts';
-import { checks } from '../checks/index.ts';
+import { type Check, headings } from '../checks/check.ts';
+import { type DocumentedCheck, documentedChecks } from '../checks/documented.ts';
 import { UsageError } from '../lib/errors.ts';
 import { wrap } from '../lib/format.ts';
 
@@ -7,7 +7,7 @@ import { wrap } from '../lib/format.ts';
  * Formats the documentation of a check for the terminal.
  * @throws UsageError that lists all checks, if there is no check with this id
  */
-export function explain(id: string, list: readonly Check[] = checks): string {
+export function explain(id: string, list: readonly DocumentedCheck[] = documentedChecks): string {
   const check = list.find((each) => each.id === id);
   if (check === undefined) {
     throw new UsageError(
@@ -18,10 +18,10 @@ export function explain(id: string, list: readonly Check[] = checks): string {
   return [
     `${id}: ${title}`,
     ...wrap(describeKind(check), 78),
-    ...section('What it checks', means),
-    ...section('Why it matters', why),
-    ...section('How to fix it', fix),
-    ...(page === undefined ? [] : section('Read on', pageFile(page))),
+    ...section(headings.means, means),
+    ...section(headings.why, why),
+    ...section(headings.fix, fix),
+    ...(page === undefined ? [] : section(headings.page, pageFile(page))),
     '',
   ].join('\n');
 }

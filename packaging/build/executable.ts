@@ -8,6 +8,7 @@ import { buildCodeCache, warmUpGuest } from './code-cache.ts';
 import { installedRuntime, nodePackage, root, scratch } from './paths.ts';
 import { buildProgram } from './small-programs.ts';
 import { digest, once, recipe } from './stamp.ts';
+import { documentation } from '../../agent/checks/documentation.ts';
 
 const launcher = path.join(import.meta.dirname, 'launch.cjs');
 const nodeBinary = path.join(nodePackage, 'bin/node');
@@ -69,7 +70,7 @@ export async function buildExecutable({
  * Bundles a program into one CommonJS text with minified white space. Names are kept, so that stack traces are
  * readable.
  */
-async function bundle(entry: string): Promise<{ code: string; inputs: string[] }> {
+export async function bundle(entry: string): Promise<{ code: string; inputs: string[] }> {
   const result = await esbuild({
     entryPoints: [entry],
     absWorkingDir: root,
@@ -83,7 +84,7 @@ async function bundle(entry: string): Promise<{ code: string; inputs: string[] }
     minifyWhitespace: true,
     lineLimit: 120,
     logLevel: 'warning',
-    plugins: [journalAddon, lazyChildren],
+    plugins: [journalAddon, lazyChildren, checkDocumentation],
   });
   return {
     code: removeCopies(result.outputFiles[0]?.text ?? ''),
@@ -136,6 +137,17 @@ const lazyChildren: Plugin = {
     );
     build.onLoad({ filter: /.*/, namespace: 'lazy' }, ({ path: file }) => ({
       contents: `export default { get spawn() { return require(${JSON.stringify(file)}).spawn; } };`,
+      loader: 'js',
+    }));
+  },
+};
+
+/** Compiles the documentation of the checks in, because the executable has no Markdown files to read. */
+const checkDocumentation: Plugin = {
+  name: 'check-documentation',
+  setup(build) {
+    build.onLoad({ filter: /\/agent\/checks\/documentation\.ts$/ }, () => ({
+      contents: `export const documentation = ${JSON.stringify(documentation)};`,
       loader: 'js',
     }));
   },

@@ -1,4 +1,4 @@
-import { checks } from '../../agent/checks/index.ts';
+import { documentedChecks } from '../../agent/checks/documented.ts';
 import { pageFile } from '../../agent/report/explain.ts';
 import { sentence, wrap } from '../../agent/lib/format.ts';
 import { forwardMessages } from '../../agent/forward/status/catalog.ts';
@@ -9,7 +9,10 @@ import { type LogMessage, driftMessage, programMessage, verdictMessage } from '.
  * Returns immutafs.catalog, the texts that `journalctl -x` shows below an entry (systemd's Journal Message Catalogs).
  */
 export function catalog(): string {
-  const findings = checks.map((check) => ({ ...check, subject: `Check ${check.id}: @IMMUTAFS_STATUS@` }));
+  const findings = documentedChecks.map((check) => ({
+    ...check,
+    subject: `Check ${check.id}: @IMMUTAFS_STATUS@`,
+  }));
   const others = [
     { ...verdictMessage, subject: 'Verdict for this guest: @IMMUTAFS_VERDICT@' },
     {

@@ -1,6 +1,5 @@
 import type { Command, Option } from 'commander';
-import { checks } from '../../agent/checks/index.ts';
-import type { Check } from '../../agent/checks/check.ts';
+import { type DocumentedCheck, documentedChecks } from '../../agent/checks/documented.ts';
 import { commandLine } from '../../agent/cli.ts';
 import { sentence } from '../../agent/lib/format.ts';
 import { describeKind, pageFile } from '../../agent/report/explain.ts';
@@ -27,7 +26,7 @@ export function manual(): string {
     prose(
       'The status of a check is one of pass, warn, fail, skip and error. A check that could not be evaluated has the status error and never counts as passed.',
     ),
-    tagged('Ds', checks.map(checkItem)),
+    tagged('Ds', documentedChecks.map(checkItem)),
     '.Sh UPDATES',
     updates,
     '.Sh FILES',
@@ -286,7 +285,7 @@ function optionTerm(long: string, flags: string): string {
   return `Fl ${word(long.slice(1))}${argument === undefined ? '' : ` Ar ${word(argument)}`}`;
 }
 
-function checkItem(check: Check): [string, string] {
+function checkItem(check: DocumentedCheck): [string, string] {
   const { title, means, why, fix, page } = check;
   const more = page === undefined ? [] : [`Read on: ${pageFile(page)}`];
   const paragraphs = [

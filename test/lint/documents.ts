@@ -12,7 +12,13 @@ export function documentCommands(): string {
   const files = projectFiles().filter(
     (file) => /\.(md|yml)$|^agent\/.*\.(ts|json)$/.test(file) && !/\/fixtures\/|^CHANGELOG/.test(file),
   );
-  return files.flatMap((file) => commandProblems(file, fs.readFileSync(file, 'utf8'))).join('\n');
+  return files.flatMap((file) => commandProblems(file, read(file))).join('\n');
+}
+
+/** Returns a text with its lines. Markdown in agent/ has only paragraphs, in which a command may continue on the next line. */
+function read(file: string): string {
+  const text = fs.readFileSync(file, 'utf8');
+  return /^agent\/.*\.md$/.test(file) ? text.replaceAll(/(?<=\S)\n(?=\S)/g, ' ') : text;
 }
 
 /** The hidden and built-in subcommands that messages name. */

@@ -172,6 +172,9 @@ lint('commands in documents: each command, option and value exists, and options 
     assert.is(documentCommands(), `docs/one.md: immutafs-agent ${problem}`);
   }
   fs.rmSync('docs/one.md');
+  write('agent/one.md', '# A check\n\nRun immutafs-agent prepare\n--undo --yes: now\n');
+  assert.is(documentCommands(), 'agent/one.md: immutafs-agent prepare --undo excludes --yes');
+  fs.rmSync('agent/one.md');
 });
 
 lint('ansible-lint and yamllint: a playbook that breaks a rule of each', async () => {

@@ -8,7 +8,7 @@ import { guestAlerts, hostAlerts } from '../../monitoring/alerts.ts';
 import { staleFiles } from '../../monitoring/generate.ts';
 import { documented, runbookOfCheck } from '../../monitoring/runbook.ts';
 import { inRoot } from '../../packaging/build/paths.ts';
-import { checks } from '../../agent/checks/index.ts';
+import { documentedChecks } from '../../agent/checks/documented.ts';
 import { inTemporaryDirectory } from '../harness/temporary.ts';
 import { type AlertCase, type Series, alertCases } from './alert-cases.ts';
 
@@ -80,14 +80,14 @@ files('the names of the alerts are unique', () => {
   assert.is(new Set(names).size, names.length);
 });
 files('a runbook has the texts of --explain of every check; an unknown check is an error', () => {
-  const chain = runbookOfCheck(checks, '$labels.check');
-  for (const { id, title, why, fix } of checks) {
+  const chain = runbookOfCheck(documentedChecks, '$labels.check');
+  for (const { id, title, why, fix } of documentedChecks) {
     assert.match(chain, `eq $labels.check "${id}" }}${id}: ${title}`);
     assert.match(chain, fix);
-    assert.match(documented(checks, id), why);
+    assert.match(documented(documentedChecks, id), why);
   }
-  assert.throws(() => documented(checks, 'no-such-check'), /no check is called no-such-check/);
-  const [first] = checks;
+  assert.throws(() => documented(documentedChecks, 'no-such-check'), /no check is called no-such-check/);
+  const [first] = documentedChecks;
   assert.ok(first);
   const forged = { ...first, fix: 'a {{ b' };
   assert.throws(() => documented([forged], first.id), /begins a template/);

@@ -8,7 +8,7 @@ import * as assert from 'uvu/assert';
 import { type Alert, guestAlerts, hostAlerts, lossWindow } from '../../monitoring/alerts.ts';
 import { ruleFile } from '../../monitoring/rules.ts';
 import { documented } from '../../monitoring/runbook.ts';
-import { checks } from '../../agent/checks/index.ts';
+import { documentedChecks } from '../../agent/checks/documented.ts';
 import { guestMetrics, hostMetrics, sealedDomain, withValue } from './fleet.ts';
 import { type FiringAlert, type Monitoring, until, withPrometheus } from './prometheus.ts';
 
@@ -125,7 +125,7 @@ function assertTexts(alerts: readonly FiringAlert[]): void {
     }
     assert.match(annotations['summary'] ?? '', labels['domain'] ?? labels['instance'] ?? '?');
     const { check } = labels;
-    if (check !== undefined) assert.is(annotations['runbook']?.trim(), documented(checks, check));
+    if (check !== undefined) assert.is(annotations['runbook']?.trim(), documented(documentedChecks, check));
   }
 }
 

@@ -2,11 +2,16 @@
 import pkgLog from '@yao-pkg/pkg/lib-es5/log.js';
 import pkgSea from '@yao-pkg/pkg/lib-es5/sea.js';
 import { buildSync } from 'esbuild';
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { removeCopies } from '../../packaging/build/executable.ts';
+import { explain } from '../../agent/report/explain.ts';
+import { bundle as bundleProgram, removeCopies } from '../../packaging/build/executable.ts';
 import { root } from '../../packaging/build/paths.ts';
+import { inTemporaryDirectory } from '../harness/temporary.ts';
 
 const require = createRequire(import.meta.url);
 const versionOf = (name: string) => (require(`${name}/package.json`) as { version: string }).version;
@@ -50,18 +55,32 @@ function loadedAtStart(): string[] {
     for (const { path, kind } of metafile.outputs[file]?.imports ?? [])
       if (kind !== 'dynamic-import') loaded.add(path);
   }
-  return [...loaded];
+  return [...loaded].flatMap((file) => [file, ...Object.keys(metafile.outputs[file]?.inputs ?? {})]);
 }
 
 const start = suite('start of the agent');
 start('modules that take long to load are left to the commands that need them', () => {
   const loaded = loadedAtStart();
-  assert.ok(loaded.includes('node:fs'));
-  const late = ['node:crypto', 'node:tls', 'node:http', 'node:zlib', 'node:perf_hooks'];
+  for (const name of ['node:fs', 'agent/checks/index.ts']) assert.ok(loaded.includes(name), name);
+  const late = [
+    ...['node:crypto', 'node:tls', 'node:http', 'node:zlib', 'node:perf_hooks'],
+    ...['agent/checks/documentation.ts', 'agent/commands/prepare.ts'],
+  ];
   assert.equal(
     late.filter((name) => loaded.includes(name)),
     [],
   );
+});
+start('the documentation of the checks is in the bundle, which has no files of the project', async () => {
+  const { code } = await bundleProgram('agent/main.ts');
+  const shown = inTemporaryDirectory((folder) => {
+    const program = path.join(folder, 'program.cjs');
+    writeFileSync(program, code);
+    return execFileSync(process.execPath, [program, 'status', '--explain', 'footholds'], {
+      encoding: 'utf8',
+    });
+  });
+  assert.is(shown, explain('footholds'));
 });
 start.run();
 

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { keys } from '../../agent/config/keys.ts';
-import { checks } from '../../agent/checks/index.ts';
+import { documentedChecks } from '../../agent/checks/documented.ts';
 import { forwardMessages } from '../../agent/forward/status/catalog.ts';
 import { driftMessage, programMessage, verdictMessage } from '../../agent/report/log.ts';
 import { sessionMessages } from '../../agent/report/session-log.ts';
@@ -18,7 +18,7 @@ import { buildDocs, documents } from '../../packaging/docs/docs.ts';
 
 const docs = suite('manuals, catalog, completion');
 const others = [...Object.values(forwardMessages), ...Object.values(sessionMessages)];
-const messages = [...checks, verdictMessage, driftMessage, programMessage, ...others];
+const messages = [...documentedChecks, verdictMessage, driftMessage, programMessage, ...others];
 let folder = '';
 
 docs.before(() => {
@@ -100,7 +100,7 @@ for (const page of pages) {
 docs('the manual and the catalog contain the texts of --explain', () => {
   const manual = rendered('man/immutafs-agent.8');
   const catalog = flat(documents()['immutafs.catalog'] ?? '');
-  for (const { id, messageId, title, means, why, fix, page = '' } of checks) {
+  for (const { id, messageId, title, means, why, fix, page = '' } of documentedChecks) {
     assert.match(flat(explain(id)), flat(fix));
     for (const text of [title, means, why, fix, page]) {
       assert.ok(catalog.includes(flat(text).slice(1)), `${id} in the catalog: ${text}`);
@@ -152,7 +152,7 @@ docs('bash completes commands, options and their values', () => {
   assert.equal(complete('immutafs-agent', 'status', '--color', '='), ['auto', 'always', 'never']);
   assert.equal(
     complete('immutafs-agent', 'status', '--explain', ''),
-    checks.map(({ id }) => id),
+    documentedChecks.map(({ id }) => id),
   );
   assert.equal(complete('immutafs-agent', 'help', 'ver'), ['version']);
   assert.equal(complete('immutafs-agent', 'version', 'x'), []);

@@ -2,7 +2,7 @@ import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { checks } from '../../agent/checks/index.ts';
+import { documentedChecks } from '../../agent/checks/documented.ts';
 import { installedRuntime, inRoot, runtime, scratch } from '../../packaging/build/paths.ts';
 import { buildRpm } from '../../packaging/rpm.ts';
 import { inTemporaryDirectory } from '../harness/temporary.ts';
@@ -29,10 +29,12 @@ test('the previous test detects automatic dependencies', () => {
 
 test('contains the documents that the checks name', () => {
   const folder = '/usr/share/doc/immutafs-agent';
-  const text = checks.map(({ title, means, why, fix }) => [title, means, why, fix].join(' ')).join(' ');
+  const text = documentedChecks
+    .map(({ title, means, why, fix }) => [title, means, why, fix].join(' '))
+    .join(' ');
   const named: string[] = text.match(/\/usr\/share\/doc\/[\w./-]*\w/g) ?? [];
   const pages = text.match(/(?<=\bdocs\/)[\w-]+\.md/g) ?? [];
-  const read = checks.flatMap(({ page }) => page ?? []);
+  const read = documentedChecks.flatMap(({ page }) => page ?? []);
   const wanted = [...named, ...[...pages, ...read].map((page) => `${folder}/${page}`)];
   assert.ok(wanted.includes(`${folder}/stunnel-guest.conf`) && read.length > 20, wanted.join(' '));
   const files = query('[%{FILENAMES}\n]').split('\n');
