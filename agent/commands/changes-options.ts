@@ -1,23 +1,9 @@
 import { type Command, Option } from 'commander';
-
-/** The options of `changes`. */
-export interface ChangesOptions {
-  all?: boolean;
-  json?: boolean;
-  sha256?: boolean;
-  diff?: boolean;
-  ignore?: string[];
-  sinceReport?: boolean;
-  export?: string;
-  maxSize?: string;
-  state?: boolean;
-}
+import type { ChangesOptions } from './changes.ts';
+import type { Context } from './command.ts';
 
 /** Defines the command `changes`. */
-export function addChanges(
-  root: Command,
-  action: (paths: string[], options: ChangesOptions) => Promise<void>,
-): void {
+export function addChanges(root: Command, { reader, loadWriter, output, exit }: Context): void {
   const views = ['json', 'diff', 'all', 'ignore', 'export'];
   const ofChanges = views.filter((each) => each !== 'json');
   const others = (own: string) => views.filter((each) => each !== own);
@@ -68,5 +54,8 @@ export function addChanges(
       '--max-size <size>',
       'the size that the tar file may have: a number with K, M, G or T; default: 1G',
     )
-    .action(action);
+    .action(async (paths: string[], options: ChangesOptions) => {
+      const { changesCommand } = await import('./changes.ts');
+      exit(await changesCommand(reader, loadWriter, output, paths, options));
+    });
 }

@@ -23,8 +23,20 @@ import { clean } from '../lib/unprintable.ts';
 import { sha256Of } from '../system/layers/content.ts';
 import type { SystemReader } from '../system/reader.ts';
 import type { SystemWriter } from '../system/writer.ts';
-import type { ChangesOptions } from './changes-options.ts';
 import type { Output } from './output.ts';
+
+/** The options of `changes`. */
+export interface ChangesOptions {
+  all?: boolean;
+  json?: boolean;
+  sha256?: boolean;
+  diff?: boolean;
+  ignore?: string[];
+  sinceReport?: boolean;
+  export?: string;
+  maxSize?: string;
+  state?: boolean;
+}
 
 /**
  * `changes`: shows what differs between the writable layers and the sealed disk.

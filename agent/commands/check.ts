@@ -22,18 +22,20 @@ import { formatPrometheus } from '../report/prometheus.ts';
 import { type Report, exitCode } from '../report/report.ts';
 import { toJson } from '../lib/unprintable.ts';
 import { evaluateWithFacts } from '../evaluate.ts';
-import type { Output, ReportOptions } from './output.ts';
+import type { ReportOptions } from './report-options.ts';
+import type { Output } from './output.ts';
 import { printReport } from './status.ts';
 
-const agentDirectory = path.dirname(reportFile);
-/** packaging/profile.sh prints this file at each login; the file is empty if there is nothing to report. */
-const loginFile = `${agentDirectory}/login`;
-
+/** The options of `check`. */
 export interface CheckOptions extends ReportOptions {
   boot?: boolean;
   readyToSeal?: boolean;
   image?: boolean;
 }
+
+const agentDirectory = path.dirname(reportFile);
+/** packaging/profile.sh prints this file at each login; the file is empty if there is nothing to report. */
+const loginFile = `${agentDirectory}/login`;
 
 /**
  * `check`: evaluates the guest, logs the changes since the previous check of this boot, and writes the report. With

@@ -20,6 +20,7 @@ import type { SystemWriter } from '../system/writer.ts';
 import { testForwarding } from './forward-test.ts';
 import type { Output } from './output.ts';
 
+/** The options of `forward`. */
 export interface ForwardOptions {
   test?: boolean;
 }

@@ -15,6 +15,7 @@ import type { SystemReader } from '../system/reader.ts';
 import type { SystemWriter } from '../system/writer.ts';
 import type { Output } from './output.ts';
 
+/** The options of `identity`. */
 export interface IdentityOptions {
   /** base64url of the nonce of a verifier. */
   nonce?: string;

@@ -12,14 +12,6 @@ export interface Output {
   columns?: number | undefined;
 }
 
-/** The format of a report. */
-export interface ReportOptions {
-  all?: boolean;
-  json?: boolean;
-  prometheus?: boolean;
-  color: 'auto' | 'always' | 'never';
-}
-
 /** The time after which progress is shown, and the time between two messages, in milliseconds. */
 const onTerminal = { first: 1000, interval: 500 };
 const elsewhere = { first: 10_000, interval: 10_000 };

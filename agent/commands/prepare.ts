@@ -20,9 +20,11 @@ import { hasTasks, readMoves } from '../prepare/move/record.ts';
 import { planGuest, prepareGuest, undoGuest } from '../prepare/prepare.ts';
 import { isPath } from '../config/accepted.ts';
 import { outcomeSentence, outcomeText, readOutcome } from '../prepare/rehearsal/outcome.ts';
+import type { LoadWriter } from './command.ts';
 import { type Output, progressTo } from './output.ts';
 import { endCommand, parseLimit, requestCommand } from './rehearsal.ts';
 
+/** The options of `prepare`. */
 export interface PrepareOptions extends Partial<
   Omit<Settings, 'sinceDays' | 'acceptPaths' | 'acceptUntil' | 'progress'>
 > {
@@ -41,9 +43,6 @@ export interface PrepareOptions extends Partial<
   endRehearsal?: boolean;
   image?: boolean;
 }
-
-/** Loads the system writer. @param isLabelled whether new files get the SELinux label of the policy (writer.ts) */
-export type LoadWriter = (isLabelled?: boolean) => Promise<SystemWriter>;
 
 /**
  * Runs `check --ready-to-seal`, with --image for the files of an image.

@@ -22,6 +22,7 @@ import type { SystemWriter } from '../system/writer.ts';
 import type { Output } from './output.ts';
 import { parseLimit } from './rehearsal.ts';
 
+/** The options of `session`. */
 export interface SessionOptions {
   allowInstall?: boolean;
   limit: string;

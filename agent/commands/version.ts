@@ -1,9 +1,21 @@
+import type { Command } from 'commander';
 import { getAsset, isSea } from 'node:sea';
 import { version } from '../lib/version.ts';
+import type { Context } from './command.ts';
 import type { Output } from './output.ts';
 
 /** The fields that are printed, in this order: the list has others, which only the SBOM needs. */
 const fields = ['name', 'version', 'licence', 'purl', 'cpe', 'within', 'bundled'];
+
+/** Defines the command `version`. */
+export function addVersion(root: Command, { output, exit }: Context): void {
+  root
+    .command('version')
+    .description('print the version')
+    .option('--json', 'print one JSON object, which also lists the software that the package contains')
+    .allowExcessArguments(false)
+    .action((options: { json?: boolean }) => exit(versionCommand(output, options)));
+}
 
 /**
  * Prints the version of the agent, or with `json` also the software that the package contains (version.schema.json).
