@@ -1,4 +1,4 @@
-/** The rules of the keys that the boot uses. immutafs-boot has this file, and keys.ts has the texts. */
+/** The rules of the keys that the boot uses. immutafs-boot has this file. */
 
 /** What the parser needs to know about a key. */
 export interface Rule {

@@ -1,20 +1,22 @@
 /** node packaging/build/tables.ts: writes packaging/immutafs.conf, which the keys of the agent determine. */
 import { writeFileSync } from 'node:fs';
-import { type Config, type Key, keys } from '../../agent/config/keys.ts';
+import type { Key } from '../../agent/config/keys.ts';
+import { documentedKeys } from '../docs/key-texts.ts';
 import { inRoot } from './paths.ts';
 
 /** Returns packaging/immutafs.conf: each key, commented out, with its default. */
 function shippedConfiguration(): string {
   const from = (when: Key['from']) =>
-    Object.keys(keys)
-      .filter((name) => keys[name as keyof Config].from === when)
+    documentedKeys
+      .filter(([, key]) => key.from === when)
+      .map(([name]) => name)
       .join(', ');
   const head = [
     'Configuration of immutafs-agent. Read at boot and by the agent; immutafs.conf(5) describes each key.',
     '',
     `Lines are KEY=value: no quotes, no spaces around "=", no comment after a value. The values that are commented out are the defaults. An unknown key or an invalid value causes a warning at boot. For an invalid value, the default is used, or the strictest value if the default is less strict. A change takes effect at the next boot (${from('boot')}), with the next initramfs (${from('initramfs')}), or at the next check and the next start of the forwarder (all other keys).`,
   ];
-  const items = Object.entries<Key>(keys).map(
+  const items = documentedKeys.map(
     ([name, { comment, initial }]) => `${wrap(comment, '# ')}\n#${name}=${initial}\n`,
   );
   return [`${head.map((text) => wrap(text, '# ')).join('\n')}\n`, ...items].join('\n');

@@ -1,11 +1,11 @@
-import { keys } from '../../agent/config/keys.ts';
+import { documentedKeys } from './key-texts.ts';
 import { date, prose, tagged, word } from './mdoc.ts';
 
 /** Returns immutafs.conf(5) in mdoc(7). */
 export function configurationManual(): string {
   return [
     heading,
-    tagged('Ds', Object.entries(keys).map(keyItem)),
+    tagged('Ds', documentedKeys.map(keyItem)),
     '.Sh FILES',
     '.Pa /etc/immutafs/immutafs.conf',
     '.Sh EXAMPLES',
@@ -63,7 +63,7 @@ const effective = {
   check: 'at the next check',
 };
 
-function keyItem([name, { meaning, from, initial, wanted }]: [string, (typeof keys)[keyof typeof keys]]): [
+function keyItem([name, { meaning, from, initial, wanted }]: (typeof documentedKeys)[number]): [
   string,
   string,
 ] {

@@ -4,7 +4,6 @@ import os from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { keys } from '../../agent/config/keys.ts';
 import { documentedChecks } from '../../agent/checks/documented.ts';
 import { forwardMessages } from '../../agent/forward/status/catalog.ts';
 import { driftMessage, programMessage, verdictMessage } from '../../agent/report/log.ts';
@@ -13,6 +12,7 @@ import { explain } from '../../agent/report/explain.ts';
 import { commandLine } from '../../agent/cli.ts';
 import { errorMessage } from '../../agent/lib/errors.ts';
 import { inRoot } from '../../packaging/build/paths.ts';
+import { documentedKeys } from '../../packaging/docs/key-texts.ts';
 import { examples } from '../../packaging/docs/examples.ts';
 import { buildDocs, documents } from '../../packaging/docs/docs.ts';
 
@@ -112,7 +112,7 @@ docs('the manual and the catalog contain the texts of --explain', () => {
 
 docs('immutafs.conf(5) has every key with its default', () => {
   const manual = rendered('man/immutafs.conf.5');
-  for (const [name, { meaning, initial }] of Object.entries(keys)) {
+  for (const [name, { meaning, initial }] of documentedKeys) {
     assert.ok(manual.includes(`${name} ${flat(meaning)}`), name);
     assert.ok(manual.includes(`The default is ${initial === '' ? 'empty' : initial}.`), name);
   }
