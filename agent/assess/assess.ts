@@ -18,7 +18,8 @@ import {
 import { type Forecast, forecastUsage } from './forecast.ts';
 import { decideMode } from './mode.ts';
 import { assessOverlays } from './overlays.ts';
-import { type Persisted, type Scratch, findPersisted, findScratch } from './persisted.ts';
+import { type Persisted, findPersisted } from './persist.ts';
+import { type Scratch, findScratch } from './scratch.ts';
 import { type MountSources, permittedMounts } from './permitted-mounts.ts';
 import { findData, findUndeclared, mountsOfPrograms } from './undeclared-mounts.ts';
 import { findUnexplainedMounts } from './unexplained-mounts.ts';

@@ -1,4 +1,4 @@
-import { type PersistItem, persistItems } from '../facts/boot/persist.ts';
+import { type PersistItem, persistItems } from '../facts/boot/kept-paths.ts';
 import type { Facts } from '../facts/facts.ts';
 import { isBelow, type Mount, isWritable } from '../facts/mounts/mountinfo.ts';
 import { valueOf } from '../facts/observed.ts';

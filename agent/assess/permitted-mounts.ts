@@ -1,6 +1,6 @@
 import { type Config, words } from '../config/config.ts';
 import type { Layer, Overlay } from '../facts/boot/overlays.ts';
-import { pathItems, persistItems } from '../facts/boot/persist.ts';
+import { pathItems, persistItems } from '../facts/boot/kept-paths.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import { type FstabLine, missingRestrictions } from '../facts/mounts/fstab.ts';
 import type { MountUnit } from '../facts/mounts/mount-units.ts';

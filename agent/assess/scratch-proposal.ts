@@ -1,6 +1,6 @@
 import { type Config, words } from '../config/config.ts';
 import { keys, pathOf } from '../config/keys.ts';
-import { pathItems } from '../facts/boot/persist.ts';
+import { pathItems } from '../facts/boot/kept-paths.ts';
 import { isBelow } from '../facts/mounts/mountinfo.ts';
 import { persistItemOf } from '../facts/security/persist-item.ts';
 

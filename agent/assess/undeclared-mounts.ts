@@ -1,5 +1,5 @@
 import { type Config, configFile } from '../config/config.ts';
-import { pathItems } from '../facts/boot/persist.ts';
+import { pathItems } from '../facts/boot/kept-paths.ts';
 import { missingRestrictions } from '../facts/mounts/fstab.ts';
 import type { Mount } from '../facts/mounts/mountinfo.ts';
 import { isOfPrograms, startReason } from '../facts/security/places.ts';

@@ -1,5 +1,5 @@
 import { once } from '../lib/cached.ts';
-import { persistItems } from '../facts/boot/persist.ts';
+import { persistItems } from '../facts/boot/kept-paths.ts';
 import { type Mount, isBelow } from '../facts/mounts/mountinfo.ts';
 import { startPlaces } from '../facts/security/places.ts';
 import { volatile } from './mount-origin.ts';

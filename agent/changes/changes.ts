@@ -4,7 +4,7 @@ import { hangSafe } from '../facts/mounts/hang-safe.ts';
 import { type MountTable, isBelow, readMountTable, optionOf } from '../facts/mounts/mountinfo.ts';
 import { readBootEnv, type BootEnv } from '../facts/boot/boot-env.ts';
 import { openDirectory } from '../system/layers/directory.ts';
-import { findScratchDevice } from '../facts/boot/persist.ts';
+import { findScratchDevice } from '../facts/boot/scratch.ts';
 import { observe, valueOf, type Observed } from '../facts/observed.ts';
 import { listSessions } from '../facts/sessions.ts';
 import { bootStateFile, bootTime, describeClock, readBootState } from '../facts/records.ts';

@@ -1,7 +1,7 @@
 import { SystemError } from '../lib/errors.ts';
 import { type BootEnv, bootEnvFile } from '../facts/boot/boot-env.ts';
 import { layersOf } from '../facts/boot/overlays.ts';
-import { scratchDisk } from '../facts/boot/persist.ts';
+import { scratchDisk } from '../facts/boot/kept-paths.ts';
 import { type Mount, type MountTable, isBelow, optionOf, lowersOf } from '../facts/mounts/mountinfo.ts';
 import type { Observed } from '../facts/observed.ts';
 import type { Disk } from '../facts/disks/disks.ts';

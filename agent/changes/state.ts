@@ -5,7 +5,7 @@ import { type MountTable, isBelow } from '../facts/mounts/mountinfo.ts';
 import { findResetState } from '../facts/reset-state.ts';
 import { formatBytes, formatTable, shellWord } from '../lib/format.ts';
 import { clean, toJson } from '../lib/unprintable.ts';
-import { nameInStore } from '../facts/boot/persist.ts';
+import { nameInStore } from '../facts/boot/kept-paths.ts';
 import { globPattern } from '../services/state-rules.ts';
 import type { SystemReader } from '../system/reader.ts';
 import type { WritableLayer } from './layers.ts';

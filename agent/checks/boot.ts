@@ -1,7 +1,7 @@
 import { version } from '../lib/version.ts';
 import { unwrap } from '../facts/observed.ts';
 import { bootEnvFile } from '../facts/boot/boot-env.ts';
-import { type Check, judge } from './check.ts';
+import type { Check } from './check.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
 import type { Mount } from '../facts/mounts/mountinfo.ts';
 
@@ -60,71 +60,3 @@ function sealedMounts({ mounts, layers }: AssessedFacts): Mount[] {
 function isWithoutLog(option: string): boolean {
   return /^(norecovery|noload|nologreplay|rescue=(.*:)?(nologreplay|all)(:.*)?)$/.test(option);
 }
-
-export const provisioningOff: Check = {
-  id: 'provisioning-off',
-  seal: true,
-  messageId: 'd415f8942cb841dca82b5701f5eda6e7',
-  subject: 'provisioning',
-  expected: 'disabled',
-  evaluate: (facts) => {
-    const { units, ran } = unwrap(facts.provisioning);
-    const problems = [
-      ...units.map((unit) => `${unit} can run`),
-      ...(acceptsSeed(facts) ? [] : ran).map((file) => `${file} exists: cloud-init ran in this boot`),
-      ...facts.kernelArgument
-        .filter((word) => /^ignition\.firstboot(=1)?$/.test(word))
-        .map((word) => `kernel argument ${word}`),
-      ...imageDirectories(facts),
-    ];
-    return judge(
-      problems,
-      'disabled',
-      'While the disk is writable: immutafs-agent prepare --apply --only boot. Keep images for systemd on the sealed disk.',
-    );
-  },
-};
-
-/** Whether cloud-init may have run: seed-genuine verifies that it used the host's seed. */
-function acceptsSeed({ config, bootEnv }: AssessedFacts): boolean {
-  if (config.SEED !== 'host') return false;
-  const state = unwrap(bootEnv)?.seed?.state;
-  return state === 'accepted' || state === 'incomplete';
-}
-
-/** systemd-sysext(8), portablectl(1), systemd-nspawn(1). */
-const directories = ['extensions', 'confexts', 'portables', 'machines'].flatMap((name) => [
-  `/var/lib/${name}`,
-  `/etc/${name}`,
-]);
-
-function imageDirectories(facts: AssessedFacts): string[] {
-  unwrap(facts.disks);
-  const persistent = new Set(
-    unwrap(facts.footholds)
-      .filter((each) => each.persistent)
-      .map(({ target }) => target),
-  );
-  return directories.flatMap((directory) => {
-    const target = facts.mounts.serving(directory)?.target;
-    // var-overlay verifies /var itself, and root-readonly verifies /.
-    if (target === undefined || ['/', '/var', '/etc'].includes(target) || !persistent.has(target)) return [];
-    return [`${directory} is on ${target}, which is writable and persistent`];
-  });
-}
-
-export const rivalsOff: Check = {
-  id: 'rivals-off',
-  messageId: 'd041640d4c264c5a90c47caffb76d9e6',
-  subject: 'other overlays',
-  expected: 'none',
-  evaluate: ({ conflictingOverlays, mounts }) =>
-    judge(
-      [
-        ...unwrap(conflictingOverlays),
-        ...(mounts.serving('/')?.type === 'overlay' ? ['/ is an overlay'] : []),
-      ],
-      'none',
-      'Disable it while the disk is writable: see immutafs-agent status --explain rivals-off.',
-    ),
-};

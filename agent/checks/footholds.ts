@@ -1,4 +1,4 @@
-import { persistItems } from '../facts/boot/persist.ts';
+import { persistItems } from '../facts/boot/kept-paths.ts';
 import { shortList } from '../lib/format.ts';
 import type { Autostart } from '../facts/security/autostart.ts';
 import { unwrap } from '../facts/observed.ts';

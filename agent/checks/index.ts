@@ -1,6 +1,7 @@
 import { errorMessage } from '../lib/errors.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
-import { auditForwarded, fipsTls, forwardEncrypted, forwardHealthy } from './forwarding.ts';
+import { auditForwarded } from './audit.ts';
+import { fipsTls, forwardEncrypted, forwardHealthy } from './forwarder.ts';
 import { autorelabelAbsent, selinuxDomain, selinuxLabels } from './selinux.ts';
 import { bootInputs } from './boot-inputs.ts';
 import type { Check, Finding, Outcome, Status } from './check.ts';
@@ -11,7 +12,7 @@ import { foreignPrograms } from './foreign-programs.ts';
 import { fstabConsistent, mtabLink, swapOff } from './fstab.ts';
 import { hostEnforced, rootWriteProbe, impostorAbsent, bootReadonly, rootReadonly } from './system-disks.ts';
 import { identity } from './identity.ts';
-import { initramfsHook, provisioningOff, rivalsOff, rootLog } from './boot.ts';
+import { initramfsHook, rootLog } from './boot.ts';
 import { mountsGenuine, persistentMounts, stackedMounts } from './mounts.ts';
 import {
   deviceProbe,
@@ -22,9 +23,14 @@ import {
   suidProbe,
   tmpOptions,
 } from './mount-options.ts';
-import { overlayPaths, persistedPaths, plannedMoves, scratchPaths } from './writable-paths.ts';
-import { sessionAbsent } from './session-absent.ts';
-import { seedGenuine } from './seed-genuine.ts';
+import { overlayPaths } from './overlays.ts';
+import { provisioningOff } from './provisioning.ts';
+import { rivalsOff } from './conflicting-overlays.ts';
+import { persistedPaths } from './persist.ts';
+import { plannedMoves } from './moves.ts';
+import { scratchPaths } from './scratch.ts';
+import { sessionAbsent } from './sessions.ts';
+import { seedGenuine } from './seed.ts';
 import { stateKept, varUpperTmpfs, varUsage, varOverlay } from './var.ts';
 
 /** All checks, in the order in which the report lists them. */

@@ -6,12 +6,8 @@ import { readLoader } from './boot/boot-loader.ts';
 import { findConflictingOverlays } from './boot/conflicting-overlays.ts';
 import { type Layer, layersOf, type Overlay, overlaysOf } from './boot/overlays.ts';
 import type { ResetStates } from './reset-state.ts';
-import {
-  readPersistEntries,
-  findScratchDevice,
-  readScratchEntries,
-  scratchInMemory,
-} from './boot/persist.ts';
+import { readPersistEntries } from './boot/persist.ts';
+import { findScratchDevice, readScratchEntries, scratchInMemory } from './boot/scratch.ts';
 import { readPlannedMoves } from './boot/moves.ts';
 import { findProvisioning } from './boot/provisioning.ts';
 import { readSeed } from './boot/seed.ts';

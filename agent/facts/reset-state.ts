@@ -5,7 +5,7 @@ import { decodeBytes } from '../lib/format.ts';
 import { harmlessDirectories, statePlaceOf } from '../services/state-rules.ts';
 import type { Service } from '../services/services.ts';
 import type { SystemReader } from '../system/reader.ts';
-import { pathItems } from './boot/persist.ts';
+import { pathItems } from './boot/kept-paths.ts';
 import { expendableFiles } from './expendable.ts';
 import { type UpperLayer, layerEntries } from './largest-files.ts';
 

@@ -5,7 +5,7 @@ import { type Disk, findDisks } from '../../facts/disks/disks.ts';
 import { type PermittedMounts, permittedMounts } from '../../assess/permitted-mounts.ts';
 import { type SystemDisks, findRequiredDisks, findSystemDisks } from '../../assess/system-disks.ts';
 import { mountsOfPrograms } from '../../assess/undeclared-mounts.ts';
-import { findScratchDevice } from '../../facts/boot/persist.ts';
+import { findScratchDevice } from '../../facts/boot/scratch.ts';
 import { readMountUnits } from '../../facts/mounts/mount-units.ts';
 import { observe } from '../../facts/observed.ts';
 import { describeFstab, readFstabText } from '../../facts/mounts/fstab.ts';

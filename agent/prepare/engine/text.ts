@@ -5,7 +5,7 @@ import { diffLines } from '../../lib/diff.ts';
 import { pathOf } from '../../config/keys.ts';
 import type { ActionOf } from './context.ts';
 import { type Plan, isDone } from './plan.ts';
-import { nameInStore } from '../../facts/boot/persist.ts';
+import { nameInStore } from '../../facts/boot/kept-paths.ts';
 import { type Action, type StateFinding, type Step, guestStepIds, stepIds } from './step.ts';
 
 const columns = 100;

@@ -11,7 +11,7 @@ import {
 } from 'valibot';
 import { errorMessage, SystemError } from '../../lib/errors.ts';
 import { parseRecord } from '../../lib/json-record.ts';
-import { nameInStore } from '../../facts/boot/persist.ts';
+import { nameInStore } from '../../facts/boot/kept-paths.ts';
 import { moveMarker, movesFile, rehearsalMarker } from '../../facts/boot/moves.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Tools } from '../engine/context.ts';

@@ -1,6 +1,6 @@
 import { readBootEnv } from '../../facts/boot/boot-env.ts';
 import { layersOf } from '../../facts/boot/overlays.ts';
-import { scratchInMemory } from '../../facts/boot/persist.ts';
+import { scratchInMemory } from '../../facts/boot/scratch.ts';
 import type { Config } from '../../config/config.ts';
 import { type LargestFile, findLargestFiles } from '../../facts/largest-files.ts';
 import { readMountTable } from '../../facts/mounts/mountinfo.ts';

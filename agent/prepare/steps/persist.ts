@@ -1,5 +1,5 @@
 import type { Config } from '../../config/config.ts';
-import { persistItems } from '../../facts/boot/persist.ts';
+import { persistItems } from '../../facts/boot/kept-paths.ts';
 import type { MountTable } from '../../facts/mounts/mountinfo.ts';
 import { decodeBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';

@@ -2,7 +2,7 @@ import { formatBytes, shortList } from '../../lib/format.ts';
 import { unlessRefused } from '../../system/image.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { configFile } from '../../config/config.ts';
-import { pathItems } from '../../facts/boot/persist.ts';
+import { pathItems } from '../../facts/boot/kept-paths.ts';
 import { containerStores, proposePersist, proposeScratch } from '../../assess/scratch-proposal.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import { type Planned, stepOf, when } from '../engine/part.ts';

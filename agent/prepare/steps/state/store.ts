@@ -1,5 +1,5 @@
 import { configFile } from '../../../config/config.ts';
-import { persistItems } from '../../../facts/boot/persist.ts';
+import { persistItems } from '../../../facts/boot/kept-paths.ts';
 import { isBelow } from '../../../facts/mounts/mountinfo.ts';
 import { unlessSystemError } from '../../../lib/errors.ts';
 import { shortList } from '../../../lib/format.ts';
