@@ -1,8 +1,10 @@
 """A host with one domain, of which every part can be changed, and a guest that speaks the protocol. See identity-host.test.ts."""
 
 import datetime
+import fcntl
 import json
 import os
+import struct
 import subprocess
 import sys
 import types
@@ -14,7 +16,7 @@ binding.BoundDomain = binding.connect = binding.running_xml = None
 sys.modules[binding.__name__] = binding
 
 import ansible_collections.immutafs.agent.plugins.module_utils.receipt as receipts  # noqa: E402
-from ansible_collections.immutafs.agent.plugins.module_utils import credentials, examination  # noqa: E402
+from ansible_collections.immutafs.agent.plugins.module_utils import credentials, examination, image  # noqa: E402
 from ansible_collections.immutafs.agent.plugins.module_utils.image import identity_of  # noqa: E402
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain  # noqa: E402
 from cryptography import x509  # noqa: E402
@@ -102,7 +104,6 @@ class Host:
             **{"image": identity_of(self.domain, self.domain.text), "disk": disk, **changes},
         }
         os.makedirs(os.path.join(self.folder, "web1.d"), exist_ok=True)
-        examination.record.folder_of = lambda directory, name: os.path.join(directory, name + ".d")
         with open(os.path.join(self.folder, "web1.d/receipt.json"), "w") as file:
             json.dump(self.receipt, file)
 
@@ -112,6 +113,28 @@ class Host:
             return examination.examine(self.domain, self.socket, self.settings)
         except examination.Refusal as refusal:
             return ": ".join([str(refusal)] + ([refusal.detail] if refusal.detail else []))
+
+
+class Verity:
+    """Answers FS_IOC_MEASURE_VERITY, because the kernel of the tests may have no fs-verity. `digests` maps paths to answers."""
+
+    def __init__(self):
+        self.digests = {}
+
+    def ioctl(self, descriptor, request, answer):
+        assert request == 0xC0046686 and len(answer) == 68 and struct.unpack_from("=HH", answer) == (0, 64)
+        found = self.digests.get(os.readlink("/proc/self/fd/%d" % descriptor))
+        if found is None:
+            return fcntl.ioctl(descriptor, request, answer)
+        if isinstance(found, int):
+            raise OSError(found, os.strerror(found))
+        algorithm, digest = found
+        answer[: 4 + len(digest)] = struct.pack("=HH", algorithm, len(digest)) + digest
+        return 0
+
+
+image.fcntl = verity = Verity()
+examination.record.folder_of = lambda directory, name: os.path.join(directory, name + ".d")
 
 
 def create(*arguments):

@@ -137,6 +137,9 @@ def chain_of(domain, text):
         raise Refusal("the domain has no system disk")
     if not described["readonly"] or qemu_readonly(domain, described["alias"]) is not True:
         raise Refusal("the system disk %s is writable: the guest is open for maintenance" % domain.target)
+    if source["type"] == "block":
+        text = "the system disk %s is a block device, and the kernel does not record when it was written: use an image file"
+        raise Refusal(text % domain.target)
     if source["type"] != "file" or source["path"] is None:
         raise Refusal("the system disk %s is not an image file, so no receipt describes it" % domain.target)
     paths = [source["path"]] + backing_files(domain, source["path"], source["format"])

@@ -1,8 +1,10 @@
 """Queries the image file of a disk on the host, and which other disks have the same image."""
 
+import fcntl
 import json
 import os
 import stat
+import struct
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
@@ -13,6 +15,10 @@ from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import (
     read_record,
 )
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import LibvirtError
+
+
+# _IOWR('f', 134, struct fsverity_digest), the size of that header, and that of the longest digest (linux/fsverity.h).
+MEASURE_VERITY, VERITY_HEADER, LONGEST_DIGEST = 0xC0046686, 4, 64
 
 
 def written(text, target, uri):
@@ -122,7 +128,8 @@ def other_disks(domain, text):
 def identity_of(domain, text):
     """
     Returns a text that identifies the files of the image of the disk `domain.target`, with those on which it is based, and
-    when they were last written. Returns None if one of them is not a file on this machine.
+    when they were last written; or their content, if they have a digest of fs-verity. Returns None if one of them is not a
+    file on this machine.
     """
     source = disk_source(text, domain.target)
     if source is None or source["type"] != "file" or source["path"] is None or not is_local(domain.uri):
@@ -130,13 +137,32 @@ def identity_of(domain, text):
     words = [source["format"]]
     for path in [source["path"]] + backing_files(domain, source["path"], source["format"]):
         try:
-            found = os.stat(path)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            try:
+                found = os.fstat(descriptor)
+                if not stat.S_ISREG(found.st_mode):
+                    return None
+                written_last = "%d:%d:%d:%d" % (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+                words.append(verity_of(descriptor) or written_last)
+            finally:
+                os.close(descriptor)
         except OSError:
             return None
-        if not stat.S_ISREG(found.st_mode):
-            return None
-        words.append("%d:%d:%d:%d" % (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
     return " ".join(words)
+
+
+def verity_of(descriptor):
+    """
+    Returns the digest of fs-verity of an open file, with the number of its algorithm, or None if the file, its file system or
+    the kernel has none. The kernel lets nobody write such a file, and compares what is read with the digest.
+    """
+    answer = bytearray(struct.pack("=HH", 0, LONGEST_DIGEST) + bytes(LONGEST_DIGEST))
+    try:
+        fcntl.ioctl(descriptor, MEASURE_VERITY, answer)
+    except OSError:
+        return None
+    algorithm, size = struct.unpack_from("=HH", answer)
+    return "verity:%d:%s" % (algorithm, answer[VERITY_HEADER : VERITY_HEADER + size].hex())
 
 
 def image_of(domain, source):

@@ -96,6 +96,18 @@ domain.text = xml_of(folder, top="<qemu:commandline>%s</qemu:commandline>" % "".
 domain.migration = {"status": "completed", "ram": {"total": 1}}`,
 );
 
+const withVerity = `
+base = folder + "/base.qcow2"
+verity.digests[base] = (1, bytes(range(32)))
+host.record()
+`;
+
+certified(
+  'an image with a digest of fs-verity, which has another time and inode now',
+  `${withVerity}
+os.rename(base, base + ".old"); create("-f", "qcow2", base, "1M"); os.utime(base, (1, 1))`,
+);
+
 const write = `domain.text = xml_of(folder, %s)`;
 const withXml = (more: string) => write.replace('%s', more);
 
@@ -153,6 +165,31 @@ domain.blocks[0]["inserted"]["image"] = {"filename": folder + "/top.qcow2", "bac
     'a process of the host has the image open for writing',
     'held = open(folder + "/base.qcow2", "r+b")',
     /^a process of the host has the image of vda open for writing: .*\/base\.qcow2$/,
+  ],
+  [
+    'another digest of fs-verity',
+    `${withVerity}\nverity.digests[base] = (1, bytes(32))`,
+    /^the receipt is not of the image/,
+  ],
+  [
+    'another algorithm of fs-verity',
+    `${withVerity}\nverity.digests[base] = (2, bytes(range(32)))`,
+    /^the receipt is not of the image/,
+  ],
+  [
+    'a digest of fs-verity that cannot be read',
+    `${withVerity}\nverity.digests[base] = 5`,
+    /^the receipt is not of the image/,
+  ],
+  [
+    'an image that has no digest of fs-verity any more',
+    `${withVerity}\nverity.digests[base] = 61`,
+    /^the receipt is not of the image/,
+  ],
+  [
+    'a block device',
+    `domain.text = xml_of(folder).replace("type='file' device='disk'", "type='block' device='disk'").replace("source file", "source dev")`,
+    /^the system disk vda is a block device, and the kernel does not record/,
   ],
   [
     'another image with the receipt of the first',
