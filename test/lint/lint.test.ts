@@ -317,12 +317,17 @@ lint('systemd-analyze security: a unit without its drop-ins exceeds its limit', 
     const file = `immutafs-${name}.service`;
     write(`units/${file}`, fs.readFileSync(path.join(units, file), 'utf8'));
   }
+  const onHost = 'ansible/roles/identity/files/immutafs-identity.service';
+  const text = fs.readFileSync(path.join(home, onHost), 'utf8');
+  write(onHost, text.replace(/^CapabilityBoundingSet=.*\n|^SystemCallFilter=.*\n/gm, ''));
   const lines = (await exposure()).split('\n').map((line) => line.replace(/[\d.]+, /, 'N, '));
   assert.equal(lines, [
     'immutafs-forward.service: exposure N, limit 2',
     'immutafs-check.service: exposure N, limit 4',
     'immutafs-drift.service: exposure N, limit 4',
+    'host-immutafs-identity.service: exposure N, limit 2',
   ]);
+  write(onHost, text);
   fs.cpSync(path.join(units, 'dropins'), 'units/dropins', { recursive: true });
   assert.is(await exposure(), '');
   fs.rmSync('units/immutafs-check.service');

@@ -13,10 +13,17 @@ export const unitFiles = () =>
 export const dropinFiles = () => fs.globSync('units/dropins/*.service.d/*').sort();
 
 /** The highest exposure that `systemd-analyze security` may report. The check runs as root and sees all mounts. */
-const exposureLimits = { 'immutafs-forward': 2, 'immutafs-check': 4, 'immutafs-drift': 4 };
+const exposureLimits = {
+  ...{ 'immutafs-forward': 2, 'immutafs-check': 4, 'immutafs-drift': 4 },
+  'host-immutafs-identity': 2,
+};
 
 /** The units for hosts, which may use directives that systemd 219 does not know. */
-const hostUnitFiles = () => projectFiles().filter((file) => /^monitoring\/.*\.(service|timer)$/.test(file));
+const hostUnitFiles = () =>
+  projectFiles().filter((file) => /^(monitoring|ansible)\/.*\.(service|timer)$/.test(file));
+
+/** The name of a unit in a root: that of immutafs-identity of a host differs from that of a guest. */
+const stagedName = (unit: string) => `${unit.startsWith('ansible/') ? 'host-' : ''}${path.basename(unit)}`;
 
 /**
  * Runs `systemd-analyze verify` in a root with this machine's units and ours. The root has an empty file for every
@@ -29,7 +36,7 @@ export async function systemdAnalyze(): Promise<string> {
     const units = [...unitFiles(), ...hostUnitFiles()];
     units.forEach((unit) => stage(unit, root));
     stageDropins(root);
-    const names = units.map((unit) => path.basename(unit));
+    const names = units.map(stagedName);
     const { all } = await execa('systemd-analyze', ['verify', '--man=no', `--root=${root}`, ...names], {
       all: true,
       reject: false,
@@ -45,7 +52,7 @@ export async function systemdAnalyze(): Promise<string> {
 export async function exposure(): Promise<string> {
   return whileTemporaryDirectory(async (root) => {
     fs.mkdirSync(path.join(root, unitFolder), { recursive: true });
-    unitFiles().forEach((unit) => stage(unit, root));
+    [...unitFiles(), ...hostUnitFiles()].forEach((unit) => stage(unit, root));
     stageDropins(root);
     const problems = Object.entries(exposureLimits).map(async ([name, limit]) => {
       const options = ['security', '--offline=yes', '--no-pager', `--root=${root}`];
@@ -71,7 +78,7 @@ function stageDropins(root: string): void {
 }
 
 function stage(unit: string, root: string): void {
-  fs.copyFileSync(unit, path.join(root, unitFolder, path.basename(unit)));
+  fs.copyFileSync(unit, path.join(root, unitFolder, stagedName(unit)));
   for (const [, program = ''] of fs.readFileSync(unit, 'utf8').matchAll(/^Exec\w+=[-@]*(\/\S+)/gm)) {
     fs.mkdirSync(path.dirname(path.join(root, program)), { recursive: true });
     fs.writeFileSync(path.join(root, program), '', { mode: 0o755 });
