@@ -10,9 +10,9 @@ packages='
   createrepo-c dash dnf dosfstools e2fsprogs fdisk fish fusefat g++ git gnupg grub-efi-amd64-bin grub-pc-bin haproxy iproute2
   kmod liblz4-1 liblzma5 libnbd-bin libquickjs libsystemd-dev libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu
   libvirt-daemon-driver-storage libxxhash0 libzstd1 lvm2 lz4 make man-db mandoc mmdebstrap mtools openscap-scanner
-  openssh-client openssl ovmf parted patchelf pkgconf prometheus prometheus-node-exporter python3 python3-cryptography python3-libvirt
-  qemu-guest-agent
-  qemu-system-x86 qemu-utils quickjs rpm rpmlint rsync rsyslog rsyslog-gnutls rsyslog-relp shellcheck strace stunnel4 systemd
+  openssh-client openssh-server openssl ovmf parted patchelf pkcs11-provider pkgconf prometheus prometheus-node-exporter python3
+  python3-cryptography python3-libvirt qemu-guest-agent
+  qemu-system-x86 qemu-utils quickjs rpm rpmlint rsync rsyslog rsyslog-gnutls rsyslog-relp shellcheck softhsm2 strace stunnel4 systemd
   systemd-journal-remote time virtinst xfsprogs xorriso xz-utils yamllint zsh
 '
 

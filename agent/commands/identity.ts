@@ -7,8 +7,8 @@ import {
   readCertificate,
 } from '../facts/certificate.ts';
 import { observe, valueOf } from '../facts/observed.ts';
-import { certificatesIn, verifyAnswer } from '../identity/answer.ts';
-import { type Ask, requestCertificate } from '../identity/request.ts';
+import { certificatesIn, parseSshCertificate, verifyAnswer } from '../identity/answer.ts';
+import { type Ask, type Keys, requestCertificate } from '../identity/request.ts';
 import { UsageError, errorMessage } from '../lib/errors.ts';
 import { type Port, openPort } from '../system/port.ts';
 import type { SystemReader } from '../system/reader.ts';
@@ -49,8 +49,11 @@ export async function identityCommand(
   try {
     const port = await open(identityPort, patience);
     try {
-      const key = privateKey(reader, writer, isShared);
-      const { certificate, ...made } = await request(reader, port.ask, key, authorities(), verifier);
+      const keys = {
+        key: privateKey(reader, writer, files.key, isShared ? 0o640 : 0o600),
+        ...(verifier === undefined && { hostKey: () => privateKey(reader, writer, files.hostKey, 0o600) }),
+      };
+      const { certificate, ...made } = await request(reader, port.ask, keys, authorities(), verifier);
       if (verifier !== undefined) output.stdout(`${made.statement}\n`);
       else write(reader, writer, authorities(), { certificate, ...made }, output);
       return 0;
@@ -72,15 +75,15 @@ function parseNonce(text: string): Buffer {
   return nonce;
 }
 
-/** Returns the key of this boot, which is made at the first request. */
-function privateKey(reader: SystemReader, writer: SystemWriter, isShared: boolean): KeyObject {
-  const existing = reader.readIfPresent(files.key, 16 * 1024);
+/** Returns a key of this boot, which is made at the first request. */
+function privateKey(reader: SystemReader, writer: SystemWriter, file: string, mode: number): KeyObject {
+  const existing = reader.readIfPresent(file, 16 * 1024);
   if (existing !== undefined) return createPrivateKey(existing);
   const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   writer.makeDirectory(files.directory, 0o755);
-  const pem = key.export({ type: 'pkcs8', format: 'pem' }).toString();
-  // The directory gives its files to the group of the forwarder (units/immutafs-identity.service).
-  writer.writeAtomically(files.key, pem, isShared ? 0o640 : 0o600);
+  // The directory gives its files to the group of the forwarder (units/immutafs-identity.service). sshd accepts no key that a
+  // group can read.
+  writer.writeAtomically(file, key.export({ type: 'pkcs8', format: 'pem' }).toString(), mode);
   return key;
 }
 
@@ -88,35 +91,42 @@ interface Made {
   certificate: NonNullable<CertificateState['certificate']>;
   pem: string;
   statement: string;
+  /** The certificate of the SSH server, as the line of a file. */
+  ssh: string | undefined;
 }
 
 /** Requests a certificate, and verifies it. */
 async function request(
   reader: SystemReader,
   ask: Ask,
-  key: KeyObject,
+  keys: Keys,
   authorities: string,
   verifier?: Buffer,
 ): Promise<Made> {
-  const { certificate: pem, statement, nonces, point } = await requestCertificate(ask, key, verifier);
+  const answer = await requestCertificate(ask, keys, verifier);
+  const { certificate: pem, statement, nonces, point, hostPoint } = answer;
   const certificate = verifyAnswer(pem, statement, {
     authorities: certificatesIn(authorities, 'IDENTITY_CA'),
     ...{ point, nonces },
     uuid: reader.readIfPresent('/sys/class/dmi/id/product_uuid', 100)?.trim().toLowerCase(),
     now: reader.now().getTime(),
   });
-  return { certificate, pem, statement };
+  const line = hostPoint && answer.ssh_certificate;
+  const ssh =
+    line === undefined || hostPoint === undefined ? undefined : parseSshCertificate(line, hostPoint);
+  return { certificate, pem, statement, ssh };
 }
 
 function write(
   reader: SystemReader,
   writer: SystemWriter,
   authorities: string,
-  { certificate, pem, statement }: Made,
+  { certificate, pem, statement, ssh }: Made,
   output: Output,
 ): void {
   writer.writeAtomically(files.authority, authorities, 0o644);
   writer.writeAtomically(files.statement, `${statement}\n`, 0o644);
+  if (ssh !== undefined) writer.writeAtomically(files.hostCertificate, `${ssh}\n`, 0o644);
   // The last of them, because immutafs-identity.path waits for it.
   writer.writeAtomically(files.certificate, pem, 0o644);
   const left = (Date.parse(certificate.until) - reader.now().getTime()) / 1000;

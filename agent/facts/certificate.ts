@@ -11,6 +11,9 @@ export const certificateFiles = {
   certificate: `${directory}/cert.pem`,
   authority: `${directory}/ca.pem`,
   statement: `${directory}/statement.jwt`,
+  /** The key of the SSH server, and its certificate, if the host makes them (HostKey and HostCertificate in sshd_config(5)). */
+  hostKey: `${directory}/ssh_host_key`,
+  hostCertificate: `${directory}/ssh_host_key-cert.pub`,
   state: `${directory}/state.json`,
   /** The uptime in seconds from which units/start-identity starts the agent again. */
   next: `${directory}/next`,

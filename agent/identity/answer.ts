@@ -73,6 +73,23 @@ export function verifyAnswer(
   };
 }
 
+/**
+ * Returns the SSH certificate of a host key as the line of a file (PROTOCOL.certkeys of OpenSSH). Clients verify it; sshd
+ * would ignore one that is not for its key.
+ * @throws Error unless it is a certificate for the key with this uncompressed point
+ */
+export function parseSshCertificate(line: string, point: Buffer): string {
+  const [, data = ''] =
+    /^ecdsa-sha2-nistp256-cert-v01@openssh\.com ([A-Za-z0-9+/]{1,10000}={0,2})$/.exec(line) ?? [];
+  const blob = Buffer.from(data, 'base64');
+  const next = (at: number) => (at + 4 <= blob.length ? at + 4 + blob.readUInt32BE(at) : blob.length);
+  // The type, a nonce of the host and the name of the curve are before the point.
+  const start = next(next(next(0)));
+  if (!blob.subarray(start + 4, next(start)).equals(point))
+    throw new Error('the SSH certificate of the host is not for the key of this guest');
+  return line;
+}
+
 /** Returns the authority that signed the chain. @throws Error if there is none, or if a certificate is not valid now */
 function verifyChain(chain: readonly X509Certificate[], { authorities, now }: Expected): X509Certificate {
   for (const [index, certificate] of chain.entries()) {

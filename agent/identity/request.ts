@@ -7,8 +7,15 @@ export type Ask = (line: string) => Promise<string>;
 
 const text = v.string();
 const answerSchema = v.variant('type', [
-  v.object({ type: v.literal('challenge'), id: text, challenge: v.pipe(text, v.regex(/^[0-9a-f]{64}$/)) }),
-  v.object({ type: v.literal('identity'), id: text, certificate: text, statement: text }),
+  v.object({
+    ...{ type: v.literal('challenge'), id: text, challenge: v.pipe(text, v.regex(/^[0-9a-f]{64}$/)) },
+    /** Whether the host makes SSH certificates; earlier versions do not say. */
+    ssh: v.optional(v.boolean(), false),
+  }),
+  v.object({
+    ...{ type: v.literal('identity'), id: text, certificate: text, statement: text },
+    ssh_certificate: v.optional(text),
+  }),
   v.object({ type: v.literal('refusal'), id: v.nullable(text), reason: text }),
 ]);
 type Answer = v.InferOutput<typeof answerSchema>;
@@ -25,30 +32,45 @@ export function pointOfKey(key: KeyObject): Buffer {
   return Buffer.concat([Buffer.of(4), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')]);
 }
 
+/** The keys of a guest. */
+export interface Keys {
+  key: KeyObject;
+  /** Returns the key of the SSH server; undefined if no certificate for it is to be requested. */
+  hostKey?: () => KeyObject;
+}
+
 /**
- * Requests a certificate for a key (docs/identity.md, "Protocol").
+ * Requests a certificate for a key (docs/identity.md, "Protocol"), and an SSH certificate if the host makes them.
  * @param verifier the nonce of a verifier, which the statement also contains
- * @returns what the host sent, not verified, and the nonces that the statement must contain
+ * @returns what the host sent, not verified, the nonces that the statement must contain, and the points of the keys
  * @throws RefusedError with the reason of the host; Error for an answer that is not one of the protocol
  */
-export async function requestCertificate(ask: Ask, key: KeyObject, verifier?: Buffer) {
+export async function requestCertificate(ask: Ask, { key, hostKey }: Keys, verifier?: Buffer) {
   const id = randomBytes(16).toString('hex');
-  const { challenge } = await answerOf(ask, id, { type: 'hello', id }, 'challenge');
+  const { challenge, ssh } = await answerOf(ask, id, { type: 'hello', id }, 'challenge');
   const nonce = randomBytes(32);
   const nonces = verifier === undefined ? [nonce] : [nonce, verifier];
-  const point = pointOfKey(key);
-  const signed = Buffer.concat([
-    ...[Buffer.from('immutafs-identity 1\n'), Buffer.from(challenge, 'hex')],
-    ...[...nonces, point],
-  ]);
-  const proof = sign('sha256', signed, { key, dsaEncoding: 'ieee-p1363' });
+  const own = { point: pointOfKey(key), key };
+  const other = ssh ? hostKey?.() : undefined;
+  const server = other && { point: pointOfKey(other), key: other };
+  const fresh = Buffer.from(challenge, 'hex');
   const request = {
     ...{ type: 'request', id, challenge, nonce: nonce.toString('base64url') },
-    ...{ key: point.toString('base64url'), proof: proof.toString('base64url') },
+    ...{ key: own.point.toString('base64url'), proof: prove(own, fresh, ...nonces) },
     ...(verifier === undefined ? {} : { verifier: verifier.toString('base64url') }),
+    ...(server && {
+      ssh_key: server.point.toString('base64url'),
+      ssh_proof: prove(server, fresh, nonce, own.point),
+    }),
   };
-  const { certificate, statement } = await answerOf(ask, id, request, 'identity');
-  return { certificate, statement, nonces, point };
+  const answer = await answerOf(ask, id, request, 'identity');
+  return { ...answer, nonces, point: own.point, hostPoint: server?.point };
+}
+
+/** Returns the signature by which a guest proves that it has a key, in base64url. */
+function prove({ point, key }: { point: Buffer; key: KeyObject }, ...signed: readonly Buffer[]): string {
+  const data = Buffer.concat([Buffer.from('immutafs-identity 1\n'), ...signed, point]);
+  return sign('sha256', data, { key, dsaEncoding: 'ieee-p1363' }).toString('base64url');
 }
 
 /** Sends a message, and returns the answer to it. An answer without an id is one to a line that the host could not parse. */

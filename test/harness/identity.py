@@ -174,6 +174,18 @@ def pem(key):
     return key.private_bytes(serialization.Encoding.PEM, kind, serialization.NoEncryption())
 
 
+def file_key(key):
+    """Returns a key as that of a host."""
+    return credentials.FileKey(pem(key))
+
+
+def ssh_authority(folder, name="ssh_ca", kind="ed25519"):
+    """Makes a key that signs SSH certificates. Returns its path."""
+    path = os.path.join(folder, name)
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", path], check=True, stdin=subprocess.DEVNULL)
+    return path
+
+
 def point_of(key):
     form = serialization.PublicFormat.UncompressedPoint
     return key.public_key().public_bytes(serialization.Encoding.X962, form)

@@ -7,6 +7,7 @@ import base64
 import datetime
 import hashlib
 import json
+import os
 import re
 
 from cryptography import x509
@@ -27,6 +28,8 @@ POINT, COORDINATE = 65, 32
 PEM = serialization.Encoding.PEM
 # The clock of the guest may be this many seconds behind that of the host.
 TOLERANCE = 60
+# The algorithm ecdsa-with-SHA256 in DER (RFC 5758, 3.2).
+ECDSA_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 
 
 class CredentialError(Exception):
@@ -109,30 +112,49 @@ def begins(certificate):
     return certificate.not_valid_before
 
 
-class Issuer:
-    """
-    The key of a host and its certificate, which may sign certificates. `chain`: the certificate of the host, then those above
-    it, without the root. Raises CredentialError if they cannot be used.
-    """
+class FileKey:
+    """A key in PEM form. Raises CredentialError if it cannot be read, or is not one on P-256."""
 
-    def __init__(self, key_pem, chain_pem, trust_domain, dns_domain, lifetime):
+    def __init__(self, pem):
         try:
-            self.key = serialization.load_pem_private_key(key_pem, None, default_backend())
+            self.key = serialization.load_pem_private_key(pem, None, default_backend())
         except (TypeError, ValueError) as error:
             raise CredentialError("the key of the host cannot be read: %s" % error) from error
+        if not isinstance(self.key, ec.EllipticCurvePrivateKey) or self.key.curve.name != "secp256r1":
+            raise CredentialError("the key of the host is not an EC key on P-256")
+
+    def sign(self, data):
+        """Returns the ECDSA signature (SHA-256) of the data, in the form of OpenSSL."""
+        return self.key.sign(data, ec.ECDSA(hashes.SHA256()))
+
+
+class Issuer:
+    """
+    The key of a host, which signs (see FileKey), and its certificate, which may sign certificates. `chain_pem`: the certificate
+    of the host, then those above it, without the root. `ssh`: an SshAuthority or None. Raises CredentialError if they cannot be
+    used.
+    """
+
+    def __init__(self, key, chain_pem, trust_domain, dns_domain, lifetime, ssh=None):
+        self.key, self.ssh = key, ssh
         self.chain = certificates_in(chain_pem)
         self.certificate = self.chain[0]
         self.trust_domain, self.dns_domain, self.lifetime = trust_domain, dns_domain, lifetime
+        # The form of a certificate is that of one which this key has signed; see `sign_certificate`.
+        self.form = ec.generate_private_key(ec.SECP256R1(), default_backend())
         self.verify()
 
     def verify(self):
         """Raises CredentialError unless key, certificate and settings belong together."""
         if TRUST_DOMAIN.fullmatch(self.trust_domain) is None:
             raise CredentialError("'%s' is not the name of a trust domain" % self.trust_domain)
-        if not isinstance(self.key, ec.EllipticCurvePrivateKey) or self.key.curve.name != "secp256r1":
-            raise CredentialError("the key of the host is not an EC key on P-256")
-        if self.certificate.public_key().public_numbers() != self.key.public_key().public_numbers():
-            raise CredentialError("the certificate of the host is not that of its key")
+        public, data = self.certificate.public_key(), os.urandom(32)
+        if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name != "secp256r1":
+            raise CredentialError("the key of the certificate of the host is not an EC key on P-256")
+        try:
+            public.verify(self.key.sign(data), data, ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature as error:
+            raise CredentialError("the certificate of the host is not that of its key") from error
         constraints = extension(self.certificate, x509.BasicConstraints)
         if constraints is None or not constraints.ca:
             raise CredentialError("the certificate of the host may not sign certificates: basicConstraints needs CA:TRUE")
@@ -140,17 +162,19 @@ class Issuer:
             text = "the certificate of the host has no URI spiffe://%s, or has other URIs"
             raise CredentialError(text % self.trust_domain)
 
-    def issue(self, facts, point, nonces, now):
+    def issue(self, facts, point, nonces, now, host_key=None):
         """
-        Returns the certificate with its chain as PEM, and the statement. `facts`: see examine; `point`: the key of the guest;
-        `nonces`: as bytes; `now`: seconds since 1970. Raises CredentialError if the certificate of the host is not valid.
+        Returns the `certificate` with its chain as PEM, the `statement`, and the `ssh_certificate` if there is a `host_key`, and
+        a name for it. `facts`: see examine; `point`, `host_key`: keys of the guest; `nonces`: as bytes; `now`: seconds since
+        1970. Raises CredentialError if the certificate of the host is not valid.
         """
         moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=int(now))
         if not begins(self.certificate) <= moment < ends(self.certificate):
             raise CredentialError("the certificate of the host is not valid now")
         end = min(moment + datetime.timedelta(seconds=self.lifetime), ends(self.certificate))
         identity = "spiffe://%s/guest/%s" % (self.trust_domain, facts["uuid"])
-        certificate = self.sign_certificate(facts, identity, point, moment, end)
+        begin, names = moment - datetime.timedelta(seconds=TOLERANCE), self.dns_names(facts)
+        certificate = self.sign_certificate(facts, identity, names, point, begin, end)
         claims = {
             "iss": "spiffe://%s" % self.trust_domain,
             "sub": identity,
@@ -160,16 +184,21 @@ class Issuer:
             "cnf": {"jwk": jwk_of(point)},
             "immutafs": dict(facts, enforcement="host"),
         }
-        chain = [certificate] + self.chain
-        return b"".join(each.public_bytes(PEM) for each in chain).decode("ascii"), self.sign(claims)
+        chain = [in_pem(certificate)] + [each.public_bytes(PEM).decode("ascii") for each in self.chain]
+        issued = {"certificate": "".join(chain), "statement": self.sign(claims)}
+        if host_key is not None and names:
+            issued["ssh_certificate"] = self.ssh.sign(host_key, names, identity, begin, end)
+        return issued
 
-    def sign_certificate(self, facts, identity, point, begin, end):
-        """Returns the certificate of a guest, an X.509-SVID."""
-        public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+    def dns_names(self, facts):
+        """Returns the DNS names of a guest: one, or none if the name of its domain cannot be one."""
         name = facts["name"].lower()
-        names = [x509.UniformResourceIdentifier(identity)]
-        if LABEL.fullmatch(name) is not None:
-            names.append(x509.DNSName(name + ("." + self.dns_domain if self.dns_domain else "")))
+        return [name + ("." + self.dns_domain if self.dns_domain else "")] if LABEL.fullmatch(name) is not None else []
+
+    def sign_certificate(self, facts, identity, names, point, begin, end):
+        """Returns the certificate of a guest, an X.509-SVID, in DER form."""
+        public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+        names = [x509.UniformResourceIdentifier(identity)] + [x509.DNSName(each) for each in names]
         usage = dict.fromkeys(
             ("content_commitment", "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign", "encipher_only")
             + ("decipher_only", "key_encipherment"),
@@ -181,7 +210,7 @@ class Issuer:
             .issuer_name(self.certificate.subject)
             .public_key(public)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(begin - datetime.timedelta(seconds=TOLERANCE))
+            .not_valid_before(begin)
             .not_valid_after(end)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -189,18 +218,36 @@ class Issuer:
             .add_extension(
                 x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]), critical=False
             )
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.certificate.public_key()), critical=False
+            )
         )
-        return builder.sign(self.key, hashes.SHA256(), default_backend())
+        # The library signs only with keys that it has. What is signed does not depend on the key.
+        signed = builder.sign(self.form, hashes.SHA256(), default_backend()).tbs_certificate_bytes
+        return der(0x30, signed + ECDSA_SHA256 + der(0x03, b"\0" + self.key.sign(signed)))
 
     def sign(self, claims):
         """Returns a JWT with these claims. Its header has the certificates (x5c)."""
-        der = [base64.b64encode(each.public_bytes(serialization.Encoding.DER)).decode("ascii") for each in self.chain]
-        header = {"alg": "ES256", "typ": "JWT", "x5c": der}
+        chain = [base64.b64encode(each.public_bytes(serialization.Encoding.DER)).decode("ascii") for each in self.chain]
+        header = {"alg": "ES256", "typ": "JWT", "x5c": chain}
         parts = [encode(json.dumps(part, separators=(",", ":"), sort_keys=True).encode()) for part in (header, claims)]
         signed = ".".join(parts).encode("ascii")
-        numbers = utils.decode_dss_signature(self.key.sign(signed, ec.ECDSA(hashes.SHA256())))
+        numbers = utils.decode_dss_signature(self.key.sign(signed))
         return "%s.%s" % (".".join(parts), encode(b"".join(number.to_bytes(COORDINATE, "big") for number in numbers)))
+
+
+def der(tag, content):
+    """Returns a value in DER (X.690, 8.1)."""
+    size = len(content)
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([tag]) + (bytes([size]) if size < 128 else bytes([128 + len(length)]) + length) + content
+
+
+def in_pem(certificate):
+    """Returns a certificate in DER form as PEM."""
+    text = base64.b64encode(certificate).decode("ascii")
+    lines = [text[start : start + 64] for start in range(0, len(text), 64)]
+    return "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""])
 
 
 def jwk_of(point):

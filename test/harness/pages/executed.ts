@@ -49,7 +49,7 @@ export const executed: Partial<Record<Page, Record<string, string>>> = {
     'Backup, snapshots and migration': backup,
     'Freezing the file systems': quiesce,
   },
-  'docs/identity.md': { 'Set up': identity },
+  'docs/identity.md': { 'Set up': identity, 'SSH host certificates': identity },
   'docs/images.md': {
     'The first version': first,
     'The guests': images,

@@ -20,8 +20,8 @@ folder = given["folder"]
 key, other = new_key(), new_key()
 nonce = bytes(range(32))
 encode = credentials.encode
-def certify(point, nonces):
-    return "certificate", encode(nonces[-1])
+def certify(point, nonces, host_key):
+    return {"certificate": "certificate", "statement": encode(nonces[-1])}
 def hello(conversation, now=0):
     return bytes.fromhex(conversation.answer(b'{"type":"hello","id":"1"}', now)["challenge"])
 def request(challenge, **changes):
@@ -140,6 +140,58 @@ const answers: [title: string, text: string, reason: RegExp][] = [
   ],
 ];
 
+/** The same for requests with the key of an SSH server, to a host that makes SSH certificates. */
+const sshAnswers: [title: string, text: string, reason: RegExp][] = [
+  ['an honest request', 'with_ssh()', /^AAECAwQ/],
+  ['no key of an SSH server', 'talk.answer(request(challenge), 1)', /^AAECAwQ/],
+  [
+    'a host that makes none',
+    'plain.answer(json.dumps(ssh_request(hello(plain))).encode(), 1)',
+    /^this host makes no SSH certificates/,
+  ],
+  [
+    'the key of another guest',
+    'with_ssh(ssh_key=encode(point_of(new_key())))',
+    /^the guest did not prove .* SSH server/,
+  ],
+  [
+    'a proof for another challenge',
+    'with_ssh(ssh_proof=encode(prove(server, bytes(32), nonce, point_of(key))))',
+    /^the guest did not prove .* SSH server/,
+  ],
+  [
+    'a proof for another key of the guest',
+    'with_ssh(ssh_proof=encode(prove(server, challenge, nonce, point_of(other))))',
+    /^the guest did not prove .* SSH server/,
+  ],
+  [
+    'one key for both',
+    'with_ssh(ssh_key=encode(point_of(key)), ssh_proof=encode(prove(key, challenge, nonce, point_of(key))))',
+    /or it has only one key/,
+  ],
+  ['no proof', 'with_ssh(ssh_proof=None)', /^the field ssh_proof is not base64url/],
+  ['an Ed25519 key', 'with_ssh(ssh_key=encode(bytes(32)))', /^the field ssh_key does not have 65/],
+  ['a line of a file', 'with_ssh(ssh_key="ecdsa-sha2-nistp256 AAAA")', /^the field ssh_key is not base64url/],
+  ['principals of the guest', 'with_ssh(principals="web2")', /^the request has unknown fields/],
+];
+
+requests('an SSH certificate is for a key that the guest has proved to have', () => {
+  const calls = sshAnswers.map(([, text]) => `challenge = hello(talk)\nresult.append(said(${text}))`);
+  const found = run(`
+result, talk, plain, server = [], Conversation(certify, True), Conversation(certify), new_key()
+def ssh_request(challenge):
+    proof = encode(prove(server, challenge, nonce, point_of(key)))
+    return dict(json.loads(request(challenge)), ssh_key=encode(point_of(server)), ssh_proof=proof)
+def with_ssh(**changes):
+    return talk.answer(json.dumps(dict(ssh_request(challenge), **changes)).encode(), 1)
+${calls.join('\n')}
+offer = json.loads(json.dumps(talk.answer(b'{"type":"hello","id":"1"}', 0)))["ssh"], "ssh" in plain.answer(b'{"type":"hello","id":"1"}', 0)
+result.append(offer)`) as string[];
+  for (const [index, [title, , reason]] of sshAnswers.entries())
+    assert.match(String(found[index]), reason, title);
+  assert.equal(found.at(-1), [true, false]);
+});
+
 requests('one answer each, and the reason of each refusal', () => {
   const calls = answers.map(([, text]) => `challenge = hello(talk)\nresult.append(said(${text}))`);
   const found = run(`result, talk = [], Conversation(certify)\n${calls.join('\n')}`) as string[];
@@ -150,12 +202,12 @@ requests('one answer each, and the reason of each refusal', () => {
 requests('a key belongs to the domain for which it was certified first', () => {
   const found = run(`
 owners, result = KeyOwners(), []
-owners.refuse_other(point_of(key), UUID)
-owners.add(point_of(key), UUID)
-owners.refuse_other(point_of(key), UUID)
-owners.refuse_other(point_of(other), OTHER)
+owners.refuse_other([point_of(key)], UUID)
+owners.add([point_of(key)], UUID)
+owners.refuse_other([point_of(key)], UUID)
+owners.refuse_other([point_of(other)], OTHER)
 try:
-    owners.refuse_other(point_of(key), OTHER)
+    owners.refuse_other([point_of(other), point_of(key)], OTHER)
 except examination.Refusal as refusal:
     result = str(refusal)`);
   assert.is(found, 'the key was certified for another domain');
@@ -195,9 +247,9 @@ def guest_of(name, uuid):
     return server
 server = guest_of("a.sock", UUID)
 certified = []
-def certify_for(uuid, path, point, nonces):
+def certify_for(uuid, path, point, nonces, host_key):
     certified.append([uuid, path[len(folder):]])
-    return "certificate", uuid
+    return {"certificate": "certificate", "statement": uuid}
 module.RETRY = 0.2
 service = Channels([folder + "/*.sock"], lambda: paths, certify_for, lambda uuid, text: logged.append(text))
 def steps(seconds, until=lambda: False):
@@ -319,9 +371,9 @@ requests('a request that hangs ends the service, so that systemd restarts it', (
   const found = overSocket(`
 module.HANGS = 0.3
 stop = threading.Event()
-def hang(point, nonces):
+def hang(point, nonces, host_key):
     stop.wait()
-    return "", ""
+    return {}
 service.channels[server.getsockname()].conversation.certify = hang
 try:
     certified_by(guest)
@@ -342,8 +394,9 @@ host = authority(host_key, "kvm1", root, root_key)
 facts = {"name": "web1", "uuid": UUID, "sha256": "ab" * 32}
 def issue(key=host_key, chain=(host,), now=NOW, nonces=(nonce,), domain="example.org", of=facts, hours=1):
     pems = b"".join(in_pem(each) for each in chain)
-    issuer = credentials.Issuer(pem(key), pems, domain, "example.com", hours * 3600)
-    return issuer.issue(of, point_of(new_key()), list(nonces), now)
+    issuer = credentials.Issuer(file_key(key), pems, domain, "example.com", hours * 3600)
+    issued = issuer.issue(of, point_of(new_key()), list(nonces), now)
+    return issued["certificate"], issued["statement"]
 def judged(text, nonce=nonce, anchors=(root,), domain="example.org", now=NOW):
     try:
         return verify_statement(text, nonce, list(anchors), domain, now)["sub"]
@@ -354,7 +407,7 @@ def changed(text, **claims):
     body = dict(json.loads(credentials.decode(second)), **claims)
     return ".".join([first, encode(json.dumps(body).encode()), third])
 def signed(**claims):
-    issuer = credentials.Issuer(pem(host_key), in_pem(host), "example.org", "", 3600)
+    issuer = credentials.Issuer(file_key(host_key), in_pem(host), "example.org", "", 3600)
     first, second, third = issue()[1].split(".")
     return issuer.sign(dict(json.loads(credentials.decode(second)), **claims))
 good = issue()[1]

@@ -135,10 +135,39 @@ def forge(answer):
     assert.is((await run(forgery)).code, 0);
   }));
 
+const withSsh = 'ssh = SshAuthority(ssh_authority(folder, "ssh_ca%d" % os.getpid()), folder)';
+
+test('an SSH certificate: for a key of its own, which stays the same, if the host makes them', () =>
+  withBed(async ({ run, read, mode, root }) => {
+    assert.is((await run()).code, 0);
+    const names = () => fs.readdirSync(path.join(root, 'run/immutafs/identity'));
+    assert.is(
+      names().some((name) => name.startsWith('ssh_')),
+      false,
+    );
+    assert.equal(await run(withSsh).then(({ code, stderr }) => [code, stderr]), [0, '']);
+    assert.equal([mode('ssh_host_key'), mode('ssh_host_key-cert.pub')], [0o600, 0o644]);
+    assert.not.equal(read('ssh_host_key'), read('key.pem'));
+    const key = read('ssh_host_key');
+    const certificate = read('ssh_host_key-cert.pub');
+    assert.is((await run(withSsh)).code, 0);
+    assert.is(read('ssh_host_key'), key);
+    assert.not.equal(read('ssh_host_key-cert.pub'), certificate);
+    // A host that does not make them any more leaves the one that expires.
+    assert.is((await run()).code, 0);
+  }, 'FORWARD_CERT=identity\n'));
+
+test('a domain whose name cannot be that of an SSH server gets the other certificate', () =>
+  withBed(async ({ run, root }) => {
+    assert.is((await run(`${withSsh}\nfacts["name"] = "My Guest"`)).code, 0);
+    assert.ok(fs.existsSync(path.join(root, 'run/immutafs/identity/cert.pem')));
+    assert.is(fs.existsSync(path.join(root, 'run/immutafs/identity/ssh_host_key-cert.pub')), false);
+  }));
+
 test('a statement for a verifier: printed, and nothing is written', () =>
   withBed(async ({ run, root }) => {
     const nonce = Buffer.alloc(16, 7).toString('base64url');
-    const { code, stdout } = await run('', nonce);
+    const { code, stdout } = await run(withSsh, nonce);
     assert.is(code, 0);
     const claims = JSON.parse(Buffer.from(stdout.split('.')[1] ?? '', 'base64url').toString()) as {
       eat_nonce: string[];
@@ -204,24 +233,24 @@ issuer = lambda: issuer_of(domain="evil.org")`,
   ['the clock of the guest was set back', 'now += 7200', /is valid from .* and the clock of this guest is/],
   [
     'the certificate of another guest',
-    'certify_ = certify\ncertify = lambda point, nonces: certify_(point_of(other_key), nonces)',
+    'certify_ = certify\ncertify = lambda point, nonces, *more: certify_(point_of(other_key), nonces)',
     /the certificate is not for the key of this guest/,
   ],
   [
     'the statement of another guest with the certificate of this one',
-    'certify_ = certify\ncertify = lambda point, nonces: (certify_(point, nonces)[0], certify_(point_of(other_key), nonces)[1])',
+    'certify_ = certify\ncertify = lambda point, nonces, *more: dict(certify_(point, nonces), statement=certify_(point_of(other_key), nonces)["statement"])',
     /the statement is not for the key of this guest/,
   ],
   [
     'a statement of an earlier request',
-    'certify_ = certify\ncertify = lambda point, nonces: (certify_(point, nonces)[0], certify_(point, [bytes(32)])[1])',
+    'certify_ = certify\ncertify = lambda point, nonces, *more: dict(certify_(point, nonces), statement=certify_(point, [bytes(32)])["statement"])',
     /the statement is not for this request: it has another nonce/,
   ],
   [
     'a statement of another host',
     `other = authority(other_key, "kvm2", issuer=root, issuer_key=root_key, begin=now - 1000)
 certify_ = certify
-certify = lambda point, nonces: (certify_(point, nonces)[0], issuer(other_key, [other]).issue(facts, point, nonces, now)[1])`,
+certify = lambda point, nonces, *more: dict(certify_(point, nonces), statement=issuer(other_key, [other]).issue(facts, point, nonces, now)["statement"])`,
     /the statement is not signed by the host that signed the certificate/,
   ],
   [
@@ -251,8 +280,24 @@ credentials.Issuer.sign = lambda issuer, claims: real(issuer, dict(claims, immut
   ],
   [
     'a refusal',
-    'from ansible_collections.immutafs.agent.plugins.module_utils.examination import Refusal\ndef certify(point, nonces):\n    raise Refusal("the disk is writable\\n<3>x")',
+    'from ansible_collections.immutafs.agent.plugins.module_utils.examination import Refusal\ndef certify(*request):\n    raise Refusal("the disk is writable\\n<3>x")',
     /^the disk is writable <3>x$/,
+  ],
+  [
+    'an SSH certificate of another guest',
+    `${withSsh}\n${identityOnly(`names, moment = ["web1"], datetime.datetime(2026, 1, 1)
+        answer["ssh_certificate"] = ssh.sign(point_of(other_key), names, "x", moment, moment + datetime.timedelta(days=9000))`)}`,
+    /the SSH certificate of the host is not for the key of this guest/,
+  ],
+  [
+    'an SSH certificate of another type, with a second line',
+    `${withSsh}\n${identityOnly('answer["ssh_certificate"] += "\\nssh-ed25519 AAAA"')}`,
+    /the SSH certificate of the host is not for the key of this guest/,
+  ],
+  [
+    'an SSH certificate that is empty',
+    `${withSsh}\n${identityOnly('answer["ssh_certificate"] = "ecdsa-sha2-nistp256-cert-v01@openssh.com AAAA"')}`,
+    /the SSH certificate of the host is not for the key of this guest/,
   ],
   ['no JSON', 'forge = lambda answer: "{"', /the answer of the host/],
   ['an answer of another type', identityOnly('answer["type"] = "challenge"'), /the answer of the host/],

@@ -16,8 +16,11 @@ export interface IdentityHost {
   /** Kills the service with SIGKILL. */
   kill: () => Promise<void>;
   start: (settings?: Record<string, unknown>) => Promise<void>;
-  /** Resident memory in bytes that is not that of files, and processor time in seconds, also of ended child processes. */
-  use: () => Promise<{ memory: number; anonymous: number; cpu: number }>;
+  /**
+   * Memory in bytes: resident, its part without what other processes also use, and without files; and processor time in seconds,
+   * also of ended child processes.
+   */
+  use: () => Promise<{ memory: number; proportional: number; anonymous: number; cpu: number }>;
 }
 
 /** Records a receipt of the system disk of a guest. What the guest reports is not part of this test. */
@@ -45,7 +48,7 @@ export async function installIdentity(
   const { folder, uri } = host;
   const installed = join(folder, 'installed');
   const settings = {
-    ...{ uri, directory: receipts, state: keys },
+    ...{ uri, directory: receipts, state: keys, runtime: keys, ssh_key: join(keys, 'ssh_ca') },
     key: join(keys, 'host.key'),
     certificate: join(keys, 'host.pem'),
   };
@@ -57,6 +60,11 @@ export async function installIdentity(
   const program = join(installed, 'usr/local/libexec/immutafs-identity/immutafs-identity');
   const file = join(installed, 'etc/immutafs/identity.json');
   const namespace = await libvirtd(folder);
+  const unit = await readFile(join(installed, 'etc/systemd/system/immutafs-identity.service'), 'utf8');
+  const environment = [...unit.matchAll(/^Environment=(\w+)=(.*)$/gm)].map(([, name, value]) => [
+    name,
+    value,
+  ]);
   let child: ReturnType<typeof spawn> | undefined;
   let text = '';
   const start: IdentityHost['start'] = async (more = {}) => {
@@ -66,6 +74,7 @@ export async function installIdentity(
     const enter = ['--pdeathsig', 'KILL', '--', 'nsenter', '--mount', '--target', namespace];
     child = spawn('setpriv', [...enter, '/usr/bin/python3', '-B', program, file], {
       stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, ...(Object.fromEntries(environment) as Record<string, string>) },
     });
     child.stdout?.on('data', (data: Buffer) => void (text += data.toString()));
     // The service ends with this process, which must not wait for it.
@@ -88,6 +97,7 @@ export async function installIdentity(
       .map(Number);
     return {
       memory: kib('VmRSS'),
+      proportional: Number(/^Pss:\s+(\d+)/m.exec(await proc('smaps_rollup'))?.[1]) * 1024,
       anonymous: kib('RssAnon'),
       cpu: fields.reduce((sum, ticks) => sum + ticks, 0) / 100,
     };

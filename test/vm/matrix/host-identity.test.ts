@@ -15,7 +15,7 @@ import { seal, statusIn } from '../libvirt/fixture.ts';
 import { type Hypervisor, defineXml, redefine, setReadOnly, withHypervisor } from '../libvirt/hypervisor.ts';
 import { certificateOf, installIdentity, recordReceipt } from '../libvirt/identity-host.ts';
 import { withAnsible } from '../libvirt/playbooks.ts';
-import { type VirtualGuest, defineGuest, untilUp } from '../libvirt/virtual-guest.ts';
+import { type VirtualGuest, defineGuest, sshArguments, untilUp } from '../libvirt/virtual-guest.ts';
 
 /**
  * Tests that a guest which boots from its sealed disk is certified by its host, with the commands of docs/identity.md, and that
@@ -23,14 +23,16 @@ import { type VirtualGuest, defineGuest, untilUp } from '../libvirt/virtual-gues
  */
 const identity = suite('a guest with an identity from its host');
 
-const heading = 'Set up';
-const commands = blocksOf('docs/identity.md')
-  .filter((block) => block.heading === heading && block.language === 'sh')
-  .flatMap(({ text }) => commandsIn(text).map((command) => command.text));
+const commandsBelow = (heading: string) =>
+  blocksOf('docs/identity.md')
+    .filter((block) => block.heading === heading && block.language === 'sh')
+    .flatMap(({ text }) => commandsIn(text).map((command) => command.text));
+const commands = commandsBelow('Set up');
+const sshCommands = commandsBelow('SSH host certificates');
 
 /** Runs the commands that begin like this, in a folder, with names of the test. @returns how many there were */
 async function runCommands(start: RegExp, folder: string, replace: Record<string, string>): Promise<number> {
-  const chosen = commands.filter((command) => start.test(command));
+  const chosen = [...commands, ...sshCommands].filter((command) => start.test(command));
   for (const command of chosen) {
     const text = Object.entries(replace).reduce((all, [from, to]) => all.replaceAll(from, to), command);
     // virt-xml runs the first python3 in PATH.
@@ -49,6 +51,8 @@ async function defineGuestOf(host: Hypervisor, authority: string): Promise<Virtu
       const file = join(root, 'etc/immutafs/immutafs.conf');
       assert.is(await runCommands(/^printf 'IDENTITY=/, root, { '/etc/immutafs/immutafs.conf': file }), 1);
       await appendFile(file, 'FORWARD_CERT=identity\n');
+      const within = { '>/etc/': `>${root}/etc/`, 'systemctl enable': `systemctl --root=${root} enable` };
+      assert.is(await runCommands(/^(printf '(HostKey|\[)|systemctl enable)/, root, within), 4);
     },
   });
   await installBootSector(guest.folder);
@@ -79,6 +83,7 @@ identity('it is certified at boot, and refused after each change on the host', (
     const made = await runCommands(/^(openssl (?!verify)|mkdir|\(umask|printf 'basic)/, work, {
       '/etc/immutafs/identity': keys,
     });
+    assert.is(await runCommands(/^ssh-keygen /, work, { '/etc/immutafs/identity': keys }), 1);
     const guest = await defineGuestOf(host, join(work, 'ca.pem'));
     await withAnsible(host, [guest], async (ansible) => {
       const service = await installIdentity(ansible, host, keys, receipts);
@@ -104,6 +109,7 @@ identity('it is certified at boot, and refused after each change on the host', (
       }
       const fetched = { '/run/immutafs/identity/': 'guest-' };
       assert.is(await runCommands(/^openssl verify/, work, fetched), 1);
+      await assertHostKey(guest, keys);
       const files = await guest.ssh(
         'cd /run/immutafs/identity; stat -c "%n %a %U %G" .. . *; systemctl is-active immutafs-identity.target immutafs-identity.timer; systemctl --failed --no-legend',
       );
@@ -201,6 +207,43 @@ identity('it is certified at boot, and refused after each change on the host', (
     });
   }),
 );
+
+/** Connects to the sshd of the guest with the authority of its host, and without its key. */
+async function assertHostKey(guest: VirtualGuest, keys: string): Promise<void> {
+  const file = join(keys, 'known_hosts');
+  assert.is(await runCommands(/^echo /, keys, { '*.example.org': 'web1', '~/.ssh/known_hosts': file }), 1);
+  assert.is(sshCommands.length, 6);
+  const connect = async (name: string) => {
+    const options = [`UserKnownHostsFile=${file}`, `HostKeyAlias=${name}`, 'StrictHostKeyChecking=yes'];
+    const first = options.flatMap((option) => ['-o', option]);
+    // Without its first option, -q, which hides the reason.
+    const last = sshArguments(guest, 'true').slice(1);
+    return execa('ssh', [...first, ...last], { stdin: 'ignore', reject: false });
+  };
+  await until(
+    'sshd was reloaded',
+    async () => {
+      const { stdout } = await guest.ssh(
+        'systemctl show -p Result -p ExecMainExitTimestampMonotonic sshd-identity.service',
+      );
+      return /Result=success/.test(stdout) && /Monotonic=[1-9]/.test(stdout);
+    },
+    180,
+  ).catch(() => undefined);
+  // sshd delays a client that often does not log in (PerSourcePenalties), so this does not try every second.
+  const said: string[] = [];
+  for (let tries = 0; tries < 4; tries += 1) {
+    const { exitCode, stderr } = await connect('web1');
+    if (exitCode === 0) break;
+    said.push(stderr);
+    await setTimeout(20_000);
+  }
+  const details = await guest.ssh(
+    'ls -l /run/immutafs/identity; systemctl status --no-pager sshd-identity.path sshd-identity.service ssh.service; sshd -T | grep -i host',
+  );
+  assert.ok(said.length < 4, [...said, details.stdout, details.stderr].join('\n'));
+  assert.match((await connect('web2')).stderr, /name is not a listed principal|Host key verification failed/);
+}
 
 async function restart(host: Hypervisor, guest: VirtualGuest, readOnly: boolean): Promise<void> {
   await guest.ssh('systemctl poweroff');

@@ -67,14 +67,15 @@ class Certifier:
             self.log(None, str(error))
         return found
 
-    def certify(self, uuid, path, point, nonces):
+    def certify(self, uuid, path, point, nonces, host_key):
         """See Conversation."""
+        points = [point] if host_key is None else [point, host_key]
         try:
             facts = self.examine(uuid, path)
             with self.lock:
-                self.keys.refuse_other(point, uuid)
-                certificate, statement = self.issuer.issue(facts, point, nonces, self.clock.now())
-                self.keys.add(point, uuid)
+                self.keys.refuse_other(points, uuid)
+                issued = self.issuer.issue(facts, point, nonces, self.clock.now(), host_key)
+                self.keys.add(points, uuid)
         except Refusal as refusal:
             if refusal.detail is not None:
                 self.log(uuid, refusal.detail)
@@ -87,7 +88,9 @@ class Certifier:
             self.log(uuid, "cannot be examined: unexpected answer of libvirt or QEMU: %r" % error)
             raise Refusal("the host could not examine the domain; its journal has the reason") from error
         self.log(uuid, "certified %s, image %s" % (facts["name"], facts["sha256"]))
-        return certificate, statement
+        if host_key is not None and "ssh_certificate" not in issued:
+            self.log(uuid, "no SSH certificate: the name of the domain cannot be a DNS name")
+        return issued
 
     def examine(self, uuid, path):
         """Returns the facts of a domain, by a connection of its own, which libvirt may have ended since the last request."""

@@ -35,11 +35,12 @@ class Channel:
 class Channels:
     """
     `patterns`: where libvirt makes the sockets. `domains()` maps the paths of sockets to UUIDs, `certify(uuid, path, point,
-    nonces)` is that of Conversation, and `log(uuid, text)` writes to the journal.
+    nonces, host_key)` and `has_ssh` are those of Conversation, and `log(uuid, text)` writes to the journal.
     """
 
-    def __init__(self, patterns, domains, certify, log):
+    def __init__(self, patterns, domains, certify, log, has_ssh=False):
         self.patterns, self.domains, self.certify, self.log = patterns, domains, certify, log
+        self.has_ssh = has_ssh
         self.selector = selectors.DefaultSelector()
         self.pool = ThreadPoolExecutor(THREADS)
         self.channels, self.limits, self.retries = {}, {}, {}
@@ -122,7 +123,7 @@ class Channels:
             connected.close()
             return
         limit = self.limits.setdefault(uuid, Limit(now))
-        conversation = Conversation(lambda point, nonces: self.certify(uuid, path, point, nonces))
+        conversation = Conversation(lambda *request: self.certify(uuid, path, *request), self.has_ssh)
         channel = Channel(path, uuid, connected, conversation, limit)
         self.channels[path] = channel
         self.selector.register(connected, selectors.EVENT_READ, channel)

@@ -16,7 +16,10 @@ CHALLENGE_LIFE = 30
 # fixed, so that what the guest signs has one meaning.
 NONCE, VERIFIER, POINT, PROOF = (32, 32), (8, 64), (65, 65), (64, 64)
 
-FIELDS = {"hello": {"type", "id"}, "request": {"type", "id", "nonce", "challenge", "key", "proof", "verifier"}}
+FIELDS = {
+    "hello": {"type", "id"},
+    "request": {"type", "id", "nonce", "challenge", "key", "proof", "verifier", "ssh_key", "ssh_proof"},
+}
 
 
 class Limit:
@@ -39,12 +42,12 @@ class Limit:
 
 class Conversation:
     """
-    What was said with one domain since its channel was connected. `certify(point, nonces)` examines the domain and returns the
-    certificate and the statement; it raises Refusal.
+    What was said with one domain since its channel was connected. `certify(point, nonces, host_key)` examines the domain and
+    returns what Issuer.issue does; it raises Refusal. `has_ssh`: whether the host makes SSH certificates.
     """
 
-    def __init__(self, certify):
-        self.certify = certify
+    def __init__(self, certify, has_ssh=False):
+        self.certify, self.has_ssh = certify, has_ssh
         self.challenge = None
 
     def answer(self, line, now):
@@ -55,14 +58,14 @@ class Conversation:
             identifier = message["id"]
             if message["type"] == "hello":
                 self.challenge = (secrets.token_bytes(32), now + CHALLENGE_LIFE)
-                return {"type": "challenge", "id": identifier, "challenge": self.challenge[0].hex()}
-            certificate, statement = self.request(message, now)
-            return {"type": "identity", "id": identifier, "certificate": certificate, "statement": statement}
+                offer = {"ssh": True} if self.has_ssh else {}
+                return dict({"type": "challenge", "id": identifier, "challenge": self.challenge[0].hex()}, **offer)
+            return dict({"type": "identity", "id": identifier}, **self.request(message, now))
         except Refusal as refusal:
             return {"type": "refusal", "id": identifier, "reason": str(refusal)}
 
     def request(self, message, now):
-        """Returns the certificate and the statement. Uses up the challenge."""
+        """Returns what `certify` returns. Uses up the challenge."""
         (challenge, end), self.challenge = self.challenge or (None, 0), None
         nonce = bytes_of(message, "nonce", NONCE)
         point, proof = bytes_of(message, "key", POINT), bytes_of(message, "proof", PROOF)
@@ -73,7 +76,17 @@ class Conversation:
             raise Refusal("the challenge is older than %d s" % CHALLENGE_LIFE)
         if not has_key(point, proof, challenge, nonce, *verifier):
             raise Refusal("the guest did not prove that it has the private key")
-        return self.certify(point, [nonce] + verifier)
+        host_key = self.host_key(message, challenge, nonce, point) if "ssh_key" in message else None
+        return self.certify(point, [nonce] + verifier, host_key)
+
+    def host_key(self, message, challenge, nonce, point):
+        """Returns the key of the SSH server of the guest, which it has proved to have, with its other key."""
+        if not self.has_ssh:
+            raise Refusal("this host makes no SSH certificates: its setting ssh_key is empty")
+        host_key, proof = bytes_of(message, "ssh_key", POINT), bytes_of(message, "ssh_proof", PROOF)
+        if host_key == point or not has_key(host_key, proof, challenge, nonce, point):
+            raise Refusal("the guest did not prove that it has the private key of its SSH server, or it has only one key")
+        return host_key
 
 
 def parse(line):
@@ -116,13 +129,14 @@ class KeyOwners:
     def __init__(self):
         self.owners = {}
 
-    def refuse_other(self, point, uuid):
-        """Raises Refusal if the key was certified for another domain."""
-        if self.owners.get(thumbprint(point), uuid) != uuid:
+    def refuse_other(self, points, uuid):
+        """Raises Refusal if one of the keys was certified for another domain."""
+        if any(self.owners.get(thumbprint(point), uuid) != uuid for point in points):
             raise Refusal("the key was certified for another domain")
 
-    def add(self, point, uuid):
-        """Records the owner of a key. Forgets the oldest of too many."""
-        self.owners.setdefault(thumbprint(point), uuid)
-        if len(self.owners) > self.MOST:
+    def add(self, points, uuid):
+        """Records the owner of keys. Forgets the oldest of too many."""
+        for point in points:
+            self.owners.setdefault(thumbprint(point), uuid)
+        while len(self.owners) > self.MOST:
             del self.owners[next(iter(self.owners))]
