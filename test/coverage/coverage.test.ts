@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { checks } from '../../agent/checks/index.ts';
+import { inRoot } from '../../packaging/build/paths.ts';
 import { coverageTable } from './coverage.ts';
 
 const coverage = suite('the coverage page');
@@ -38,6 +40,15 @@ coverage('a layout has the release of its scenario', async () => {
   assert.equal(rows.get('xfs, lvm, nested, virtio-scsi, enforcing, bookworm'), ['–', '–', 'layouts']);
   assert.equal(rows.get('`xfsOnLvm`, bookworm'), ['–', '–', 'identity-layouts, persist']);
   assert.not.match(rows.get('`xfsOnLvm`')?.[2] ?? '', /\bpersist(,|$)/);
+});
+
+coverage('each forgery and fault of IDENTITY=host is that of a test', async () => {
+  const rows = [...rowsOf(await coverageTable()).entries()].filter(([, [file = '']]) =>
+    /^`test\/.*\.ts`$/.test(file),
+  );
+  assert.ok(rows.length > 30);
+  for (const [forgery, [file = '', title = '']] of rows)
+    assert.ok(readFileSync(inRoot(file.slice(1, -1)), 'utf8').includes(`'${title}'`), forgery);
 });
 
 coverage.run();
