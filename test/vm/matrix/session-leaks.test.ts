@@ -49,6 +49,8 @@ END
   exec 9</proc/$inner/root/usr/bin/session-tool
   ${connect}; echo $? >/out/socket
   pgrep -fc 'sleep 700|time.sleep' >/out/processes
+  # The session lists its packages every second.
+  for try in $(seq 100); do ! grep -q session-tool /run/immutafs/sessions/1/installed || break; sleep 0.2; done
   cat /run/immutafs/sessions/1/installed | sort >/out/installed
   touch /run/end
   wait
@@ -57,7 +59,10 @@ END
   head -1 <&9 >/out/descriptor
   exec 9<&-
   state >/out/after
-  { ls -A /run/immutafs/sessions; systemctl list-units --all --plain --no-legend 'immutafs-session*'; } >/out/rest
+  rest() { ls -A /run/immutafs/sessions; systemctl list-units --all --plain --no-legend 'immutafs-session*'; }
+  # systemd forgets a unit that has ended when nothing refers to it any more.
+  for try in $(seq 50); do [ -n "$(rest)" ] || break; sleep 0.2; done
+  rest >/out/rest
   cat /var/tmp/shared >/out/shared
   journalctl --flush; journalctl -b -o json --no-pager >/out/journal`;
 
