@@ -97,7 +97,7 @@ const write = `for d in ${paths}; do echo x >$d/mark && mv $d/mark $d/mark2 && c
 /** Compares the labels of the writable directories with those on the disk. */
 const labels = 'stat -c "%n %C" /opt/agent /srv/app/data /root /var/lib/keys /var/lib/keys/file /opt/state';
 /** Prints the label of a file that `prepare` edits, restores and creates. Its label is not the one of the policy. */
-const edits = `set -e; test ! -e /var/lib/immutafs/prepare.json; file=/etc/immutafs/accepted-writes
+const edits = `set -e; test ! -e /var/lib/immutafs/prepare.json; file=/etc/immutafs/accepted-writes; mkdir /opt/b
 accept() { immutafs-agent prepare --apply --yes --only writes --accept /opt/b >&2 || test $? = 1; }
 label() { echo "$1 $(stat -c %C $file | cut -d: -f3) $(wc -l <$file)"; }
 echo /opt/a >$file; chcon -t net_conf_t $file
