@@ -8,8 +8,8 @@ export const moveMarker = '/etc/immutafs/move-at-boot';
 
 /** The folder of all files of a rehearsal on the system disk. Only root can read it and write to it. */
 export const rehearsalFolder = '/etc/immutafs/rehearsal';
-/** Makes the next boot a rehearsal (dracut/rehearsal.sh). */
+/** Makes the next boot a rehearsal (boot/rehearsal.ts). */
 export const rehearsalMarker = `${rehearsalFolder}/requested`;
-/** The report on the disk. The boot writes it from currentReportFile (boot/rehearsal.ts). */
+/** The report on the disk. The boot writes it from currentReportFile (boot/save-rehearsal.ts). */
 export const savedReportFile = `${rehearsalFolder}/report.json`;
 export const currentReportFile = '/run/immutafs/rehearsal.json';

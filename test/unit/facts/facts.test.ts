@@ -89,6 +89,8 @@ const others = [
   '/etc/machine-id',
   // The boot mounts a file over it (boot/early-mounts.ts).
   '/etc/lvm/lvmlocal.conf',
+  // `prepare` reads it.
+  '/run/immutafs/rehearsal.json',
   // Directories of the agent's own mounts, which other checks verify.
   ...['/run/immutafs', '/run/immutafs/scratch-disk', '/run/immutafs/below', '/run/immutafs/lower'],
   '/run/immutafs/root',
