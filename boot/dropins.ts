@@ -2,6 +2,7 @@ import { SystemError, onFile, unlessSystemError } from '../agent/lib/errors.ts';
 import { namesIfThere } from '../agent/system/names.ts';
 import type { Context } from './command.ts';
 import { makeDirectories, openDirectory, reopen, using } from './persist-guest.ts';
+import { runProgram } from './programs.ts';
 
 const source = '/usr/lib/immutafs-agent/dropins';
 const target = '/usr/lib/systemd/system';
@@ -17,7 +18,7 @@ const mostBytes = 64 * 1024;
  */
 export function selectDropins(context: Context, isReload: boolean): boolean {
   const { native, reader } = context;
-  const answer = run(context, 'systemctl', '--version');
+  const answer = runProgram(native, 60, 'systemctl', '--version');
   // There is no systemd.
   if (answer.code === 127) return true;
   const version = answer.code === 0 ? /^systemd (\d{1,6})/.exec(answer.output)?.[1] : undefined;
@@ -39,7 +40,7 @@ export function selectDropins(context: Context, isReload: boolean): boolean {
       }
     }
   if (changes + failures.length > 0 && isReload && reader.stat('/run/systemd/system') !== undefined) {
-    const { code, output } = run(context, 'systemctl', 'daemon-reload');
+    const { code, output } = runProgram(native, 60, 'systemctl', 'daemon-reload');
     if (code !== 0) failures.push(`systemctl daemon-reload failed: ${output}`);
   }
   for (const failure of failures) native.print(2, `select-dropins: ${failure}\n`);
@@ -85,12 +86,4 @@ function remove({ native, reader }: Context, folder: string, name: string): bool
   if (directory === undefined) return false;
   using(native, directory, () => onFile(file, () => native.removeAt(directory, name)));
   return true;
-}
-
-function run({ native }: Context, program: string, ...words: string[]): { code: number; output: string } {
-  const answer = using(native, native.openAt(-1, '/'), (root) =>
-    native.supervise(60, root, program, ...words),
-  );
-  const end = answer.indexOf(' ');
-  return { code: Number(answer.slice(0, end)), output: answer.slice(end + 1).trimEnd() };
 }

@@ -3,6 +3,7 @@ import { unlessSystemError } from '../agent/lib/errors.ts';
 import type { Context } from './command.ts';
 import { readConfig } from './config.ts';
 import { describe, openDirectory, refusalOf, using } from './persist-guest.ts';
+import { firstLine, runIn } from './programs.ts';
 
 const label = 'security.selinux';
 const model = '/run/immutafs/forward';
@@ -35,8 +36,8 @@ function relabel(context: Context, folder: string, directory: number, wanted: st
     warn(context, `${folder} does not belong to immutafs-forward, its SELinux label is not changed`);
     return;
   }
-  const answer = native.supervise(50, directory, 'chcon', '-R', '-h', wanted, '.');
-  if (!answer.startsWith('0 ')) warn(context, `chcon failed: ${answer.slice(answer.indexOf(' ') + 1)}`);
+  const ended = runIn(native, directory, 50, 'chcon', '-R', '-h', wanted, '.');
+  if (ended.code !== 0) warn(context, `chcon failed: ${firstLine(ended)}`);
 }
 
 /** Returns the label of a directory; undefined if there is none. */
@@ -58,5 +59,5 @@ function forwarder({ reader }: Context): number | undefined {
 }
 
 function warn({ native }: Context, text: string): void {
-  native.print(2, `<4>label-state: ${text.trimEnd()}\n`);
+  native.print(2, `<4>label-state: ${text}\n`);
 }

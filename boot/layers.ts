@@ -20,6 +20,7 @@ import {
   reopen,
   using,
 } from './persist-guest.ts';
+import { runProgram } from './programs.ts';
 
 /** What the boot mounts overlays with. */
 export interface Boot extends Context {
@@ -68,16 +69,10 @@ export function assemble(boot: Boot, target: string, line: FstabLine | undefined
 export function loadOverlay({ native, reader }: Context): void {
   const isLoaded = () => /(?:^|\t)overlay$/m.test(reader.read('/proc/filesystems'));
   if (isLoaded()) return;
-  const answer = using(native, native.openAt(-1, '/'), (directory) =>
-    native.supervise(30, directory, 'modprobe', 'overlay'),
-  );
+  const { code, output } = runProgram(native, 30, 'modprobe', 'overlay');
   if (isLoaded()) return;
-  const said =
-    answer
-      .slice(answer.indexOf(' ') + 1)
-      .trim()
-      .replaceAll('\n', ' ') || 'no message';
-  const failed = answer.startsWith('0 ') ? '' : `: modprobe failed: ${said}`;
+  const said = output.trim().replaceAll('\n', ' ') || 'no message';
+  const failed = code === 0 ? '' : `: modprobe failed: ${said}`;
   refuse(`the kernel has no overlay file system${failed}`, '');
 }
 

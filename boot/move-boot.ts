@@ -3,6 +3,7 @@ import { onFile, unlessSystemError } from '../agent/lib/errors.ts';
 import { baseName, parentOf } from '../agent/lib/paths.ts';
 import type { Context } from './command.ts';
 import { makeDirectories, reopen, using } from './persist-guest.ts';
+import { runProgram } from './programs.ts';
 
 /** Exists in a boot that has been counted. */
 const counted = '/run/immutafs/move-counted';
@@ -68,9 +69,7 @@ export function abandonMove(context: Context): void {
 
 /** Runs a program, whose output is passed on. @returns whether it succeeded */
 function run({ native }: Context, seconds: number, program: string, ...words: string[]): boolean {
-  const answer = using(native, native.openAt(-1, '/'), (root) =>
-    native.supervise(seconds, root, program, ...words),
-  );
-  native.print(1, answer.slice(answer.indexOf(' ') + 1).replaceAll('\0', ''));
-  return answer.startsWith('0 ');
+  const { code, output } = runProgram(native, seconds, program, ...words);
+  if (output !== '') native.print(1, `${output}\n`);
+  return code === 0;
 }

@@ -1,5 +1,6 @@
 import { SystemError, onFile } from '../agent/lib/errors.ts';
 import { type Basis, type Described, type Guest, describe, refusalOf, refuse } from './persist-guest.ts';
+import { firstLine, runIn } from './programs.ts';
 import type { Content, Store } from './persist-store.ts';
 import { hasSelinux } from './selinux.ts';
 
@@ -57,8 +58,8 @@ function removeCopy(guest: Guest, { store, content }: Places): void {
 
 function checkSpace({ native }: Guest, { origin, path, store }: Places): void {
   const count = (...options: string[]) => {
-    const answer = native.supervise(otherSeconds, origin, 'du', ...options, '.');
-    return /^0 (\d{1,15})\s/.exec(answer)?.[1];
+    const { code, output } = runIn(native, origin, otherSeconds, 'du', ...options, '.');
+    return code === 0 ? /^(\d{1,15})\s/.exec(output)?.[1] : undefined;
   };
   const kibibytes = count('-skx');
   if (kibibytes === undefined)
@@ -93,15 +94,14 @@ function run(
   program: string,
   ...args: string[]
 ): void {
-  const [, code = '', output = ''] =
-    /^(\d+) ([^\n\0]*)/.exec(native.supervise(seconds, directory, program, ...args)) ?? [];
-  if (code === '0') return;
-  if (code === '124')
+  const ended = runIn(native, directory, seconds, program, ...args);
+  if (ended.code === 0) return;
+  if (ended.code === 124)
     refuse(
       `${program} took more than ${seconds} s`,
       'Name smaller directories in PERSIST, or use a faster disk.',
     );
-  refuse(`${program} failed: ${output}`, 'See dmesg.');
+  refuse(`${program} failed: ${firstLine(ended)}`, 'See dmesg.');
 }
 
 // --- owner, mode, label and access control lists -------------------------------------------------------------------

@@ -18,6 +18,7 @@ import {
   using,
   withMountsOfNow,
 } from './persist-guest.ts';
+import { runProgram } from './programs.ts';
 import { type PersistItem, type Refusal, itemsOf, persistRefusal } from './persist-rules.ts';
 import { type Origin, checkExists, checkOrigin, openOrigin } from './persist-origin.ts';
 import {
@@ -217,11 +218,9 @@ function keepSeparately(guest: Guest, paths: readonly string[], end: number): vo
   const { native } = guest;
   const systemctl = (seconds: number, verb: string, path: string) => {
     const service = `immutafs-persist@${escapePath(path)}.service`;
-    const answer = using(native, native.openAt(-1, '/'), (root) =>
-      native.supervise(seconds, root, 'systemctl', verb, service),
-    );
-    native.print(2, answer.slice(answer.indexOf(' ') + 1).replaceAll('\0', ''));
-    return answer.startsWith('124 ');
+    const { code, output } = runProgram(native, seconds, 'systemctl', verb, service);
+    if (output !== '') native.print(2, `${output}\n`);
+    return code === 124;
   };
   for (const path of paths) {
     const left = end - uptime(guest.reader);

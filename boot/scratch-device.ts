@@ -15,6 +15,7 @@ import {
   using,
   withMountsOfNow,
 } from './persist-guest.ts';
+import { endedOf, firstLine, runProgram } from './programs.ts';
 import type { Refusal } from './persist-rules.ts';
 import { findRoot, sharesDisk } from './persist-store.ts';
 import { isBlock } from './reader.ts';
@@ -281,9 +282,7 @@ function openNow(guest: Guest, record: DeviceRecord, spent: string[]): void {
 function awaitDevice({ native, reader, config: { SCRATCH_DEVICE: link } }: Guest): void {
   if (!link.startsWith('/dev/') || isBlock(unlessSystemError(() => reader.status(link)))) return;
   const options = [`--timeout=${udevSeconds}`, `--exit-if-exists=${link}`];
-  using(native, native.openAt(-1, '/'), (root) =>
-    native.supervise(udevSeconds, root, 'udevadm', 'settle', ...options),
-  );
+  runProgram(native, udevSeconds, 'udevadm', 'settle', ...options);
 }
 
 /**
@@ -292,7 +291,7 @@ function awaitDevice({ native, reader, config: { SCRATCH_DEVICE: link } }: Guest
  * @returns the number of the mapping
  */
 function makeMapping({ native }: Guest, { device, owner }: Candidate): string {
-  const answer = native.apart(openSeconds, () => {
+  const answer = () => {
     let number = '';
     const failed = refusalOf(() => {
       // dm-crypt writes to the device, which it opens exclusively itself.
@@ -305,17 +304,17 @@ function makeMapping({ native }: Guest, { device, owner }: Candidate): string {
       );
     });
     return failed === undefined ? number : `${failed.reason}\n${failed.remedy}`;
-  });
-  const [code, text] = [answer.slice(0, answer.indexOf(' ')), answer.slice(answer.indexOf(' ') + 1)];
-  if (code === '0' && /^\d+:\d+$/.test(text)) return text;
+  };
+  const { code, output: text } = endedOf(native.apart(openSeconds, answer));
+  if (code === 0 && /^\d+:\d+$/.test(text)) return text;
   const { node } = device;
-  if (code === '124')
+  if (code === 124)
     refuse(
       `${node} has no key after ${openSeconds} s: it does not answer, or the kernel has no random numbers yet`,
       'See dmesg, and give the guest a random number generator (libvirt: <rng>).',
     );
   const [reason = '', remedy] = text.split('\n');
-  return code === '0' && remedy !== undefined
+  return code === 0 && remedy !== undefined
     ? refuse(reason, remedy)
     : refuse(`${node} could not be examined`, 'See dmesg.');
 }
@@ -356,14 +355,11 @@ function openMapping(native: Guest['native']): number | undefined {
 function makeFileSystem({ native }: Guest, file: number, seconds: number): boolean {
   native.pass(file);
   const options = ['-q', '-F', '-m', '0', '-O', '^has_journal', '-E', 'nodiscard,lazy_itable_init=1'];
-  const answer = using(native, native.openAt(-1, '/'), (root) =>
-    native.supervise(seconds, root, 'mkfs.ext4', ...options, `/proc/self/fd/${file}`),
-  );
+  const ended = runProgram(native, seconds, 'mkfs.ext4', ...options, `/proc/self/fd/${file}`);
   native.close(file);
-  const [, code = '', output = ''] = /^(\d+) ([^\n\0]*)/.exec(answer) ?? [];
-  if (code === '127') refuse('mkfs.ext4 is not installed', 'Install e2fsprogs.');
-  if (code !== '0' && code !== '124') refuse(`mkfs.ext4 failed: ${output}`, 'See dmesg.');
-  return code === '0';
+  if (ended.code === 127) refuse('mkfs.ext4 is not installed', 'Install e2fsprogs.');
+  if (ended.code !== 0 && ended.code !== 124) refuse(`mkfs.ext4 failed: ${firstLine(ended)}`, 'See dmesg.');
+  return ended.code === 0;
 }
 
 /** MS_NOSUID | MS_NODEV | MS_NOATIME, and MS_NOEXEC (mount(2)) */

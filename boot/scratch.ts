@@ -25,6 +25,7 @@ import {
   using,
   withMountsOfNow,
 } from './persist-guest.ts';
+import { firstLine, runIn } from './programs.ts';
 import { checkExists, checkOrigin, readOnlyFlags } from './persist-origin.ts';
 import {
   type PersistItem,
@@ -158,10 +159,12 @@ function mountFromDevice(
 
 function copy({ native, reader }: Guest, origin: number, data: string, end: number): void {
   const seconds = Math.max(1, end - uptime(reader));
-  const answer = native.supervise(seconds, origin, 'cp', '-aTx', '.', data);
-  const [, code = '', output = ''] = /^(\d+) ([^\n\0]*)/.exec(answer) ?? [];
-  if (code !== '0')
-    refuse(`cp failed, or the copies took more than ${copySeconds} s: ${output}`, 'See dmesg, or omit copy.');
+  const ended = runIn(native, origin, seconds, 'cp', '-aTx', '.', data);
+  if (ended.code !== 0)
+    refuse(
+      `cp failed, or the copies took more than ${copySeconds} s: ${firstLine(ended)}`,
+      'See dmesg, or omit copy.',
+    );
 }
 
 /**

@@ -16,6 +16,7 @@ import {
   reopen,
   using,
 } from './persist-guest.ts';
+import { firstLine, runProgram } from './programs.ts';
 import { type Copied, copyStandardFiles, withMountedSeed } from './seed-copy.ts';
 import { applyPlainFiles, copyPlainFiles } from './seed-files.ts';
 import { readUdevData } from './udev.ts';
@@ -126,9 +127,7 @@ function awaitSeeds(guest: Guest): Seeds {
   const seconds = Number(config.SEED_TIMEOUT);
   const end = uptime(guest.reader) + seconds;
   // udev may not have received its first event yet.
-  using(native, native.openAt(-1, '/'), (root) =>
-    native.supervise(seconds + 1, root, 'udevadm', 'settle', `--timeout=${seconds}`),
-  );
+  runProgram(native, seconds + 1, 'udevadm', 'settle', `--timeout=${seconds}`);
   for (;;) {
     const seeds = findSeeds(guest);
     const missing = missingDevice(guest);
@@ -238,10 +237,8 @@ function configureCloudInit({ native, reader }: Guest): void {
   const state = ['data', 'instance', 'instances', 'seed', 'sem'].map((name) => `/var/lib/cloud/${name}`);
   const earlier = state.filter((path) => reader.stat(path) !== undefined);
   if (earlier.length > 0) {
-    const answer = using(native, native.openAt(-1, '/'), (root) =>
-      native.supervise(60, root, 'rm', '-rf', '--one-file-system', ...earlier),
-    );
-    if (!answer.startsWith('0 ')) refuse(`rm failed: ${answer.slice(answer.indexOf(' ') + 1)}`, '');
+    const ended = runProgram(native, 60, 'rm', '-rf', '--one-file-system', ...earlier);
+    if (ended.code !== 0) refuse(`rm failed: ${firstLine(ended)}`, '');
   }
   makeDirectories(native, '/var/lib/cloud');
   makeDirectories(native, '/var/lib/cloud/seed', 0o700);
