@@ -12,8 +12,13 @@ export function restoreLabels({ native, reader }: Context, paths: readonly strin
   const program = ['/usr/sbin/restorecon', '/sbin/restorecon'].find(
     (file) => reader.stat(file) !== undefined,
   );
-  if (program !== undefined && paths.length > 0) native.run(program, '-F', ...paths);
+  if (program === undefined) return;
+  for (let index = 0; index < paths.length; index += atOnce)
+    native.run(program, '-F', ...paths.slice(index, index + atOnce));
 }
+
+/** `native.run` takes 15 words at most (native.c). */
+const atOnce = 12;
 
 /** Gives a file the label of the model. Does nothing without SELinux. */
 export function copyLabel({ native, reader }: Context, model: string, file: string): void {

@@ -1,8 +1,8 @@
 import { seedApplied, seedPlainFiles, sumLine } from '../agent/facts/boot/seed-files.ts';
 import { onFile } from '../agent/lib/errors.ts';
 import { baseName, parentOf } from '../agent/lib/paths.ts';
+import { restoreLabels } from './labels.ts';
 import { type Guest, makeDirectories, refuse, reopen, using } from './persist-guest.ts';
-import { hasSelinux } from './selinux.ts';
 import { type Copied, copySeedFile, openInSeed } from './seed-copy.ts';
 
 /**
@@ -100,16 +100,4 @@ function writeTarget({ native }: Guest, name: string, file: string, mode: number
       onFile(file, () => native.copyFile(from, name, to, baseName(file), mode, 1024 * 1024)),
     ),
   );
-}
-
-/** The arguments of one program. */
-const most = 16;
-
-function restoreLabels(guest: Guest, files: readonly string[]): void {
-  const { native } = guest;
-  if (!hasSelinux(guest)) return;
-  for (let index = 0; index < files.length; index += most)
-    using(native, native.openAt(-1, '/'), (root) =>
-      native.supervise(60, root, 'restorecon', '-F', ...files.slice(index, index + most)),
-    );
 }

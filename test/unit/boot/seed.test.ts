@@ -92,7 +92,7 @@ function find({
       'etc/ssh/sshd_config': '',
       'var/lib/cloud/instances/x/sem/config_ssh': '',
       'var/lib/cloud/scripts/per-boot/own': '',
-      ...(selinux ? { 'sys/fs/selinux/enforce': '1' } : {}),
+      ...(selinux ? { 'sys/fs/selinux/enforce': '1', 'usr/sbin/restorecon': '' } : {}),
       ...(cloudInit ? { 'usr/lib/systemd/system/cloud-init-local.service': '' } : {}),
       ...Object.fromEntries(seeds.map(({ device }) => [`run/udev/data/b${device}`, label_])),
       ...Object.fromEntries([...seeds, ...others].map(({ name }) => [`dev/${name}`, ''])),
@@ -120,6 +120,10 @@ function find({
       remount: () => {
         if (refusals-- > 0) throw Object.assign(new Error('Device or resource busy'), { code: 'EBUSY' });
         calls.push('freeze');
+      },
+      run: (...words) => {
+        calls.push(words.join(' '));
+        return '';
       },
       supervise: (_, __, ...words) => {
         calls.push(words.join(' '));
@@ -258,7 +262,7 @@ test('without cloud-init: the plain files are in /etc, and the keys of the image
   });
   assert.equal(records, [begun, `SEED=accepted sr0 ${sum} sr0:1:cd-rom`]);
   assert.is(isReady, true);
-  const labelled = calls.find((call) => call.startsWith('restorecon -F '))?.split(' ') ?? [];
+  const labelled = calls.find((call) => call.startsWith('/usr/sbin/restorecon -F '))?.split(' ') ?? [];
   assert.equal(labelled.slice(2).toSorted(), Object.keys(targets).toSorted());
 });
 const without = (content: Content): Case => ({ cloudInit: false, content: { ...plain, ...content } });
@@ -268,7 +272,7 @@ test('more files than one restorecon gets', () => {
   );
   const { calls } = find({ ...without(many), selinux: true });
   const labelled = calls
-    .filter((call) => call.startsWith('restorecon'))
+    .filter((call) => call.startsWith('/usr/sbin/restorecon'))
     .flatMap((call) => call.split(' ').slice(2));
   assert.is(new Set(labelled).size, 46 - 1);
 });
