@@ -1,3 +1,4 @@
+import { UsageError } from '../agent/lib/errors.ts';
 import type { Native } from './native.ts';
 import type { BootReader } from './reader.ts';
 
@@ -16,6 +17,12 @@ export interface Command {
   /** The time limit, in seconds, after which SIGALRM ends the program. */
   seconds: number;
   run: (context: Context, args: readonly string[]) => { code: number; output: string };
+}
+
+/** Whether an optional argument was given, which can only be one word. @throws UsageError for another word */
+export function hasWord(argument: string | undefined, word: string): boolean {
+  if (argument !== undefined && argument !== word) throw new UsageError(`unknown word ${argument}`);
+  return argument === word;
 }
 
 export interface Context {

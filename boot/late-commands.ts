@@ -1,6 +1,6 @@
 import { configFile } from '../agent/config/parse.ts';
 import { UsageError } from '../agent/lib/errors.ts';
-import { NO, YES, type Command } from './command.ts';
+import { NO, YES, type Command, hasWord } from './command.ts';
 import { readConfig } from './config.ts';
 import { selectDropins } from './dropins.ts';
 import { labelState } from './label-state.ts';
@@ -77,7 +77,7 @@ export const lateCommands: Readonly<Record<string, Command>> = {
     exit: '0: saved; 1: not saved; 2: the superblock could not be made read-only again',
     seconds: 120,
     run: (context, [word]) => ({
-      code: saveReport(context, isWord(word, 'seal')),
+      code: saveReport(context, hasWord(word, 'seal')),
       output: '',
     }),
   },
@@ -98,18 +98,18 @@ export const lateCommands: Readonly<Record<string, Command>> = {
     exit: '0: selected; 1: something failed',
     seconds: 200,
     run: (context, [word]) => ({
-      code: selectDropins(context, isWord(word, 'reload')) ? YES : NO,
+      code: selectDropins(context, hasWord(word, 'reload')) ? YES : NO,
       output: '',
     }),
   },
   'session-mounts': {
-    args: 'FOLDER SIZE INSTALL',
-    does: 'Run by run-session in the mount namespace of a session: mounts a tmpfs of this size on the directory `layers` in the folder of the session, and overlays on /etc and, if INSTALL is 1, on the directories that package managers write to.',
+    args: 'FOLDER SIZE [install]…',
+    does: 'Run by run-session in the mount namespace of a session: mounts a tmpfs of this size on the directory `layers` in the folder of the session, and overlays on /etc and, with `install`, on the directories that package managers write to.',
     exit: '0: mounted',
     seconds: 50,
-    run: (context, [folder = '', size = '', installs = '']) => {
+    run: (context, [folder = '', size = '', word]) => {
       keepSelinuxDomain(context);
-      mountSession(context, folder, size, isWord(installs === '0' ? undefined : installs, '1'));
+      mountSession(context, absolute(folder), size, hasWord(word, 'install'));
       return { code: YES, output: '' };
     },
   },
@@ -130,9 +130,4 @@ export const lateCommands: Readonly<Record<string, Command>> = {
 function absolute(path: string): string {
   if (!path.startsWith('/')) throw new UsageError(`${path} is not an absolute path`);
   return path;
-}
-
-function isWord(word: string | undefined, known: string): boolean {
-  if (word !== undefined && word !== known) throw new UsageError(`unknown word ${word}`);
-  return word === known;
 }

@@ -1,8 +1,8 @@
 /** The directories and mounts that the agent needs while it moves data (agent/prepare/move/views.ts). */
-import { onFile } from '../agent/lib/errors.ts';
+import { UsageError, onFile } from '../agent/lib/errors.ts';
 import { baseName, parentOf } from '../agent/lib/paths.ts';
 import type { Context } from './command.ts';
-import { flagsOf } from './mount.ts';
+import { parseOptions } from './mount.ts';
 import { copyTop } from './persist-copy.ts';
 import { makeDirectories, reopen, using } from './persist-guest.ts';
 
@@ -30,7 +30,7 @@ export function makeView(context: Context, options: string, source: string, path
   makeMountPoint(context, path);
   using(native, reopen(native, source), (directory) =>
     using(native, reopen(native, path), (target) =>
-      onFile(path, () => native.bind(directory, target, flagsOf(options))),
+      onFile(path, () => native.bind(directory, target, knownFlags(options))),
     ),
   );
 }
@@ -44,8 +44,15 @@ export function mountVolume(
   const { native } = context;
   makeMountPoint(context, path);
   using(native, reopen(native, path), (target) =>
-    onFile(path, () => native.mountAt(target, volume.device, volume.type, flagsOf(volume.options), '')),
+    onFile(path, () => native.mountAt(target, volume.device, volume.type, knownFlags(volume.options), '')),
   );
+}
+
+/** @throws UsageError for an option that is not one of a mount */
+function knownFlags(options: string): number {
+  const { flags, data } = parseOptions(options, true);
+  if (data !== '') throw new UsageError(`unknown options ${data}`);
+  return flags;
 }
 
 function makeMountPoint(context: Context, path: string): void {

@@ -1,4 +1,4 @@
-import { NO, YES, type Command } from './command.ts';
+import { NO, YES, type Command, hasWord } from './command.ts';
 import { readGuest } from './persist-guest.ts';
 import { closeEtc, endSearch, findSeed } from './seed.ts';
 import { keepSelinuxDomain } from './selinux.ts';
@@ -33,7 +33,7 @@ export const seedCommands: Readonly<Record<string, Command>> = {
     exit: '0: /etc is read-only; 1: a file of it is open for writing',
     seconds: 55,
     run: (context, [late]) => ({
-      code: closeEtc(readGuest(context, 'SEED'), late === 'late') ? YES : NO,
+      code: closeEtc(readGuest(context, 'SEED'), hasWord(late, 'late')) ? YES : NO,
       output: '',
     }),
   },

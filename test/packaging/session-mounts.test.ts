@@ -6,7 +6,7 @@ import { runInSandbox } from '../shell/sandbox.ts';
 const folder = '/run/immutafs/sessions/1';
 /** Lines of bash that run session-mounts, and print its exit code. */
 const mounting = (installs: 0 | 1) =>
-  `mkdir -p ${folder}/layers; /usr/libexec/immutafs/immutafs-boot session-mounts ${folder} 8m ${installs}; echo $?`;
+  `mkdir -p ${folder}/layers; /usr/libexec/immutafs/immutafs-boot session-mounts ${folder} 8m${installs === 1 ? ' install' : ''}; echo $?`;
 
 const run = (lines: string) => {
   const files = {
@@ -58,7 +58,7 @@ session(
 );
 session('a directory of the session that does not exist is reported', () => {
   const found = run(
-    `rm -rf ${folder}; /usr/libexec/immutafs/immutafs-boot session-mounts ${folder} 8m 1; echo $?; ${overlays}`,
+    `rm -rf ${folder}; /usr/libexec/immutafs/immutafs-boot session-mounts ${folder} 8m install; echo $?; ${overlays}`,
   );
   assert.equal(found, {
     lines: ['3'],
