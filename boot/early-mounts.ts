@@ -15,7 +15,7 @@ import type { Early } from './early.ts';
 import { type FstabLine, disksOfSource, hasOption, isAutomount } from './fstab.ts';
 import type { Boot } from './layers.ts';
 import { lvmlocal, writeLocalConfig } from './lvm-config.ts';
-import { flagsOf, mountReadOnly } from './mount.ts';
+import { bindFile, flagsOf, mountReadOnly } from './mount.ts';
 import { openDirectory, refusalOf, reopen, using } from './persist-guest.ts';
 import { isDirectory } from './reader.ts';
 
@@ -26,7 +26,7 @@ const localFlags = flagsOf('ro,nosuid,nodev,noexec');
  * volumes writable. On virtio-blk, LVM would succeed and reload the table of the root while the root is in use.
  */
 export function bindLocalConfig(boot: Boot & Early, isSealed: boolean): void {
-  const { native, reader, root } = boot;
+  const { reader, root } = boot;
   const [file, target] = ['/etc/lvm/lvmlocal.conf', `${root}/etc/lvm/lvmlocal.conf`];
   // Without LVM there is nothing to configure.
   if (!isDirectory(reader.status(`${root}/etc/lvm`))) return;
@@ -34,7 +34,7 @@ export function bindLocalConfig(boot: Boot & Early, isSealed: boolean): void {
   const refusal = refusalOf(() => {
     if (!writeLocalConfig(boot, root, isSealed)) return;
     if (reader.stat(target) === undefined) problem = `${file} does not exist (an empty file is enough)`;
-    else if (refusalOf(() => native.bindFile(lvmlocal, target, localFlags)) !== undefined)
+    else if (refusalOf(() => bindFile(boot, lvmlocal, target, localFlags)) !== undefined)
       problem = `${file}: the bind mount failed`;
   });
   const found = refusal?.reason ?? problem;

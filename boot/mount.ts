@@ -1,4 +1,5 @@
-import { baseName } from '../agent/lib/paths.ts';
+import { onFile } from '../agent/lib/errors.ts';
+import { baseName, parentOf } from '../agent/lib/paths.ts';
 import type { Context } from './command.ts';
 import { refusalOf, reopen, using } from './persist-guest.ts';
 import { hasSelinux } from './selinux.ts';
@@ -75,6 +76,21 @@ export interface FileSystem {
   type: string;
   /** As in fstab, without escapes. */
   options: string;
+}
+
+/**
+ * Binds a file to another one, without following a symbolic link in either path.
+ * @param flags of mount(2)
+ * @throws Refused, SystemError
+ */
+export function bindFile({ native }: Pick<Context, 'native'>, from: string, to: string, flags: number): void {
+  using(native, reopen(native, parentOf(from)), (directory) =>
+    using(native, reopen(native, parentOf(to)), (target) =>
+      onFile(`the bind mount on ${to} failed`, () =>
+        native.bindFile(directory, baseName(from), target, baseName(to), flags),
+      ),
+    ),
+  );
 }
 
 /** The result of a mount. If both attempts failed, the reason of the first one. */

@@ -86,25 +86,78 @@ static JSValue native_set_options(JSContext *context, JSValueConst this, int cou
 	return result_of(context, result == -EINVAL && flags >= 0 ? bind(flags, directory, directory) : result);
 }
 
-/* bindFile(file, target, flags): binds a file to another one. Both are in directories that only root can write to. */
+/* Opens a file that is neither a directory nor a symbolic link, as a place; returns its descriptor, or -errno. */
+static int open_place(int directory, const char *name)
+{
+	struct stat found;
+	int file = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), number = 0;
+
+	if (file < 0)
+		return -errno;
+	if (fstat(file, &found) < 0)
+		number = errno;
+	else if (S_ISDIR(found.st_mode))
+		number = EISDIR;
+	else if (S_ISLNK(found.st_mode))
+		number = ELOOP;
+	if (!number)
+		return file;
+	close(file);
+	return -number;
+}
+
+/* Binds an open file to another one, and sets the options of the mount, which is then at the name. */
+static long bind_file(int file, int target, int directory, const char *name, long flags)
+{
+	char from[32], to[32];
+	long result;
+	int made;
+
+	snprintf(from, sizeof(from), "/proc/self/fd/%d", file);
+	snprintf(to, sizeof(to), "/proc/self/fd/%d", target);
+	result = mount(from, to, 0, MS_BIND, 0);
+	if (result < 0)
+		return result;
+	made = open_place(directory, name);
+	if (made < 0)
+		return made;
+	snprintf(to, sizeof(to), "/proc/self/fd/%d", made);
+	result = mount(0, to, 0, MS_REMOUNT | MS_BIND | flags, 0);
+	/* MNT_DETACH */
+	if (result < 0)
+		call(__NR_umount2, (long)to, 2, 0);
+	close(made);
+	return result;
+}
+
+/* bindFile(directory, name, targetDirectory, targetName, flags) */
 static JSValue native_bind_file(JSContext *context, JSValueConst this, int count, JSValueConst *values)
 {
-	static const int indexes[] = { 0, 1 };
-	char *words[2];
+	int32_t from, to;
 	int64_t flags;
 	long result;
+	int file, target = -1;
+	char *name = take(context, &from, values[0], values[1]);
+	char *target_name = name ? take(context, &to, values[2], values[3]) : NULL;
 
 	(void)this, (void)count;
-	if (JS_ToInt64(context, &flags, values[2]) || !take_words(context, words, indexes, 2, values))
+	if (!target_name || JS_ToInt64(context, &flags, values[4])) {
+		free(name);
+		free(target_name);
 		return JS_EXCEPTION;
-	result = mount(words[0], words[1], 0, MS_BIND, 0);
-	if (result == 0) {
-		result = mount(0, words[1], 0, MS_REMOUNT | MS_BIND | flags, 0);
-		/* MNT_DETACH */
-		if (result < 0)
-			call(__NR_umount2, (long)words[1], 2, 0);
 	}
-	free_words(words, 2);
+	file = open_place(from, name);
+	result = file;
+	if (file >= 0)
+		result = target = open_place(to, target_name);
+	if (target >= 0)
+		result = bind_file(file, target, to, target_name, flags);
+	if (file >= 0)
+		close(file);
+	if (target >= 0)
+		close(target);
+	free(name);
+	free(target_name);
 	return result < 0 ? fail(context, -result) : JS_UNDEFINED;
 }
 
@@ -248,7 +301,7 @@ static JSValue native_output(JSContext *context, JSValueConst this, int count, J
 	JS_CFUNC_DEF("mountAt", 5, native_mount_at), \
 	JS_CFUNC_DEF("remount", 3, native_remount), \
 	JS_CFUNC_DEF("setOptions", 3, native_set_options), \
-	JS_CFUNC_DEF("bindFile", 3, native_bind_file), \
+	JS_CFUNC_DEF("bindFile", 5, native_bind_file), \
 	JS_CFUNC_DEF("unmount", 1, native_unmount), \
 	JS_CFUNC_DEF("links", 1, native_links), \
 	JS_CFUNC_DEF("age", 1, native_age), \

@@ -126,8 +126,8 @@ export interface Native {
   remount: (directory: number, set: number, clear: number) => void;
   /** Sets and clears options of the mount alone. A directory that is no mount point is first bound to itself. */
   setOptions: (directory: number, set: number, clear: number) => void;
-  /** Binds a file to another one. Both are in directories that only root can write to. @param flags of mount(2) */
-  bindFile: (file: string, target: string, flags: number) => void;
+  /** Binds a file in an open directory to another one. Neither is a symbolic link. @param flags of mount(2) */
+  bindFile: (directory: number, name: string, target: number, targetName: string, flags: number) => void;
   /** Removes the topmost mount at a path. */
   unmount: (path: string) => void;
   /** Returns the number of links of a directory. */

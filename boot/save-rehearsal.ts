@@ -4,15 +4,7 @@ import { baseName, parentOf } from '../agent/lib/paths.ts';
 import type { Context } from './command.ts';
 import { mountAt, readMounts } from './boot-state.ts';
 import { flagsOf } from './mount.ts';
-import {
-  type Guest,
-  makeDirectories,
-  openDirectory,
-  refusalOf,
-  refuse,
-  reopen,
-  using,
-} from './persist-guest.ts';
+import { type Guest, makeDirectories, refusalOf, refuse, reopen, using } from './persist-guest.ts';
 
 /*
  * A rehearsal mounts the system disk read-only, but the host left it writable. A file system that is mounted read-only is read-only
@@ -73,7 +65,7 @@ function bindFolder(context: Context): number {
 }
 
 function bind(native: Guest['native'], from: string, to: string): void {
-  using(native, openDirectory(native, from) ?? -1, (source) =>
+  using(native, reopen(native, from), (source) =>
     using(native, reopen(native, to), (target) => onFile(to, () => native.bind(source, target, flags))),
   );
 }

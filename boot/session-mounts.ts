@@ -5,7 +5,7 @@ import type { Mount } from '../agent/facts/mounts/mount-lines.ts';
 import { readMounts } from './boot-state.ts';
 import type { Context } from './command.ts';
 import { loadOverlay, mountOverlay } from './layers.ts';
-import { flagsOf } from './mount.ts';
+import { bindFile, flagsOf } from './mount.ts';
 import { copyTop } from './persist-copy.ts';
 import { makeDirectories, reopen, using } from './persist-guest.ts';
 import { isLink } from './mount-units.ts';
@@ -41,7 +41,7 @@ export function mountSession(context: Context, folder: string, size: string, ins
   const kept = keepMounts(context, targets, layers);
   for (const target of targets) cover(context, target, target, `${layers}${target}`);
   for (const { mount, at } of kept) {
-    if (!isDirectory(reader.status(at))) bindFile(context, at, mount);
+    if (!isDirectory(reader.status(at))) bindFile(context, at, mount.target, flagsOf(mount.options.join()));
     // A read-only directory gets an overlay of its own.
     else if (mount.options.includes('ro') || mount.superOptions.includes('ro'))
       cover(context, mount.target, at, `${at}-layers`);
@@ -72,7 +72,7 @@ function keepMounts(context: Context, targets: readonly string[], layers: string
       bindDirectory(context, mount.target, at, mount);
     } else {
       onFile(at, () => native.write(at, ''));
-      bindFile(context, mount.target, { ...mount, target: at });
+      bindFile(context, mount.target, at, flagsOf(mount.options.join()));
     }
     return { mount, at };
   });
@@ -84,10 +84,6 @@ function bindDirectory({ native }: Context, from: string, to: string, { options 
       onFile(`the bind mount of ${from} failed`, () => native.bind(source, target, flagsOf(options.join()))),
     ),
   );
-}
-
-function bindFile({ native }: Context, from: string, { target, options }: Mount): void {
-  onFile(`the bind mount of ${from} failed`, () => native.bindFile(from, target, flagsOf(options.join())));
 }
 
 /** Mounts an overlay. Its root directory has the owner, mode, SELinux label and access control lists of the lower layer. */

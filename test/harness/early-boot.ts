@@ -106,8 +106,8 @@ export function inEarlyBoot(
         const whole = (name: string) => path.join(root, opened[directory] ?? '', name);
         fs.renameSync(whole(from), whole(to));
       },
-      bindFile: (file, target) => {
-        made.push(`bind ${file} ${target}`);
+      bindFile: (directory, name, target, targetName) => {
+        made.push(`bind ${opened[directory]}/${name} ${opened[target]}/${targetName}`);
       },
       ...replaced?.(root),
     };

@@ -1,4 +1,4 @@
-/** What the initramfs mounts besides /var (dracut/early-mounts.sh). */
+/** What the initramfs mounts besides /var (boot/early-mounts.ts). */
 import * as assert from 'uvu/assert';
 import type { StackFixture } from '../harness/sysfs.ts';
 import { bootIn, config, small } from '../shell/initramfs.ts';
@@ -74,6 +74,20 @@ inNamespace('early mounts', (test, shell) => {
   });
   test('in maintenance, nothing is bound', () => assert.equal(bound(bootWithLvm('writable', own).made), []));
   const warnings = (bootEnv: string[]) => bootEnv.filter((line) => line.startsWith('WARNING='));
+  test('lvmlocal.conf is a symbolic link, as the initramfs would resolve it: nothing is bound, and a warning', () => {
+    const link = {
+      'sysroot/etc/lvm/lvmlocal.conf': { linkTo: 'other.conf' },
+      'sysroot/etc/lvm/other.conf': 'x\n',
+    };
+    const { made, bootEnv } = bootWithLvm('sealed', link);
+    assert.equal(
+      made.filter((mount) => mount.includes('/etc/lvm')),
+      [],
+    );
+    assert.ok(
+      bootEnv.some((line) => line.startsWith('WARNING=/etc/lvm/lvmlocal.conf: the bind mount failed: LVM ')),
+    );
+  });
   test('a root without lvmlocal.conf: a warning', () => {
     const { made, bootEnv } = bootWithLvm('sealed', { 'sysroot/etc/lvm/lvm.conf': '' });
     assert.equal(bound(made), []);
