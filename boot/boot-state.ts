@@ -1,4 +1,4 @@
-import { bootEnvFile } from '../agent/facts/boot/boot-record.ts';
+import { bootEnvFile, modes, splitOverlay, valuesOf } from '../agent/facts/boot/boot-record.ts';
 import { parseKernelArgument } from '../agent/facts/boot/kernel-arguments.ts';
 import { type Mount, parseMounts } from '../agent/facts/mounts/mount-lines.ts';
 import { SystemError } from '../agent/lib/errors.ts';
@@ -51,12 +51,9 @@ export function bootState(
 }
 
 function recordedState(text: string): BootState {
-  const lines = text.split('\n');
-  const all = (key: string) =>
-    lines.filter((line) => line.startsWith(`${key}=`)).map((line) => line.slice(key.length + 1));
-  const mode = all('MODE').at(-1) ?? '';
-  if (!['sealed', 'maintenance', 'off'].includes(mode))
-    throw new SystemError(`${bootEnvFile}: no valid MODE`);
+  const { all } = valuesOf(text);
+  const mode = modes.find((each) => each === all('MODE').at(-1));
+  if (mode === undefined) throw new SystemError(`${bootEnvFile}: no valid MODE`);
   const disks = (all('DISKS').at(-1) ?? '').split(' ').filter((word) => word !== '');
   const rehearsal = all('REHEARSAL').at(-1);
   return {
@@ -64,9 +61,9 @@ function recordedState(text: string): BootState {
     disks: disks.map((word) => ({ name: word.split(':')[0] ?? '', readOnly: word.includes(':1:') })),
     rehearsal: rehearsal === '' ? undefined : rehearsal,
     seed: all('SEED').at(-1),
-    overlays: all('OVERLAY').map((record) => {
-      const [path = '', state = ''] = record.split(' ');
-      return { path, state };
+    overlays: all('OVERLAY').flatMap((record) => {
+      const { target: path, state } = splitOverlay(record) ?? {};
+      return path === undefined || state === undefined ? [] : [{ path, state }];
     }),
     warnings: [],
   };

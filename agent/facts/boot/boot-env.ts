@@ -1,5 +1,5 @@
 import { decodeBytes } from '../../lib/format.ts';
-import { bootEnvFile } from './boot-record.ts';
+import { bootEnvFile, modes, splitOverlay, valuesOf } from './boot-record.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
 export { bootEnvFile };
@@ -46,14 +46,9 @@ export function readBootEnv(reader: SystemReader): BootEnv | undefined {
  *     program modified it.
  */
 export function parseBootEnv(text: string) {
-  const lines = text.split('\n').filter((each) => each !== '');
-  const pairs = lines.map((line) => {
-    const [, key, value] = /^([A-Z_]+)=(.*)$/.exec(line) ?? [];
-    if (key === undefined || value === undefined)
-      throw new Error(`${bootEnvFile}: malformed line, expected KEY=value: ${line}`);
-    return { key, value };
-  });
-  const all = (key: string) => pairs.filter((each) => each.key === key).map(({ value }) => value);
+  const { all, malformed } = valuesOf(text);
+  if (malformed.length > 0)
+    throw new Error(`${bootEnvFile}: malformed line, expected KEY=value: ${malformed[0]}`);
   const last = (key: string) => all(key).at(-1);
   const get = (key: string) => {
     const value = last(key);
@@ -66,7 +61,7 @@ export function parseBootEnv(text: string) {
     stage: oneOf(['initramfs', 'late'], 'STAGE', get('STAGE')),
     /** Seconds since the kernel started. */
     uptime: seconds('UPTIME', get('UPTIME')),
-    mode: oneOf(['sealed', 'maintenance', 'off'], 'MODE', get('MODE')),
+    mode: oneOf(modes, 'MODE', get('MODE')),
     reason: get('REASON'),
     /** The disks under /, as recorded by the initramfs: "vda:1:virtio-feature …". */
     disks: get('DISKS'),
@@ -108,10 +103,10 @@ const overlayStates = ['overlay', 'deferred', 'begun', 'refused', 'missing', 'un
 
 /** Parses "PATH STATE REASON". The reason is empty for `overlay`, `deferred` and `begun`. */
 function overlay(value: string) {
-  const [, target, state, reason = ''] = /^(\/\S*) (\S+)(?: (.+))?$/.exec(value) ?? [];
-  if (target === undefined || state === undefined)
+  const found = splitOverlay(value);
+  if (found === undefined)
     throw new Error(`${bootEnvFile}: OVERLAY=${value} does not have the form PATH STATE REASON`);
-  return { target, state: oneOf(overlayStates, 'OVERLAY', state), reason };
+  return { ...found, state: oneOf(overlayStates, 'OVERLAY', found.state) };
 }
 
 /** Parses "DEVICE SEALED-DEVICE IDENTITY". */
