@@ -1,6 +1,7 @@
 """The keys of the host: that of its certificate, in a file or a token, and that of its SSH authority."""
 
 import base64
+import contextlib
 import hashlib
 import os
 import re
@@ -28,7 +29,8 @@ def host_key(name, options):
     it cannot be used, and OSError.
     """
     if name.startswith("/"):
-        return FileKey(read_private(name))
+        with opened_private(name) as file:
+            return FileKey(file.read())
     if not name.startswith(TOKENS):
         raise CredentialError("the key %s is neither an absolute path nor a URI that begins with %s" % (name, " or ".join(TOKENS)))
     if "pin-value" in name:
@@ -36,14 +38,15 @@ def host_key(name, options):
     return TokenKey(name, options)
 
 
-def read_private(path):
-    """Returns the content of a file with a key. Raises CredentialError if a user other than root can read or replace it."""
+@contextlib.contextmanager
+def opened_private(path):
+    """Opens a file with a key. Raises CredentialError if a user other than root can read or write it."""
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
         found = os.fstat(file.fileno())
         mode = stat.S_IMODE(found.st_mode)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or mode & ~0o600:
             raise CredentialError("%s must be a file of root with the mode 0600, and has the mode %04o" % (path, mode))
-        return file.read()
+        yield file
 
 
 class TokenKey:
@@ -62,10 +65,15 @@ class SshAuthority:
     """The key that signs SSH host certificates. `directory`: in RAM, for the files of ssh-keygen(1)."""
 
     def __init__(self, path, directory):
-        read_private(path)
         self.path, self.directory = path, directory
         # Fails for a key with a passphrase.
-        run(["/usr/bin/ssh-keygen", "-y", "-P", "", "-f", path])
+        self.run("-f", "-y")
+
+    def run(self, option, *others):
+        """Runs ssh-keygen(1) with the file of the key, as it was opened, after an option."""
+        with opened_private(self.path) as file:
+            key = "/proc/self/fd/%d" % file.fileno()
+            run(["/usr/bin/ssh-keygen", "-q", "-P", "", option, key, *others], pass_fds=[file.fileno()])
 
     def sign(self, point, names, identity, begin, end):
         """
@@ -82,7 +90,7 @@ class SshAuthority:
             with open(path, "w", encoding="ascii") as file:
                 file.write(public_line(point))
             options = ["-I", identity, "-n", ",".join(names), "-V", valid, "-z", serial]
-            run(["/usr/bin/ssh-keygen", "-q", "-h", "-P", "", "-s", self.path, *options, path])
+            self.run("-s", "-h", *options, path)
             with open(os.path.join(folder, "key-cert.pub"), encoding="ascii") as file:
                 line = file.read(LONGEST)
         if re.fullmatch(re.escape(SSH_CERTIFICATE) + r" [A-Za-z0-9+/=]+\s[ -~]*\n?", line) is None:
@@ -96,15 +104,16 @@ def public_line(point):
     return "%s %s\n" % (SSH_TYPE.decode("ascii"), base64.b64encode(blob).decode("ascii"))
 
 
-def run(command, data=None):
-    """Runs a program with data on its stdin, and returns its stdout. Raises CredentialError."""
+def run(command, data=None, pass_fds=()):
+    """Runs a program with data on its stdin, which inherits `pass_fds`, and returns its stdout. Raises CredentialError."""
     # ssh-keygen reads times in the time zone of the environment. A token may need other variables of the unit.
     environment = dict(os.environ, LC_ALL="C", TZ="UTC")
+    options = {"env": environment, "timeout": SIGNING, "pass_fds": pass_fds}
     given = {"stdin": subprocess.DEVNULL} if data is None else {"input": data}
     name = os.path.basename(command[0])
     try:
         done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=SIGNING, env=environment, check=False, **given
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, **options, **given
         )
     except subprocess.TimeoutExpired as error:
         raise CredentialError("%s did not end within %d s" % (name, SIGNING)) from error
