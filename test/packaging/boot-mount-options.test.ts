@@ -13,12 +13,10 @@ const warning = 'WARNING=MOUNT_OPTIONS could not be set for /var/tmp: /sysroot/v
 const apiMounts = 'mkdir -p /dev/shm; mount -t tmpfs -o nosuid,nodev x /dev/shm';
 const folders = { 'sysroot/var/tmp/x': '', 'sysroot/var/log/x': '', 'sysroot/var/log/audit/x': '' };
 
-/** Returns the options of each mount at these targets after assemble-var has run in the initramfs. */
+/** Returns the options of each mount at these targets after `immutafs-boot initramfs` has run in the initramfs. */
 const afterBoot = `for target in /dev/shm /sysroot/var /sysroot/var/tmp /sysroot/var/log /sysroot/var/log/audit; do
   findmnt -n -o TARGET,VFS-OPTIONS -M $target
 done | tr -s ' '`;
-
-/** The set of the unit of RHEL 7 (systemd 219, units/systemd-logind.service.in) without CAP_SYS_ADMIN. */
 
 inNamespace('initramfs', (test, shell) => {
   const boot = bootIn(shell);

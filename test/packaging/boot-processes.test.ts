@@ -8,7 +8,7 @@ import { runInSandbox } from '../shell/sandbox.ts';
 const counting = (command: string, file: string) =>
   `sh -c 'echo $$' >/out/first; ${command}; sh -c 'echo $$' >/out/last; echo $(($(cat /out/last) - $(cat /out/first) - 2)) >${file}`;
 
-/** Counts the processes that assemble-var starts in the initramfs. */
+/** Counts the processes that `immutafs-boot initramfs` starts in the initramfs. */
 function inInitramfs(overlay: string): number {
   const { after, bootEnv: record } = bootIn(['dash'])({
     files: {
