@@ -2,8 +2,10 @@
  * Checks that the mounted system comes from the disk that the host made read-only, if such a disk has the same identity. This
  * happens before any file of the mounted root is read, because an attacker controls the files of an impostor.
  */
+import { genuineOf } from '../agent/assess/impostor-rule.ts';
 import type { Impostor } from '../agent/facts/boot/boot-env.ts';
 import { parseKernelArgument, splitKernelArguments } from '../agent/facts/boot/kernel-arguments.ts';
+import { type Tag, isLabel } from '../agent/facts/disks/identities.ts';
 import type { Mount } from '../agent/facts/mounts/mount-lines.ts';
 import { SystemError } from '../agent/lib/errors.ts';
 import { devicesOfMount, mountAt, readCommandLine, readMounts } from './boot-state.ts';
@@ -123,7 +125,7 @@ function hasSealedDevices(reader: Early['reader']): boolean {
  * @param source what was requested, as in fstab; or empty
  */
 function refusal(search: Search, target: string, devices: Disks, source: string): Ending | undefined {
-  const genuine = genuineOf(search, devices, source);
+  const genuine = originalOf(search, devices, source);
   const at = { target: targetIn(search.root, target), mounted: devices.name };
   if (genuine !== undefined) return posing(at, genuine);
   if (search.isSettled) return undefined;
@@ -147,7 +149,7 @@ function posing(at: Pick<Ending, 'target' | 'mounted'>, { sealedDevice, identity
 }
 
 /** Returns the sealed device as which the devices of a mount pose; undefined if they do not. */
-function genuineOf(search: Search, { stack }: Disks, source: string): Genuine | undefined {
+function originalOf(search: Search, { stack }: Disks, source: string): Genuine | undefined {
   const { reader } = search;
   if (!hasLinks(reader)) return undefined;
   if (source !== '') {
@@ -173,30 +175,33 @@ function isUsed({ reader, mounts }: Search, stack: readonly string[], name: stri
   return mounts.some(({ device }) => device === number);
 }
 
-/** Returns the sealed device that has an identity of a device that is not sealed. */
+/** Returns the sealed device as which a device that is not sealed poses; undefined if it does not. */
 function counterpartOf(search: Search, stack: readonly string[], name: string): Genuine | undefined {
   const { reader } = search;
-  const { type, uuid, partuuid } = readUdevData(reader, name);
-  const partition = deviceAt(reader, 'by-partuuid', partuuid);
-  if (partition !== undefined) return { sealedDevice: `/dev/${partition}`, identity: `PARTUUID=${partuuid}` };
-  if (type === 'linux_raid_member') {
-    const sealedDevice = completeBySealed(reader, uuid) ?? memberNotUsed(reader, stack, uuid);
-    if (sealedDevice !== undefined) return { sealedDevice, identity: `UUID=${uuid}` };
-  } else if (type !== '') {
-    const same = deviceAt(reader, 'by-uuid', uuid);
-    if (same !== undefined) return { sealedDevice: `/dev/${same}`, identity: `UUID=${uuid}` };
+  const { type, uuid, tags } = readUdevData(reader, name);
+  const device = { name, hostReadOnly: false, serials: [] };
+  // A label counts only if it is requested.
+  for (const tag of tags.filter((each) => !isLabel(each))) {
+    const sealed = sealedWith(reader, tag, type).map((each) => ({
+      ...device,
+      name: each,
+      hostReadOnly: true,
+    }));
+    const genuine = genuineOf(sealed, device, [{ stack }]).at(-1);
+    if (genuine !== undefined) return { sealedDevice: `/dev/${genuine.name}`, identity: tag };
   }
+  const complete = type === 'linux_raid_member' ? completeBySealed(reader, uuid) : undefined;
+  if (complete !== undefined) return { sealedDevice: complete, identity: `UUID=${uuid}` };
   return name.startsWith('dm-') ? posesAsSealedGroup(search, name, search.sealedGroups) : undefined;
 }
 
-/**
- * Returns a sealed member of an md array, if the stack has none of the sealed members. The kernel prefers the members with the highest
- * event count, and root can raise that of a writable member of an array that spans sealed and writable disks.
- */
-function memberNotUsed(reader: Early['reader'], stack: readonly string[], uuid: string): string | undefined {
-  const sealed = uuid === '' || uuid.includes('/') ? [] : namesOf(reader, `member/${uuid}`);
-  const last = sealed.at(-1);
-  return last === undefined || sealed.some((name) => stack.includes(name)) ? undefined : `/dev/${last}`;
+/** Returns the sealed devices with an identity. The members of an array have the same one. @param type ID_FS_TYPE */
+function sealedWith(reader: Early['reader'], tag: Tag, type: string): string[] {
+  const [, kind, value = ''] = /^(UUID|PARTUUID)=([^]*)$/.exec(tag) ?? [];
+  if (kind === undefined || value.includes('/')) return [];
+  if (kind === 'UUID' && type === 'linux_raid_member') return namesOf(reader, `member/${value}`);
+  const found = deviceAt(reader, kind === 'UUID' ? 'by-uuid' : 'by-partuuid', value);
+  return found === undefined ? [] : [found];
 }
 
 // --- the kernel command line ---------------------------------------------------------------------------------------

@@ -1,3 +1,4 @@
+import { type PhysicalVolume, posesAsMember } from '../agent/assess/impostor-rule.ts';
 import type { Impostor } from '../agent/facts/boot/boot-env.ts';
 import { namesIfReadable } from '../agent/system/names.ts';
 import { isSealedDevice } from './disks.ts';
@@ -5,18 +6,11 @@ import { type Early, programFile } from './early.ts';
 import type { BootReader } from './reader.ts';
 import { deviceAt, namesOf, readUdevData } from './udev.ts';
 
-/** A physical volume according to the metadata of its group. UUIDs in the notation of LVM, or empty. */
-export interface PhysicalVolume {
-  uuid: string;
-  groupUuid: string;
-  group: string;
-}
-
 /** The volume groups on sealed physical volumes. */
 export interface SealedGroups {
   /** One of the sealed physical volumes. */
   file: string;
-  /** The members of the groups according to the metadata on the sealed volumes; missing members are included. */
+  /** The members of the groups according to the metadata on the sealed volumes; missing members are included. UUIDs as LVM writes them. */
   members: PhysicalVolume[];
 }
 
@@ -58,20 +52,16 @@ function queryVolumes({ native, reader }: Early, files: readonly string[]): Phys
 
 /**
  * Returns the identity that an impostor shares with a sealed physical volume or group: the volume has the UUID of a sealed one,
- * or its group has the name or UUID of a sealed group and the sealed metadata does not list the volume as a member. Undefined
- * if the volume is no impostor.
+ * or poses as a member of its group. Undefined if the volume is no impostor.
  */
-export function identityOfImpostor(
+function identityOfImpostor(
   reader: BootReader,
   { members }: SealedGroups,
-  { uuid, groupUuid, group }: PhysicalVolume,
+  volume: PhysicalVolume,
 ): string | undefined {
-  if (deviceAt(reader, 'by-uuid', uuid) !== undefined) return `UUID=${uuid}`;
-  if (members.some((member) => member.uuid === uuid)) return undefined;
-  const same = members.findLast(
-    (member) => member.group !== '' && (member.groupUuid === groupUuid || member.group === group),
-  );
-  return same && `VG=${same.group}`;
+  if (deviceAt(reader, 'by-uuid', volume.uuid) !== undefined) return `UUID=${volume.uuid}`;
+  const group = posesAsMember(members, volume);
+  return group === undefined ? undefined : `VG=${group}`;
 }
 
 /** An impostor among the physical volumes that are not sealed. */

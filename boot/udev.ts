@@ -1,3 +1,4 @@
+import { type Tag, tagsOf } from '../agent/facts/disks/identities.ts';
 import { propertiesOf, udevData } from '../agent/facts/disks/udev-record.ts';
 import { namesIfThere } from '../agent/system/names.ts';
 import { type Early, programFile, uptime } from './early.ts';
@@ -7,11 +8,11 @@ import { type BootReader, isBlock } from './reader.ts';
 export interface UdevData {
   /** "major:minor" */
   number: string;
-  /** ID_FS_TYPE, ID_FS_LABEL_ENC, ID_FS_UUID_ENC and ID_PART_ENTRY_UUID; empty if udev does not know them. */
+  /** ID_FS_TYPE, ID_FS_LABEL_ENC and ID_FS_UUID_ENC; empty if udev does not know them. */
   type: string;
   label: string;
   uuid: string;
-  partuuid: string;
+  tags: Tag[];
   /** The links to the device. */
   links: string[];
 }
@@ -23,13 +24,11 @@ export function readUdevData(reader: BootReader, name: string): UdevData {
   const properties = propertiesOf(text);
   const value = (key: string) => properties.get(key) ?? '';
   return {
-    ...{
-      number,
-      type: value('ID_FS_TYPE'),
-      label: value('ID_FS_LABEL_ENC'),
-      uuid: value('ID_FS_UUID_ENC'),
-      partuuid: value('ID_PART_ENTRY_UUID'),
-    },
+    number,
+    type: value('ID_FS_TYPE'),
+    label: value('ID_FS_LABEL_ENC'),
+    uuid: value('ID_FS_UUID_ENC'),
+    tags: tagsOf(properties),
     links: text
       .split('\n')
       .filter((line) => line.startsWith('S:'))

@@ -1,11 +1,13 @@
 import type { BlockDevice } from '../facts/disks/block-devices.ts';
-import { type Tag, tagKey, tagOfFile, isLabel, tagOfSource } from '../facts/disks/tags.ts';
+import { type Tag, isLabel, tagKey, tagOfFile } from '../facts/disks/identities.ts';
+import { tagOfSource } from '../facts/disks/tags.ts';
 import type { FstabEntry, LinkedFstabLine, FstabLine } from '../facts/mounts/fstab.ts';
 import { unwrap, valueOf } from '../facts/observed.ts';
 import type { Impostor } from '../facts/boot/boot-env.ts';
 import type { Facts } from '../facts/facts.ts';
 import { words } from '../config/config.ts';
 import type { Mount } from '../facts/mounts/mountinfo.ts';
+import { type PhysicalVolume, bestSealed, genuineOf, haveSameDisk, posesAsMember } from './impostor-rule.ts';
 
 /** Maps an identity (tagKey) to the devices that carry it. */
 type Carriers = ReadonlyMap<string, readonly BlockDevice[]>;
@@ -25,50 +27,6 @@ export function carriersByTag(devices: readonly BlockDevice[]): Carriers {
 
 function carriersOf(carriers: Carriers, tag: Tag | undefined): readonly BlockDevice[] {
   return tag === undefined ? [] : (carriers.get(tagKey(tag)) ?? []);
-}
-
-/**
- * Returns the genuine devices of which `device` is an impostor: the best sealed devices with the same identity, if
- * their disks are better sealed than the disks of `device`. Omits devices that share the identity with `device` by
- * design.
- * @param carriers the devices with this identity
- * @param all all block devices
- */
-function genuineOf(
-  carriers: readonly BlockDevice[],
-  device: BlockDevice,
-  all: readonly BlockDevice[],
-): BlockDevice[] {
-  return bestSealed(carriers).filter(
-    (genuine) => sealing(genuine) > sealing(device) && !belongTogether(genuine, device, all),
-  );
-}
-
-/** Returns the devices with the strongest evidence that their disks are read-only; empty if all disks are writable. */
-function bestSealed(carriers: readonly BlockDevice[]): BlockDevice[] {
-  const best = Math.max(0, ...carriers.map(sealing));
-  return best === 0 ? [] : carriers.filter((each) => sealing(each) === best);
-}
-
-/**
- * 2: the device reports that the host made it read-only; 1: read-only, but not known whether by the host; 0: otherwise.
- */
-function sealing({ hostReadOnly }: BlockDevice): number {
-  return hostReadOnly === true ? 2 : hostReadOnly === null ? 1 : 0;
-}
-
-/**
- * Whether two devices share an identity by design, because they are members of the same array or volume, one is above
- * the other, or both are on paths to the same disk. `host-enforced` reports a writable path to a sealed disk.
- */
-function belongTogether(one: BlockDevice, other: BlockDevice, all: readonly BlockDevice[]): boolean {
-  if (haveSameDisk(one, other)) return true;
-  return all.some(({ stack }) => stack.includes(one.name) && stack.includes(other.name));
-}
-
-/** Whether two devices are on paths to the same disk. */
-function haveSameDisk(one: BlockDevice | undefined, other: BlockDevice | undefined): boolean {
-  return one?.serials.some((serial) => other?.serials.includes(serial)) ?? false;
 }
 
 /**
@@ -232,7 +190,7 @@ function impostorsAt(mount: Mount | undefined, requested: readonly string[], all
   return [
     ...requested.flatMap((source) => otherThanRequested(tagOfSource(source), file, stack, all)),
     ...below.flatMap((device) => copyOfMember(device, stack, all)),
-    ...below.flatMap((device) => inAnotherGroup(device, stack, all)),
+    ...below.flatMap((device) => inAnotherGroup(device, all)),
   ];
 }
 
@@ -272,14 +230,38 @@ function copyOfMember(
   });
 }
 
-/** Reports that the volume group below the mount has the name of a sealed volume group, but a different UUID. */
-function inAnotherGroup(device: BlockDevice, stack: ReadonlySet<string>, { devices }: Devices): Impostor[] {
-  const { volumeGroup: group } = device;
-  if (group === undefined) return [];
-  const same = devices.filter(
-    ({ volumeGroup }) => volumeGroup?.name === group.name && volumeGroup.uuid !== group.uuid,
-  );
-  const [first] = genuineOf(same, device, devices).filter(({ name }) => !stack.has(name));
-  if (first === undefined) return [];
-  return [{ device: device.file, sealedDevice: first.file, identity: `VG=${group.name}` }];
+/** Reports that a physical volume below the mount poses as a member of a sealed volume group. */
+function inAnotherGroup(device: BlockDevice, { devices }: Devices): Impostor[] {
+  const [volume] = volumesOf(device);
+  const sealed = devices.filter((each) => genuineOf([each], device, []).length > 0);
+  const group =
+    volume &&
+    posesAsMember(
+      sealed.flatMap((each) => membersOf(each, devices)),
+      volume,
+    );
+  const first = group === undefined ? undefined : sealed.find((each) => each.volumeGroup?.name === group);
+  return first === undefined
+    ? []
+    : [{ device: device.file, sealedDevice: first.file, identity: `VG=${group}` }];
+}
+
+/** Returns what the rule knows of a physical volume; empty for another device. */
+function volumesOf({ tags, volumeGroup: group }: BlockDevice): PhysicalVolume[] {
+  const uuid = tags.find((tag) => tag.startsWith('UUID='))?.slice('UUID='.length) ?? '';
+  return group === undefined ? [] : [{ uuid, groupUuid: group.uuid, group: group.name }];
+}
+
+/**
+ * Returns the members of the group of a physical volume. If its metadata could not be read, these are the physical volumes below the
+ * same devices.
+ */
+function membersOf(volume: BlockDevice, devices: readonly BlockDevice[]): PhysicalVolume[] {
+  const [own] = volumesOf(volume);
+  if (own === undefined) return [];
+  const members = volume.volumeGroup?.members;
+  if (members !== undefined) return [own, ...members.map((uuid) => ({ ...own, uuid }))];
+  const isBeside = (other: BlockDevice) =>
+    devices.some(({ stack }) => stack.includes(volume.name) && stack.includes(other.name));
+  return devices.filter(isBeside).flatMap(volumesOf);
 }

@@ -5,7 +5,8 @@ import type { SystemReader } from '../../system/reader.ts';
 import { blockNodes, devicesUnder } from './block.ts';
 import { type Disk, describeDisk } from './disks.ts';
 import type { Evidence } from './evidence.ts';
-import { tagsOf, readUdevRecord } from './tags.ts';
+import { tagsOf } from './identities.ts';
+import { readUdevRecord } from './tags.ts';
 import { readVolumeGroup, volumeGroupOfLv } from './volume-group.ts';
 
 /** A block device and its identities. The device need not be mounted. */
@@ -114,16 +115,20 @@ function withoutPaths(devices: BlockDevice[]): BlockDevice[] {
 
 /**
  * Determines the volume group of each physical volume from an active logical volume above it. Without an active logical
- * volume, the function reads the metadata on the physical volume, unless hostReadOnly is false. No other content of
- * disks is read, because a disk that does not respond would block the agent.
+ * volume, the function reads the metadata on the physical volume, unless hostReadOnly is false. If such a volume could
+ * pose as a member of a sealed group, the function also reads the metadata on the sealed disks, which names the members.
+ * No other content of disks is read, because a disk that does not respond would block the agent.
  */
 function withVolumeGroups(reader: SystemReader, devices: BlockDevice[]): BlockDevice[] {
+  const isVolume = ({ content }: BlockDevice) => content === 'LVM2_member';
+  const isMixed = devices.some((device) => isVolume(device) && device.hostReadOnly !== true);
   return devices.map((device) => {
-    if (device.content !== 'LVM2_member') return { ...device, volumeGroup: undefined };
-    const active = devices.find((each) => each.volumeGroup !== undefined && each.stack.includes(device.name));
+    if (!isVolume(device)) return { ...device, volumeGroup: undefined };
     const read = () =>
       device.hostReadOnly === false ? undefined : readVolumeGroup(reader, `/dev/${device.name}`);
-    return { ...device, volumeGroup: active?.volumeGroup ?? read() };
+    const inUse = () =>
+      devices.find((each) => each.volumeGroup !== undefined && each.stack.includes(device.name))?.volumeGroup;
+    return { ...device, volumeGroup: isMixed ? (read() ?? inUse()) : (inUse() ?? read()) };
   });
 }
 

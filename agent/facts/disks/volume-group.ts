@@ -4,6 +4,8 @@ export interface VolumeGroup {
   name: string;
   /** 32 characters, without hyphens. */
   uuid: string;
+  /** The UUIDs of the physical volumes, if the metadata was read. */
+  members?: string[];
 }
 
 /**
@@ -36,8 +38,8 @@ export function readVolumeGroup(reader: SystemReader, file: string): VolumeGroup
 
 /**
  * Parses the metadata of a physical volume. The label, in one of the first four sectors, contains the offsets of the
- * metadata areas. The header of a metadata area contains the offset of the current metadata text, which begins with
- * `NAME {` and `id = "…"`. Integers are little-endian (lvm2, lib/label/label.h, lib/format_text/layout.h).
+ * metadata areas. The header of a metadata area contains the offset and the size of the current metadata text, which begins
+ * with `NAME {` and `id = "…"`. Integers are little-endian (lvm2, lib/label/label.h, lib/format_text/layout.h).
  * @param read returns bytes from an offset as Latin-1, one character per byte; fewer bytes at the end of the device
  */
 export function parseVolumeGroup(read: (offset: number, bytes: number) => string): VolumeGroup | undefined {
@@ -70,11 +72,16 @@ function metadataArea(label: Buffer): Extent | undefined {
 function metadataText(read: (offset: number, bytes: number) => string, area: Extent): string {
   const header = Buffer.from(read(area.offset, sector), 'latin1');
   if (header.length < sector || header.toString('latin1', 4, 20) !== ' LVM2 x[5A%r0N*>') return '';
-  const { offset } = extentAt(header, 40);
+  const { offset, bytes } = extentAt(header, 40);
+  const size = Math.min(bytes, longest);
   // After its header, the metadata area is a ring buffer.
-  const text = read(area.offset + offset, Math.max(0, Math.min(sector, area.bytes - offset)));
-  return text + read(area.offset + sector, sector - text.length);
+  const inArea = Math.max(0, Math.min(size, area.bytes - offset));
+  const text = read(area.offset + offset, inArea);
+  return size > inArea ? text + read(area.offset + sector, size - inArea) : text;
 }
+
+/** Upper bound on the part of a metadata text that is read, in bytes. The physical volumes come first. */
+const longest = 256 * 1024;
 
 function extentAt(buffer: Buffer, at: number): Extent {
   return { offset: Number(buffer.readBigUInt64LE(at)), bytes: Number(buffer.readBigUInt64LE(at + 8)) };
@@ -83,5 +90,8 @@ function extentAt(buffer: Buffer, at: number): Extent {
 function parseMetadata(text: string): VolumeGroup | undefined {
   const [, name, id] = /^([\w.+-]+) \{\s+id = "([\w-]{38})"/.exec(text) ?? [];
   const uuid = id?.replaceAll('-', '') ?? '';
-  return name === undefined || uuid.length !== 32 ? undefined : { name, uuid };
+  if (name === undefined || uuid.length !== 32) return undefined;
+  const [, volumes = ''] = /\nphysical_volumes \{\n(.*?\n\}\n)\}\n/s.exec(text) ?? [];
+  const members = Array.from(volumes.matchAll(/^pv\d+ \{\nid = "([\w-]{38})"$/gm), ([, each = '']) => each);
+  return members.length === 0 ? { name, uuid } : { name, uuid, members };
 }

@@ -13,8 +13,12 @@ import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 
 type Files = Record<string, string>;
 
+/** udev records a UUID twice, of which one is encoded. */
 const udev = (device: string, ...lines: string[]) => ({
-  [`run/udev/data/b${device}`]: lines.map((line) => `E:${line}\n`).join(''),
+  [`run/udev/data/b${device}`]: lines
+    .flatMap((line) => [line, line.replace('_UUID_ENC=', '_UUID=')])
+    .map((line) => `E:${line}\n`)
+    .join(''),
 });
 const root = udev('253:0', 'ID_FS_TYPE=xfs', 'ID_FS_UUID_ENC=root-uuid', 'ID_FS_LABEL_ENC=root');
 const member = udev('252:2', 'ID_FS_TYPE=LVM2_member', 'ID_FS_UUID_ENC=pv', 'ID_PART_ENTRY_UUID=part');
@@ -176,6 +180,14 @@ const genuine: Readonly<Record<string, Scenario>> = {
   },
   'a Btrfs on the sealed disk': { ...btrfs, disk: 'sealed', links: ['by-uuid/btrfs vda2'] },
   'a Btrfs, and no disk is sealed': btrfs,
+  'partitions of disks without an identifier': {
+    files: { ...root, ...udev('252:2', 'ID_PART_ENTRY_UUID=00000000-02') },
+    links: ['by-partuuid/00000000-02'],
+  },
+  'a device over the sealed one, with its content': {
+    files: { ...root, ...udev('252:18', 'ID_FS_TYPE=xfs', 'ID_FS_UUID_ENC=root-uuid') },
+    ...{ links: ['by-uuid/root-uuid'], spans: true },
+  },
   'a link that leads nowhere': { cmdline: byUuid, links: ['by-uuid/root-uuid none'], files: root },
 };
 

@@ -171,7 +171,8 @@ const volume = (group: string, on: string[], name = 'dm-0', number = '253:0') =>
   );
 const pv = (uuid: string) => ({ ID_FS_TYPE: 'LVM2_member', ID_FS_UUID: uuid });
 const physicalVolumes = all(secondDisk(), record('252:2', pv('a')), record('252:34', pv('b')));
-const sealedGroup = '8oAmW01vNnIqipJlr06oc2XU7CGXVBa6';
+/** The group and the physical volume in the metadata of physicalVolume(). */
+const [sealedGroup, listed] = ['8oAmW01vNnIqipJlr06oc2XU7CGXVBa6', 'mdMpQ6-00I9-7n7N-F3D6-hDij-h9kH-ePIbPo'];
 
 testFindings('mounts-genuine: arrays, LUKS, Btrfs, LVM', {
   'an array of the copy alone': [
@@ -220,8 +221,33 @@ testFindings('mounts-genuine: arrays, LUKS, Btrfs, LVM', {
   ],
   'a volume group on both disks': [
     physicalVolumes,
+    record('252:34', pv(listed)),
     physicalVolume('vda2'),
     volume(sealedGroup, ['vdc2']),
+    'pass',
+  ],
+  'a volume that the sealed metadata does not list': [
+    physicalVolumes,
+    physicalVolume('vda2'),
+    volume(sealedGroup, ['vdc2']),
+    'fail: the system runs from the impostor /dev/vdc2: VG=rhel is on the sealed /dev/vda2',
+  ],
+  'likewise, beside the sealed one': [
+    physicalVolumes,
+    physicalVolume('vda2'),
+    volume(sealedGroup, ['vda2', 'vdc2']),
+    'fail: the system runs from the impostor /dev/vdc2: VG=rhel is on the sealed /dev/vda2',
+  ],
+  'the same volume group by another name': [
+    physicalVolumes,
+    physicalVolume('vda2'),
+    volume(sealedGroup, ['vdc2']),
+    record('253:0', { DM_VG_NAME: 'evil', DM_LV_NAME: 'root' }),
+    'fail: the system runs from the impostor /dev/vdc2: VG=rhel is on the sealed /dev/vda2',
+  ],
+  'a volume group on both disks, of which the metadata cannot be read': [
+    physicalVolumes,
+    volume(sealedGroup, ['vda2', 'vdc2']),
     'pass',
   ],
   'another volume group on the writable disk, for data': [

@@ -3,13 +3,12 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { tagKey, tagsOf } from '../../../../agent/facts/disks/identities.ts';
 import {
   deviceFile,
-  tagKey,
-  tagOfSource,
-  tagsOf,
   parseUdevRecord,
   readUdevRecord,
+  tagOfSource,
 } from '../../../../agent/facts/disks/tags.ts';
 import { findDisks, parseSwaps } from '../../../../agent/facts/disks/disks.ts';
 import { diskScenarios, writeProtected, drives } from '../../../harness/disk-scenarios.ts';
