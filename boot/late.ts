@@ -3,12 +3,13 @@ import { bootEnvFile } from '../agent/facts/boot/boot-record.ts';
 import { rootView } from '../agent/facts/boot/layer-paths.ts';
 import { configFile } from '../agent/config/parse.ts';
 import { errorMessage, onFile } from '../agent/lib/errors.ts';
+import { isBelow } from '../agent/lib/paths.ts';
 import { appendBootEnv, writeBootEnv } from './boot-env.ts';
 import { bootState, decideMode, mountAt, readMounts } from './boot-state.ts';
-import type { Context } from './command.ts';
+import { FAILED, type Context } from './command.ts';
 import { readConfig } from './config.ts';
 import { early, programFile } from './early.ts';
-import { DEGRADED, failureCode } from './endings.ts';
+import { DEGRADED, EMERGENCY, POWEROFF, failureCode } from './endings.ts';
 import { type FstabLine, deviceLineOf, readFstab, sourceFile } from './fstab.ts';
 import { copyLabel, labelRecords, restoreLabels } from './labels.ts';
 import { type Boot, Unreadable, assemble, mountPlaceholder } from './layers.ts';
@@ -16,14 +17,65 @@ import { lvmlocal } from './lvm-config.ts';
 import { howVarIsMounted } from './mount-units.ts';
 import { assembleOverlayLate, isSealedSource } from './overlays.ts';
 import { Refused, refusalOf, refuse } from './persist-guest.ts';
+import { endedOf } from './programs.ts';
 import { isBlock } from './reader.ts';
+
+/** For the assembly of one overlay; until then, it may wait for the other ones. */
+const seconds = 55;
 
 /**
  * Mounts the overlay on /var, a directory below it or a path of OVERLAY, just before systemd mounts it. If this does nothing,
- * systemd mounts the path from fstab.
+ * systemd mounts the path from fstab. Does so in a process of its own, so that ON_FAILURE also applies if this process is killed,
+ * has a defect, or waits for a disk that does not answer.
  * @returns the exit code (endings.ts)
  */
 export function bootLate(context: Context, target: string): number {
+  const result = resultOf(context, target) ?? failUnplanned(context, target);
+  if (result === EMERGENCY || result === POWEROFF) end(context, result);
+  return result;
+}
+
+/** Returns the exit code of the process; undefined if it was ended. */
+function resultOf(context: Context, target: string): number | undefined {
+  try {
+    const { code, output } = endedOf(context.native.apart(seconds, () => `${assembleLate(context, target)}`));
+    return code === 0 ? Number(output) : undefined;
+  } catch (error) {
+    context.native.print(2, `immutafs: ${errorMessage(error)}\n`);
+    return undefined;
+  }
+}
+
+/** Returns the exit code if the assembly has not ended as planned. A boot whose mode is unknown counts as sealed. */
+function failUnplanned({ native, reader }: Context, target: string): number {
+  const { values } = readConfig(reader, configFile);
+  let mode = 'sealed';
+  try {
+    ({ mode } = bootState(reader, readMounts(reader), values));
+  } catch (error) {
+    native.print(2, `immutafs: ${errorMessage(error)}\n`);
+  }
+  native.print(2, `immutafs: ${target}: immutafs-boot was ended before the overlay was mounted\n`);
+  if (mode !== 'sealed') return FAILED;
+  return isVar(target) ? failureCode(values.ON_FAILURE) : DEGRADED;
+}
+
+/** Requests from systemd what ON_FAILURE says. Does not return if it cannot, so that the boot does not continue. */
+function end({ native, reader }: Context, code: number): void {
+  const systemctl = (...words: string[]) =>
+    native.run(programFile(reader, 'systemctl') ?? '', ...words) !== undefined;
+  if (code === EMERGENCY && systemctl('--no-block', 'isolate', 'emergency.target')) return;
+  // immutafs-var@.service has no limit.
+  native.limit(0);
+  while (!systemctl('--no-block', '--force', 'poweroff') && !systemctl('--force', '--force', 'poweroff'))
+    native.sleep(10_000);
+}
+
+function isVar(target: string): boolean {
+  return isBelow(target, '/var');
+}
+
+function assembleLate(context: Context, target: string): number {
   const { native, reader } = context;
   // The instances of the service share a tmpfs and boot.env.
   native.makeDirectory('/run/immutafs');
@@ -33,7 +85,7 @@ export function bootLate(context: Context, target: string): number {
   if (state.mode !== 'sealed') return 0;
   try {
     const boot = { ...context, root: '', config, fstab: readFstab(reader) };
-    if (target === '/var' || target.startsWith('/var/')) return assembleVarLate(boot, state, target);
+    if (isVar(target)) return assembleVarLate(boot, state, target);
     return assembleOverlayLate(boot, state, target) ? 0 : DEGRADED;
   } catch (error) {
     return fail(context, config.ON_FAILURE, target, errorMessage(error));
@@ -103,16 +155,12 @@ function lowerOf({ reader, fstab }: Boot, target: string): FstabLine | string | 
     : `${line.source} does not exist`;
 }
 
-/** Records that a path could not be assembled, and requests from systemd what ON_FAILURE says. @returns the exit code */
+/** Records that a path could not be assembled. @returns the exit code */
 function fail(context: Context, onFailure: string, target: string, why: string): number {
-  const { native, reader } = context;
   appendBootEnv(context, 'LAYER', `${target} failed`);
   appendBootEnv(context, 'ERROR', `${target}: ${why}`);
   if (target === '/var') appendBootEnv(context, 'VAR', 'failed');
-  native.print(2, `immutafs: ${target} failed: ${why}\n`);
-  const systemctl = programFile(reader, 'systemctl') ?? '';
-  if (onFailure === 'emergency') native.run(systemctl, '--no-block', 'isolate', 'emergency.target');
-  else if (onFailure !== 'degraded') native.run(systemctl, '--no-block', '--force', 'poweroff');
+  context.native.print(2, `immutafs: ${target} failed: ${why}\n`);
   return failureCode(onFailure);
 }
 

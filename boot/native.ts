@@ -117,7 +117,7 @@ export interface Native {
   unshareMounts: () => void;
   /** Ignores the signals with which users and systemd end a program. */
   ignoreSignals: () => void;
-  /** The program ends by SIGALRM after this time. */
+  /** The program ends by SIGALRM after this time; 0: it has no limit. */
   limit: (seconds: number) => void;
   exit: (code: number) => never;
   /** Mounts a file system on a directory (mount(2)). @param data options of the file system, separated by commas */

@@ -21,9 +21,9 @@ export const varCommands: Readonly<Record<string, Command>> = {
   late: {
     args: 'TARGET',
     does: 'Run by immutafs-var@.service: mounts the overlay on /var, a directory below it or a path of OVERLAY, just before systemd mounts it. If it does nothing, systemd mounts TARGET from fstab.',
-    exit: `${codes}; this command has then requested the shell or the power-off from systemd. 1 also for a path of OVERLAY`,
-    // Below the limit of immutafs-var@.service.
-    seconds: 55,
+    exit: `${codes}; this command has then requested the shell or the power-off from systemd, also after a fault that nobody planned; while it cannot, it does not end. 1 also for a path of OVERLAY`,
+    // Longer than the limit of the process that mounts the overlay.
+    seconds: 75,
     run: (context, [target = '']) => {
       keepSelinuxDomain(context);
       return { code: bootLate(context, target), output: '' };

@@ -122,6 +122,32 @@ inNamespace('late, the file system cannot be read', (test, shell) => {
       assert.is(booted.code, 0);
     });
   }
+  for (const [policy, code, requests] of [
+    ['degraded', 1, []],
+    ['emergency', 10, ['--no-block isolate emergency.target']],
+    ['poweroff', 11, ['--no-block --force poweroff']],
+  ] as const) {
+    test(`killed: ON_FAILURE=${policy}`, () => {
+      const files = { ...ownVar, ...config(`ON_FAILURE=${policy}\n`), 'run/cut': 'bind before 1' };
+      const booted = boot({ disk: 'none', files, script: late('/var') });
+      assert.equal([booted.code, booted.requests, booted.made], [code, requests, []]);
+      assert.is(booted.bootEnv.at(-1), 'LAYER=/var begun');
+      assert.match(booted.stderr, '/var: immutafs-boot was ended before the overlay was mounted');
+    });
+  }
+  test('a power-off that fails is tried again', () => {
+    const systemctl =
+      '#!/bin/sh\necho "$*" >>/out/systemctl\n[ "$(wc -l </out/systemctl)" -ge 4 ] || exit 1\n';
+    const booted = boot({
+      ...{ disk: 'none', script: late('/var') },
+      files: {
+        ...{ ...ownVar, ...config('ON_FAILURE=emergency\n'), 'run/cut': 'bind before 1' },
+        'usr/sbin/systemctl': systemctl,
+      },
+    });
+    const [isolate, force] = ['--no-block isolate emergency.target', '--no-block --force poweroff'];
+    assert.equal(booted.requests, [isolate, force, '--force --force poweroff', force]);
+  });
   test('a log that cannot be replayed: mounted without replay, and a warning', () => {
     const booted = boot({
       ...{ disk: 'none', script: late('/var'), after: 'cat /var/lib/y' },

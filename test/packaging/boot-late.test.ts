@@ -125,10 +125,10 @@ inNamespace('late', (test, shell) => {
     assert.is(booted.after, 'disk\n');
   });
 
-  for (const [policy, code] of [
-    ['degraded', 1],
-    ['emergency', 10],
-    ['poweroff', 11],
+  for (const [policy, code, request] of [
+    ['degraded', 1, []],
+    ['emergency', 10, ['--no-block isolate emergency.target']],
+    ['poweroff', 11, ['--no-block --force poweroff']],
   ] as const) {
     test(`a failure, ON_FAILURE=${policy}`, () => {
       const booted = boot({
@@ -146,7 +146,7 @@ inNamespace('late', (test, shell) => {
       const [layer, error, outcome] = booted.bootEnv.slice(-3);
       assert.equal([layer, outcome], ['LAYER=/var failed', 'VAR=failed']);
       assert.match(error ?? '', noOverlay);
-      assert.is(booted.code, code);
+      assert.equal([booted.code, booted.requests], [code, request]);
     });
   }
 

@@ -35,6 +35,8 @@ export interface Booted {
   made: string[];
   /** The files in /run. */
   run: string[];
+  /** The arguments of each call of systemctl. */
+  requests: string[];
   /** Output of the lines in `after`. */
   after: string;
 }
@@ -87,6 +89,8 @@ export const bootIn =
       files: {
         'sysroot/etc/fstab': '/dev/mapper/rhel-root / xfs ro 0 0\n',
         'sysroot/var/lib/x': 'disk\n',
+        // systemctl of this machine would end the sandbox.
+        'usr/sbin/systemctl': '#!/bin/sh\necho "$*" >>/out/systemctl\n',
         ...files,
       },
       run: `
@@ -117,6 +121,7 @@ ${after}
       stderr: out['stderr'] ?? '',
       bootEnv: lines(out['boot.env']).filter((line) => !/^(UPTIME|INITRAMFS)=/.test(line)),
       made: mountsMade(out['mounts-before'] ?? '', out['mounts']),
+      requests: lines(out['systemctl']),
       // /run/mount belongs to mount(8).
       run: lines(out['run']).filter((file) => !/^\.\/mount(\/|$)/.test(file)),
       after: out['after'] ?? '',

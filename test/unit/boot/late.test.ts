@@ -293,3 +293,46 @@ for (const [title, text, code] of [
     assert.is(output, code === 0 ? message : '');
   });
 forward.run();
+
+const unplanned = suite('late: an end that nobody planned');
+const record = (mode: string) =>
+  `VERSION=1\nSTAGE=initramfs\nUPTIME=1.00\nMODE=${mode}\nREASON=x\nDISKS=\nVAR=deferred\nON_FAILURE=degraded\n`;
+const [force, isolate] = ['--no-block --force poweroff', '--no-block isolate emergency.target'];
+const ends: Readonly<Record<string, () => string>> = {
+  'ended by a signal': () => '139 ',
+  'after its time': () => '124 ',
+  'out of memory': () => '3 ',
+  'no process': () => {
+    throw Object.assign(new Error('Resource temporarily unavailable'), { code: 'EAGAIN' });
+  },
+};
+for (const [title, apart] of Object.entries(ends)) {
+  for (const [mode, target, policy, code, requests] of [
+    ['sealed', '/var', 'degraded', 1, []],
+    ['sealed', '/var', 'emergency', 10, [isolate]],
+    ['sealed', '/var/log', 'poweroff', 11, [force]],
+    ['sealed', '/var', 'powerof', 11, [force]],
+    ['a mistake', '/var', 'poweroff', 11, [force]],
+    // ON_FAILURE does not apply to a path of OVERLAY.
+    ['sealed', '/opt', 'poweroff', 1, []],
+    ['maintenance', '/var', 'poweroff', 3, []],
+    ['off', '/var', 'poweroff', 3, []],
+  ] as const)
+    unplanned(`${title}: ${mode}, ${target}, ON_FAILURE=${policy}`, () => {
+      const made: string[] = [];
+      const { codes } = boot(
+        {
+          'run/immutafs/boot.env': record(mode),
+          'etc/immutafs/immutafs.conf': `ON_FAILURE=${policy}\n`,
+          'proc/self/mountinfo': '1 0 0:1 / / rw - tmpfs x rw\n',
+          'proc/cmdline': '',
+          'usr/bin/systemctl': '',
+        },
+        [['late', target]],
+        {},
+        { apart, run: (_, ...words) => `${made.push(words.join(' '))}` },
+      );
+      assert.equal([codes, made], [[code], requests]);
+    });
+}
+unplanned.run();
