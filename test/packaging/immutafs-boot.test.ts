@@ -2,6 +2,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { bootProgram, buildBootProgram } from '../../packaging/build/boot-program.ts';
@@ -117,6 +118,79 @@ generator('a directory that cannot be written to, and a fault before the first f
   });
 });
 generator.run();
+
+/** Texts that root in the guest, or a disk that is attached to it, can choose, damaged anywhere. */
+const texts = {
+  'etc/fstab': guests['a sealed boot']?.fstab ?? '',
+  'etc/immutafs/immutafs.conf': guests['a sealed boot']?.config ?? '',
+  'run/immutafs/boot.env': 'MODE=sealed\nDISKS=vda:1:virtio-feature\nOVERLAY=/opt deferred\nSEED=none\n',
+  'run/udev/data/b253:0': 'S:disk/by-id/x\nE:ID_FS_UUID=1\nE:ID_FS_UUID_ENC=1\nE:ID_FS_LABEL_ENC=a\\x20b\n',
+  'proc/cmdline': 'ro root=UUID=1 rd.lvm.lv=rhel/root quiet\n',
+  'proc/sys/dev/cdrom/info': 'drive name:\tsr0\nCan write CD-R:\t0\n',
+  'sys/class/block/dm-0/dm/uuid': 'LVM-x\n',
+  'sys/class/block/dm-0/dm/name': 'rhel-root\n',
+} as const;
+const hostile = suite('the executable answers as in Node, whatever the files contain');
+hostile('units and disks', () => {
+  const text = (first: number, maxLength: number) =>
+    fc.string({
+      unit: fc.integer({ min: first, max: 255 }).map((byte) => String.fromCharCode(byte)),
+      maxLength,
+    });
+  const bytes = fc.oneof(
+    fc.stringMatching(/^[ \t\n\\"'=:,/%$0-9a-zA-Z]{0,12}$/),
+    text(128, 4),
+    text(0, 300),
+    fc
+      .constantFrom('/', '\n', '\\040', '../')
+      .chain((part) => fc.nat(3000).map((count) => part.repeat(count))),
+  );
+  const damage = fc.record({ at: fc.nat(120), skip: fc.nat(20), bytes });
+  const codes = new Set<number>();
+  fc.assert(
+    fc.property(
+      fc.dictionary(fc.constantFrom(...Object.keys(texts)), damage, { minKeys: 2 }),
+      (damages: Record<string, { at: number; skip: number; bytes: string }>) => {
+        const files = Object.fromEntries(
+          Object.entries(texts).map(([name, text]) => {
+            const { at, skip, bytes: garbage } = damages[name] ?? { at: 0, skip: 0, bytes: '' };
+            return [name, text.slice(0, at) + garbage + text.slice(at + skip)];
+          }),
+        );
+        const [expected, found] = ([runBoot, inChroot] as const).map((run) =>
+          inTemporaryDirectory((root) => {
+            const on = { name: 'dm-0', device: '253:0', on: ['vda'] };
+            const disk = { name: 'vda', device: '252:0', bus: 'virtio-blk', offered: true } as const;
+            makeGuest(root, { devices: [disk, on] });
+            writeFiles(root, files);
+            return [
+              ['generator', '/generated', '/generated', '/generated'],
+              ['udev', 'dm-0'],
+              ['may-join', 'vda', 'x'],
+            ].map((args) => {
+              const { code, stdout } = run(root, args);
+              return [code, stdout, ...writtenUnits(path.join(root, 'generated'))];
+            });
+          }),
+        );
+        assert.equal(found, expected);
+        for (const [code] of found ?? []) codes.add(Number(code));
+      },
+    ),
+    { numRuns: 20 },
+  );
+  assert.equal(
+    [...codes].every((code) => [0, 1, 3].includes(code)),
+    true,
+    [...codes].join(),
+  );
+});
+hostile.run();
+
+function inChroot(root: string, args: string[]) {
+  fs.copyFileSync(testBootProgram, path.join(root, 'immutafs-boot'));
+  return binary('chroot', root, '/immutafs-boot', ...args);
+}
 
 const program = suite('the executable');
 program('usage, and devices that do not exist', () => {
