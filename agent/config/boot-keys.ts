@@ -11,6 +11,8 @@ export interface Rule {
    * Without it, `initial` is, or the function concerned stops.
    */
   strictest?: string | ((value: string) => string);
+  /** What is used if the file cannot be used; without it, `initial` is. */
+  unknown?: string;
   /** For a list of which one bad item must not drop the others: whether an item is valid. */
   goodItem?: (item: string) => boolean;
   /**
@@ -138,6 +140,7 @@ const rules = {
     initial: 'degraded',
     ...oneOf('degraded', 'emergency', 'poweroff'),
     strictest: 'poweroff',
+    unknown: 'poweroff',
   },
   ON_IMPOSTOR: {
     initial: 'poweroff',

@@ -50,7 +50,7 @@ export function parseLines<Name extends string>(
   rules: Readonly<Record<Name, Rule>>,
   aids: Aids,
 ): Lines<Name> {
-  const values = defaultsOf(rules);
+  const values = valuesBy(rules, ({ initial }) => initial);
   const lines = new Map<string, number>();
   if (text.length > maximumBytes) return ignored(rules, `larger than ${maximumBytes} bytes`);
   const problems = text.split('\n').flatMap((line, index) => {
@@ -66,7 +66,8 @@ export function ignored<Name extends string>(
   reason: string,
 ): Lines<Name> {
   const problems = [{ line: 0, key: '', reason: `${reason}, ignoring it`, hint: '' }];
-  return { values: defaultsOf(rules), problems, lines: new Map() };
+  const values = valuesBy(rules, ({ initial, unknown = initial }) => unknown);
+  return { values, problems, lines: new Map() };
 }
 
 /** Formats a problem: "/etc/immutafs/immutafs.conf:3: MODE: must be …" */
@@ -88,8 +89,11 @@ function problemText({ key, reason, hint }: ConfigProblem): string {
   return `${key === '' ? '' : `${key}: `}${reason}${hint}`;
 }
 
-function defaultsOf<Name extends string>(rules: Readonly<Record<Name, Rule>>): Record<Name, string> {
-  const entries = Object.entries<Rule>(rules).map(([key, { initial }]) => [key, initial]);
+function valuesBy<Name extends string>(
+  rules: Readonly<Record<Name, Rule>>,
+  value: (rule: Rule) => string,
+): Record<Name, string> {
+  const entries = Object.entries<Rule>(rules).map(([key, rule]) => [key, value(rule)]);
   return Object.fromEntries(entries) as Record<Name, string>;
 }
 
