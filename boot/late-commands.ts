@@ -75,7 +75,8 @@ export const lateCommands: Readonly<Record<string, Command>> = {
     args: '[seal…]',
     does: 'Run by the agent in a rehearsal: copies /run/immutafs/rehearsal.json to /etc/immutafs/rehearsal/report.json on the system disk, which is mounted read-only. With `seal`, makes the file system read-only again if an earlier run was killed.',
     exit: '0: saved; 1: not saved; 2: the superblock could not be made read-only again',
-    seconds: 120,
+    // Below TimeoutStopSec= of immutafs-rehearsal.service.
+    seconds: 60,
     run: (context, [word]) => ({
       code: saveReport(context, hasWord(word, 'seal')),
       output: '',

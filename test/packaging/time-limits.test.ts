@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { commands } from '../../boot/commands.ts';
 
 /*
  * The time limits of the units. A limit ends only what hangs: a host at a tenth of its speed keeps each limit, or what
@@ -120,6 +121,33 @@ for (const [unit, script, names] of [
     assert.ok(limit > sum, `${limit} s, and the program may take ${sum} s`);
   });
 }
+
+/** The directives that limit the commands of a service, each with its value by default (systemd-system.conf(5)). */
+const directives = {
+  ExecStartPre: 'TimeoutStartSec',
+  ExecStart: 'TimeoutStartSec',
+  ExecStopPost: 'TimeoutStopSec',
+} as const;
+test('a command of immutafs-boot ends before systemd ends it, unless the end of it does no harm', () => {
+  const runs = sources.flatMap((file) =>
+    [
+      ...fs
+        .readFileSync(file, 'utf8')
+        .matchAll(/^(Exec\w+)=-?\/usr\/libexec\/immutafs\/immutafs-boot (\S+)/gm),
+    ].map(([, directive, name = '']) => ({
+      file,
+      directive: directives[directive as keyof typeof directives],
+      name,
+    })),
+  );
+  assert.ok(runs.length > 15);
+  const late = runs.filter(({ file, directive, name }) => {
+    const [id, limit] = [`${file} ${directive}`, found().get(`${file} ${directive}`) ?? 90];
+    if (limit === 0 || 'expired' in (limits[id] ?? {})) return false;
+    return limit <= (commands[name]?.seconds ?? Infinity);
+  });
+  assert.equal(late, []);
+});
 
 test.run();
 
