@@ -12,7 +12,7 @@ const ruleFiles = ['agent/facts/disks/evidence.ts', 'agent/facts/disks/block.ts'
 
 /**
  * Checks what immutafs-boot runs: no file that it imports uses Node, an npm package, or a function that QuickJS does not
- * have (boot/native.c); and no script of the boot has a second rule of the seal.
+ * have (boot/native.c); and no other program of the guest has a second rule of the seal.
  * @returns a line for each problem; empty if there is none
  */
 export async function neutral(entry = 'boot/main.ts'): Promise<string> {
@@ -36,16 +36,17 @@ export async function neutral(entry = 'boot/main.ts'): Promise<string> {
   // The bundle has no comments, and no function that nothing calls.
   const [text = ''] = outputFiles.map((file) => file.text);
   const used = [...new Set(text.match(missing))].map((name) => `immutafs-boot does not have ${name}`);
-  return [...imported, ...used, ...secondRules(files.map(([file]) => file))].join('\n');
+  return [...imported, ...used, ...secondRules()].join('\n');
 }
 
-function secondRules(reached: readonly string[]): string[] {
-  const scripts = projectFiles().filter((file) => /^(boot|dracut|units)\//.test(file));
-  return [...new Set([...scripts, ...reached])]
+function secondRules(): string[] {
+  return projectFiles()
+    .filter((file) => /^(?:boot|dracut|units|packaging\/programs|agent)\/.*(?<!\.md)$/.test(file))
     .filter((file) => !ruleFiles.includes(file) && fs.existsSync(file))
     .flatMap((file) => {
       const [text] = rule.exec(withoutComments(fs.readFileSync(file, 'utf8'))) ?? [];
-      return text === undefined ? [] : [`${file} has a rule of the seal (${text}): call immutafs-boot`];
+      const instead = file.startsWith('agent/') ? `use ${ruleFiles[0]}` : 'call immutafs-boot';
+      return text === undefined ? [] : [`${file} has a rule of the seal (${text}): ${instead}`];
     });
 }
 
