@@ -5,6 +5,8 @@
 if [ ! -e /proc/vmcore ]; then
   /usr/libexec/immutafs/immutafs-boot initramfs "$NEWROOT"
   immutafs_code=$? immutafs_end='' immutafs_shell=''
+  # sh runs an empty file, such as a power cut may leave, as a script that succeeds.
+  [ -e /run/immutafs/boot.env ] || case $immutafs_code in 0 | 1) immutafs_code="$immutafs_code without a record" ;; esac
   case $immutafs_code in
     0 | 1) ;;
     10) immutafs_shell='immutafs: /var could not be assembled and ON_FAILURE=emergency' ;;

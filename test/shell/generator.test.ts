@@ -9,6 +9,7 @@ const program = '/usr/libexec/immutafs/immutafs-boot';
 const faults = {
   'it fails': breakImmutafsBoot,
   'it is missing': `rm ${program}`,
+  'it is empty': `: >${program}`,
   'it is damaged': `printf '\\177ELF' >${program}`,
   'it crashes': `printf '#!/bin/bash\\nkill -SEGV $$\\n' >${program}`,
 };

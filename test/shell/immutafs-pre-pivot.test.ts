@@ -3,13 +3,14 @@ import { runInSandbox } from './sandbox.ts';
 import { shim, useShims, withoutBusybox } from './shells.ts';
 
 withoutBusybox('immutafs-pre-pivot.sh is sourced', (test, shell) => {
+  const record = { 'run/immutafs/boot.env': 'MODE=off\n' };
   /** @param does lines of bash in place of immutafs-boot; undefined: there is no such program */
-  const source = (does: string | undefined, files: Record<string, string> = {}) =>
+  const source = (does: string | undefined, files: Record<string, string> = record) =>
     runInSandbox({
       shell,
       files: {
         ...files,
-        program: shim(`[ "$*" = "initramfs /sysroot" ] || exit 99\n${does ?? ''}`),
+        program: does === '' ? '' : shim(`[ "$*" = "initramfs /sysroot" ] || exit 99\n${does ?? ''}`),
         'dev/console': '',
         'shims/systemctl': shim('echo systemctl "$@"'),
         // The hook sleeps before it tries again. This stub ends the hook instead.
@@ -18,7 +19,7 @@ withoutBusybox('immutafs-pre-pivot.sh is sourced', (test, shell) => {
       },
       run: `${useShims}
         rm /usr/libexec/immutafs/immutafs-boot
-        ${does === undefined ? '' : 'cp /program /usr/libexec/immutafs/immutafs-boot'}
+        ${does === undefined ? '' : 'install -m 755 /program /usr/libexec/immutafs/immutafs-boot'}
         sh /hook.sh`,
     }).stdout;
   const exit = (code: number) => `exit ${code}`;
@@ -41,15 +42,18 @@ withoutBusybox('immutafs-pre-pivot.sh is sourced', (test, shell) => {
     ['cannot run', exit(127)],
     ['is ended by a signal', 'kill -SEGV $$'],
     ['is missing', undefined],
+    ['is empty', ''],
+    ['succeeds without a record', exit(0)],
+    ['fails without a record', exit(1)],
   ] as const) {
     test(`immutafs-boot ${title}: power-off in a loop, unless ON_FAILURE or immutafs=off says otherwise`, () => {
-      assert.is(source(does), off);
-      const record = (text: string) => source(does, { 'run/immutafs/on-failure': text });
-      assert.is(record('degraded\n'), 'after\n');
-      assert.is(record('poweroff\n'), off);
-      assert.is(record('x\n'), off);
+      assert.is(source(does, {}), off);
+      const onFailure = (text: string) => source(does, { 'run/immutafs/on-failure': text });
+      assert.is(onFailure('degraded\n'), 'after\n');
+      assert.is(onFailure('poweroff\n'), off);
+      assert.is(onFailure('x\n'), off);
       assert.match(
-        record('emergency\n'),
+        onFailure('emergency\n'),
         /^emergency -n immutafs immutafs: immutafs-boot failed .*\nafter\n$/,
       );
       assert.is(source(does, { 'proc/cmdline': 'ro immutafs=off quiet\n' }), 'after\n');

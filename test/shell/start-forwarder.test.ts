@@ -43,6 +43,7 @@ inShells('start-forwarder', (test, shell) => {
         ['the later line counts', 'echo FORWARD=relp://log >>immutafs.conf', forward],
         ['FORWARD has a target', 'echo " FORWARD=relp://log " >immutafs.conf', forward],
         ['a mistake', 'echo FORWRAD=relp://log >immutafs.conf', forward],
+        ['immutafs-boot is empty', ': >/usr/libexec/immutafs/immutafs-boot', forward],
       ],
     ],
     [
