@@ -1,6 +1,7 @@
 /** The device that is mounted as the root. */
 import fs from 'node:fs';
 import path from 'node:path';
+import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseMounts } from '../../../agent/facts/mounts/mount-lines.ts';
@@ -247,6 +248,45 @@ test('a Btrfs on a sealed disk: the boot is sealed, so that it does not fail, bu
     assert.equal([mode, disks.map(wordOf)], ['sealed', [`vda:1:${evidence}`]]);
     assert.is(reason, `disk vda is read-only (${evidence})`);
   }
+});
+test('whatever udev, device-mapper, lvm, mdadm and the command line say: an answer', () => {
+  // None of them can have a NUL.
+  const bytes = fc.string({
+    unit: fc.oneof(
+      fc.constantFrom('/', '.', '-', '=', ' ', '"', '\\'),
+      fc.integer({ min: 1, max: 255 }).map((byte) => String.fromCharCode(byte)),
+    ),
+  });
+  const type = fc.oneof(fc.constantFrom('LVM2_member', 'linux_raid_member', 'crypto_LUKS', 'xfs'), bytes);
+  const values = fc.record({ type, uuid: bytes, label: bytes, part: bytes, mapped: bytes, lvm: bytes });
+  const codes = new Set<number>();
+  fc.assert(
+    fc.property(
+      values,
+      fc.array(bytes, { maxLength: 3 }),
+      ({ type, uuid, label, part, mapped, lvm }, words) => {
+        const lines = [`TYPE=${type}`, `UUID_ENC=${uuid}`, `LABEL_ENC=${label}`].map(
+          (line) => `ID_FS_${line}`,
+        );
+        const own = [...lines, `ID_PART_ENTRY_UUID=${part}`];
+        const { code, stderr, isRecorded } = check({
+          files: { ...udev('253:0', ...own), ...udev('252:2', ...own), ...lv(other, mapped) },
+          ...{ lvm: [`pv ${group} rhel`, lvm], cmdline: ['root=UUID=', 'rd.lvm.lv=', ...words].join(label) },
+          links: ['by-uuid/x', 'lvm/vdb2', 'member/array/vdb2'],
+        });
+        assert.not.match(stderr, 'internal error');
+        // A name can be too long for a path. The hook then ends the boot.
+        assert.ok(isRecorded ? code === 0 : [3, 13].includes(code), stderr);
+        codes.add(code);
+      },
+    ),
+    {
+      numRuns: 30,
+      endOnFailure: true,
+      examples: [[{ type: 'xfs', uuid: 'x', label: '', part: '', mapped: '', lvm: '' }, []]],
+    },
+  );
+  assert.ok(codes.has(0) && codes.has(13));
 });
 test('ON_IMPOSTOR is read in the initramfs, not from the impostor', () => {
   const files = { ...root, 'sysroot/etc/immutafs/immutafs.conf': 'ON_IMPOSTOR=emergency\nMODE=off\n' };
