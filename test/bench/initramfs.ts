@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { agentTree } from '../vm/harness/agent.ts';
 import { bootFilesIn } from '../vm/harness/kernel.ts';
-import { ordinaryTree } from '../vm/harness/tree.ts';
+import { ordinaryTree } from '../vm/harness/ordinary-tree.ts';
 import type { Result } from './run.ts';
 
 /** Measures what the dracut module adds to the uncompressed initramfs of the guest that the scenarios boot. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { bootFilesIn } from '../vm/harness/kernel.ts';
 import type { BootFiles } from '../vm/harness/kernel.ts';
-import { ordinaryTree } from '../vm/harness/tree.ts';
+import { debianTree } from '../vm/harness/tree.ts';
 
 /** The ordinary guest with initramfs-tools instead of dracut, because overlayroot does not work with dracut. */
 export interface OverlayrootGuest {
@@ -30,7 +30,7 @@ mkinitramfs -o "/boot/initrd.img-$kernel" "$kernel"
  */
 export async function overlayrootGuest(): Promise<OverlayrootGuest> {
   const packages = ['initramfs-tools', 'overlayroot', 'cryptsetup'];
-  const tree = await ordinaryTree('trixie', { packages, command: ['sh', '-c', make] });
+  const tree = await debianTree('trixie', { packages, command: ['sh', '-c', make] });
   const plain = await bootFilesIn(join(tree, 'root/boot'), join(tree, 'vmlinux'));
   return { tree, plain, overlayroot: { ...plain, initramfs: join(tree, 'root/boot/overlayroot') } };
 }

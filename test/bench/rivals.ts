@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { cached, digest } from '../vm/harness/cache.ts';
 import { type BootFiles, bootFilesIn } from '../vm/harness/kernel.ts';
 import { mountTree, withMounts } from '../vm/harness/mounts.ts';
-import { ordinaryTree } from '../vm/harness/tree.ts';
+import { ordinaryTree } from '../vm/harness/ordinary-tree.ts';
 
 type Files = Record<string, Uint8Array | string>;
 

@@ -10,7 +10,7 @@ import { xfsOnLvm } from '../vm/harness/scenario.ts';
 import type { Boot, Guest, Layout } from '../vm/harness/scenario.ts';
 import { markDisk, uuid } from '../vm/harness/scratch.ts';
 import { templateOf } from '../vm/harness/template.ts';
-import { ordinaryTree } from '../vm/harness/tree.ts';
+import { ordinaryTree } from '../vm/harness/ordinary-tree.ts';
 import type { Figure } from './table.ts';
 
 /**

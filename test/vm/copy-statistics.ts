@@ -2,7 +2,7 @@ import { withCopy } from './harness/impostor.ts';
 import { ext4OnPartition, statusOf, withAgent, withoutAgent, xfsOnLvm } from './harness/scenario.ts';
 import type { Boot, Guest, Layout } from './harness/scenario.ts';
 import { agentTree } from './harness/agent.ts';
-import { ordinaryTree } from './harness/tree.ts';
+import { ordinaryTree } from './harness/ordinary-tree.ts';
 
 /**
  * `node test/vm/copy-statistics.ts [BOOTS] [--without-agent]`: boots guests with a writable copy of the system disk and

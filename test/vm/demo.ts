@@ -5,7 +5,7 @@ import { repository } from './harness/cache.ts';
 import { withGuest } from './harness/guest.ts';
 import { installedTemplate } from './harness/installed.ts';
 import { xfsOnLvm } from './harness/layout.ts';
-import { ordinaryTree } from './harness/tree.ts';
+import { ordinaryTree } from './harness/ordinary-tree.ts';
 
 /**
  * `npm run demo`: installs the package in a running guest with XFS on LVM, boots the guest from the same disk attached

@@ -2,7 +2,7 @@ import { agentRpm, agentTree } from './harness/agent.ts';
 import { installedTemplate } from './harness/installed.ts';
 import { xfsOnLvm } from './harness/layout.ts';
 import { templateOf } from './harness/template.ts';
-import { ordinaryTree } from './harness/tree.ts';
+import { ordinaryTree } from './harness/ordinary-tree.ts';
 
 /**
  * `node test/vm/warm.ts`: builds the files that most scenarios share: the package, the trees, and the disks of the main

@@ -5,8 +5,9 @@ import { buildRpm } from '../../../packaging/rpm.ts';
 import { digest, workFolder } from './cache.ts';
 import { withLock } from './lock.ts';
 import { mountTree, withMounts } from './mounts.ts';
-import type { Release } from './release.ts';
-import { derivedTree, ordinaryTree } from './tree.ts';
+import { type Release, usualRelease } from './release.ts';
+import { ordinaryTree } from './ordinary-tree.ts';
+import { derivedTree } from './tree.ts';
 
 /** Builds the package from the current sources. @returns the path of the rpm */
 export async function agentRpm(): Promise<string> {
@@ -17,7 +18,7 @@ export async function agentRpm(): Promise<string> {
  * Returns the ordinary tree of a release with the agent's package installed. The package's scriptlets have rebuilt the
  * initramfs.
  */
-export async function agentTree(release: Release = 'trixie'): Promise<string> {
+export async function agentTree(release: Release = usualRelease): Promise<string> {
   const [tree, rpm] = [await ordinaryTree(release), await agentRpm()];
   const content = digest(await readFile(rpm));
   return derivedTree('agent-tree', tree, { rpm: content, install: String(installRpm) }, (root) =>

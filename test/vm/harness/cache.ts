@@ -11,7 +11,7 @@ export const repository = join(import.meta.dirname, '../../..');
 export const workFolder = join(repository, 'build/vm');
 
 /** A cache entry that no test has requested for this long is removed. Longer than a complete run takes. */
-const keepMinutes = 120;
+const usualMinutes = 120;
 
 /**
  * Returns a folder that is built once for each recipe and shared by all test files, including concurrent ones.
@@ -19,19 +19,21 @@ const keepMinutes = 120;
  * @param kind names the folder (`tree`, `disk`…); a request also removes unused entries of the same kind
  * @param recipe everything that determines the content; hashed as JSON
  * @param build fills the empty folder that it receives; if it throws, the folder is removed
+ * @param keepMinutes for how long an entry of this kind is kept after its last request
  * @returns the folder's path; its content must not be changed
  */
 export async function cached(
   kind: string,
   recipe: unknown,
   build: (folder: string) => Promise<void>,
+  keepMinutes = usualMinutes,
 ): Promise<string> {
   const cache = join(workFolder, 'cache');
   const folder = join(cache, `${kind}-${digest(JSON.stringify(recipe))}`);
   return withLock(`${folder}.lock`, async () => {
     if (!existsSync(folder)) await buildBeside(folder, build);
     await utimes(folder, new Date(), new Date());
-    await removeUnused(cache, kind);
+    await removeUnused(cache, kind, keepMinutes);
     return folder;
   });
 }
@@ -53,7 +55,7 @@ async function buildBeside(folder: string, build: (folder: string) => Promise<vo
   }
 }
 
-async function removeUnused(cache: string, kind: string): Promise<void> {
+async function removeUnused(cache: string, kind: string, keepMinutes: number): Promise<void> {
   const oldest = Date.now() - keepMinutes * 60_000;
   for (const name of await readdir(cache)) {
     if (!name.startsWith(`${kind}-`) || name.endsWith('.lock') || name.endsWith('.new')) continue;

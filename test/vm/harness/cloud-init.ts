@@ -5,14 +5,14 @@ import { callPlugin } from '../../harness/collection.ts';
 import { agentTree } from './agent.ts';
 import { treeWithPackages } from './packages.ts';
 import type { Drive } from './qemu.ts';
-import type { Release } from './release.ts';
+import { type Release, usualRelease } from './release.ts';
 import { withRunFolder } from './run-folder.ts';
 
 /**
  * Returns the agent's tree with Debian's cloud-init installed and enabled. It configures no network without ip(8), and sets
  * no SELinux labels without the library, on which RHEL's package depends.
  */
-export async function cloudInitTree(release: Release = 'trixie'): Promise<string> {
+export async function cloudInitTree(release: Release = usualRelease): Promise<string> {
   const packages = ['cloud-init', 'iproute2', 'python3-selinux'];
   return treeWithPackages('cloud-init-tree', await agentTree(release), packages, '', release);
 }

@@ -57,3 +57,14 @@ function parseLine(line: string): string[] {
   }
   return permissions.split(' ').map((permission) => `${source} ${target} ${kind} ${permission}`);
 }
+
+/**
+ * Denials that concern the package: of its domains and types, of its programs in other domains, of any program on the
+ * file systems that it mounts, and of labels that it should have set.
+ */
+const ofPackage =
+  /immutafs|comm="(persist-directo|immutafs-boot|set-mount-opti|start-forwarder)"|dev="overlay"|tcontext=\S+:(unlabeled_t:|tmpfs_t:\S+ tclass=dir)/;
+
+/** @param withoutPackage denials that look like those of the package, and that the guest also has without it */
+export const denialsOfPackage = (lines: readonly string[], withoutPackage: readonly RegExp[]): string[] =>
+  lines.filter((line) => ofPackage.test(line) && !withoutPackage.some((each) => each.test(line)));

@@ -10,7 +10,7 @@ import { withMounts } from './mounts.ts';
 import type { Mounts } from './mounts.ts';
 import { divideDisks } from './place.ts';
 import type { Images, Placement } from './place.ts';
-import { type MkfsOptions, releases } from './release.ts';
+import { type MkfsOptions, mkfsOptions } from './release.ts';
 
 /** Changes the mounted file systems of a guest; `root` is the guest's `/`. */
 export type Edit = (root: string, mounts: Mounts) => Promise<void>;
@@ -28,7 +28,7 @@ export async function disksOf(layout: Layout, tree: string): Promise<Disks> {
   const folder = await cached('disk', { layout, tree: basename(tree), format: 2 }, async (unfinished) => {
     const images = imagesIn(unfinished);
     const placements = await divideDisks(layout, images);
-    for (const placement of placements) await format(images, placement, releases[layout.release].mkfs);
+    for (const placement of placements) await format(images, placement, mkfsOptions(layout.release));
     await editDisks({ images, placements }, async (root) => {
       await execa('cp', ['--archive', '--no-target-directory', join(tree, 'root'), root]);
       await writeFile(join(root, 'etc/fstab'), fstab(layout));

@@ -1,7 +1,8 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { derivedTree, ordinaryTree } from './tree.ts';
+import { ordinaryTree } from './ordinary-tree.ts';
+import { derivedTree } from './tree.ts';
 
 /** The plug-in folder of Debian's dnf, and that of RHEL 10, where the agent's package installs its plug-in. */
 const [debianFolder, rhelFolder] = [

@@ -10,7 +10,7 @@ import type { Layout } from './layout.ts';
 import type { Step } from './report.ts';
 import { templateOf } from './template.ts';
 import type { Template } from './template.ts';
-import { ordinaryTree } from './tree.ts';
+import { ordinaryTree } from './ordinary-tree.ts';
 
 /**
  * A template in which the package was installed the way an administrator installs it, with the results of the steps.

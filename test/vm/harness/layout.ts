@@ -1,4 +1,4 @@
-import type { Release } from './release.ts';
+import { type Release, usualRelease } from './release.ts';
 
 /** A file system (or swap space) of a guest. */
 export interface Volume {
@@ -40,7 +40,7 @@ const separateLog: Volume = { target: '/var/log', filesystem: 'xfs', sizeMiB: 32
 
 /** RHEL's default installation and the main case: an XFS root on LVM. */
 export const xfsOnLvm: Layout = {
-  release: 'trixie',
+  release: usualRelease,
   stack: 'lvm',
   boot,
   system: [root('xfs')],

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { execa } from 'execa';
 import { holdUntilEof } from './lock.ts';
 
@@ -63,7 +64,9 @@ export async function mountKernelFileSystems(mounts: Mounts): Promise<void> {
  * because earlier versions of setfiles(8) set the labels of files by /proc/self/fd.
  */
 export async function labelFiles(mounts: Mounts, ...paths: string[]): Promise<void> {
-  const contexts = '/etc/selinux/default/contexts/files/file_contexts';
+  const config = await readFile(`${mounts.root}/etc/selinux/config`, 'utf8');
+  const [, policy = ''] = /^SELINUXTYPE=(\w+)$/m.exec(config) ?? [];
+  const contexts = `/etc/selinux/${policy}/contexts/files/file_contexts`;
   await mounts.mount('proc', '/proc', '-t', 'proc');
   await mounts.chroot('setfiles', '-F', '-e', '/proc', contexts, ...paths);
   await mounts.chroot('umount', '/proc');

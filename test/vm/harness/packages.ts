@@ -2,7 +2,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { mountTree, withMounts } from './mounts.ts';
-import { type Release, releases } from './release.ts';
+import { debianOf, type Release, releases, usualRelease } from './release.ts';
 import { withRunFolder } from './run-folder.ts';
 import { derivedTree } from './tree.ts';
 
@@ -18,7 +18,7 @@ export async function treeWithPackages(
   from: string,
   packages: string[],
   finish = '',
-  release: Release = 'trixie',
+  release: Release = usualRelease,
 ): Promise<string> {
   const recipe = { packages, finish, release, install: [String(install), installFiles] };
   return derivedTree(kind, from, recipe, (root) => install(root, packages, finish, release));
@@ -44,11 +44,12 @@ async function install(root: string, packages: string[], finish: string, release
     const options = [`Dir::State::status=${root}/var/lib/dpkg/status`, `Dir::Cache::archives=${folder}`];
     const apt = (...words: string[]) =>
       execa('apt-get', ['--quiet=2', ...options.flatMap((option) => ['-o', option]), ...words]);
-    const { mirror } = releases[release];
+    const debian = debianOf(release);
+    const { mirror } = releases[debian];
     if (mirror !== undefined) {
       // This machine knows only the packages of its own release.
       const [list, lists] = [join(folder, 'sources.list'), join(folder, 'lists')];
-      await writeFile(list, `deb ${mirror} ${release} main\n`);
+      await writeFile(list, `deb ${mirror} ${debian} main\n`);
       await mkdir(join(lists, 'partial'), { recursive: true });
       options.push(`Dir::Etc::SourceList=${list}`, 'Dir::Etc::SourceParts=-', `Dir::State::Lists=${lists}`);
       await apt('update');

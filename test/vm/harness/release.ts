@@ -1,5 +1,9 @@
+import { type RhelRelease, rhelReleases } from '../../el/releases.ts';
+
 /** The releases of Debian from which guests are made. */
-export type Release = 'trixie' | 'bookworm' | 'bullseye';
+export type DebianRelease = 'trixie' | 'bookworm' | 'bullseye';
+
+export type Release = DebianRelease | RhelRelease;
 
 /** What differs when a guest of a release is made with the tools of this machine. */
 interface Traits {
@@ -28,7 +32,7 @@ const older = (kernel: string, debootstrap: string): Traits => ({
 // /usr of these releases is merged only on request. RHEL's has been merged since version 7.
 const mergeUsr = '/usr/share/mmdebstrap/hooks/merged-usr';
 
-export const releases: Readonly<Record<Release, Traits>> = {
+export const releases: Readonly<Record<DebianRelease, Traits>> = {
   /** Debian 13: systemd 257, Linux 6.12, dracut 106. */
   trixie: { debootstrap: [], mkfs: { xfs: [], ext4: [] } },
   /** Debian 12: systemd 252, as in RHEL 9, Linux 6.1, dracut 059. */
@@ -42,3 +46,24 @@ export const releases: Readonly<Record<Release, Traits>> = {
     mirror: 'http://deb.debian.org/debian',
   },
 };
+
+/** @returns options with which mkfs makes file systems that the release's kernel and programs know */
+export function mkfsOptions(release: Release): MkfsOptions {
+  return isRhel(release) ? older(rhelReleases[release].xfs, '').mkfs : releases[release].mkfs;
+}
+
+export const isRhel = (release: Release): release is RhelRelease => Object.hasOwn(rhelReleases, release);
+
+/** The release of Debian whose packages the guest has. */
+export const debianOf = (release: Release): DebianRelease =>
+  isRhel(release) ? rhelReleases[release].base : release;
+
+/** The release of the guests that do not name one: `GUEST_RELEASE` of the environment, by default Debian 13. */
+export const usualRelease: Release = releaseOf(process.env['GUEST_RELEASE'] ?? 'trixie');
+
+function releaseOf(name: string): Release {
+  const known = [...Object.keys(releases), ...Object.keys(rhelReleases)] as Release[];
+  const found = known.find((each) => each === name);
+  if (found === undefined) throw new Error(`GUEST_RELEASE=${name}: expected ${known.join(', ')}`);
+  return found;
+}

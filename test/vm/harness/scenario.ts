@@ -6,7 +6,7 @@ import type { Installed } from './installed.ts';
 import { xfsOnLvm } from './layout.ts';
 import type { Layout } from './layout.ts';
 import { templateOf } from './template.ts';
-import { ordinaryTree } from './tree.ts';
+import { ordinaryTree } from './ordinary-tree.ts';
 
 export * from './expect.ts';
 export * from './layout.ts';

@@ -5,7 +5,8 @@ import { extractKernel } from './kernel.ts';
 import type { BootFiles } from './kernel.ts';
 import { mountTree, withMounts } from './mounts.ts';
 import { treeWithPackages } from './packages.ts';
-import { derivedTree, lightenModules, ordinaryTree } from './tree.ts';
+import { ordinaryTree } from './ordinary-tree.ts';
+import { derivedTree, lightenModules } from './tree.ts';
 
 /** A tree without the agent in which two kernels are installed. */
 export interface TwoKernels {

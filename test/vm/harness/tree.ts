@@ -6,7 +6,7 @@ import { execa } from 'execa';
 import { cached } from './cache.ts';
 import { extractKernel } from './kernel.ts';
 import { labelFiles, mountTree, withMounts } from './mounts.ts';
-import { type Release, releases } from './release.ts';
+import { type DebianRelease, releases } from './release.ts';
 
 /** Packages of the guest in addition to Debian's essential packages and the initramfs generator. */
 const packages = [
@@ -57,7 +57,7 @@ const dracut: InitramfsMaker = { packages: ['dracut'], command: ['dracut', '--qu
  *
  * @returns a folder with `root/` (no fstab yet, kernel and initramfs in its /boot) and `vmlinux`, the kernel for QEMU
  */
-export async function ordinaryTree(release: Release = 'trixie', maker = dracut): Promise<string> {
+export async function debianTree(release: DebianRelease, maker = dracut): Promise<string> {
   const { debootstrap, mirror } = releases[release];
   const finish = [unusedSections, finishTree, lightenModules, labelTree, labelFiles].map(String);
   const digests = { overlay: await digestFolder(overlay), finish };

@@ -2,7 +2,7 @@ import { chmod, copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { until } from '../../wire/support/until.ts';
-import { ordinaryTree } from '../harness/tree.ts';
+import { ordinaryTree } from '../harness/ordinary-tree.ts';
 import { asQcow2, defineDomain, freePort } from './domain.ts';
 import { type Hypervisor, setReadOnly } from './hypervisor.ts';
 

@@ -13,7 +13,7 @@ import { dnfTree } from '../harness/dnf.ts';
 import { layout } from '../harness/layout.ts';
 import { treeWithPackages } from '../harness/packages.ts';
 import { templateOf } from '../harness/template.ts';
-import { ordinaryTree } from '../harness/tree.ts';
+import { ordinaryTree } from '../harness/ordinary-tree.ts';
 import { withGuestfs } from '../harness/virt-customize.ts';
 import { filling } from './fixture.ts';
 import { local, systemPath, withPowerButton } from './page-machines.ts';

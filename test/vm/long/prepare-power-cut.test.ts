@@ -14,7 +14,7 @@ import {
   withAgent,
 } from '../harness/scenario.ts';
 import { random, seed } from '../harness/seed.ts';
-import { ordinaryTree } from '../harness/tree.ts';
+import { ordinaryTree } from '../harness/ordinary-tree.ts';
 
 /**
  * The parts in which a power cut can leave the disks in a state of its own: of --apply or of the boot that moves /home; the line

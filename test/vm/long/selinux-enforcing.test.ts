@@ -5,7 +5,12 @@ import * as assert from 'uvu/assert';
 import type { Report } from '../../../agent/report/report.ts';
 import { persistOnDataDisk, withDataDisk } from '../harness/data-disk.ts';
 import { assertDegraded, degradedSteps } from '../harness/degraded.ts';
-import { denialsStep, linesAtPowerOff, printDenialsAtPowerOff } from '../harness/denials.ts';
+import {
+  denialsOfPackage,
+  denialsStep,
+  linesAtPowerOff,
+  printDenialsAtPowerOff,
+} from '../harness/denials.ts';
 import type { Edit } from '../harness/disk.ts';
 import { untilState, withForwardingGuest } from '../harness/forwarding-guest.ts';
 import { beforeTheBoot, killedAndDegraded, withInitramfs } from '../harness/initramfs.ts';
@@ -37,12 +42,6 @@ const complete = ['log_buf_len=4M', 'sysctl.kernel.printk_ratelimit=0'];
 const enforced = [...enforcing, ...complete];
 const permissive = ['security=selinux', 'selinux=1', 'enforcing=0', ...complete];
 
-/**
- * Denials that concern the package: of its domains and types, of its programs in other domains, of any program on the
- * file systems that it mounts, and of labels that it should have set.
- */
-const ofPackage =
-  /immutafs|comm="(persist-directo|immutafs-boot|set-mount-opti|start-forwarder)"|dev="overlay"|tcontext=\S+:(unlabeled_t:|tmpfs_t:\S+ tclass=dir)/;
 /**
  * Denials that the package does not cause: systemd-tmpfiles relabels /root, and two programs read directories that the
  * initramfs has made in /run, also without the package (`smoke/selinux.test.ts`). The harness makes the directory on which
@@ -335,7 +334,6 @@ function assertNothingDenied(boot: Boot): void {
 }
 
 const deniedIn = (boot: Boot, step: string) => ofPackageIn(boot.step(step).stdout.split('\n'));
-const ofPackageIn = (lines: readonly string[]) =>
-  lines.filter((line) => ofPackage.test(line) && !withoutPackage.some((each) => each.test(line)));
+const ofPackageIn = (lines: readonly string[]) => denialsOfPackage(lines, withoutPackage);
 
 selinux.run();

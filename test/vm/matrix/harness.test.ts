@@ -10,7 +10,7 @@ import { EmulatorFault, isClockTooFast } from '../harness/run.ts';
 import { withoutAgent, xfsOnLvm } from '../harness/scenario.ts';
 import { runWithRetry } from '../harness/retry.ts';
 import { templateOf } from '../harness/template.ts';
-import { ordinaryTree } from '../harness/tree.ts';
+import { ordinaryTree } from '../harness/ordinary-tree.ts';
 
 const harness = suite('the harness');
 

@@ -1,0 +1,76 @@
+import { chmod, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  denialsOfPackage,
+  denialsStep,
+  linesAtPowerOff,
+  printDenialsAtPowerOff,
+} from '../../vm/harness/denials.ts';
+import type { Edit } from '../../vm/harness/disk.ts';
+import { labelFiles } from '../../vm/harness/mounts.ts';
+import {
+  assertNothingFailed,
+  assertSealed,
+  type Boot,
+  checkOf,
+  enforcing,
+  look,
+  withAgent,
+} from '../../vm/harness/scenario.ts';
+
+/**
+ * A sealed guest with the systemd, dracut and targeted policy of a release of RHEL, in enforcing mode, with the domains of the package
+ * in force, and without dontaudit rules.
+ */
+const sealed = suite(`sealed on ${process.env['GUEST_RELEASE'] ?? ''}`);
+
+/** The kernel log must have all denials at power-off: they are not dropped, and do not overwrite each other. */
+const complete = ['log_buf_len=4M', 'sysctl.kernel.printk_ratelimit=0'];
+const edit: Edit = async (root, mounts) => {
+  await printDenialsAtPowerOff(root, mounts);
+  const program = join(root, 'usr/local/bin/confined');
+  await writeFile(program, '#!/bin/sh\ncat /etc/shadow\n');
+  await chmod(program, 0o755);
+  await mounts.mount('proc', '/proc', '-t', 'proc');
+  await mounts.chroot('semodule', '-n', '-D', '-s', 'targeted', '-X', '200', '-r', 'immutafs-permissive');
+  await mounts.chroot('umount', '/proc');
+  await labelFiles(mounts, '/etc/selinux', '/var/lib/selinux', '/usr/local/bin');
+  const label = 'system_u:object_r:immutafs_forward_exec_t:s0';
+  await mounts.chroot('setfattr', '-n', 'security.selinux', '-v', label, '/usr/local/bin/confined');
+};
+
+const steps = {
+  enforce: 'getenforce',
+  drift: 'systemctl start immutafs-drift',
+  at: 'systemctl show -p Result immutafs-check.service',
+  ...look,
+  denials: denialsStep,
+  // The counterpart: a program in the domain of the forwarder does what the forwarder never does.
+  confined: 'systemd-run --quiet --wait confined',
+  'denials-of-confined': denialsStep,
+};
+
+sealed('sealed and enforcing, nothing failed, and nothing was denied from power-on to power-off', () =>
+  withAgent({ edit }, async (guest) => {
+    const options = { allUnits: true, arguments: [...enforcing, ...complete], steps, limitSeconds: 900 };
+    const boot = await guest.boot({ disk: 'readonly', ...options });
+    assert.is(boot.step('enforce').stdout, 'Enforcing\n');
+    const report = assertSealed(boot);
+    assert.is(report.var.assembledBy, 'initramfs');
+    const domain = checkOf(report, 'selinux-domain');
+    assert.is(domain.status, 'pass', domain.observed);
+    assertNothingFailed(boot);
+    assert.is(boot.step('drift').exit, 0, boot.step('drift').stderr);
+    assert.equal(denialsIn(boot, 'denials'), []);
+    const counterpart = denialsIn(boot, 'denials-of-confined');
+    assert.ok(counterpart.length > 0);
+    for (const line of [...counterpart, ...denialsOfPackage(linesAtPowerOff(boot), [])])
+      assert.match(line, /immutafs_forward_t:s0 tcontext=\S+:shadow_t:/);
+  }),
+);
+
+const denialsIn = (boot: Boot, step: string) => denialsOfPackage(boot.step(step).stdout.split('\n'), []);
+
+sealed.run();

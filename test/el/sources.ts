@@ -1,0 +1,120 @@
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import type { RhelRelease } from './releases.ts';
+
+/** A branch of a git repository. */
+export interface Source {
+  /** The name of the repository's folder in EL_SOURCES. */
+  repository: string;
+  branch: string;
+}
+
+interface Parts {
+  systemd: Source & { options: readonly string[] };
+  dracut: Source;
+  policy: Source;
+  /** The list of modules, users, booleans and path equivalences of RHEL's targeted policy. */
+  policyConfig: Source;
+}
+
+export const rhel: Readonly<Record<RhelRelease, Parts>> = {
+  el9: {
+    systemd: {
+      repository: 'systemd-rhel9',
+      branch: 'main',
+      options: ['-Dtpm2=true', '-Dopenssl=true', '-Dzstd=true'],
+    },
+    dracut: { repository: 'dracut-rhel9', branch: 'main' },
+    policy: { repository: 'selinux-policy', branch: 'c9s' },
+    policyConfig: { repository: 'selinux-policy-spec', branch: 'el9' },
+  },
+};
+
+/** Where each repository is public. A clone with all branches, bare or not, belongs in EL_SOURCES under the name on the left. */
+const addresses: Readonly<Record<string, string>> = {
+  'systemd-rhel9': 'github.com/redhat-plumbers/systemd-rhel9',
+  'dracut-rhel9': 'github.com/redhat-plumbers/dracut-rhel9',
+  'selinux-policy': 'github.com/fedora-selinux/selinux-policy',
+  'selinux-policy-spec': 'github.com/openela-main/selinux-policy',
+};
+
+/** Says what belongs in EL_SOURCES. */
+export class MissingSources extends Error {}
+
+/** @throws MissingSources if a repository is not there */
+export function requireSources(releases: readonly RhelRelease[]): void {
+  const folder = process.env['EL_SOURCES'];
+  const needed = new Set(
+    releases.flatMap((release) => {
+      const { systemd, dracut, policy, policyConfig } = rhel[release];
+      return [systemd, dracut, policy, policyConfig].map(({ repository }) => repository);
+    }),
+  );
+  const missing = [...needed].filter((name) => folder === undefined || !existsSync(join(folder, name)));
+  if (missing.length === 0) return;
+  const lines = missing.map(
+    (name) => `  git clone --mirror https://${addresses[name]} ${folder ?? '$EL_SOURCES'}/${name}`,
+  );
+  throw new MissingSources(
+    `${folder === undefined ? 'EL_SOURCES is not set' : `${folder} does not have all sources of RHEL`}. Fetch them first:\n${lines.join('\n')}`,
+  );
+}
+
+const gitFolder = ({ repository }: Source): string => join(process.env['EL_SOURCES'] ?? '', repository);
+
+/** @returns the commit of the branch */
+export async function commitOf(source: Source): Promise<string> {
+  const { stdout } = await execa('git', ['-C', gitFolder(source), 'rev-parse', `${source.branch}^{commit}`]);
+  return stdout;
+}
+
+/**
+ * Writes the files of a source to a folder. Files that the repository does not contain, because it is an incomplete copy,
+ * are left out.
+ *
+ * @param keep whether a file is needed
+ */
+export async function exportSource(
+  source: Source,
+  folder: string,
+  keep: (path: string) => boolean = () => true,
+): Promise<void> {
+  const git = async (args: string[], input = '', env = {}): Promise<string> => {
+    const options = {
+      input,
+      env: { ...env, GIT_WORK_TREE: folder, GIT_DIR: await gitDirectory(source) },
+      stripFinalNewline: false,
+    };
+    return (await execa('git', args, options)).stdout;
+  };
+  const scratch = await mkdtemp(join(tmpdir(), 'el-index-'));
+  try {
+    const listed = (await git(['ls-tree', '-r', '-z', source.branch]))
+      .split('\0')
+      .filter((line) => line !== '');
+    const files = listed.filter((line) => / blob /.test(line) && keep(line.slice(line.indexOf('\t') + 1)));
+    const hash = (line: string) => line.split(/[ \t]/, 3)[2] ?? '';
+    const found = await git(['cat-file', '--batch-check=%(objectname)'], `${files.map(hash).join('\n')}\n`);
+    const absent = new Set(
+      found
+        .split('\n')
+        .filter((line) => line.endsWith(' missing'))
+        .map((line) => line.split(' ', 1)[0]),
+    );
+    const there = files.filter((line) => !absent.has(hash(line)));
+    const index = { GIT_INDEX_FILE: join(scratch, 'index') };
+    await git(['update-index', '-z', '--index-info'], there.map((line) => `${line}\0`).join(''), index);
+    await mkdir(folder, { recursive: true });
+    await git(['checkout-index', '--all', '--force', `--prefix=${folder}/`], '', index);
+  } finally {
+    await rm(scratch, { recursive: true });
+  }
+}
+
+async function gitDirectory(source: Source): Promise<string> {
+  const { stdout } = await execa('git', ['-C', gitFolder(source), 'rev-parse', '--absolute-git-dir']);
+  return stdout;
+}

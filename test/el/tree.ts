@@ -1,0 +1,96 @@
+import { globSync, lstatSync } from 'node:fs';
+import { appendFile, copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { execa } from 'execa';
+import { type Mounts, mountTree, withMounts } from '../vm/harness/mounts.ts';
+import { debianTree, derivedTree } from '../vm/harness/tree.ts';
+import { dracut } from './dracut.ts';
+import { policy } from './policy.ts';
+import { type RhelRelease, rhelReleases } from './releases.ts';
+import { requireSources } from './sources.ts';
+import { systemd } from './systemd.ts';
+
+/** Packages of Debian whose programs and units RHEL's replace. */
+const replaced =
+  /^(systemd(-\w+)*|udev|libsystemd(0|-shared)|libudev1|lib(pam|nss)-systemd|dracut(-\w+)?|selinux-policy-default)$/;
+
+/** Where Debian has files that RHEL's policy knows elsewhere. */
+const equivalent = `/usr/lib/x86_64-linux-gnu /usr/lib64
+/usr/lib/systemd/systemd-sysv-install /usr/sbin/chkconfig
+`;
+
+/**
+ * Returns a tree with the systemd, dracut and SELinux policy of a release of RHEL, built from its sources, in place of
+ * those of Debian. The kernel and all other programs are
+ * Debian's.
+ */
+export async function rhelTree(release: RhelRelease): Promise<string> {
+  requireSources([release]);
+  const parts = {
+    systemd: await systemd(release),
+    dracut: await dracut(release),
+    policy: await policy(release),
+  };
+  const recipe = {
+    parts: Object.values(parts).map((folder) => basename(folder)),
+    replaced: replaced.source,
+    equivalent,
+    install: String(install),
+  };
+  return derivedTree('el-tree', await debianTree(rhelReleases[release].base), recipe, (root) =>
+    install(root, parts),
+  );
+}
+
+type PartFolders = Record<'systemd' | 'dracut' | 'policy', string>;
+
+async function install(root: string, parts: PartFolders): Promise<void> {
+  await removePackages(root);
+  // RHEL's dracut names its file otherwise.
+  for (const file of globSync(join(root, 'boot/initrd.img-*'))) await rm(file);
+  for (const part of [parts.systemd, parts.dracut]) await copyOver(join(part, 'root'), root);
+  await execa('ln', ['-sf', '../lib/systemd/systemd', join(root, 'usr/sbin/init')]);
+  // As in RHEL, whose dracut needs it.
+  await execa('ln', ['-sf', 'bash', join(root, 'usr/bin/sh')]);
+  await copyOver(join(parts.policy, 'etc'), join(root, 'etc/selinux/targeted'));
+  await writeFile(join(root, 'etc/selinux/config'), 'SELINUX=enforcing\nSELINUXTYPE=targeted\n');
+  await appendFile(join(root, 'etc/selinux/targeted/contexts/files/file_contexts.subs_dist'), equivalent);
+  await copyFile(join(parts.policy, 'base.pp'), join(root, 'run/base.pp'));
+  await withMounts(async (mounts) => {
+    await mounts.mount(root, '', '--bind');
+    await mounts.mount('proc', '/proc', '-t', 'proc');
+    await mounts.chroot('semodule', '-n', '-X', '100', '-s', 'targeted', '-i', '/run/base.pp');
+    await mounts.chroot('ldconfig');
+  });
+  await rm(join(root, 'run/base.pp'));
+  // The module needs the OpenSSL of RHEL.
+  await writeFile(join(root, 'etc/dracut.conf.d/fips.conf'), 'omit_dracutmodules+=" fips "\n');
+  await withMounts(async (mounts) => {
+    await mountTree(mounts, root);
+    await finish(mounts);
+  });
+}
+
+async function finish(mounts: Mounts): Promise<void> {
+  await mounts.chroot('systemd-sysusers');
+  await mounts.chroot('dracut', '--quiet', '--regenerate-all', '--force');
+}
+
+/** Removes the files of packages, except the configuration. */
+async function removePackages(root: string): Promise<void> {
+  const lists = globSync(join(root, 'var/lib/dpkg/info/*.list')).filter((file) =>
+    replaced.test(basename(file, '.list').replace(/:.*$/, '')),
+  );
+  for (const list of lists)
+    for (const path of (await readFile(list, 'utf8'))
+      .split('\n')
+      .filter((each) => /^\/(usr|lib|bin|sbin|boot)\//.test(each)))
+      // Directories, also those that other packages share, stay.
+      if (lstatSync(join(root, path), { throwIfNoEntry: false })?.isDirectory() === false)
+        await rm(join(root, path));
+}
+
+async function copyOver(from: string, to: string): Promise<void> {
+  await mkdir(to, { recursive: true });
+  await execa('cp', ['--archive', '--no-target-directory', '--remove-destination', from, to]);
+}
