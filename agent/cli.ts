@@ -8,7 +8,7 @@ import { addInternal } from './commands/internal.ts';
 import type { Output } from './commands/output.ts';
 import { addPrepare } from './commands/prepare-options.ts';
 import { addSession } from './commands/session-options.ts';
-import { addStatus } from './commands/status.ts';
+import { addStatus } from './commands/status-options.ts';
 import { addVersion } from './commands/version.ts';
 import { UsageError, errorMessage } from './lib/errors.ts';
 import { clean } from './lib/format.ts';
@@ -62,8 +62,8 @@ function oneLine(error: unknown): string {
 }
 
 /**
- * The functions that define the commands, in the order of the help. The modules that run rarely used commands are imported
- * only when the command runs, because loading all modules takes longer than running `status`.
+ * The functions that define the commands, in the order of the help. The modules that run a command are imported only when it
+ * runs, because loading all modules takes longer than running `status`.
  */
 const commands = [
   addStatus,

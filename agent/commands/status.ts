@@ -1,4 +1,3 @@
-import { type Command, Option } from 'commander';
 import type { SystemReader } from '../system/reader.ts';
 import { formatNagios, nagiosCodes, nagiosState } from '../report/nagios.ts';
 import { formatPrometheus } from '../report/prometheus.ts';
@@ -7,53 +6,14 @@ import { formatText } from '../report/text.ts';
 import { clean, toJson } from '../lib/unprintable.ts';
 import { evaluateWithFacts } from '../evaluate.ts';
 import { type Config, configFile } from '../config/config.ts';
-import type { Context } from './command.ts';
 import type { Output } from './output.ts';
-import { type ReportOptions, colorOption, jsonOption, prometheusOption } from './report-options.ts';
+import type { ReportOptions } from './report-options.ts';
 
 export interface StatusOptions extends ReportOptions {
   controls?: boolean;
   explain?: string;
   nagios?: boolean;
   probe?: boolean;
-}
-
-/** Defines the command `status`. */
-export function addStatus(root: Command, { reader, output, exit }: Context): void {
-  root
-    .command('status')
-    .description('show whether this guest is sealed, and what enforces it')
-    .option('--all', 'list every check, disk and mount, not only what needs attention')
-    .addOption(jsonOption())
-    .addOption(prometheusOption())
-    .addOption(
-      new Option(
-        '--nagios',
-        'print one line with performance data for a monitoring system, with the exit codes of a plug-in: 0 OK (sealed), 1 WARNING (not sealed by intent, or a required check warns), 2 CRITICAL (a required check failed), 3 UNKNOWN (the state could not be determined)',
-      ).conflicts(['all', 'json', 'prometheus']),
-    )
-    .addOption(
-      new Option(
-        '--controls',
-        'show, for each control of NIST SP 800-53, PCI DSS, ANSSI BP-028, DISA STIG and CIS that the checks are evidence for, whether they pass',
-      ).conflicts(['prometheus', 'nagios', 'explain']),
-    )
-    .addOption(
-      new Option('--explain <check>', 'explain a check: what it verifies, why, and how to fix it').conflicts([
-        'all',
-        'json',
-        'prometheus',
-        'nagios',
-        'probe',
-      ]),
-    )
-    .option(
-      '--probe',
-      'also try the operations that REQUIRE_OPTIONS forbids: run a program and a set-uid program, open a device',
-    )
-    .addOption(colorOption())
-    .allowExcessArguments(false)
-    .action(async (options: StatusOptions) => exit(await statusCommand(reader, output, options)));
 }
 
 /**

@@ -1,8 +1,11 @@
-import { type ChildProcess, type ChildProcessByStdio, type SpawnOptions, spawn } from 'node:child_process';
+import type { ChildProcess, ChildProcessByStdio, SpawnOptions } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import { Readable, type Writable } from 'node:stream';
 import { SystemError, errorCode, errorMessage } from '../lib/errors.ts';
+
+/** Returns node:child_process, which is loaded only when a program is started, because that takes a fifth of a short command. */
+export const childProcess = () => process.getBuiltinModule('node:child_process');
 
 type Stdio = 'ignore' | 'pipe';
 
@@ -28,7 +31,7 @@ export function startChild<In extends Stdio, Err extends Stdio>(
 ): Child<In, Err> {
   let child: ChildProcess;
   try {
-    child = spawn(program, args, options);
+    child = childProcess().spawn(program, args, options);
   } catch (error) {
     throw new SystemError(`${program}: ${errorMessage(error)}`, errorCode(error));
   }
@@ -70,7 +73,11 @@ export async function runOnTerminal(
 ): Promise<number> {
   const ignore = () => undefined;
   for (const signal of ['SIGINT', 'SIGQUIT'] as const) process.on(signal, ignore);
-  const child = spawn(program, args, { stdio: 'inherit', cwd: '/', env: { ...process.env, ...variables } });
+  const child = childProcess().spawn(program, args, {
+    stdio: 'inherit',
+    cwd: '/',
+    env: { ...process.env, ...variables },
+  });
   return new Promise((resolve, reject) => {
     child.on('error', (error) =>
       reject(new SystemError(`${program}: ${errorMessage(error)}`, errorCode(error))),

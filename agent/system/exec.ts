@@ -1,6 +1,5 @@
-import { spawnSync } from 'node:child_process';
 import { SystemError, errorCode, errorMessage } from '../lib/errors.ts';
-import { requireDescriptors, startChild } from './child.ts';
+import { childProcess, requireDescriptors, startChild } from './child.ts';
 
 /**
  * Every program that the agent starts and waits for is run by its absolute path, with an argument list, without a
@@ -170,7 +169,7 @@ export function runSync(
   args: readonly string[],
   { stdio = 'ignore', ...user }: SyncOptions = {},
 ): { exit: number | null; error: Error | undefined; stdout: string; stderr: string } {
-  const ran = spawnSync(program, args, {
+  const ran = childProcess().spawnSync(program, args, {
     ...{ cwd, env, stdio, ...user },
     timeout: syncTimeout,
     killSignal: 'SIGKILL',

@@ -2,8 +2,11 @@ import fs from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SystemError, hasCode, onFile, unless } from '../lib/errors.ts';
 
-/** Interval between attempts, in milliseconds. The kernel does not report a port as readable while the host is away. */
-const interval = 50;
+/**
+ * The first and the longest interval between attempts, in milliseconds; each is twice the one before. The kernel does not report
+ * a port as readable while the host is away.
+ */
+const [shortest, longestInterval] = [1, 50];
 /** Upper bound on a line, in bytes. */
 const longest = 64 * 1024;
 
@@ -21,7 +24,7 @@ export interface Port {
 export async function openPort(file: string, milliseconds: number): Promise<Port> {
   const deadline = performance.now() + milliseconds;
   const attempt = async <Result>(what: string, action: () => Result | undefined): Promise<Result> => {
-    for (;;) {
+    for (let interval = shortest; ; interval = Math.min(2 * interval, longestInterval)) {
       const result = onFile(file, action);
       if (result !== undefined) return result;
       if (performance.now() > deadline)
@@ -41,8 +44,10 @@ export async function openPort(file: string, milliseconds: number): Promise<Port
       rest = rest.subarray(written);
     }
   };
-  const readLine = () =>
-    attempt('the host did not answer', () => {
+  const buffer = Buffer.alloc(longest);
+  // Returns undefined when there is nothing more to read.
+  const takeLine = (): string | undefined => {
+    for (;;) {
       const end = received.indexOf('\n');
       if (end >= 0) {
         const line = received.subarray(0, end).toString('utf8');
@@ -50,16 +55,16 @@ export async function openPort(file: string, milliseconds: number): Promise<Port
         return line;
       }
       if (received.length > longest) throw new SystemError('the host sent a line that is too long');
-      const buffer = Buffer.alloc(longest);
       // 0 while no program of the host is connected.
       const count = unlessBusy(() => fs.readSync(fd, buffer)) ?? 0;
+      if (count === 0) return undefined;
       received = Buffer.concat([received, buffer.subarray(0, count)]);
-      return undefined;
-    });
+    }
+  };
   return {
     ask: async (text) => {
       await write(text);
-      return readLine();
+      return attempt('the host did not answer', takeLine);
     },
     close: () => fs.closeSync(fd),
   };

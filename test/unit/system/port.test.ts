@@ -46,6 +46,16 @@ time.sleep(10)`,
     },
   ));
 
+test('an answer that is there is read at once', () =>
+  withPort('while True: os.write(master, read_line())', async (file) => {
+    const port = await openPort(file, 30_000);
+    const before = performance.now();
+    for (let count = 0; count < 10; count += 1) await port.ask('a\n');
+    const milliseconds = performance.now() - before;
+    assert.ok(milliseconds < 500, `${milliseconds} ms`);
+    port.close();
+  }));
+
 test('a host that does not answer, and one that does not end its line', async () => {
   const error = (program: string) =>
     withPort(program, async (file) => {
