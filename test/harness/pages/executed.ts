@@ -49,7 +49,11 @@ export const executed: Partial<Record<Page, Record<string, string>>> = {
     'Backup, snapshots and migration': backup,
     'Freezing the file systems': quiesce,
   },
-  'docs/identity.md': { 'Set up': identity, 'SSH host certificates': identity },
+  'docs/identity.md': {
+    'Set up': identity,
+    'SSH host certificates': identity,
+    'What others verify': 'test/wire/identity.test.ts',
+  },
   'docs/images.md': {
     'The first version': first,
     'The guests': images,
