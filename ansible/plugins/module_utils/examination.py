@@ -54,7 +54,9 @@ def examine(domain, socket, settings):
     name, uuid = root.findtext("name"), root.findtext("uuid")
     domain.target = settings["disks"].get(name) or system_disk(root)
     refuse(start_problem(domain))
-    refuse(channel_problem(domain, uuid, socket))
+    domains = [ElementTree.fromstring(each) for each in domain.every_xml()]
+    refuse(channel_problem(domains, uuid, socket))
+    refuse_namesakes(domains, name, uuid)
     refuse(machine_problem(root, text))
     firmware = boot_facts(root, domain.target)
     refuse(boot_problem(firmware))
@@ -85,24 +87,35 @@ def start_problem(domain):
     return None
 
 
-def channel_problem(domain, uuid, socket):
-    """Returns a message unless the socket is that of the channel of this domain alone."""
-    owners = set()
-    for text in domain.every_xml():
-        root = ElementTree.fromstring(text)
-        if socket in channels_of(root):
-            owners.add(root.findtext("uuid"))
-    if owners != {uuid}:
+def channel_problem(domains, uuid, socket):
+    """Returns a message unless the socket is that of the channel of this domain alone. `domains`: the parsed XML of each."""
+    if {each.findtext("uuid") for each in domains if socket in channels_of(each)} != {uuid}:
         return "the channel %s is not that of this domain alone" % CHANNEL
     return None
 
 
 def channels_of(root):
     """Returns the paths of the sockets of the channels for identities in a parsed XML."""
-    channels = root.findall("./devices/channel[@type='unix']")
-    named = [channel for channel in channels if channel.find("target").get("name") == CHANNEL]
-    sources = [channel.find("source") for channel in named]
+    sources = [channel.find("source") for channel in all_channels(root)]
     return [source.get("path") for source in sources if source is not None and source.get("path") is not None]
+
+
+def all_channels(root):
+    """Returns the channels for identities in a parsed XML. Those of a domain that is shut off may have no socket."""
+    channels = root.findall("./devices/channel[@type='unix']")
+    return [channel for channel in channels if channel.find("target").get("name") == CHANNEL]
+
+
+def refuse_namesakes(domains, name, uuid):
+    """
+    Raises Refusal if another domain could get the same DNS name: names of domains are case-sensitive, and those of DNS are not.
+    Both domains are refused, because their certificates would be valid at the same time.
+    """
+    others = [each.findtext("name") for each in domains if each.findtext("uuid") != uuid and all_channels(each)]
+    alike = sorted({other for other in others if other.lower() == name.lower()})
+    if alike:
+        text = "the name of another domain with the channel differs from %s only in case, and both would have one DNS name"
+        raise Refusal("%s: rename one of them" % (text % name), ", ".join(alike))
 
 
 def machine_problem(root, text):

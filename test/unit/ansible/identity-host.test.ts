@@ -20,7 +20,8 @@ for number, change in enumerate(given["changes"]):
     folder = os.path.join(given["folder"], str(number))
     os.mkdir(folder)
     host = Host(folder)
-    names = dict(globals(), host=host, domain=host.domain, folder=folder)
+    namesake = xml_of(folder, name="Web1", uuid=OTHER, image="other.qcow2", socket="web2")
+    names = dict(globals(), host=host, domain=host.domain, folder=folder, namesake=namesake)
     exec(change, names)
     found.append(host.examine())
     names.clear()
@@ -94,6 +95,11 @@ certified(
 arguments = ["-netdev", "user,id=a", "-device", "virtio-net-pci,netdev=a"]
 domain.text = xml_of(folder, top="<qemu:commandline>%s</qemu:commandline>" % "".join("<qemu:arg value='%s'/>" % each for each in arguments))
 domain.migration = {"status": "completed", "ram": {"total": 1}}`,
+);
+
+certified(
+  'another domain whose name differs only in case, without the channel',
+  'domain.others = [namesake.replace("org.immutafs.identity", "org.qemu.guest_agent.0")]',
 );
 
 const withVerity = `
@@ -232,6 +238,16 @@ domain.nodes[0]["file"] = domain.blocks[0]["inserted"]["image"]["filename"] = fo
     'a socket that another domain has, too',
     'domain.others = [xml_of(folder, name="web2", uuid=OTHER, image="other.qcow2")]',
     /^the channel .* is not that of this domain alone/,
+  ],
+  [
+    'another domain whose name differs only in case, and which is shut off',
+    `import re; domain.others = [re.sub("<source mode.*?/>", "", namesake)]`,
+    /^the name of another domain with the channel differs from web1 only in case, .*: rename one of them: Web1$/,
+  ],
+  [
+    'the same, and this one has the upper case',
+    `domain.text = xml_of(folder, name="Web1"); domain.others = [xml_of(folder, uuid=OTHER, image="other.qcow2", socket="web2")]`,
+    /^the name of another domain with the channel differs from Web1 only in case, .*: web1$/,
   ],
   [
     'the boot order was changed',
