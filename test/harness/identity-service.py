@@ -1,7 +1,8 @@
 """Runs immutafs-identity with a fake of libvirt and QEMU, for the tests of faults.
 
 Usage: identity-service.py FOLDER [STEP]. FOLDER contains a Host (see identity) and identity.json. At STEP, the service prints
-"paused", and waits until it is killed, or until FOLDER/go exists. While FOLDER/no-libvirt exists, libvirt does not answer.
+"paused", and waits until it is killed, or until FOLDER/go exists. While FOLDER/no-libvirt exists, libvirt does not answer; while
+FOLDER/open exists, the system disk is writable. If FOLDER/life exists, it has the life of a certificate in seconds.
 """
 
 import os
@@ -28,7 +29,17 @@ class Connection:
 
 binding.connect = Connection
 binding.running_xml = lambda uri: Connection(uri) and [xml_of(folder)]
-binding.BoundDomain = lambda programs, connection: Fake(folder)
+
+
+def domain_of(programs, connection):
+    domain = Fake(folder)
+    if os.path.exists(folder + "/open"):
+        domain.text = xml_of(folder, readonly=False)
+        domain.blocks[0]["inserted"]["ro"] = domain.nodes[0]["ro"] = False
+    return domain
+
+
+binding.BoundDomain = domain_of
 
 from identity_service import certifier, channels  # noqa: E402
 
@@ -62,7 +73,17 @@ def write_half(channel_set, channel):
     return write(channel_set, channel)
 
 
+def shorten(path):
+    """Makes certificates valid for the seconds in a file."""
+    with open(path) as file:
+        life = int(file.read())
+    real = credentials.Issuer.verify
+    credentials.Issuer.verify = lambda issuer: setattr(issuer, "lifetime", life) or real(issuer)
+
+
 channels.SEARCH, channels.RETRY = 0.05, 0.5
+if os.path.exists(folder + "/life"):
+    shorten(folder + "/life")
 write = channels.Channels.write
 if step == "examine":
     pausing(certifier, "examine")

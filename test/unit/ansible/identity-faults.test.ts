@@ -15,7 +15,7 @@ const setUp = `import json, signal, socket, sys, time
 given = json.load(sys.stdin)
 sys.path.insert(0, given["harness"])
 from identity import *
-from ansible_collections.immutafs.agent.plugins.module_utils.statement import key_of, verify_statement
+from ansible_collections.immutafs.agent.plugins.module_utils.statement import StatementError, key_of, verify_statement
 folder = given["folder"]
 host = Host(folder)
 root_key, host_key, key, server_key = new_key(), new_key(), new_key(), new_key()
@@ -76,8 +76,10 @@ class Service:
         answer = self.hear()
         if answer["type"] == "refusal":
             return answer["reason"]
-        claims = verify_statement(answer["statement"], nonce, [root], "example.org", time.time())
+        self.last = (answer["statement"], nonce, [root], "example.org")
+        claims = verify_statement(*self.last, time.time())
         own = credentials.certificates_in(answer["certificate"].encode())[0]
+        self.end = credentials.ends(own).replace(tzinfo=datetime.timezone.utc).timestamp()
         same = own.public_key().public_numbers() == key.public_key().public_numbers() and key_of(claims) == point_of(key)
         is_ssh = answer["ssh_certificate"].startswith("ecdsa-sha2-nistp256-cert-v01@openssh.com ")
         return claims["immutafs"]["name"] if same and is_ssh else "another key"
@@ -90,6 +92,33 @@ const run = (text: string): unknown =>
       folder,
     }),
   );
+
+faults(
+  'the host opens the guest: its certificate expires, and none is issued until it is sealed again',
+  () => {
+    const found = run(`
+write("life", b"4")
+with Service() as service:
+    service.accept()
+    result = [service.certificate(), service.end - time.time() <= 4]
+    write("open", b"")
+    result.append(service.certificate())
+    time.sleep(max(0, service.end - time.time()))
+    try:
+        verify_statement(*service.last, time.time())
+    except StatementError as error:
+        result.append(str(error))
+    result.append(service.certificate())
+    os.unlink(folder + "/open")
+    result += [service.certificate(), service.end > time.time()]`) as unknown[];
+    assert.equal(
+      [0, 1, 3, 5, 6].map((index) => found[index]),
+      ['web1', true, 'it has expired', 'web1', true],
+    );
+    for (const index of [2, 4])
+      assert.match(String(found[index]), /^the system disk vda is writable: the guest is open/);
+  },
+);
 
 const steps = ['examine', 'examined', 'clock', 'sign', 'signed', 'answer'];
 
