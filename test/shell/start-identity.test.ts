@@ -16,16 +16,39 @@ const cases: [title: string, lines: string, starts: boolean][] = [
   ['a directory', 'mkdir $next', true],
 ];
 
+/** Lines before the first request of a boot, and what the script does then. */
+const first: [title: string, lines: string, said: string][] = [
+  [
+    'the directory is made',
+    ':',
+    'install -d -Z -m 2755 -g immutafs-forward /run/immutafs/identity\nidentity\n0',
+  ],
+  ['without the group, the agent makes it', 'touch /run/no-group', 'identity\n0'],
+  ['the directory remains', 'mkdir /run/immutafs/identity', 'identity\n0'],
+];
+
 inShells('start-identity', (test, shell) => {
-  test('the agent starts when the certificate is to be renewed', () => {
+  /** Runs the script after each of some lines. @returns what it and its programs print, and its exit code */
+  const run = (each: readonly string[]) => {
     const { code, stdout, stderr } = runInSandbox({
-      ...{ shell, scripts: [script], files: { 'usr/bin/immutafs-agent': '#!/bin/sh\necho "$@"\n' } },
-      run: `next=/run/immutafs/identity/next; mkdir -p /run/immutafs/identity
-        ${cases.map(([, lines]) => `rm -rf $next; ${lines}; sh /usr/libexec/immutafs/start-identity; echo "$? ="`).join('\n')}`,
+      ...{ shell, scripts: [script] },
+      files: {
+        'usr/bin/immutafs-agent': '#!/bin/sh\necho "$@"\n',
+        'usr/bin/install': '#!/bin/sh\n[ ! -e /run/no-group ] || exit 1\necho install "$@"\n',
+      },
+      run: `directory=/run/immutafs/identity; next=$directory/next; mkdir -p /run/immutafs
+        ${each.map((lines) => `${lines}; sh /usr/libexec/immutafs/start-identity; echo "$? ="`).join('\n')}`,
     });
     assert.is(code, 0, stderr);
-    const said = stdout.split(' =\n').slice(0, -1);
+    return stdout.split(' =\n').slice(0, -1);
+  };
+  test('the agent starts when the certificate is to be renewed', () => {
+    const said = run(cases.map(([, lines]) => `rm -rf $next; mkdir -p $directory; ${lines}`));
     for (const [index, [title, , starts]] of cases.entries())
-      assert.is(said[index], starts ? 'identity\n0' : '0', `${title}: ${stderr}`);
+      assert.is(said[index], starts ? 'identity\n0' : '0', title);
+  });
+  test('the directory, whose files get the group of the forwarder', () => {
+    const said = run(first.map(([, lines]) => `rm -rf $directory; ${lines}`));
+    for (const [index, [title, , expected]] of first.entries()) assert.is(said[index], expected, title);
   });
 });
