@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { errorMessage } from '../../../agent/lib/errors.ts';
@@ -14,6 +14,8 @@ export interface Hypervisor {
   folder: string;
   /** Runs /usr/bin/virsh. @throws if it fails */
   virsh: (...args: string[]) => Promise<string>;
+  /** Ends libvirtd, calls `meanwhile`, and starts libvirtd again. The domains continue. */
+  restart: (meanwhile?: () => Promise<unknown>) => Promise<void>;
 }
 
 /**
@@ -46,14 +48,26 @@ function displayPorts(): string {
 
 /**
  * Process 1 of a PID namespace is sh. It reaps QEMU's daemons, and the kernel kills all processes of the namespace when
- * sh ends.
+ * sh ends. If libvirtd ends while the file `restart` exists, it renames the file to `stopped`, and starts libvirtd again when that
+ * is removed.
  */
 const init = `set -eu
 for folder in ${folders.join(' ')}; do mount --bind "$1$folder" "$folder"; done
 mount -t tmpfs run /run
-/usr/sbin/libvirtd --config /etc/libvirt/libvirtd.conf --pid-file "$1/libvirtd.pid" &
-wait $!
+while :; do
+  /usr/sbin/libvirtd --config /etc/libvirt/libvirtd.conf --pid-file "$1/libvirtd.pid" &
+  wait $! || :
+  [ -e "$1/restart" ] || break
+  mv "$1/restart" "$1/stopped"
+  while [ -e "$1/stopped" ]; do sleep 0.2; done
+done
 `;
+
+/** Returns the process ID of the libvirtd whose files are in a folder. */
+export async function libvirtdOf({ folder }: Pick<Hypervisor, 'folder'>): Promise<string> {
+  const { stdout } = await execa('pgrep', ['--full', `^/usr/sbin/libvirtd .*${folder}/libvirtd.pid`]);
+  return stdout.split('\n')[0] ?? '';
+}
 
 /** Calls `work` with a libvirtd for this test only. */
 export function withHypervisor<T>(work: (host: Hypervisor) => Promise<T>): Promise<T> {
@@ -90,7 +104,21 @@ export async function withHypervisorIn<T>(
     await Promise.race([until('libvirtd answers', () => existsSync(socket), 60), failWhenEnded(daemon)]);
     const virsh = (...more: string[]) => run('/usr/bin/virsh', '--connect', uri, ...more);
     await virsh('version');
-    return await work({ uri, folder, virsh });
+    const restart: Hypervisor['restart'] = async (meanwhile) => {
+      const stopped = join(folder, 'stopped');
+      await writeFile(join(folder, 'restart'), '');
+      await execa('kill', [await libvirtdOf({ folder })]);
+      await until('libvirtd has ended', () => existsSync(stopped), 60);
+      await meanwhile?.();
+      await rm(stopped);
+      const answers = () =>
+        virsh('version').then(
+          () => true,
+          () => false,
+        );
+      await until('libvirtd answers again', answers, 60);
+    };
+    return await work({ uri, folder, virsh, restart });
   } catch (error) {
     throw await withQemuAbort(folder, error);
   } finally {

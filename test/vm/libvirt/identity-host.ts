@@ -2,10 +2,9 @@ import { spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
-import { execa } from 'execa';
 import * as assert from 'uvu/assert';
 import { until } from '../../wire/support/until.ts';
-import type { Hypervisor } from './hypervisor.ts';
+import { type Hypervisor, libvirtdOf } from './hypervisor.ts';
 import type { Ansible } from './playbooks.ts';
 import type { VirtualGuest } from './virtual-guest.ts';
 
@@ -59,7 +58,6 @@ export async function installIdentity(
   assert.is(exit, 0, output);
   const program = join(installed, 'usr/local/libexec/immutafs-identity/immutafs-identity');
   const file = join(installed, 'etc/immutafs/identity.json');
-  const namespace = await libvirtd(folder);
   const unit = await readFile(join(installed, 'etc/systemd/system/immutafs-identity.service'), 'utf8');
   const environment = [...unit.matchAll(/^Environment=(\w+)=(.*)$/gm)].map(([, name, value]) => [
     name,
@@ -71,7 +69,7 @@ export async function installIdentity(
     text = '';
     const own = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
     await writeFile(file, JSON.stringify({ ...own, ...more }));
-    const enter = ['--pdeathsig', 'KILL', '--', 'nsenter', '--mount', '--target', namespace];
+    const enter = ['--pdeathsig', 'KILL', '--', 'nsenter', '--mount', '--target', await libvirtdOf(host)];
     child = spawn('setpriv', [...enter, '/usr/bin/python3', '-B', program, file], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, ...(Object.fromEntries(environment) as Record<string, string>) },
@@ -103,12 +101,6 @@ export async function installIdentity(
     };
   };
   return { log: () => text.split('\n').slice(0, -1), kill, start, use };
-}
-
-/** Returns the process ID of the libvirtd whose files are in a folder. */
-async function libvirtd(folder: string): Promise<string> {
-  const { stdout } = await execa('pgrep', ['--full', `^/usr/sbin/libvirtd .*${folder}/libvirtd.pid`]);
-  return stdout.split('\n')[0] ?? '';
 }
 
 /** Waits until the state of a guest's certificate is as expected. @returns it */

@@ -6,10 +6,19 @@ import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { inRoot } from '../../../packaging/build/paths.ts';
-import { linkCollection } from '../../harness/collection.ts';
+import { linkCollection, runPython } from '../../harness/collection.ts';
 import { whileTemporaryDirectory } from '../../harness/temporary.ts';
-import { type Hypervisor, defineXml, redefine, setReadOnly } from '../libvirt/hypervisor.ts';
-import { recordReceipt } from '../libvirt/identity-host.ts';
+import { until } from '../../wire/support/until.ts';
+import {
+  type Hypervisor,
+  defineXml,
+  redefine,
+  refusalOf,
+  setReadOnly,
+  withHypervisor,
+} from '../libvirt/hypervisor.ts';
+import { migrationHere } from '../libvirt/migration.ts';
+import { installIdentity, recordReceipt } from '../libvirt/identity-host.ts';
 import type { Ansible } from '../libvirt/playbooks.ts';
 import { makeLoader } from '../libvirt/domain.ts';
 import { stubXml, withStubDomain } from '../libvirt/stub-domain.ts';
@@ -41,8 +50,8 @@ interface Facts extends Record<string, unknown> {
   sockets: Record<string, string>;
 }
 
-/** Examines the domain. @throws if it does not run */
-async function examine(host: Hypervisor, change: Record<string, unknown> = {}): Promise<Facts | string> {
+/** Returns a function that examines the domain, which runs, in a new process. */
+async function examiner(host: Hypervisor, change: Record<string, unknown> = {}) {
   const xml = await host.virsh('dumpxml', 'stub');
   const [, socket = ''] = /<source mode='bind' path='([^']*)'/.exec(xml) ?? [];
   const [, uuid = ''] = /<uuid>(.*)<\/uuid>/.exec(xml) ?? [];
@@ -53,16 +62,19 @@ async function examine(host: Hypervisor, change: Record<string, unknown> = {}): 
     withdrawn: [],
     ...change,
   };
-  return whileTemporaryDirectory(async (folder) => {
-    linkCollection(folder);
-    const child = promisify(execFile)('/usr/bin/python3', ['-B', '-c', program], {
-      env: { PYTHONPATH: folder },
+  return () =>
+    whileTemporaryDirectory(async (folder) => {
+      linkCollection(folder);
+      const child = promisify(execFile)('/usr/bin/python3', ['-B', '-c', program], {
+        env: { PYTHONPATH: folder },
+      });
+      const files = inRoot('ansible/roles/identity/files');
+      child.child.stdin?.end(JSON.stringify({ files, settings, uuid, socket }));
+      return JSON.parse((await child).stdout) as Facts | string;
     });
-    const files = inRoot('ansible/roles/identity/files');
-    child.child.stdin?.end(JSON.stringify({ files, settings, uuid, socket }));
-    return JSON.parse((await child).stdout) as Facts | string;
-  });
 }
+
+const examine = async (...about: Parameters<typeof examiner>) => (await examiner(...about))();
 
 const channel = "<channel type='unix'><target type='virtio' name='org.immutafs.identity'/></channel>";
 
@@ -115,6 +127,9 @@ examination('a sealed domain, and the same domain after each change', () =>
       await defineXml(host, copy);
       await refused(/^"another disk can write the image of vda"$/);
       await host.virsh('undefine', 'other');
+      await defineXml(host, copy.replace('<name>other<', '<name>Stub<'));
+      await refused(/^"the name of another domain with the channel differs from stub only in case/);
+      await host.virsh('undefine', 'Stub');
       assert.is.not(typeof (await examine(host)), 'string');
 
       await host.virsh('suspend', 'stub');
@@ -162,6 +177,98 @@ examination('a sealed domain, and the same domain after each change', () =>
       await rm(join(host.folder, 'receipts/stub/receipt.json'));
       await refused(/^"the guest has no receipt/);
     },
+    undefined,
+    'qcow2',
+  ),
+);
+
+examination('libvirt is restarted: the domain continues, and is certified when libvirt answers', () =>
+  withStubDomain(
+    async (ansible, host) => {
+      await sealStub(ansible, host);
+      const before = await examine(host);
+      const ask = await examiner(host);
+      await host.restart(async () => {
+        assert.match(await refusalOf(ask()), /LibvirtError: libvirt cannot be reached/);
+      });
+      const after = await ask();
+      if (typeof before === 'string' || typeof after === 'string')
+        throw new Error(JSON.stringify([before, after]));
+      assert.equal([after['sha256'], after.sockets], [before['sha256'], before.sockets]);
+    },
+    undefined,
+    'qcow2',
+  ),
+);
+
+/** Python that makes the keys of a host in a folder. */
+const makeKeys = `import json, sys, time
+given = json.load(sys.stdin)
+sys.path.insert(0, given["harness"])
+from identity import *
+key = new_key()
+for name, data in (("host.key", pem(key)), ("host.pem", in_pem(authority(key, begin=time.time() - 1000)))):
+    with open(os.open(given["folder"] + "/" + name, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+        file.write(data)
+print(json.dumps(True))`;
+
+examination(
+  'libvirt is restarted while the service runs: it stays connected, and finds a domain that starts later',
+  () =>
+    withStubDomain(
+      async (ansible, host) => {
+        await sealStub(ansible, host);
+        const keys = join(host.folder, 'keys');
+        await mkdir(keys);
+        runPython(makeKeys, { harness: inRoot('test/harness'), folder: keys });
+        const service = await installIdentity(ansible, host, keys, join(host.folder, 'receipts'));
+        const isConnected = async () => {
+          const said = await host.virsh('qemu-monitor-command', 'stub', '--hmp', 'info chardev');
+          const [, name = ''] = /^charchannel\d+: filename=(.*org\.immutafs\.identity.*)$/m.exec(said) ?? [];
+          assert.match(name, /^(disconnected:)?unix:/, said);
+          return !name.startsWith('disconnected:');
+        };
+        assert.is(await isConnected(), false);
+        await service.start({ ssh_key: '' });
+        await until('the service is connected', isConnected, 30);
+        await host.restart();
+        assert.ok(await isConnected());
+        await host.virsh('destroy', 'stub');
+        await host.virsh('start', 'stub');
+        await until('the service is connected again', isConnected, 60);
+        assert.equal(service.log(), []);
+        await service.kill();
+        await until('the service has ended', async () => !(await isConnected()), 30);
+      },
+      undefined,
+      'qcow2',
+    ),
+);
+
+/** The source of a migration reports what it has sent; the destination does not, also after libvirt has forgotten the reason. */
+examination('a domain that was migrated to this host is refused until it is started here', () =>
+  withStubDomain(
+    async (ansible, source) =>
+      withHypervisor(async (host) => {
+        await sealStub(ansible, source);
+        const directory = join(source.folder, 'receipts');
+        const { options } = await migrationHere(source, 'stub');
+        const keep = ['--live', '--persistent', '--undefinesource'];
+        await source.virsh('migrate', 'stub', host.uri, ...keep, ...options);
+        assert.match(
+          JSON.stringify(await examine(host, { directory })),
+          /^"the memory of the guest was not made by a boot on this host \(migrated\): shut it down and start it"$/,
+        );
+        await host.virsh('suspend', 'stub');
+        await host.virsh('resume', 'stub');
+        assert.match(
+          JSON.stringify(await examine(host, { directory })),
+          /^"the guest was migrated to this host or restored/,
+        );
+        await host.virsh('destroy', 'stub');
+        await host.virsh('start', 'stub');
+        assert.is.not(typeof (await examine(host, { directory })), 'string');
+      }),
     undefined,
     'qcow2',
   ),
