@@ -143,14 +143,8 @@ function recordProblem(reader: SystemReader, writer: SystemWriter, problem: stri
 }
 
 /** @param seconds until the next request */
-function record(
-  reader: SystemReader,
-  writer: SystemWriter,
-  state: Omit<CertificateState, 'at'>,
-  seconds: number,
-): void {
-  const text = JSON.stringify({ at: reader.now().toISOString(), ...state });
-  writer.writeAtomically(files.state, `${text}\n`, 0o644);
+function record(reader: SystemReader, writer: SystemWriter, state: CertificateState, seconds: number): void {
+  writer.writeAtomically(files.state, `${JSON.stringify(state)}\n`, 0o644);
   const next = Math.floor(reader.environment().seconds + seconds);
   writer.writeAtomically(files.next, `${next}\n`, 0o644);
 }

@@ -30,8 +30,6 @@ const time = v.pipe(
 );
 
 export const certificateState = v.object({
-  /** The time of this record. */
-  at: time,
   /** Why the last request failed; '' if it did not. */
   problem: line,
   /** The certificate that this guest has, which may have expired; null before the first one. */
@@ -43,8 +41,6 @@ export const certificateState = v.object({
       host: line,
       from: time,
       until: time,
-      /** The SHA-256 of the content of the system disk, as the host states it. */
-      image: line,
     }),
   ),
 });

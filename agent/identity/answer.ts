@@ -69,7 +69,6 @@ export function verifyAnswer(
     ...{ id, host: commonName(host) },
     from: new Date(own.validFrom).toISOString(),
     until: new Date(own.validTo).toISOString(),
-    image: claims.immutafs.sha256,
   };
 }
 

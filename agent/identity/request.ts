@@ -20,9 +20,6 @@ const answerSchema = v.variant('type', [
 ]);
 type Answer = v.InferOutput<typeof answerSchema>;
 
-/** The host refuses to certify this guest. */
-export class RefusedError extends Error {}
-
 /** Lines of answers to earlier requests, of a process that has ended, which are skipped. */
 const mostOld = 20;
 
@@ -43,7 +40,7 @@ export interface Keys {
  * Requests a certificate for a key (docs/identity.md, "Protocol"), and an SSH certificate if the host makes them.
  * @param verifier the nonce of a verifier, which the statement also contains
  * @returns what the host sent, not verified, the nonces that the statement must contain, and the points of the keys
- * @throws RefusedError with the reason of the host; Error for an answer that is not one of the protocol
+ * @throws Error with the reason if the host refuses, and for an answer that is not one of the protocol
  */
 export async function requestCertificate(ask: Ask, { key, hostKey }: Keys, verifier?: Buffer) {
   const id = randomBytes(16).toString('hex');
@@ -83,8 +80,7 @@ async function answerOf<Type extends Answer['type']>(
   let line = await ask(`${JSON.stringify(message)}\n`);
   for (let old = 0; old < mostOld; old += 1) {
     const answer = parseRecord(answerSchema, line, 'the answer of the host');
-    if (answer.type === 'refusal' && (answer.id === id || answer.id === null))
-      throw new RefusedError(answer.reason);
+    if (answer.type === 'refusal' && (answer.id === id || answer.id === null)) throw new Error(answer.reason);
     if (answer.id === id && isOf(answer, type)) return answer;
     line = await ask('');
   }

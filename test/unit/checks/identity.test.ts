@@ -11,9 +11,9 @@ const record = (change: Record<string, unknown> = {}, certificate: Record<string
   file(
     'run/immutafs/identity/state.json',
     JSON.stringify({
-      ...{ at: at(-hour), problem: '' },
+      problem: '',
       certificate: {
-        ...{ id: 'spiffe://example.org/guest/a', host: 'kvm1', image: 'ab' },
+        ...{ id: 'spiffe://example.org/guest/a', host: 'kvm1' },
         ...{ from: at(-hour), until: at(hour), ...certificate },
       },
       ...change,

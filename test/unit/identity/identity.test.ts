@@ -101,7 +101,7 @@ test('a certificate: key, chain, CA, statement and state; the key stays the same
     assert.is(read('ca.pem'), fs.readFileSync(path.join(root, 'etc/pki/ca.pem'), 'utf8'));
     assert.is(read('statement.jwt').split('.').length, 3);
     const first = state();
-    assert.equal([first?.problem, first?.certificate?.image], ['', 'ab'.repeat(32)]);
+    assert.equal([first?.problem, first?.certificate?.host], ['', 'kvm1']);
     // The next request is after two thirds of an hour.
     const next = Number(read('next')) - systemReader().environment().seconds;
     assert.ok(next > 2300 && next <= 2400, `${next}`);

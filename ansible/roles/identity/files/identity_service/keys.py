@@ -8,7 +8,6 @@ import re
 import secrets
 import stat
 import subprocess
-import tempfile
 
 from ansible_collections.immutafs.agent.plugins.module_utils.credentials import CredentialError, FileKey
 
@@ -83,6 +82,9 @@ class SshAuthority:
         if not names:
             # For clients, a certificate without names is valid for every host.
             raise CredentialError("an SSH certificate needs a name")
+        # Loaded only when needed, because it takes half a MiB.
+        import tempfile
+
         serial = str(secrets.randbits(63))
         valid = ":".join(each.strftime("%Y%m%d%H%M%S") for each in (begin, end))
         with tempfile.TemporaryDirectory(dir=self.directory) as folder:
