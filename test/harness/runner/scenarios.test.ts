@@ -51,8 +51,8 @@ function choose(given: Partial<Circumstances>, seconds = 100) {
 
 const choice = suite('chooseScenarios');
 
-choice('without a change, six commits with different endings choose each scenario once', () => {
-  const chosen = [0, 1, 2, 3, 4, 5].flatMap((end) => choose({ commit: `abc${end}` }).chosen);
+choice('without a change, twelve commits with different endings choose each scenario once', () => {
+  const chosen = Array.from('0123456789ab').flatMap((end) => choose({ commit: `abc${end}` }).chosen);
   assert.equal(chosen.toSorted(), scenarios.toSorted());
 });
 
@@ -79,7 +79,7 @@ choice('the words of a changed test count for nothing: only its imports lead to 
 choice('the nearest come first; what does not fit is left out, and the part of the commit is kept', () => {
   const part = choose({}).chosen;
   const both = ['agent/pool/rollback.ts', 'agent/pool/update.ts', 'agent/rollback.ts'];
-  const { chosen, leftOut } = choose({ changed: () => both }, 1200);
+  const { chosen, leftOut } = choose({ changed: () => both }, 600);
   const near = ['pool', 'rollback', 'update'].map(long).filter((file) => !part.includes(file));
   assert.equal(
     part.filter((file) => !chosen.includes(file)),
@@ -93,7 +93,7 @@ choice(
   'of scenarios that never passed, as many are added as fit, after those that the change touches',
   () => {
     const unknown = (file: string) => (file === long('pool') ? ['agent/pool.ts'] : undefined);
-    const { chosen, leftOut } = choose({ changed: unknown, commit: '1' }, 900);
+    const { chosen, leftOut } = choose({ changed: unknown, commit: '1' }, 450);
     assert.ok(chosen.includes(long('pool')), chosen.join(' '));
     assert.is(chosen.length, 4);
     assert.is(leftOut.length, 6);
