@@ -21,6 +21,8 @@ TOKENS = ("pkcs11:", "handle:")
 SSH_TYPE, CURVE = b"ecdsa-sha2-nistp256", b"nistp256"
 SSH_CERTIFICATE = "ecdsa-sha2-nistp256-cert-v01@openssh.com"
 
+KEYGEN = ["/usr/bin/ssh-keygen", "-q", "-P", ""]
+
 
 def host_key(name, options):
     """
@@ -66,13 +68,22 @@ class SshAuthority:
     def __init__(self, path, directory):
         self.path, self.directory = path, directory
         # Fails for a key with a passphrase.
-        self.run("-f", "-y")
+        with self.folder() as (_folder, key):
+            run([*KEYGEN, "-y", "-f", key])
 
-    def run(self, option, *others):
-        """Runs ssh-keygen(1) with the file of the key, as it was opened, after an option."""
+    @contextlib.contextmanager
+    def folder(self):
+        """Makes a folder with a copy of the key, as it was examined. Returns both paths."""
+        # Loaded only when needed, because it takes half a MiB.
+        import tempfile
+
         with opened_private(self.path) as file:
-            key = "/proc/self/fd/%d" % file.fileno()
-            run(["/usr/bin/ssh-keygen", "-q", "-P", "", option, key, *others], pass_fds=[file.fileno()])
+            content = file.read()
+        with tempfile.TemporaryDirectory(dir=self.directory) as folder:
+            key = os.path.join(folder, "authority")
+            with open(key, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                file.write(content)
+            yield folder, key
 
     def sign(self, point, names, identity, begin, end):
         """
@@ -82,17 +93,14 @@ class SshAuthority:
         if not names:
             # For clients, a certificate without names is valid for every host.
             raise CredentialError("an SSH certificate needs a name")
-        # Loaded only when needed, because it takes half a MiB.
-        import tempfile
-
         serial = str(secrets.randbits(63))
         valid = ":".join(each.strftime("%Y%m%d%H%M%S") for each in (begin, end))
-        with tempfile.TemporaryDirectory(dir=self.directory) as folder:
+        with self.folder() as (folder, key):
             path = os.path.join(folder, "key.pub")
             with open(path, "w", encoding="ascii") as file:
                 file.write(public_line(point))
             options = ["-I", identity, "-n", ",".join(names), "-V", valid, "-z", serial]
-            self.run("-s", "-h", *options, path)
+            run([*KEYGEN, "-h", "-s", key, *options, path])
             with open(os.path.join(folder, "key-cert.pub"), encoding="ascii") as file:
                 line = file.read(LONGEST)
         if re.fullmatch(re.escape(SSH_CERTIFICATE) + r" [A-Za-z0-9+/=]+\s[ -~]*\n?", line) is None:
@@ -106,11 +114,11 @@ def public_line(point):
     return "%s %s\n" % (SSH_TYPE.decode("ascii"), base64.b64encode(blob).decode("ascii"))
 
 
-def run(command, data=None, pass_fds=()):
-    """Runs a program with data on its stdin, which inherits `pass_fds`, and returns its stdout. Raises CredentialError."""
+def run(command, data=None):
+    """Runs a program with data on its stdin, and returns its stdout. Raises CredentialError."""
     # ssh-keygen reads times in the time zone of the environment. A token may need other variables of the unit.
     environment = dict(os.environ, LC_ALL="C", TZ="UTC")
-    options = {"env": environment, "timeout": SIGNING, "pass_fds": pass_fds}
+    options = {"env": environment, "timeout": SIGNING}
     given = {"stdin": subprocess.DEVNULL} if data is None else {"input": data}
     name = os.path.basename(command[0])
     try:
