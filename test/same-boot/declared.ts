@@ -1,0 +1,55 @@
+/** One kind of variation between boots that no attacker causes, or that is data by declaration. */
+interface Variation {
+  /** Matches `SECTION KEY`. */
+  keys: RegExp;
+  /** Matches the value, if only some values vary. */
+  values?: RegExp;
+  /** What is replaced in key and value. Without it, the entry is left out. */
+  replaces?: RegExp;
+  by?: string;
+  reason: string;
+}
+
+/** A link to a disk that the host leaves writable (vdb to vdf), or to a device that is made of such disks. */
+const writable = /-> \S*(vd[b-f]\d*|md\d+|loop\d+|dm-([2-9]|\d\d+))( |$)/;
+const layers = '/run/var/(upper|below/etc/upper)';
+
+/** The whole list of what may vary. Everything else is compared. */
+// oxfmt-ignore
+export const declared: readonly Variation[] = [
+  // The test itself.
+  { keys: /^file \/run\/vmtest|^block vdc$/, reason: 'the input of the test, and its output until now' },
+  { keys: /^file \/(home|data)$/, reason: 'the top directory of a data disk' },
+  // Times, counters, random values, and names that contain them.
+  { keys: /^file \/run\/auditd\.pid$/, reason: 'a process ID' },
+  { keys: /^process /, replaces: /--deserialize=\d+/, by: '', reason: 'the number of a file descriptor' },
+  { keys: /^mount /, replaces: /(shared|master):\d+/g, by: '$1', reason: 'numbers in the order of the mounts' },
+  { keys: /^file \/run\/immutafs\/(usage|report|boot-state)\.json$|^file \/run\/immutafs\/login$/, reason: 'results of the check, with its times' },
+  { keys: /^file \/run\/immutafs\/(persisted|scratch)\//, reason: 'why a directory is not on a data disk; its mount is compared' },
+  { keys: /^file \/run\/immutafs\/boot\.env$/, reason: 'its lines are compared one by one' },
+  { keys: /^text \/run\/immutafs\/boot\.env (UPTIME|IMPOSTOR|SEED_IGNORED|WARNING)=/, reason: 'a time, and what the boot reports of the attack' },
+  { keys: /^file \/run\/(systemd\/journal|log)\/|^file (\/var|\/run\/var\/upper)\/log\/(journal|audit)/, reason: 'logs, their positions and streams' },
+  { keys: /^file \/run\/systemd\/units\//, reason: 'invocation IDs' },
+  { keys: /^file \/run\/udev\/(data|links|watch|tags)/, reason: 'the database of udev, with times; the links in /dev are compared' },
+  { keys: /^file \/dev\/disk\/by-diskseq\//, reason: 'numbers in the order of detection' },
+  { keys: /^file \/dev\/disk\/by-uuid\/(?!1f5a)/, values: /dm-\d+$/, reason: 'SCRATCH has a new file system in each boot' },
+  { keys: /^file /, replaces: / trusted\.overlay\.uuid=.*?(?= \w+\.|$)/, reason: 'each overlay has a new UUID' },
+  { keys: /^file \/run\/\S+\/work\/work\//, reason: 'temporary files of overlays' },
+  { keys: new RegExp(`^file (/etc|${layers})/lvm/(archive|backup)`), reason: 'LVM records its metadata, with times' },
+  { keys: new RegExp(`^file ${layers}/lib/systemd/random-seed$`), reason: 'the seed for the next boot, which the disk does not get' },
+  { keys: /^sysctl fs\/(dentry-state|file-nr|inode-nr|inode-state|quota\/|aio-nr)/, reason: 'counters of the kernel' },
+  { keys: /^sysctl kernel\/(random\/|ns_last_pid|pty\/nr)/, reason: 'random values and counters' },
+  { keys: /^(module|key) /, replaces: /^(\d+) .*/, by: '$1', reason: 'counts of uses' },
+  // What runs at this moment.
+  { keys: /^unix (\/run\/systemd\/journal\/stdout|$)/, reason: 'the connections of services' },
+  { keys: /^process /, values: /^read-only, .*0::\/system\.slice\/immutafs-(check|drift)\.service$/, reason: 'a repeated check' },
+  { keys: /^program /, values: /^read-only, /, reason: 'what services of the sealed disk have loaded' },
+  { keys: /^key (keyring|user) (invocation_id|_ses|_uid)/, reason: 'keyrings of services' },
+  { keys: /^unit (immutafs-persist@\S+|system-immutafs\\x2dpersist\.slice)/, reason: 'copy directories to the data disk in the first boot only' },
+  { keys: /^file \/(etc\/lvm\/lvmlocal\.conf|run\/immutafs\/(impostors|lvm)|run\/lvm\/initrd_|dev\/block\/immutafs\/unsealed-)/, reason: 'the filter that keeps LVM from copies of physical volumes' },
+  // Devices of writable disks, which root may name as it likes. What is mounted from them is compared.
+  { keys: /^file \/dev\//, values: writable, reason: 'a link to a writable disk; if it was one to a sealed disk, that is missing' },
+  { keys: /^(file \/dev\/|block )(vd[b-f]\d+|dm-([2-9]|\d\d+)|md\d+|loop\d+)$/, reason: 'partitions and volumes of writable disks' },
+  { keys: /^file \/dev\/disk\/by-label\/cidata$/, reason: 'the boot does not find the seed by this link; the seed is compared' },
+  { keys: /^unit \S+\.device$/, reason: 'they follow the links in /dev' },
+];

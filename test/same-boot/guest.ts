@@ -1,0 +1,152 @@
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { inRoot } from '../../packaging/build/paths.ts';
+import { agentTree } from '../vm/harness/agent.ts';
+import { makeHostKey, makeSeed, seedFiles } from '../vm/harness/cloud-init.ts';
+import { persistOnDataDisk, withDataDisk } from '../vm/harness/data-disk.ts';
+import { copyDisks, editDisks } from '../vm/harness/disk.ts';
+import { type Boot, type BootOptions, type Guest, withGuest } from '../vm/harness/guest.ts';
+import { type Layout, ext4OnLvm, layout } from '../vm/harness/layout.ts';
+import type { Drive } from '../vm/harness/qemu.ts';
+import { withRunFolder } from '../vm/harness/run-folder.ts';
+import { configure, editFile } from '../vm/harness/scenario.ts';
+import { configureScratch, markDisk, uuid } from '../vm/harness/scratch.ts';
+import { type Template, templateOf } from '../vm/harness/template.ts';
+
+/** The UUID that `resume=` names on the kernel command line. */
+export const resumeUuid = '1f5a0000-0000-4000-8000-00000000cafe';
+
+/** The device that `resume=` names is the attacker's. A busy machine needs longer than 90 s for a device. */
+const kernelWords = [`resume=UUID=${resumeUuid}`, 'systemd.default_device_timeout_sec=300'];
+
+/** Directories whose content is data by declaration: root in a sealed guest may change it for the next boots. */
+export const dataDirectories = ['/home', '/data', '/var/lib/kept', '/var/lib/app'];
+export const persisted = ['/var/lib/kept', '/var/lib/app'];
+export const scratchPaths = ['/var/cache/app', '/srv/store'];
+
+/** The guest's disks: ext4 on LVM. The loss of /home does not end the boot, so that the boot can be compared. */
+function guestLayout(): Layout {
+  if (!ext4OnLvm.home) throw new Error('the layout has no disk with /home');
+  const options = `${ext4OnLvm.home.options},nofail,x-systemd.device-timeout=180s`;
+  return layout({ ...ext4OnLvm, home: { ...ext4OnLvm.home, options } });
+}
+
+/** Boots a guest whose disks are as new at the first boot, and then have what earlier boots wrote. */
+export type BootGuest = (options: Partial<BootOptions>) => Promise<Boot>;
+
+/**
+ * Calls its argument with a new guest.
+ *
+ * @param data whether the data disks have their data, or are empty
+ */
+export type OpenGuest = <T>(
+  data: 'intact' | 'lost',
+  use: (boot: BootGuest, guest: Guest) => Promise<T>,
+) => Promise<T>;
+
+/** Calls `work` with guests that have PERSIST, SCRATCH, SEED=host, /home and MOUNT_OPTIONS=strict. */
+export async function withGuests<T>(work: (open: OpenGuest) => Promise<T>): Promise<T> {
+  return withRunFolder((folder) =>
+    withDataDisk(async (data) => {
+      const template = await makeTemplate(folder);
+      const [scratch, spare] = [
+        await emptyDisk(folder, 'scratch', 200),
+        await emptyDisk(folder, 'spare', 1800),
+      ];
+      const lost = [
+        await emptyDisk(folder, 'data', 200),
+        await emptyDisk(folder, 'scratch-lost', 200),
+        spare,
+      ];
+      await markDisk(scratch);
+      const readOnly = [await makeSeedDrive(folder), await makeTools(folder)];
+      return work((state, use) => {
+        const writable =
+          state === 'intact'
+            ? [data, scratch, spare]
+            : lost.map((each) => ({ ...each, serial: each.serial.replace('-lost', '') }));
+        const damage = state === 'intact' ? undefined : { '/home': 'wipefs --quiet --all "$1"' };
+        return withGuest({ template, damage }, (guest) =>
+          withRunFolder(async (own) => {
+            const drives = [...(await Promise.all(writable.map((each) => layer(each, own)))), ...readOnly];
+            return use(
+              ({ arguments: words = [], ...options }) =>
+                guest.boot({
+                  ...{ disk: 'readonly', drives, uuid, limitSeconds: 700, ...options },
+                  arguments: [...kernelWords, ...words],
+                }),
+              guest,
+            );
+          }),
+        );
+      });
+    }),
+  );
+}
+
+async function makeTemplate(folder: string): Promise<Template> {
+  const template = await templateOf(guestLayout(), await agentTree());
+  const disks = await copyDisks(template.disks, folder);
+  await editDisks(disks, async (root) => {
+    await persistOnDataDisk(root, persisted.join(' '));
+    await editFile(join(root, 'etc/fstab'), (text) =>
+      text.replace('device-timeout=60s', 'device-timeout=180s'),
+    );
+    for (const path of persisted) await mkdir(join(root, path), { recursive: true });
+    await configureScratch(
+      root,
+      `${scratchPaths[0]} ${scratchPaths[1]}:empty`,
+      '/dev/disk/by-id/virtio-scratch',
+    );
+    await configure('SEED=host\nSEED_TIMEOUT=300\nMOUNT_OPTIONS=strict\n')(root);
+    // The package waits 30 s for the disk of SCRATCH, which is too short on a busy machine.
+    const dropins = join(root, 'etc/systemd/system', 'dev-disk-by\\x2did-virtio\\x2dscratch.device.d');
+    await mkdir(dropins);
+    await writeFile(join(dropins, 'zz-busy.conf'), '[Unit]\nJobTimeoutSec=600\n');
+  });
+  return { ...template, disks };
+}
+
+async function emptyDisk(folder: string, serial: string, sizeMiB: number): Promise<Drive> {
+  const file = join(folder, serial);
+  await execa('truncate', ['--size', `${sizeMiB}M`, file]);
+  return { serial, file, format: 'raw', readOnly: false, bus: 'virtio-blk' };
+}
+
+async function layer(drive: Drive, folder: string): Promise<Drive> {
+  const file = join(folder, `${drive.serial}.qcow2`);
+  await execa('qemu-img', ['create', '-q', '-f', 'qcow2', '-b', drive.file, '-F', 'raw', file]);
+  return { ...drive, file, format: 'qcow2' };
+}
+
+async function makeSeedDrive(folder: string): Promise<Drive> {
+  const files = seedFiles('web1', await makeHostKey(folder, 'web1'), { cloudInit: false });
+  const file = await makeSeed(folder, 'seed', files);
+  return { serial: 'seed', file, format: 'raw', readOnly: true, bus: 'scsi-cd' };
+}
+
+/** Programs of the guest's release, with their libraries, that the disk with the tools has. */
+const copied = ['usr/bin/systemctl', 'usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2'];
+
+/**
+ * Makes the read-only disk with the programs that read and attack the guest, so that neither uses a file that the attack
+ * can replace: the collector, busybox, and systemctl with its libraries.
+ */
+async function makeTools(folder: string): Promise<Drive> {
+  const [tools, file] = [join(folder, 'tools'), join(folder, 'tools.ext4')];
+  await mkdir(tools);
+  await execa('gcc', ['-O2', '-static', '-o', join(tools, 'collect'), inRoot('test/same-boot/collect.c')]);
+  await copyFile('/usr/bin/busybox', join(tools, 'busybox'));
+  const root = join(await agentTree(), 'root');
+  const { stdout } = await execa('chroot', [root, 'ldd', '/usr/bin/systemctl']);
+  const libraries = [...stdout.matchAll(/=> (\/\S+)/g)].map(([, path = '']) => path);
+  for (const path of [...copied, ...libraries]) await execa('cp', ['-L', join(root, path), tools]);
+  await execa('truncate', ['--size', '24M', file]);
+  await execa('mkfs.ext4', ['-q', '-O', '^has_journal', '-d', tools, file]);
+  return { serial: 'tools', file, format: 'raw', readOnly: true, bus: 'virtio-blk' };
+}
+
+/** Lines of sh that mount the tools. The guest's own sh and mount run them; everything after that is from the host. */
+export const mountTools =
+  'mkdir -p /run/tools && mount -o ro /dev/disk/by-id/virtio-tools /run/tools && cd /run/tools || exit 99\n';

@@ -1,0 +1,63 @@
+import type { BootOptions, Guest } from '../vm/harness/guest.ts';
+import type { Step } from '../vm/harness/run.ts';
+import { shared } from '../vm/harness/shared.ts';
+import { type Observed, type WithSeries, fingerprintOf } from './campaign.ts';
+import { type Fingerprint, parseFingerprint } from './fingerprint.ts';
+import type { Session } from './grammar.ts';
+import { type BootGuest, withGuests } from './guest.ts';
+import { stepsOf } from './session.ts';
+
+export interface Machine {
+  withSeries: WithSeries;
+  /** Returns the fingerprint of a boot with empty data disks; it boots once. */
+  lost: () => Promise<Fingerprint>;
+}
+
+/** Calls `work` with a guest to attack. @param changes options of each boot */
+export async function withMachine<T>(
+  changes: Partial<BootOptions>,
+  work: (machine: Machine) => Promise<T>,
+): Promise<T> {
+  return withGuests((open) => {
+    const series =
+      (data: 'intact' | 'lost'): WithSeries =>
+      (use) =>
+        open(data, (bootGuest, guest) => use((session) => observe(bootGuest, guest, changes, session)));
+    const lost = shared(() => series('lost')(async (boot) => fingerprintOf(await boot())));
+    return work({ withSeries: series('intact'), lost });
+  });
+}
+
+/** Boots a guest, reads its fingerprint, and then attacks. */
+async function observe(
+  boot: BootGuest,
+  { checksum }: Guest,
+  changes: Partial<BootOptions>,
+  session?: Session,
+): Promise<Observed> {
+  const done = await boot({ ...changes, steps: stepsOf(session) });
+  const [collected, attack] = ['fingerprint', 'attack'].map((name) => stepOf(() => done.step(name)));
+  const { seconds, endedBy, console } = done;
+  const codes = attack === undefined ? [] : attack.stdout.trim().split(/\s+/).map(Number);
+  if (collected?.exit !== 0) {
+    const reason =
+      collected === undefined ? '' : `the collector ended with ${collected.exit}: ${collected.stderr}\n`;
+    return {
+      fingerprint: { stopped: `${reason}ended by ${endedBy}; the console:\n${console.slice(-6000)}` },
+      codes,
+      seconds,
+    };
+  }
+  // A boot of a writable disk changes it.
+  const host = changes.disk === 'writable' ? {} : { 'the system disk': await checksum() };
+  return { fingerprint: parseFingerprint(collected.stdout, host), codes, seconds };
+}
+
+/** Returns a step, or undefined if it did not run. */
+function stepOf(read: () => Step): Step | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}

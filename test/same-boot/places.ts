@@ -1,0 +1,175 @@
+/** What the attack plants, and where. If a boot used it, /run/planted would exist, or a program would run. */
+const planted = '/bin/touch /run/planted';
+const contents = {
+  unit: `[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=${planted}\n[Install]\nWantedBy=sysinit.target`,
+  script: `#!/bin/sh\n${planted}\nsleep 9999 &`,
+  rule: `ACTION=="add|change", RUN+="${planted}"`,
+  cron: `* * * * * root ${planted}`,
+  key: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1Xp0Nf6nQ3ZpN1Yk0V1Xw6H1k6o8mD8x1J2b3c4d5e planted',
+  user: 'planted::0:0::/:/bin/sh',
+  library: '/home/planted.so',
+  setting: 'kernel.core_pattern=|/home/planted',
+  module: 'install vfat /bin/touch /run/planted',
+  temporary: 'f /run/planted 0644 root root - planted',
+  config: 'MODE=off\nPERSIST=/etc/cron.d:autostart,exec,suid\nON_IMPOSTOR=emergency\nMOUNT_OPTIONS=',
+  fstab: '/home/planted.img /usr ext4 loop,nofail 0 0',
+  manager: '[Manager]\nDefaultEnvironment=LD_PRELOAD=/home/planted.so',
+  seed: '#cloud-config\nbootcmd:\n  - touch /run/planted',
+  identity: '00000000000000000000000000000bad',
+  boot: 'linux /vmlinuz root=/dev/disk/by-id/virtio-spare immutafs=off',
+  lvm: 'devices { filter=[ "r|.*system.*|", "a|.*|" ] }',
+} satisfies Record<string, string>;
+
+/** Files that a boot might read, by what the attack writes there. */
+const files: Record<keyof typeof contents, readonly string[]> = {
+  unit: [
+    ...['etc', 'run', 'usr/lib', 'usr/local/lib'].map((root) => `/${root}/systemd/system/planted.service`),
+    ...['transient', 'generator', 'generator.early', 'system.control'].map(
+      (name) => `/run/systemd/${name}/planted.service`,
+    ),
+    '/etc/systemd/system/sysinit.target.wants/planted.service',
+    '/run/systemd/system/sysinit.target.wants/planted.service',
+    '/home/alice/.config/systemd/user/default.target.wants/planted.service',
+    '/var/lib/portables/planted/usr/lib/systemd/system/planted.service',
+    '/data/store/etc/systemd/system/planted.service',
+  ],
+  script: [
+    ...['etc', 'run', 'usr/local/lib', 'usr/lib'].map((root) => `/${root}/systemd/system-generators/planted`),
+    '/usr/lib/systemd/system-generators/immutafs-generator',
+    '/usr/libexec/immutafs/immutafs-boot',
+    '/usr/bin/immutafs-agent',
+    '/usr/lib/systemd/systemd',
+    '/usr/lib/systemd/system-shutdown/planted',
+    '/usr/lib/dracut/modules.d/95immutafs/immutafs-pre-pivot.sh',
+    '/var/lib/dracut/hooks/pre-pivot/00-planted.sh',
+    '/run/initramfs/shutdown',
+    '/etc/profile.d/planted.sh',
+    '/root/.profile',
+    '/home/alice/.profile',
+    '/etc/cron.hourly/planted',
+    '/etc/rc.local',
+    '/var/lib/kept/planted',
+    '/var/lib/app/planted',
+    '/var/cache/app/planted',
+    '/srv/store/planted',
+    '/data/store/var=lib=kept/planted',
+    '/home/planted',
+  ],
+  rule: [
+    '/etc/udev/rules.d/00-planted.rules',
+    '/run/udev/rules.d/00-planted.rules',
+    '/usr/lib/udev/rules.d/00-planted.rules',
+  ],
+  cron: ['/etc/crontab', '/etc/cron.d/planted', '/var/spool/cron/crontabs/root'],
+  key: [
+    '/root/.ssh/authorized_keys',
+    '/home/alice/.ssh/authorized_keys',
+    '/etc/ssh/ssh_host_ed25519_key',
+    '/var/lib/immutafs/ca.pem',
+  ],
+  user: ['/etc/passwd', '/etc/shadow', '/etc/group', '/run/userdb/planted.user', '/etc/sudoers.d/planted'],
+  library: ['/etc/ld.so.preload', '/etc/ld.so.conf.d/planted.conf', '/etc/ld.so.cache'],
+  setting: [
+    '/etc/sysctl.d/99-planted.conf',
+    '/run/sysctl.d/99-planted.conf',
+    '/usr/lib/sysctl.d/99-planted.conf',
+  ],
+  module: [
+    '/etc/modprobe.d/planted.conf',
+    '/run/modprobe.d/planted.conf',
+    '/etc/modules-load.d/planted.conf',
+  ],
+  temporary: [
+    '/etc/tmpfiles.d/planted.conf',
+    '/run/tmpfiles.d/planted.conf',
+    '/usr/lib/tmpfiles.d/planted.conf',
+  ],
+  config: [
+    '/etc/immutafs/immutafs.conf',
+    '/run/immutafs/boot.env',
+    '/run/immutafs/on-failure',
+    '/etc/immutafs/rehearsal/requested',
+    '/data/store/.immutafs',
+  ],
+  fstab: ['/etc/fstab', '/etc/crypttab', '/etc/mtab', '/run/immutafs/fstab'],
+  manager: [
+    '/etc/systemd/system.conf.d/planted.conf',
+    '/run/systemd/system.conf.d/planted.conf',
+    '/etc/environment',
+    '/etc/systemd/system.conf',
+  ],
+  seed: [
+    '/var/lib/cloud/seed/nocloud/user-data',
+    '/etc/cloud/cloud.cfg.d/99-planted.cfg',
+    '/run/immutafs/seed/nocloud/user-data',
+    '/var/lib/extensions/planted/usr/lib/extension-release.d/extension-release.planted',
+  ],
+  identity: [
+    '/etc/machine-id',
+    '/etc/hostname',
+    '/var/lib/dbus/machine-id',
+    '/var/lib/systemd/random-seed',
+    '/var/lib/systemd/timers/stamp-planted.timer',
+    '/var/lib/systemd/linger/alice',
+  ],
+  boot: [
+    '/boot/grub/grub.cfg',
+    '/boot/grub/grubenv',
+    '/boot/loader/entries/planted.conf',
+    '/etc/kernel/cmdline',
+    '/etc/default/grub',
+    '/etc/cmdline.d/planted.conf',
+  ],
+  lvm: [
+    '/etc/lvm/lvm.conf',
+    '/etc/lvm/lvmlocal.conf',
+    '/etc/lvm/devices/system.devices',
+    '/etc/mdadm/mdadm.conf',
+    '/run/lvm/lvm.conf',
+  ],
+};
+
+/** The files, each with its content. */
+export const plants: ReadonlyMap<string, string> = new Map(
+  Object.entries(files).flatMap(([kind, paths]) =>
+    paths.map((path) => [path, contents[kind as keyof typeof contents]]),
+  ),
+);
+
+/** Directories over which the attack mounts, and which it renames, replaces and removes. */
+export const directories = [
+  ...[
+    '/etc',
+    '/etc/systemd/system',
+    '/usr',
+    '/usr/lib/systemd',
+    '/boot',
+    '/root',
+    '/opt',
+    '/var',
+    '/var/lib',
+    '/var/log',
+    '/run',
+  ],
+  ...[
+    '/run/immutafs',
+    '/run/udev',
+    '/run/systemd',
+    '/home',
+    '/home/alice',
+    '/data',
+    '/data/store',
+    '/data/store/var=lib=kept',
+  ],
+  ...[
+    '/var/lib/kept',
+    '/var/lib/app',
+    '/var/cache/app',
+    '/srv/store',
+    '/tmp',
+    '/dev/shm',
+    '/proc/sys',
+    '/sys/fs',
+    '/mnt',
+  ],
+] as const;
