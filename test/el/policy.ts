@@ -12,14 +12,6 @@ import { uniqueTransitions } from './unique-transitions.ts';
 const make =
   'make -s DISTRO=redhat UBAC=n DIRECT_INITRC=n MONOLITHIC=n MLS_CATS=1024 MCS_CATS=1024 UNK_PERMS=allow NAME=targeted TYPE=mcs';
 
-/** Files of RHEL's package that are not built from the policy. */
-const contexts = [
-  'file_contexts.subs_dist',
-  'customizable_types',
-  'securetty_types-targeted',
-  'setrans-targeted.conf',
-];
-
 /**
  * Builds RHEL's targeted policy. All modules that RHEL enables become one base module, because each module for itself takes
  * as long as all together.
@@ -27,9 +19,10 @@ const contexts = [
  * @returns a folder with `base.pp`, and below `etc` the files of /etc/selinux/targeted that no module contains
  */
 export async function policy(release: RhelRelease): Promise<string> {
-  const { policy: source, policyConfig } = rhel[release];
+  const { policy: source, policyConfig, run } = rhel[release];
   const commits = [await commitOf(source), await commitOf(policyConfig)];
-  const recipe = { release, commits, make, contexts, unique: String(uniqueTransitions) };
+  const functions = [uniqueTransitions, withRun].map(String);
+  const recipe = { release, commits, make, run, functions };
   return cached(
     'el-policy',
     recipe,
@@ -55,7 +48,8 @@ export async function policy(release: RhelRelease): Promise<string> {
       await rename(join(folder, 'root/etc/selinux/targeted'), join(folder, 'etc'));
       await mkdir(join(folder, 'etc/contexts/files'), { recursive: true });
       const put = (name: string, target: string) => execa('cp', [given(name), join(folder, 'etc', target)]);
-      await put('file_contexts.subs_dist', 'contexts/files/file_contexts.subs_dist');
+      const equivalents = await readFile(given('file_contexts.subs_dist'), 'utf8');
+      await writeFile(join(folder, 'etc/contexts/files/file_contexts.subs_dist'), withRun(equivalents, run));
       await put('customizable_types', 'contexts/customizable_types');
       await put('securetty_types-targeted', 'contexts/securetty_types');
       await put('setrans-targeted.conf', 'setrans.conf');
@@ -82,4 +76,13 @@ async function moduleList(tree: string, config: string): Promise<string> {
     .filter((name) => there.has(name))
     .map((name) => `${name} = base\n`)
     .join('');
+}
+
+/** Returns a list of path equivalences in which /run and /var/run, and their subdirectory for locks, have the name of the policy. */
+function withRun(equivalents: string, run: '/run' | '/var/run'): string {
+  const others = equivalents.split('\n').filter((line) => !/^\/run(\/lock)? /.test(line));
+  return [
+    run === '/run' ? '/var/run /run\n/var/lock /run/lock' : '/run /var/run\n/run/lock /var/lock',
+    ...others,
+  ].join('\n');
 }

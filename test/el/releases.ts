@@ -1,7 +1,7 @@
 import type { DebianRelease } from '../vm/harness/release.ts';
 
 /** The releases of RHEL whose own sources are built. */
-export type RhelRelease = 'el9';
+export type RhelRelease = 'el9' | 'el10';
 
 interface Traits {
   /** The release of Debian whose versions are nearest: its compiler and libraries build the parts of RHEL that replace its own. */
@@ -12,4 +12,5 @@ interface Traits {
 
 export const rhelReleases: Readonly<Record<RhelRelease, Traits>> = {
   el9: { base: 'bookworm', xfs: '5.15' },
+  el10: { base: 'trixie', xfs: '6.6' },
 };

@@ -73,6 +73,7 @@ sources('what is missing is named, with the command that fetches it', () =>
       `git clone --mirror https://github.com/redhat-plumbers/dracut-rhel9 ${folder}/dracut-rhel9`,
     );
     assert.not.match(message, 'systemd-rhel9');
+    assert.throws(() => requireSources(['el10']), 'systemd-rhel10');
     return Promise.resolve();
   }),
 );

@@ -18,6 +18,8 @@ interface Parts {
   policy: Source;
   /** The list of modules, users, booleans and path equivalences of RHEL's targeted policy. */
   policyConfig: Source;
+  /** The path by which the policy knows /run. The other name is its equivalent. */
+  run: '/run' | '/var/run';
 }
 
 export const rhel: Readonly<Record<RhelRelease, Parts>> = {
@@ -30,12 +32,27 @@ export const rhel: Readonly<Record<RhelRelease, Parts>> = {
     dracut: { repository: 'dracut-rhel9', branch: 'main' },
     policy: { repository: 'selinux-policy', branch: 'c9s' },
     policyConfig: { repository: 'selinux-policy-spec', branch: 'el9' },
+    run: '/var/run',
+  },
+  el10: {
+    systemd: {
+      repository: 'systemd-rhel10',
+      branch: 'main',
+      options: ['-Dtpm2=enabled', '-Dopenssl=enabled', '-Dzstd=enabled'],
+    },
+    dracut: { repository: 'dracut-rhel10', branch: 'main' },
+    policy: { repository: 'selinux-policy', branch: 'c10s' },
+    // The repository has none for RHEL 10.
+    policyConfig: { repository: 'selinux-policy-spec', branch: 'el9' },
+    run: '/run',
   },
 };
 
 /** Where each repository is public. A clone with all branches, bare or not, belongs in EL_SOURCES under the name on the left. */
 const addresses: Readonly<Record<string, string>> = {
   'systemd-rhel9': 'github.com/redhat-plumbers/systemd-rhel9',
+  'systemd-rhel10': 'github.com/redhat-plumbers/systemd-rhel10',
+  'dracut-rhel10': 'github.com/redhat-plumbers/dracut-rhel10',
   'dracut-rhel9': 'github.com/redhat-plumbers/dracut-rhel9',
   'selinux-policy': 'github.com/fedora-selinux/selinux-policy',
   'selinux-policy-spec': 'github.com/openela-main/selinux-policy',
