@@ -187,7 +187,9 @@ function counterpartOf(search: Search, stack: readonly string[], name: string): 
       name: each,
       hostReadOnly: true,
     }));
-    const genuine = genuineOf(sealed, device, [{ stack }]).at(-1);
+    // Only the members of an array share an identity with those beside them. A device over the sealed one, such as a snapshot
+    // whose changes are on a writable disk, is an impostor.
+    const genuine = genuineOf(sealed, device, type === 'linux_raid_member' ? [{ stack }] : []).at(-1);
     if (genuine !== undefined) return { sealedDevice: `/dev/${genuine.name}`, identity: tag };
   }
   const complete = type === 'linux_raid_member' ? completeBySealed(reader, uuid) : undefined;

@@ -77,6 +77,14 @@ function check({ disk = 'writable', lvm = [], members, spans = false, ...given }
 const byUuid = 'root=UUID=root-uuid';
 /** By title: the boot, a link to the sealed device, and the identity that both devices have. */
 const impostors: Readonly<Record<string, readonly [Scenario, link: string, identity: string]>> = {
+  'a device over the sealed one, such as a snapshot': [
+    {
+      files: { ...root, ...udev('252:18', 'ID_FS_TYPE=xfs', 'ID_FS_UUID_ENC=root-uuid') },
+      spans: true,
+    },
+    'by-uuid/root-uuid',
+    'UUID=root-uuid',
+  ],
   'a sealed disk has the requested UUID': [{ cmdline: byUuid }, 'by-uuid/root-uuid', 'UUID=root-uuid'],
   'likewise the label': [{ cmdline: 'root=LABEL=root' }, 'by-label/root', 'LABEL=root'],
   'likewise a link': [
@@ -184,10 +192,6 @@ const genuine: Readonly<Record<string, Scenario>> = {
   'partitions of disks without an identifier': {
     files: { ...root, ...udev('252:2', 'ID_PART_ENTRY_UUID=00000000-02') },
     links: ['by-partuuid/00000000-02'],
-  },
-  'a device over the sealed one, with its content': {
-    files: { ...root, ...udev('252:18', 'ID_FS_TYPE=xfs', 'ID_FS_UUID_ENC=root-uuid') },
-    ...{ links: ['by-uuid/root-uuid'], spans: true },
   },
   'a link that leads nowhere': { cmdline: byUuid, links: ['by-uuid/root-uuid none'], files: root },
 };
