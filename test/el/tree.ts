@@ -21,8 +21,7 @@ const equivalent = `/usr/lib/x86_64-linux-gnu /usr/lib64
 
 /**
  * Returns a tree with the systemd, dracut and SELinux policy of a release of RHEL, built from its sources, in place of
- * those of Debian. The kernel and all other programs are
- * Debian's.
+ * those of Debian. The kernel and all other programs are Debian's.
  */
 export async function rhelTree(release: RhelRelease): Promise<string> {
   requireSources([release]);
@@ -46,7 +45,7 @@ type PartFolders = Record<'systemd' | 'dracut' | 'policy', string>;
 
 async function install(root: string, parts: PartFolders): Promise<void> {
   await removePackages(root);
-  // RHEL's dracut names its file otherwise.
+  // The initramfs of RHEL's dracut has another name.
   for (const file of globSync(join(root, 'boot/initrd.img-*'))) await rm(file);
   for (const part of [parts.systemd, parts.dracut]) await copyOver(join(part, 'root'), root);
   await execa('ln', ['-sf', '../lib/systemd/systemd', join(root, 'usr/sbin/init')]);
@@ -63,7 +62,7 @@ async function install(root: string, parts: PartFolders): Promise<void> {
     await mounts.chroot('ldconfig');
   });
   await rm(join(root, 'run/base.pp'));
-  // The module needs the OpenSSL of RHEL.
+  // The module fips needs the OpenSSL of RHEL.
   await writeFile(join(root, 'etc/dracut.conf.d/fips.conf'), 'omit_dracutmodules+=" fips "\n');
   await withMounts(async (mounts) => {
     await mountTree(mounts, root);

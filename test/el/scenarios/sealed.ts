@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
+  completeLog,
   denialsOfPackage,
   denialsStep,
   linesAtPowerOff,
@@ -26,8 +27,6 @@ import {
  */
 const sealed = suite(`sealed on ${process.env['GUEST_RELEASE'] ?? ''}`);
 
-/** The kernel log must have all denials at power-off: they are not dropped, and do not overwrite each other. */
-const complete = ['log_buf_len=4M', 'sysctl.kernel.printk_ratelimit=0'];
 const edit: Edit = async (root, mounts) => {
   await printDenialsAtPowerOff(root, mounts);
   const program = join(root, 'usr/local/bin/confined');
@@ -54,7 +53,7 @@ const steps = {
 
 sealed('sealed and enforcing, nothing failed, and nothing was denied from power-on to power-off', () =>
   withAgent({ edit }, async (guest) => {
-    const options = { allUnits: true, arguments: [...enforcing, ...complete], steps, limitSeconds: 900 };
+    const options = { allUnits: true, arguments: [...enforcing, ...completeLog], steps, limitSeconds: 900 };
     const boot = await guest.boot({ disk: 'readonly', ...options });
     assert.is(boot.step('enforce').stdout, 'Enforcing\n');
     const report = assertSealed(boot);

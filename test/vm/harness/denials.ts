@@ -58,6 +58,9 @@ function parseLine(line: string): string[] {
   return permissions.split(' ').map((permission) => `${source} ${target} ${kind} ${permission}`);
 }
 
+/** Kernel arguments with which the kernel log has all denials: they are not dropped, and do not overwrite each other. */
+export const completeLog = ['log_buf_len=4M', 'sysctl.kernel.printk_ratelimit=0'];
+
 /**
  * Denials that concern the package: of its domains and types, of its programs in other domains, of any program on the
  * file systems that it mounts, and of labels that it should have set.

@@ -6,6 +6,7 @@ import type { Report } from '../../../agent/report/report.ts';
 import { persistOnDataDisk, withDataDisk } from '../harness/data-disk.ts';
 import { assertDegraded, degradedSteps } from '../harness/degraded.ts';
 import {
+  completeLog,
   denialsOfPackage,
   denialsStep,
   linesAtPowerOff,
@@ -37,10 +38,8 @@ import { recordTransitions, transitionsOf, transitionsStep } from '../harness/tr
  */
 const selinux = suite('SELinux, enforcing');
 
-/** The kernel log must have all denials at power-off: they are not dropped, and do not overwrite each other. */
-const complete = ['log_buf_len=4M', 'sysctl.kernel.printk_ratelimit=0'];
-const enforced = [...enforcing, ...complete];
-const permissive = ['security=selinux', 'selinux=1', 'enforcing=0', ...complete];
+const enforced = [...enforcing, ...completeLog];
+const permissive = ['security=selinux', 'selinux=1', 'enforcing=0', ...completeLog];
 
 /**
  * Denials that the package does not cause: systemd-tmpfiles relabels /root, and two programs read directories that the
