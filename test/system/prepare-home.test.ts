@@ -37,12 +37,12 @@ move('--purge-old-home removes the old content; --undo brings everything back', 
   );
 });
 
-for (const [type, mkfs] of [
-  ['xfs', ''],
-  ['ext4', 'mkfs.ext4 -q -F "$volume"; '],
+for (const [type, mkfs, recovered] of [
+  ['xfs', '', ''],
+  ['ext4', 'mkfs.ext4 -q -F "$volume"; ', "; echo found >'/home/lost+found/#12'"],
 ]) {
   move(`from and to a volume of the system's disk, ${type}; its line in fstab is kept as a comment`, () => {
-    const script = `${mkfs}mount "$volume" /home; echo "$volume /home ${type} defaults 0 0" >>/etc/fstab; fill; picture /home >/run/before
+    const script = `${mkfs}mount "$volume" /home${recovered}; echo "$volume /home ${type} defaults 0 0" >>/etc/fstab; fill; picture /home >/run/before
     home --home-device "$disk" || true; moved_home; whole_home; cat /etc/fstab; findmnt -n -o SOURCE /home | tail -n 1
     home --purge-old-home; mount "$volume" /srv; picture /srv | diff /run/before -; umount /srv
     echo later >/home/alice/later; touch -h -d "2011-02-03 04:05:06.1" /home/alice/later /home/alice; picture /home >/run/before
@@ -56,6 +56,14 @@ for (const [type, mkfs] of [
     assert.match(stdout, /\n\/home moved back to the system disk\n[^]*\n\/dev\/loop\d+p2\n$/);
   });
 }
+
+move('the lost+found of ext4 stays where it is, unless something was recovered into it', () => {
+  const script = `mkfs.ext4 -q -F "$volume"; mount "$volume" /home; echo "$volume /home ext4 defaults 0 0" >>/etc/fstab
+    asBefore() { touch -d "2011-02-03 04:05:06.7" /home; }
+    rmdir /home/lost+found; fill; picture /home >/run/before; mkdir /home/lost+found; asBefore; moved_home; whole_home
+    undone_home; rmdir /home/lost+found; asBefore; whole_home`;
+  assert.match(outputOf(script), /\n\/home moved back to the system disk\n/);
+});
 
 for (const type of ['xfs', 'ext4']) {
   move(`to an existing file system: ${type}`, () => {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { SystemError } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/format.ts';
-import { readMountTable } from '../../facts/mounts/mountinfo.ts';
+import { type MountTable, readMountTable } from '../../facts/mounts/mountinfo.ts';
+import type { SystemReader } from '../../system/reader.ts';
 import type { Ran } from '../../system/writer.ts';
 import type { Context } from '../engine/context.ts';
 import { byLines } from './lines.ts';
@@ -125,10 +126,29 @@ function runRsync(
   // Otherwise, rsync would empty the copy of a directory that is no longer mounted.
   for (const each of [from, to])
     if (mounts.at(each).length === 0) throw new SystemError(`${each} is not mounted`);
-  // e2fsck(8) needs lost+found as mkfs created it.
-  const target = mounts.serving(to);
-  const excluded = target?.type === 'ext4' && target.root === '/' ? ['--exclude=/lost+found'] : [];
+  const excluded = isLostFoundExcluded(reader, mounts, { from, to }) ? ['--exclude=/lost+found'] : [];
   return writer.run(rsync, [...everything, ...excluded, ...how, `${from}/`, `${to}/`], seconds, output);
+}
+
+/**
+ * e2fsck(8) needs the lost+found of the copy as mkfs created it. An empty one of the original is not copied, because mkfs gave it
+ * no SELinux label: the kernel gives one to each new directory, and refuses to remove it (security/selinux/hooks.c,
+ * selinux_inode_removexattr).
+ */
+function isLostFoundExcluded(
+  reader: SystemReader,
+  mounts: MountTable,
+  { from, to }: Pick<Trees, 'from' | 'to'>,
+): boolean {
+  const hasLostFound = (path: string): boolean => {
+    const mount = mounts.serving(path);
+    return mount?.type === 'ext4' && mount.root === '/';
+  };
+  if (hasLostFound(to)) return true;
+  const original = `${from}/lost+found`;
+  return (
+    hasLostFound(from) && reader.stat(original)?.kind === 'directory' && reader.list(original).length === 0
+  );
 }
 
 /** Shows "[######--------------]  31% 310 MiB of 1000 MiB" at each percent. */
@@ -148,8 +168,11 @@ function bar(context: Context, from: string, total: number): (text: string) => v
 }
 
 /** Returns the reason for a failure. rsync prints the reason first; its last line only repeats the exit code. */
-function reason({ stderr, exit, late }: Ran): string {
+export function reason({ stderr, exit, late }: Pick<Ran, 'stderr' | 'exit' | 'late'>): string {
   const lines = stderr.split('\n').filter((line) => line !== '' && !/^rsync error: /.test(line));
   const ended = late ? 'the time limit was reached' : `exit code ${exit ?? 'of a signal'}`;
-  return `${[...new Set(lines)].slice(0, 3).join('; ') || 'rsync gave no reason'} (${ended})`;
+  const hint = lines.some((line) => line.includes('fremovexattr') && line.includes('security.selinux'))
+    ? '. A file without an SELinux label cannot be copied: give each file one with restorecon(8), and try again'
+    : '';
+  return `${[...new Set(lines)].slice(0, 3).join('; ') || 'rsync gave no reason'} (${ended})${hint}`;
 }
