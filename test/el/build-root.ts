@@ -37,6 +37,7 @@ const packages = [
   ...[
     'libelf-dev',
     'libssl-dev',
+    'openssl',
     'libcap-dev',
     'libmount-dev',
     'libblkid-dev',

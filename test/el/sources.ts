@@ -13,6 +13,8 @@ export interface Source {
 }
 
 interface Parts {
+  /** Without it, the guests have the kernel of Debian. */
+  kernel?: Source;
   systemd: Source & { options: readonly string[] };
   dracut: Source;
   policy: Source;
@@ -24,10 +26,11 @@ interface Parts {
 
 export const rhel: Readonly<Record<RhelRelease, Parts>> = {
   el9: {
+    kernel: { repository: 'almalinux-kernel', branch: '9.6' },
     systemd: {
       repository: 'systemd-rhel9',
       branch: 'main',
-      options: ['-Dtpm2=true', '-Dopenssl=true', '-Dzstd=true'],
+      options: ['-Dmode=release', '-Dfdisk=true', '-Dtpm2=true', '-Dopenssl=true', '-Dzstd=true'],
     },
     dracut: { repository: 'dracut-rhel9', branch: 'main' },
     policy: { repository: 'selinux-policy', branch: 'c9s' },
@@ -38,7 +41,7 @@ export const rhel: Readonly<Record<RhelRelease, Parts>> = {
     systemd: {
       repository: 'systemd-rhel10',
       branch: 'main',
-      options: ['-Dtpm2=enabled', '-Dopenssl=enabled', '-Dzstd=enabled'],
+      options: ['-Dmode=release', '-Dfdisk=enabled', '-Dtpm2=enabled', '-Dopenssl=enabled', '-Dzstd=enabled'],
     },
     dracut: { repository: 'dracut-rhel10', branch: 'main' },
     policy: { repository: 'selinux-policy', branch: 'c10s' },
@@ -50,10 +53,11 @@ export const rhel: Readonly<Record<RhelRelease, Parts>> = {
 
 /** Where each repository is public. A clone with all branches, bare or not, belongs in EL_SOURCES under the name on the left. */
 const addresses: Readonly<Record<string, string>> = {
+  'almalinux-kernel': 'github.com/mkuron/almalinux-kernel',
   'systemd-rhel9': 'github.com/redhat-plumbers/systemd-rhel9',
   'systemd-rhel10': 'github.com/redhat-plumbers/systemd-rhel10',
-  'dracut-rhel10': 'github.com/redhat-plumbers/dracut-rhel10',
   'dracut-rhel9': 'github.com/redhat-plumbers/dracut-rhel9',
+  'dracut-rhel10': 'github.com/redhat-plumbers/dracut-rhel10',
   'selinux-policy': 'github.com/fedora-selinux/selinux-policy',
   'selinux-policy-spec': 'github.com/openela-main/selinux-policy',
 };
@@ -66,8 +70,9 @@ export function requireSources(releases: readonly RhelRelease[]): void {
   const folder = process.env['EL_SOURCES'];
   const needed = new Set(
     releases.flatMap((release) => {
-      const { systemd, dracut, policy, policyConfig } = rhel[release];
-      return [systemd, dracut, policy, policyConfig].map(({ repository }) => repository);
+      const { kernel, systemd, dracut, policy, policyConfig } = rhel[release];
+      const sources = [systemd, dracut, policy, policyConfig, ...(kernel === undefined ? [] : [kernel])];
+      return sources.map(({ repository }) => repository);
     }),
   );
   const missing = [...needed].filter((name) => folder === undefined || !existsSync(join(folder, name)));
@@ -85,6 +90,12 @@ const gitFolder = ({ repository }: Source): string => join(process.env['EL_SOURC
 /** @returns the commit of the branch */
 export async function commitOf(source: Source): Promise<string> {
   const { stdout } = await execa('git', ['-C', gitFolder(source), 'rev-parse', `${source.branch}^{commit}`]);
+  return stdout;
+}
+
+/** @returns the subject of the commit of the branch */
+export async function subjectOf(source: Source): Promise<string> {
+  const { stdout } = await execa('git', ['-C', gitFolder(source), 'log', '-1', '--format=%s', source.branch]);
   return stdout;
 }
 

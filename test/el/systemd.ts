@@ -17,13 +17,7 @@ const options = [
     `--libdir=${libraries}`,
     `-Drootlibdir=${libraries}`,
   ],
-  ...[
-    `-Dpamlibdir=${libraries}/security`,
-    '-Dsplit-usr=false',
-    '-Dsplit-bin=true',
-    '-Dmode=release',
-    '-Db_lto=false',
-  ],
+  ...[`-Dpamlibdir=${libraries}/security`, '-Dsplit-usr=false', '-Dsplit-bin=true', '-Db_lto=false'],
   ...[
     'selinux',
     'audit',
@@ -31,7 +25,6 @@ const options = [
     'pam',
     'kmod',
     'blkid',
-    'fdisk',
     'acl',
     'libcryptsetup',
     'xz',

@@ -5,6 +5,7 @@ import { execa } from 'execa';
 import { type Mounts, mountTree, withMounts } from '../vm/harness/mounts.ts';
 import { debianTree, derivedTree } from '../vm/harness/tree.ts';
 import { dracut } from './dracut.ts';
+import { kernel } from './kernel.ts';
 import { policy } from './policy.ts';
 import { type RhelRelease, rhelReleases } from './releases.ts';
 import { requireSources } from './sources.ts';
@@ -20,12 +21,14 @@ const equivalent = `/usr/lib/x86_64-linux-gnu /usr/lib64
 `;
 
 /**
- * Returns a tree with the systemd, dracut and SELinux policy of a release of RHEL, built from its sources, in place of
- * those of Debian. The kernel and all other programs are Debian's.
+ * Returns a tree with the systemd, dracut and SELinux policy of a release of RHEL, and its kernel if `rhel` (sources.ts) names
+ * one, built from its sources, in place of those of Debian. All other programs are Debian's.
  */
 export async function rhelTree(release: RhelRelease): Promise<string> {
   requireSources([release]);
+  const ownKernel = await kernel(release);
   const parts = {
+    ...(ownKernel === undefined ? {} : { kernel: ownKernel }),
     systemd: await systemd(release),
     dracut: await dracut(release),
     policy: await policy(release),
@@ -36,17 +39,17 @@ export async function rhelTree(release: RhelRelease): Promise<string> {
     equivalent,
     install: String(install),
   };
-  return derivedTree('el-tree', await debianTree(rhelReleases[release].base), recipe, (root) =>
-    install(root, parts),
-  );
+  const change = (root: string) => install(root, parts);
+  return derivedTree('el-tree', await debianTree(rhelReleases[release].base), recipe, change, ownKernel);
 }
 
-type PartFolders = Record<'systemd' | 'dracut' | 'policy', string>;
+type PartFolders = Record<'systemd' | 'dracut' | 'policy', string> & { kernel?: string };
 
 async function install(root: string, parts: PartFolders): Promise<void> {
   await removePackages(root);
   // The initramfs of RHEL's dracut has another name.
   for (const file of globSync(join(root, 'boot/initrd.img-*'))) await rm(file);
+  if (parts.kernel !== undefined) await installKernel(root, parts.kernel);
   for (const part of [parts.systemd, parts.dracut]) await copyOver(join(part, 'root'), root);
   await execa('ln', ['-sf', '../lib/systemd/systemd', join(root, 'usr/sbin/init')]);
   // As in RHEL, whose dracut needs it.
@@ -68,6 +71,14 @@ async function install(root: string, parts: PartFolders): Promise<void> {
     await mountTree(mounts, root);
     await finish(mounts);
   });
+}
+
+/** Puts a kernel in the place of that of Debian. */
+async function installKernel(root: string, folder: string): Promise<void> {
+  for (const file of globSync(join(root, 'boot/{vmlinuz,config,System.map}-*'))) await rm(file);
+  await rm(join(root, 'usr/lib/modules'), { recursive: true });
+  await copyOver(join(folder, 'boot'), join(root, 'boot'));
+  await copyOver(join(folder, 'lib/modules'), join(root, 'usr/lib/modules'));
 }
 
 async function finish(mounts: Mounts): Promise<void> {

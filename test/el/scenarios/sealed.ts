@@ -1,4 +1,4 @@
-import { chmod, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -10,7 +10,6 @@ import {
   printDenialsAtPowerOff,
 } from '../../vm/harness/denials.ts';
 import type { Edit } from '../../vm/harness/disk.ts';
-import { labelFiles } from '../../vm/harness/mounts.ts';
 import {
   assertNothingFailed,
   assertSealed,
@@ -35,9 +34,8 @@ const edit: Edit = async (root, mounts) => {
   await mounts.mount('proc', '/proc', '-t', 'proc');
   await mounts.chroot('semodule', '-n', '-D', '-s', 'targeted', '-X', '200', '-r', 'immutafs-permissive');
   await mounts.chroot('umount', '/proc');
-  await labelFiles(mounts, '/etc/selinux', '/var/lib/selinux', '/usr/local/bin');
-  const label = 'system_u:object_r:immutafs_forward_exec_t:s0';
-  await mounts.chroot('setfattr', '-n', 'security.selinux', '-v', label, '/usr/local/bin/confined');
+  const label = '/usr/local/bin/confined -- system_u:object_r:immutafs_forward_exec_t:s0\n';
+  await appendFile(join(root, 'etc/selinux/targeted/contexts/files/file_contexts.local'), label);
 };
 
 const steps = {

@@ -9,7 +9,9 @@ import type { BootFiles } from './kernel.ts';
 import { type Attachment, checksum, guestDrives, readBoot, saveDisks } from './layers.ts';
 import type { Layout } from './layout.ts';
 import type { Moment } from './moment.ts';
+import { labelFiles } from './mounts.ts';
 import type { Drive, Machine } from './qemu.ts';
+import { isRhel } from './release.ts';
 import { withRunFolder } from './run-folder.ts';
 import type { End, Report, Step } from './run.ts';
 import { runWithRetry } from './retry.ts';
@@ -85,7 +87,13 @@ export async function withGuest<T>(options: GuestOptions, work: (guest: Guest) =
   const { template, edit, damage } = options;
   return withRunFolder(async (folder) => {
     const disks = edit || damage ? await copyDisks(template.disks, folder) : template.disks;
-    if (edit) await editDisks(disks, edit);
+    if (edit) {
+      await editDisks(disks, async (root, mounts) => {
+        await edit(root, mounts);
+        // Guests with RHEL's kernel always enforce the policy.
+        if (isRhel(template.layout.release)) await labelFiles(mounts, '/');
+      });
+    }
     if (damage) await damageDisks(disks, damage);
     let boots = 0;
     return work({

@@ -85,17 +85,22 @@ export async function debianTree(release: DebianRelease, maker = dracut): Promis
   });
 }
 
-/** Returns a copy of a tree that `change` has changed and that is relabelled. */
+/**
+ * Returns a copy of a tree that `change` has changed and that is relabelled.
+ *
+ * @param kernel the folder with the `vmlinux` of the new tree
+ */
 export async function derivedTree(
   kind: string,
   from: string,
   recipe: unknown,
   change: (root: string) => Promise<void>,
+  kernel = from,
 ): Promise<string> {
   return cached(kind, { from: basename(from), recipe }, async (folder) => {
     const root = join(folder, 'root');
     await execa('cp', ['--archive', '--reflink=auto', join(from, 'root'), root]);
-    await execa('cp', ['--link', join(from, 'vmlinux'), folder]);
+    await execa('cp', ['--link', join(kernel, 'vmlinux'), folder]);
     await change(root);
     await labelTree(root);
   });
