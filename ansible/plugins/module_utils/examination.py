@@ -172,11 +172,16 @@ def chain_of(domain, text):
 
 
 def chain_in_qemu(domain, alias):
-    """Returns the files that QEMU reports for a disk (query-block), in the form of `file_of`."""
+    """
+    Returns the files that QEMU reports for a disk (query-block), in the form of `file_of`. Raises Refusal if the data of one of
+    them are in a further file, which neither the receipt nor the search for writers knows.
+    """
     for device in domain.monitor("query-block"):
         if alias in device.get("qdev", "").split("/"):
             image, found = device["inserted"].get("image"), set()
             while image is not None:
+                if "data-file-raw" in image.get("format-specific", {}).get("data", {}):
+                    raise Refusal("the image of %s has an external data file: use an image without one" % domain.target)
                 found.add(file_of(image["filename"]))
                 image = image.get("backing-image")
             return found

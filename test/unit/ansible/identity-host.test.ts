@@ -158,6 +158,11 @@ domain.blocks[0]["inserted"]["image"] = {"filename": folder + "/top.qcow2", "bac
     /^the receipt is not of the image that vda has now/,
   ],
   [
+    'an image whose data are in a further file',
+    'domain.blocks[0]["inserted"]["image"]["format-specific"] = {"type": "qcow2", "data": {"compat": "1.1", "data-file-raw": False}}',
+    /^the image of vda has an external data file/,
+  ],
+  [
     'QEMU uses another file than libvirt reports',
     'domain.blocks[0]["inserted"]["image"]["filename"] = folder + "/other.qcow2"',
     /^QEMU uses other files for vda/,

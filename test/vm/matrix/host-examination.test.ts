@@ -176,6 +176,15 @@ examination('a sealed domain, and the same domain after each change', () =>
       await second.close();
       await rm(join(host.folder, 'receipts/stub/receipt.json'));
       await refused(/^"the guest has no receipt/);
+
+      // An image whose data are in a further file, which the receipt does not describe.
+      await restart(async () => {
+        const data = ['-o', `data_file=${join(host.folder, 'stub/data.raw')}`];
+        await execa('qemu-img', ['convert', '-O', 'qcow2', ...data, base, `${base}.new`]);
+        await execa('mv', [`${base}.new`, base]);
+      });
+      await recordReceipt(ansible, host, { name: 'stub' }, join(host.folder, 'receipts'));
+      await refused(/^"the image of vda has an external data file/);
     },
     undefined,
     'qcow2',
