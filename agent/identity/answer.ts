@@ -8,6 +8,7 @@ import { X509Certificate, verify } from 'node:crypto';
 import * as v from 'valibot';
 import { parseRecord } from '../lib/json-record.ts';
 import type { CertificateState } from '../facts/certificate.ts';
+import { pointOf } from './request.ts';
 
 export interface Expected {
   /** The certificates of IDENTITY_CA. */
@@ -49,7 +50,7 @@ export function verifyAnswer(
   const host = chain[0];
   if (own === undefined || host === undefined)
     throw new Error('the host sent its own certificate without that of this guest, or the reverse');
-  if (!pointOf(own).equals(expected.point))
+  if (!pointOf(own.publicKey.export({ format: 'jwk' })).equals(expected.point))
     throw new Error('the certificate is not for the key of this guest');
   if (own.ca) throw new Error('the certificate of this guest may sign certificates');
   const anchor = verifyChain([own, ...chain], expected);
@@ -130,8 +131,7 @@ function verifyStatement(statement: string, host: X509Certificate, { point, nonc
   if (!verify('sha256', Buffer.from(`${first}.${second}`), key, decode(third)))
     throw new Error('the signature of the statement is wrong');
   const claims = parseRecord(claimsSchema, decode(second).toString('utf8'), 'the statement');
-  const { x, y } = claims.cnf.jwk;
-  if (!Buffer.concat([Buffer.of(4), decode(x), decode(y)]).equals(point))
+  if (!pointOf(claims.cnf.jwk).equals(point))
     throw new Error('the statement is not for the key of this guest');
   const found = [claims.eat_nonce].flat();
   if (!nonces.every((nonce) => found.includes(nonce.toString('base64url'))))
@@ -140,13 +140,6 @@ function verifyStatement(statement: string, host: X509Certificate, { point, nonc
   if (uuid !== undefined && claims.immutafs.uuid !== uuid)
     throw new Error(`the statement is about the guest ${claims.immutafs.uuid}, and this one is ${uuid}`);
   return claims;
-}
-
-/** Returns the uncompressed point of the key of a certificate on P-256; an empty buffer for another key. */
-function pointOf({ publicKey }: X509Certificate): Buffer {
-  const { crv, x = '', y = '' } = publicKey.export({ format: 'jwk' });
-  if (crv !== 'P-256') return Buffer.alloc(0);
-  return Buffer.concat([Buffer.of(4), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')]);
 }
 
 /** Returns the only URI of a certificate, if it is a SPIFFE ID. */

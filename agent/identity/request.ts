@@ -1,4 +1,4 @@
-import { type KeyObject, createPublicKey, randomBytes, sign } from 'node:crypto';
+import { type JsonWebKey, type KeyObject, createPublicKey, randomBytes, sign } from 'node:crypto';
 import * as v from 'valibot';
 import { parseRecord } from '../lib/json-record.ts';
 
@@ -23,11 +23,11 @@ type Answer = v.InferOutput<typeof answerSchema>;
 /** Lines of answers to earlier requests, of a process that has ended, which are skipped. */
 const mostOld = 20;
 
-/** Returns the uncompressed point of a key on P-256. */
-export function pointOfKey(key: KeyObject): Buffer {
-  const { x = '', y = '' } = createPublicKey(key).export({ format: 'jwk' });
-  return Buffer.concat([Buffer.of(4), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')]);
-}
+/** Returns the uncompressed point of a public key on P-256 (RFC 7518, 6.2.1). */
+export const pointOf = ({ x = '', y = '' }: JsonWebKey): Buffer =>
+  Buffer.concat([Buffer.of(4), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')]);
+
+const pointOfKey = (key: KeyObject) => pointOf(createPublicKey(key).export({ format: 'jwk' }));
 
 /** The keys of a guest. */
 export interface Keys {

@@ -8,6 +8,7 @@ import re
 import secrets
 import stat
 import subprocess
+import tempfile
 
 from ansible_collections.immutafs.agent.plugins.module_utils.credentials import CredentialError, FileKey
 
@@ -74,9 +75,6 @@ class SshAuthority:
     @contextlib.contextmanager
     def folder(self):
         """Makes a folder with a copy of the key, as it was examined. Returns both paths."""
-        # Loaded only when needed, because it takes half a MiB.
-        import tempfile
-
         with opened_private(self.path) as file:
             content = file.read()
         with tempfile.TemporaryDirectory(dir=self.directory) as folder:
