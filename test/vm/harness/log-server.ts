@@ -34,9 +34,7 @@ export function receivedBy({ stored, auditTrail }: LogServer): Received {
 
 const configuration = join(repository, 'docs/log-server/rsyslog-relp-tls.conf');
 
-/**
- * Starts the server in a private mount namespace, in which the paths of the configuration are redirected to `folder`.
- */
+/** Redirects the paths of the configuration to a folder, in a private mount namespace. */
 const run = `
 set -eu
 mount -t tmpfs log-server /mnt
@@ -49,6 +47,26 @@ mount --bind "$1/guests" /var/log/guests
 exec rsyslogd -n -i /mnt/pid -f "$2"
 `;
 
+/**
+ * Starts rsyslog, which ends with this process, even if it is killed.
+ * @param folder has the folders `server`, for /etc/log-server, and `guests`, for /var/log/guests
+ * @param inside the command that enters the network of the server
+ * @returns a function that kills it
+ */
+export function startLogServer(
+  folder: string,
+  file: string,
+  inside: readonly string[] = [],
+): () => Promise<void> {
+  const alone = ['setpriv', '--pdeathsig', 'KILL', '--', 'unshare', '--mount', '--propagation', 'private'];
+  const words = [...inside, ...alone, 'sh', '-c', run, 'log-server', folder, file];
+  const server = execa('env', words, { stdin: 'ignore', reject: false });
+  return async () => {
+    server.kill('SIGKILL');
+    await server;
+  };
+}
+
 /** Calls `work` with a server that is not started yet. The server ends with this process, even if it is killed. */
 export async function withLogServer<T>(work: (server: LogServer) => Promise<T>): Promise<T> {
   return withRunFolder(async (folder) => {
@@ -57,30 +75,25 @@ export async function withLogServer<T>(work: (server: LogServer) => Promise<T>):
     mkdirSync(guests);
     const network = await holdUntilEof('unshare', ['--net']);
     const inside = ['nsenter', `--net=/proc/${network.pid}/ns/net`, '--'];
-    const command = (...words: string[]) => execa('env', [...inside, ...words], { stdin: 'ignore' });
-    await command('ip', 'link', 'set', 'lo', 'up');
-    let server: ReturnType<typeof command> | undefined;
-    const alone = ['setpriv', '--pdeathsig', 'KILL', '--', 'unshare', '--mount', '--propagation', 'private'];
+    await execa('env', [...inside, 'ip', 'link', 'set', 'lo', 'up']);
+    let end: (() => Promise<void>) | undefined;
     try {
       return await work({
         networkOf: network.pid,
         guestCertificates,
-        start: () => {
-          server ??= command(...alone, 'sh', '-c', run, 'log-server', folder, configuration);
-          server.catch(() => undefined);
-        },
+        start: () => void (end ??= startLogServer(folder, configuration, inside)),
         stored: (host) => storedIn(join(guests, host, 'journal.log')),
         auditTrail: (host) => join(guests, host, 'audit.log'),
       });
     } finally {
-      server?.kill('SIGKILL');
-      await server?.catch(() => undefined);
+      await end?.();
       await network.release();
     }
   });
 }
 
-function storedIn(file: string): StoredMessage[] {
+/** Returns the messages in a file of the server, in order. */
+export function storedIn(file: string): StoredMessage[] {
   if (!existsSync(file)) return [];
   return readFileSync(file, 'latin1').split('\n').slice(0, -1).map(parseMessage);
 }

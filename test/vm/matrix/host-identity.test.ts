@@ -1,21 +1,27 @@
-import { appendFile, copyFile, mkdir, open, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { blocksOf, commandsIn } from '../../harness/pages/blocks.ts';
 import { until } from '../../wire/support/until.ts';
-import { agentTree } from '../harness/agent.ts';
 import { imagesIn } from '../harness/disk.ts';
 import { xfsOnLvm } from '../harness/layout.ts';
-import { templateOf } from '../harness/template.ts';
-import { installBootSector } from '../libvirt/boot-sector.ts';
-import { seal, statusIn } from '../libvirt/fixture.ts';
-import { type Hypervisor, defineXml, redefine, setReadOnly, withHypervisor } from '../libvirt/hypervisor.ts';
+import {
+  certificateAgain,
+  commandsBelow,
+  defineCertifiedGuest,
+  makeHostKeys,
+  requestIn,
+  runCommands,
+  shutDown,
+  startSealed,
+} from '../libvirt/certified-guest.ts';
+import { statusIn } from '../libvirt/fixture.ts';
+import { defineXml, withHypervisor } from '../libvirt/hypervisor.ts';
 import { certificateOf, installIdentity, recordReceipt } from '../libvirt/identity-host.ts';
 import { withAnsible } from '../libvirt/playbooks.ts';
-import { type VirtualGuest, defineGuest, sshArguments, untilUp } from '../libvirt/virtual-guest.ts';
+import { type VirtualGuest, sshArguments, untilUp } from '../libvirt/virtual-guest.ts';
 
 /**
  * Tests that a guest which boots from its sealed disk is certified by its host, with the commands of docs/identity.md, and that
@@ -23,55 +29,10 @@ import { type VirtualGuest, defineGuest, sshArguments, untilUp } from '../libvir
  */
 const identity = suite('a guest with an identity from its host');
 
-const commandsBelow = (heading: string) =>
-  blocksOf('docs/identity.md')
-    .filter((block) => block.heading === heading && block.language === 'sh')
-    .flatMap(({ text }) => commandsIn(text).map((command) => command.text));
 const commands = commandsBelow('Set up');
 const sshCommands = commandsBelow('SSH host certificates');
-
-/** Runs the commands that begin like this, in a folder, with names of the test. @returns how many there were */
-async function runCommands(start: RegExp, folder: string, replace: Record<string, string>): Promise<number> {
-  const chosen = [...commands, ...sshCommands].filter((command) => start.test(command));
-  for (const command of chosen) {
-    const text = Object.entries(replace).reduce((all, [from, to]) => all.replaceAll(from, to), command);
-    // virt-xml runs the first python3 in PATH.
-    const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
-    await execa('sh', ['-ec', text], { cwd: folder, stdin: 'ignore', env, extendEnv: false });
-  }
-  return chosen.length;
-}
-
-/** Defines a guest that the firmware starts from its own disk, with the certificate of the CA. It is shut off and sealed. */
-async function defineGuestOf(host: Hypervisor, authority: string): Promise<VirtualGuest> {
-  const guest = await defineGuest(host, {
-    ...{ name: 'web1', template: await templateOf(xfsOnLvm, await agentTree()), memoryMiB: 1536 },
-    edit: async (root) => {
-      await copyFile(authority, join(root, 'etc/immutafs/identity-ca.pem'));
-      const file = join(root, 'etc/immutafs/immutafs.conf');
-      assert.is(await runCommands(/^printf 'IDENTITY=/, root, { '/etc/immutafs/immutafs.conf': file }), 1);
-      await appendFile(file, 'FORWARD_CERT=identity\n');
-      const within = { '>/etc/': `>${root}/etc/`, 'systemctl enable': `systemctl --root=${root} enable` };
-      assert.is(await runCommands(/^(printf '(HostKey|\[)|systemctl enable)/, root, within), 4);
-    },
-  });
-  await installBootSector(guest.folder);
-  await redefine(host, guest.name, (xml) => xml.replace(/ *<kernel>.*<\/kernel>\n/, ''));
-  const added = { 'virt-xml web1': `/usr/bin/virt-xml --connect '${host.uri}' web1` };
-  assert.is(await runCommands(/^virt-xml /, host.folder, added), 1);
-  await withAnsible(host, [guest], (ansible) => seal(ansible, host, guest));
-  return guest;
-}
-
-/** Requests a certificate, after the limit on requests, if it was reached. */
-async function request(guest: VirtualGuest) {
-  for (;;) {
-    const said = await guest.ssh('immutafs-agent identity; cat /run/immutafs/identity/state.json');
-    const { problem } = JSON.parse(said.stdout.split('\n').at(-1) ?? '') as { problem: string };
-    if (!problem.includes('too many requests')) return { problem, stderr: said.stderr };
-    await setTimeout(10_000);
-  }
-}
+const run = (start: RegExp, folder: string, replace: Record<string, string>) =>
+  runCommands(['Set up', 'SSH host certificates'], start, folder, replace);
 
 identity('it is certified at boot, and refused after each change on the host', () =>
   withHypervisor(async (host) => {
@@ -80,11 +41,12 @@ identity('it is certified at boot, and refused after each change on the host', (
     ];
     for (const each of [work, receipts]) await mkdir(each);
     assert.ok(commands.length < 15);
-    const made = await runCommands(/^(openssl (?!verify)|mkdir|\(umask|printf 'basic)/, work, {
-      '/etc/immutafs/identity': keys,
+    const made = await makeHostKeys(work, keys);
+    assert.is(await run(/^ssh-keygen /, work, { '/etc/immutafs/identity': keys }), 1);
+    const guest = await defineCertifiedGuest(host, join(work, 'ca.pem'), xfsOnLvm, async (root) => {
+      const within = { '>/etc/': `>${root}/etc/`, 'systemctl enable': `systemctl --root=${root} enable` };
+      assert.is(await run(/^(printf '(HostKey|\[)|systemctl enable)/, root, within), 4);
     });
-    assert.is(await runCommands(/^ssh-keygen /, work, { '/etc/immutafs/identity': keys }), 1);
-    const guest = await defineGuestOf(host, join(work, 'ca.pem'));
     await withAnsible(host, [guest], async (ansible) => {
       const service = await installIdentity(ansible, host, keys, receipts);
       // Each of the other commands is run below, or by the functions above.
@@ -120,7 +82,7 @@ identity('it is certified at boot, and refused after each change on the host', (
         await writeFile(join(work, `guest-${name}.pem`), `${pem}\n`);
       }
       const fetched = { '/run/immutafs/identity/': 'guest-' };
-      assert.is(await runCommands(/^openssl verify/, work, fetched), 1);
+      assert.is(await run(/^openssl verify/, work, fetched), 1);
       await assertHostKey(guest, keys);
       const files = await guest.ssh(
         'cd /run/immutafs/identity; stat -c "%n %a %U %G" .. . *; systemctl is-active immutafs-identity.target immutafs-identity.timer; systemctl --failed --no-legend',
@@ -141,12 +103,12 @@ identity('it is certified at boot, and refused after each change on the host', (
       assert.match(wrong.output, /the host is not of the trust domain example\.net/);
 
       const before = await service.use();
-      for (let count = 0; count < 5; count++) assert.is((await request(guest)).problem, '');
+      for (let count = 0; count < 5; count++) assert.is((await requestIn(guest)).problem, '');
       const after = await service.use();
       console.log('memory and time of the host', before, after, (after.cpu - before.cpu) / 5);
 
       const refused = async (reason: RegExp) => {
-        const { problem, stderr } = await request(guest);
+        const { problem, stderr } = await requestIn(guest);
         assert.match(problem, reason, stderr);
         assert.ok(
           service
@@ -160,7 +122,7 @@ identity('it is certified at boot, and refused after each change on the host', (
       const writer = await open(image, 'r+');
       await refused(/^a process of the host has the image of vda open for writing/);
       await writer.close();
-      assert.is((await request(guest)).problem, '');
+      assert.is((await requestIn(guest)).problem, '');
 
       // A domain, although it is shut off.
       const xml = await host.virsh('dumpxml', '--inactive', guest.name);
@@ -175,7 +137,7 @@ identity('it is certified at boot, and refused after each change on the host', (
       // The service is killed while the guest has a certificate, and libvirt's sockets remain.
       await service.kill();
       await service.start({ withdrawn: [] });
-      assert.is((await request(guest)).problem, '');
+      assert.is((await requestIn(guest)).problem, '');
       const { sha256 } = (
         JSON.parse(await readFile(join(receipts, 'web1/receipt.json'), 'utf8')) as {
           disk: { sha256: string };
@@ -206,13 +168,15 @@ identity('it is certified at boot, and refused after each change on the host', (
       await refused(/^the guest was migrated to this host or restored/);
 
       // Open: the certificate is not in the new boot, and there is no other.
-      await restart(host, guest, false);
+      await shutDown(host, guest);
+      await startSealed(host, guest, false);
       await refused(/^the system disk vda is writable/);
       assert.is((await guest.ssh('test -e /run/immutafs/identity/cert.pem')).exit, 1);
       assert.is((await guest.ssh('systemctl is-active immutafs-identity.target')).stdout, 'inactive');
 
       // Sealed again, with what was written meanwhile: only after a new receipt.
-      await restart(host, guest, true);
+      await shutDown(host, guest);
+      await startSealed(host, guest, true);
       await certificateOf(guest, ({ problem }) => problem.startsWith('the receipt is not of the image'));
       await recordReceipt(ansible, host, guest, receipts);
       await certificateAgain(guest);
@@ -223,7 +187,7 @@ identity('it is certified at boot, and refused after each change on the host', (
 /** Connects to the sshd of the guest with the authority of its host, and without its key. */
 async function assertHostKey(guest: VirtualGuest, keys: string): Promise<void> {
   const file = join(keys, 'known_hosts');
-  assert.is(await runCommands(/^echo /, keys, { '*.example.org': 'web1', '~/.ssh/known_hosts': file }), 1);
+  assert.is(await run(/^echo /, keys, { '*.example.org': 'web1', '~/.ssh/known_hosts': file }), 1);
   assert.is(sshCommands.length, 6);
   const connect = async (name: string) => {
     const options = [`UserKnownHostsFile=${file}`, `HostKeyAlias=${name}`, 'StrictHostKeyChecking=yes'];
@@ -255,33 +219,6 @@ async function assertHostKey(guest: VirtualGuest, keys: string): Promise<void> {
   );
   assert.ok(said.length < 4, [...said, details.stdout, details.stderr].join('\n'));
   assert.match((await connect('web2')).stderr, /name is not a listed principal|Host key verification failed/);
-}
-
-async function restart(host: Hypervisor, guest: VirtualGuest, readOnly: boolean): Promise<void> {
-  await guest.ssh('systemctl poweroff');
-  await until(
-    'the guest is shut off',
-    async () => (await host.virsh('domstate', guest.name)).trim() === 'shut off',
-    300,
-  );
-  await setReadOnly(host, guest.name, readOnly);
-  await host.virsh('start', guest.name);
-  await untilUp(guest, 600);
-}
-
-/** Waits until a request succeeds, because the host may have refused the ones before. */
-async function certificateAgain(guest: VirtualGuest): Promise<void> {
-  let said = '';
-  await until(
-    'a certificate',
-    async () => {
-      said = (await request(guest)).problem;
-      return said === '';
-    },
-    240,
-  ).catch((error: unknown) => {
-    throw new Error(said, { cause: error });
-  });
 }
 
 /**
