@@ -22,6 +22,7 @@ const first = 'test/vm/long/images-page-first.test.ts';
 const seed = 'test/vm/matrix/images-page.test.ts';
 const backup = 'test/vm/long/host-backup.test.ts';
 const identity = 'test/vm/matrix/host-identity.test.ts';
+const identityServices = 'test/vm/long/host-identity.test.ts';
 const quiesce = 'test/vm/long/quiesce.test.ts';
 const maintenance = 'test/vm/smoke/maintenance.test.ts';
 
@@ -52,7 +53,10 @@ export const executed: Partial<Record<Page, Record<string, string>>> = {
   'docs/identity.md': {
     'Set up': identity,
     'SSH host certificates': identity,
-    'What others verify': 'test/wire/identity.test.ts',
+    'nginx in the guest': identityServices,
+    'PostgreSQL in the guest': identityServices,
+    'A log server with rsyslog': 'test/wire/identity.test.ts',
+    'A store for secrets': 'test/wire/identity-services.test.ts',
   },
   'docs/images.md': {
     'The first version': first,
