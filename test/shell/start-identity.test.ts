@@ -24,7 +24,12 @@ const first: [title: string, lines: string, said: string][] = [
     'install -d -Z -m 2755 -g immutafs-forward /run/immutafs/identity\nidentity\n0',
   ],
   ['without the group, the agent makes it', 'touch /run/no-group', 'identity\n0'],
-  ['the directory remains', 'mkdir /run/immutafs/identity', 'identity\n0'],
+  ['the directory remains', 'mkdir -m 2755 /run/immutafs/identity', 'identity\n0'],
+  [
+    'root has run the agent before: the forwarder gets the key, also if the next request is later',
+    'mkdir /run/immutafs/identity; : >/run/immutafs/identity/key.pem; echo 999999999 >$next; rm -f /run/no-group',
+    'install -d -Z -m 2755 -g immutafs-forward /run/immutafs/identity\nchgrp immutafs-forward /run/immutafs/identity/key.pem\n0',
+  ],
 ];
 
 inShells('start-identity', (test, shell) => {
@@ -34,6 +39,7 @@ inShells('start-identity', (test, shell) => {
       ...{ shell, scripts: [script] },
       files: {
         'usr/bin/immutafs-agent': '#!/bin/sh\necho "$@"\n',
+        'usr/bin/chgrp': '#!/bin/sh\necho chgrp "$@"\n',
         'usr/bin/install': '#!/bin/sh\n[ ! -e /run/no-group ] || exit 1\necho install "$@"\n',
       },
       run: `directory=/run/immutafs/identity; next=$directory/next; mkdir -p /run/immutafs
@@ -43,7 +49,9 @@ inShells('start-identity', (test, shell) => {
     return stdout.split(' =\n').slice(0, -1);
   };
   test('the agent starts when the certificate is to be renewed', () => {
-    const said = run(cases.map(([, lines]) => `rm -rf $next; mkdir -p $directory; ${lines}`));
+    const said = run(
+      cases.map(([, lines]) => `rm -rf $next; mkdir -p $directory; chmod g+s $directory; ${lines}`),
+    );
     for (const [index, [title, , starts]] of cases.entries())
       assert.is(said[index], starts ? 'identity\n0' : '0', title);
   });
