@@ -150,7 +150,7 @@ scriptlets('outside optional blocks, the module uses only names of every support
   const text = readFileSync(inRoot('packaging/selinux/immutafs.cil'), 'utf8').replace(/;.*$/gm, '');
   const required = statements(text).filter((statement) => !statement.startsWith('(optional'));
   assert.ok(required.length > 50 && required.length < statements(text).length);
-  for (const name of ['process2', 'map', 'watch', 'nnp_transition'])
+  for (const name of ['process2', 'map', 'watch', 'nnp_transition', 'getrlimit'])
     assert.equal(
       required.filter((statement) => new RegExp(`[( ]${name}[) ]`).test(statement)),
       [],
