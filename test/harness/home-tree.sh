@@ -2,15 +2,17 @@
 # To be sourced. Fills /home with everything that a copy must keep, and prints a tree for comparison.
 set -e
 
-# Prints all data and metadata of a tree that a copy must keep.
+# Prints all data and metadata of a tree that a copy must keep: not the number of links of a directory, which depends on its
+# subdirectories, nor an empty lost+found, which only ext4 has.
 picture() (
   cd "$1"
-  find . -printf "%p %y %m %U %G %n %T@ %l\n" | sort
-  find . -type f -printf "%p %s\n" | sort
-  find . -type f -print0 | sort -z | xargs -0 -r sha256sum
-  find . ! -type l -print0 | sort -z | xargs -0 getfacl -n -p 2>/dev/null
+  kept() { find . ! \( -path ./lost+found -empty \) "$@"; }
+  kept \( -type d -printf "%p %y %m %U %G %T@\n" -o -printf "%p %y %m %U %G %n %T@ %l\n" \) | sort
+  kept -type f -printf "%p %s\n" | sort
+  kept -type f -print0 | sort -z | xargs -0 -r sha256sum
+  kept ! -type l -print0 | sort -z | xargs -0 getfacl -n -p 2>/dev/null
   # Skip the attributes that contain ACLs, which differ between XFS and ext4.
-  find . -print0 | sort -z | xargs -0 getfattr -h -d -m "^(user|security|trusted)[.][^S]" -e hex 2>/dev/null
+  kept -print0 | sort -z | xargs -0 getfattr -h -d -m "^(user|security|trusted)[.][^S]" -e hex 2>/dev/null
 )
 
 # Fills /home.

@@ -26,7 +26,7 @@ function atEach(list: readonly string[], begin: string, lines: (point: string) =
 /** The new file system is on $disk; the old /home is a directory, or a volume. */
 const kinds: Record<string, string> = {
   'a directory, XFS': 'device=$disk; mkfs.xfs -q "$disk"; name_disks; fill; sync; picture /home >/run/before',
-  'a volume, ext4': `device=$disk; mkfs.xfs -q "$disk"; mkfs.ext4 -q -F "$volume"; mount "$volume" /home; rmdir /home/lost+found; echo "$volume /home ext4 defaults 0 0" >>/etc/fstab
+  'a volume, ext4': `device=$disk; mkfs.xfs -q "$disk"; mkfs.ext4 -q -F "$volume"; mount "$volume" /home; echo "$volume /home ext4 defaults 0 0" >>/etc/fstab
     name_disks; fill; sync; picture /home >/run/before`,
 };
 
