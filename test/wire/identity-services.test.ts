@@ -21,6 +21,17 @@ import { wireSuite } from './support/wire-suite.ts';
  * certified, and no others, and use a renewed certificate when they are reloaded. test/vm/long/host-identity.test.ts has the units
  * that reload them.
  */
+// The network of the suite leads to no archive of packages.
+const version = 17;
+const unpacked = {
+  nginx: unpack('nginx', ['nginx']),
+  jwt: unpack('python3-jwt', ['python3-jwt']),
+  postgresql: unpack(`postgresql-${version}`, [
+    `postgresql-${version}`,
+    `postgresql-client-${version}`,
+    'libpq5',
+  ]),
+};
 const services = await wireSuite(import.meta.filename, 'services with the certificate of a guest');
 
 const page = 'docs/identity.md';
@@ -91,7 +102,7 @@ services.before.each(() => {
 
 // --- nginx ------------------------------------------------------------------------------------------------------
 
-const nginxProgram = path.join(unpack('nginx', ['nginx']), 'usr/sbin/nginx');
+const nginxProgram = path.join(unpacked.nginx, 'usr/sbin/nginx');
 
 /** Calls `work` with nginx, which has the configurations in /etc/nginx/conf.d. */
 async function withNginx(port: number, work: (server: Program) => Promise<void>): Promise<void> {
@@ -182,7 +193,7 @@ services('a statement for the nonce of a store is verified by a JOSE library and
     (word) => commands(heading, word)[0],
   );
   assert.is((await sh(`${made}; printf %s "$nonce" | wc -c`)).stdout.trim(), String(nonce.length));
-  const library = path.join(unpack('python3-jwt', ['python3-jwt']), 'usr/lib/python3/dist-packages');
+  const library = path.join(unpacked.jwt, 'usr/lib/python3/dist-packages');
   const judge = async (name: string, expected = nonce) => {
     fs.copyFileSync(`${certificatesFolder}/${name}.statement.jwt`, `${folder}/statement.jwt`);
     const text = `cd ${folder}; nonce=${expected}; export PYTHONPATH=${library}; ${verify} 2>&1; ${chain} 2>&1`;
@@ -217,9 +228,7 @@ services(
   'PostgreSQL lets the guest in that it names, and has the renewed certificate after a reload',
   async () => {
     const heading = 'PostgreSQL in the guest';
-    const version = 17;
-    const packages = [`postgresql-${version}`, `postgresql-client-${version}`, 'libpq5'];
-    const installed = unpack(`postgresql-${version}`, packages);
+    const installed = unpacked.postgresql;
     const env = { LD_LIBRARY_PATH: path.join(installed, 'usr/lib/x86_64-linux-gnu') };
     const program = (name: string) => path.join(installed, `usr/lib/postgresql/${version}/bin`, name);
     fs.writeFileSync('/etc/passwd', 'root:x:0:0::/root:/bin/sh\npostgres:x:26:26::/run/postgresql:/bin/sh\n');
