@@ -23,9 +23,11 @@ type Answer = v.InferOutput<typeof answerSchema>;
 /** Lines of answers to earlier requests, of a process that has ended, which are skipped. */
 const mostOld = 20;
 
-/** Returns the uncompressed point of a public key on P-256 (RFC 7518, 6.2.1). */
-export const pointOf = ({ x = '', y = '' }: JsonWebKey): Buffer =>
-  Buffer.concat([Buffer.of(4), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')]);
+/** Returns the uncompressed point of a public key on P-256 (RFC 7518, 6.2.1); an empty buffer for any other key. */
+export function pointOf({ crv, x = '', y = '' }: JsonWebKey): Buffer {
+  if (crv !== 'P-256') return Buffer.alloc(0);
+  return Buffer.concat([Buffer.of(4), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')]);
+}
 
 const pointOfKey = (key: KeyObject) => pointOf(createPublicKey(key).export({ format: 'jwk' }));
 

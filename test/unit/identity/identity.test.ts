@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
-import { X509Certificate, createPrivateKey } from 'node:crypto';
+import { X509Certificate, createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { identityCommand } from '../../../agent/commands/identity.ts';
+import { pointOf } from '../../../agent/identity/request.ts';
 import { readCertificate } from '../../../agent/facts/certificate.ts';
 import { systemReader } from '../../../agent/system/reader.ts';
 import type { Port } from '../../../agent/system/port.ts';
@@ -342,5 +343,16 @@ test('without IDENTITY=host or IDENTITY_CA, nothing is requested', () =>
       assert.match(String(await run().catch((error: unknown) => error)), reason);
     }
   }));
+
+for (const [namedCurve, bytes] of [
+  ['P-256', 65],
+  ['secp256k1', 0],
+  ['P-384', 0],
+] as const) {
+  test(`the point of a key on ${namedCurve}: ${bytes} bytes`, () => {
+    const { publicKey } = generateKeyPairSync('ec', { namedCurve });
+    assert.is(pointOf(publicKey.export({ format: 'jwk' })).length, bytes);
+  });
+}
 
 test.run();
