@@ -64,7 +64,7 @@ class Fake(Domain):
             {"drv": "raw", "ro": False, "file": data},
         ]
         self.blocks = [
-            {"qdev": "/machine/peripheral/virtio-disk0/virtio-backend", "inserted": {"ro": True, "image": {"filename": base}}}
+            {"qdev": "/machine/peripheral/virtio-disk0/virtio-backend", "inserted": {"ro": True, "image": {"filename": base, "format": "raw"}}}
         ]
 
     def state(self):
@@ -159,7 +159,7 @@ def cd(path, target="sda", readonly=True):
 
 def block(target, readonly=True):
     """Returns what query-block reports for a drive of `cd`."""
-    return {"qdev": target + "-alias", "inserted": {"ro": readonly, "image": {"filename": "x"}}}
+    return {"qdev": target + "-alias", "inserted": {"ro": readonly, "image": {"filename": "x", "format": "raw"}}}
 
 
 # --- Keys and certificates -------------------------------------------------------------------------------------

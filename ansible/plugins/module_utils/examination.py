@@ -173,13 +173,16 @@ def chain_of(domain, text):
 
 def chain_in_qemu(domain, alias):
     """
-    Returns the files that QEMU reports for a disk (query-block), in the form of `file_of`. Raises Refusal if the data of one of
-    them are in a further file, which neither the receipt nor the search for writers knows.
+    Returns the files that QEMU reports for a disk (query-block), in the form of `file_of`. Raises Refusal unless each of them has
+    its own data: other formats than raw and qcow2, and qcow2 with an external data file, have data in further files, which neither
+    the receipt nor the search for writers knows (ImageInfo and ImageInfoSpecificQCow2, qapi/block-core.json of QEMU).
     """
     for device in domain.monitor("query-block"):
         if alias in device.get("qdev", "").split("/"):
             image, found = device["inserted"].get("image"), set()
             while image is not None:
+                if image["format"] not in ("raw", "qcow2"):
+                    raise Refusal("the image of %s has the format %s: use raw or qcow2" % (domain.target, image["format"]))
                 if "data-file-raw" in image.get("format-specific", {}).get("data", {}):
                     raise Refusal("the image of %s has an external data file: use an image without one" % domain.target)
                 found.add(file_of(image["filename"]))

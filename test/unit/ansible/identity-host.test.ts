@@ -63,7 +63,7 @@ const withBackingFile = examined(`
 create("-f", "qcow2", "-b", folder + "/base.qcow2", "-F", "qcow2", folder + "/top.qcow2")
 domain.text = xml_of(folder, image="top.qcow2")
 domain.nodes += [{"drv": "file", "ro": True, "file": folder + "/top.qcow2"}]
-domain.blocks[0]["inserted"]["image"] = {"filename": folder + "/top.qcow2", "backing-image": {"filename": folder + "/base.qcow2"}}
+domain.blocks[0]["inserted"]["image"] = {"filename": folder + "/top.qcow2", "format": "qcow2", "backing-image": {"filename": folder + "/base.qcow2", "format": "qcow2"}}
 host.record()`);
 identity('an image with a backing file, with a receipt of both', () =>
   assert.is((withBackingFile() as { uuid: string }).uuid, uuid),
@@ -145,7 +145,7 @@ const forgeries: [title: string, change: string, reason: RegExp][] = [
     `create("-f", "qcow2", "-b", folder + "/base.qcow2", "-F", "qcow2", folder + "/top.qcow2")
 domain.text = xml_of(folder, image="top.qcow2")
 domain.nodes = [{"drv": "qcow2", "ro": each != "base", "file": folder + "/%s.qcow2" % each} for each in ("top", "base")]
-domain.blocks[0]["inserted"]["image"] = {"filename": folder + "/top.qcow2", "backing-image": {"filename": folder + "/base.qcow2"}}
+domain.blocks[0]["inserted"]["image"] = {"filename": folder + "/top.qcow2", "format": "qcow2", "backing-image": {"filename": folder + "/base.qcow2", "format": "qcow2"}}
 host.record()`,
     /^QEMU can write a file of the image of vda: .*\/base\.qcow2$/,
   ],
@@ -154,8 +154,13 @@ host.record()`,
     `create("-f", "qcow2", "-b", folder + "/base.qcow2", "-F", "qcow2", folder + "/top.qcow2")
 domain.text = xml_of(folder, image="top.qcow2")
 domain.nodes += [{"drv": "file", "ro": True, "file": folder + "/top.qcow2"}]
-domain.blocks[0]["inserted"]["image"] = {"filename": folder + "/top.qcow2", "backing-image": {"filename": folder + "/base.qcow2"}}`,
+domain.blocks[0]["inserted"]["image"] = {"filename": folder + "/top.qcow2", "format": "qcow2", "backing-image": {"filename": folder + "/base.qcow2", "format": "qcow2"}}`,
     /^the receipt is not of the image that vda has now/,
+  ],
+  [
+    'an image of a format that has further files',
+    'domain.blocks[0]["inserted"]["image"]["format"] = "vmdk"',
+    /^the image of vda has the format vmdk: use raw or qcow2/,
   ],
   [
     'an image whose data are in a further file',
