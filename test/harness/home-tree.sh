@@ -2,12 +2,12 @@
 # To be sourced. Fills /home with everything that a copy must keep, and prints a tree for comparison.
 set -e
 
-# Prints all data and metadata of a tree that a copy must keep: not the number of links of a directory, which depends on its
-# subdirectories, nor an empty lost+found, which only ext4 has.
+# Prints all data and metadata of a tree that a copy must keep: not an empty lost+found, which only ext4 has, and which is one
+# of the links of the topmost directory.
 picture() (
   cd "$1"
   kept() { find . ! \( -path ./lost+found -empty \) "$@"; }
-  kept \( -type d -printf "%p %y %m %U %G %T@\n" -o -printf "%p %y %m %U %G %n %T@ %l\n" \) | sort
+  kept \( -path . -printf "%p %y %m %U %G %T@\n" -o -printf "%p %y %m %U %G %n %T@ %l\n" \) | sort
   kept -type f -printf "%p %s\n" | sort
   kept -type f -print0 | sort -z | xargs -0 -r sha256sum
   kept ! -type l -print0 | sort -z | xargs -0 getfacl -n -p 2>/dev/null

@@ -57,12 +57,14 @@ for (const [type, mkfs, recovered] of [
   });
 }
 
-move('the lost+found of ext4 stays where it is, unless something was recovered into it', () => {
-  const script = `mkfs.ext4 -q -F "$volume"; mount "$volume" /home; echo "$volume /home ext4 defaults 0 0" >>/etc/fstab
-    fill; picture /home >/run/before; moved_home; whole_home; test ! -e /home/lost+found
-    undone_home; whole_home; test -d /home/lost+found`;
-  assert.match(outputOf(script), /\n\/home moved back to the system disk\n/);
-});
+for (const type of ['ext3', 'ext4']) {
+  move(`the lost+found of ${type} stays where it is, unless something was recovered into it`, () => {
+    const script = `mkfs.${type} -q -F "$volume"; mount "$volume" /home; echo "$volume /home ${type} defaults 0 0" >>/etc/fstab
+      fill; picture /home >/run/before; moved_home; whole_home; test ! -e /home/lost+found
+      undone_home; whole_home; test -d /home/lost+found`;
+    assert.match(outputOf(script), /\n\/home moved back to the system disk\n/);
+  });
+}
 
 for (const type of ['xfs', 'ext4']) {
   move(`to an existing file system: ${type}`, () => {

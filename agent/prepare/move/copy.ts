@@ -142,7 +142,7 @@ function isLostFoundExcluded(
 ): boolean {
   const hasLostFound = (path: string): boolean => {
     const mount = mounts.serving(path);
-    return mount?.type === 'ext4' && mount.root === '/';
+    return /^ext[234]$/.test(mount?.type ?? '') && mount?.root === '/';
   };
   if (hasLostFound(to)) return true;
   const original = `${from}/lost+found`;
@@ -172,7 +172,7 @@ export function reason({ stderr, exit, late }: Pick<Ran, 'stderr' | 'exit' | 'la
   const lines = stderr.split('\n').filter((line) => line !== '' && !/^rsync error: /.test(line));
   const ended = late ? 'the time limit was reached' : `exit code ${exit ?? 'of a signal'}`;
   const hint = lines.some((line) => line.includes('fremovexattr') && line.includes('security.selinux'))
-    ? '. A file without an SELinux label cannot be copied: give each file one with restorecon(8), and try again'
+    ? '. A file without an SELinux label cannot be copied: label the files with restorecon(8), and try again'
     : '';
   return `${[...new Set(lines)].slice(0, 3).join('; ') || 'rsync gave no reason'} (${ended})${hint}`;
 }
