@@ -156,18 +156,21 @@ services(
 
 services('a store for secrets gives each guest its own, and nothing to others', async () => {
   const heading = 'A store for secrets';
-  writeBlock(heading, '/etc/nginx/conf.d/secrets.conf');
+  const configuration = '/etc/nginx/conf.d/secrets.conf';
+  writeBlock(heading, configuration);
   makeCertificate({ name: 'secrets.example.org', file: `${serverDirectory}/secrets` });
   fs.mkdirSync('/etc/secrets', { recursive: true });
   for (const kind of ['pem', 'key'])
     fs.copyFileSync(`${serverDirectory}/secrets.${kind}`, `/etc/secrets/server.${kind}`);
   fs.copyFileSync(`${serverDirectory}/ca.pem`, '/etc/immutafs/server-ca.pem');
   fs.copyFileSync(`${certificatesFolder}/ca.pem`, '/etc/secrets/ca.pem');
-  fs.mkdirSync('/srv', { recursive: true });
-  execFileSync('mount', ['-t', 'tmpfs', 'secrets', '/srv']);
+  // /srv is left as it is, because the repository may be there.
+  const text = fs.readFileSync(configuration, 'utf8');
+  assert.match(text, ' /srv/secrets/');
+  fs.writeFileSync(configuration, text.replace(' /srv/secrets/', ' /run/secrets/'));
   for (const name of ['web1', 'web2']) {
-    fs.mkdirSync(`/srv/secrets/${name}`, { recursive: true });
-    fs.writeFileSync(`/srv/secrets/${name}/token`, `token of ${name}\n`);
+    fs.mkdirSync(`/run/secrets/${name}`, { recursive: true });
+    fs.writeFileSync(`/run/secrets/${name}/token`, `token of ${name}\n`);
   }
   const [command = ''] = commands(heading, 'curl');
   const token = async (name: string | undefined, file = 'token') => {
