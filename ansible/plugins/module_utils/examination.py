@@ -26,6 +26,9 @@ CHANNEL = "org.immutafs.identity"
 # Why a domain runs, if QEMU has started it on this host and it was at most paused since.
 STARTED_HERE = ("booted", "unpaused", "migration canceled", "save canceled", "event wakeup")
 
+# The formats of images that have all data in one file. `file` is a raw image to which libvirt has given no format driver.
+PLAIN = ("raw", "qcow2", "file")
+
 # The label of a seed, and its place in the primary volume descriptor of a CD (ECMA-119, 8.4.7).
 SEED_LABEL = b"cidata"
 LABEL_AT, LABEL_END = 32808, 32840
@@ -181,7 +184,7 @@ def chain_in_qemu(domain, alias):
         if alias in device.get("qdev", "").split("/"):
             image, found = device["inserted"].get("image"), set()
             while image is not None:
-                if image["format"] not in ("raw", "qcow2"):
+                if image["format"] not in PLAIN:
                     raise Refusal("the image of %s has the format %s: use raw or qcow2" % (domain.target, image["format"]))
                 if "data-file-raw" in image.get("format-specific", {}).get("data", {}):
                     raise Refusal("the image of %s has an external data file: use an image without one" % domain.target)

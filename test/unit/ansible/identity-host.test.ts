@@ -98,6 +98,13 @@ domain.migration = {"status": "completed", "ram": {"total": 1}}`,
 );
 
 certified(
+  'a raw image, for which QEMU has no format driver',
+  `
+domain.nodes[:2] = [{"drv": "file", "ro": True, "file": folder + "/base.qcow2"}]
+domain.blocks[0]["inserted"]["image"]["format"] = "file"`,
+);
+
+certified(
   'another domain whose name differs only in case, without the channel',
   'domain.others = [namesake.replace("org.immutafs.identity", "org.qemu.guest_agent.0")]',
 );
