@@ -1,5 +1,6 @@
 import { audit } from './audit.ts';
 import { boot } from './boot.ts';
+import { certificate } from './certificate.ts';
 import { changes } from './changes.ts';
 import { density } from './density.ts';
 import { forward, forwardFiles } from './forward.ts';
@@ -35,6 +36,7 @@ const benchmarks: Record<string, () => Promise<Result>> = {
   boot,
   overlay,
   identity,
+  certificate,
   update,
   density,
 };

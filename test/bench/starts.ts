@@ -34,6 +34,11 @@ export interface Variant {
   scratchDisk?: boolean;
   /** A line of sh that succeeds only if what is measured was active. */
   proof?: string;
+  /** A line of sh that prints a further time in microseconds, which is `Start.extra`. */
+  extra?: string;
+  /** See `Machine.ports` and `Machine.uuid`. */
+  ports?: Record<string, string>;
+  uuid?: string;
   /** Kernel arguments. */
   words?: string[];
   bootFiles?: BootFiles;
@@ -54,6 +59,7 @@ export interface Start {
   multiUser: number;
   multiUserForks: number;
   failedUnits: number;
+  extra: number;
 }
 
 /** Boots a new guest for each measurement, because a second boot of a guest would find the files of the first boot. */
@@ -104,10 +110,11 @@ async function start(
       allUnits: true,
       drives,
       bootFiles,
-      steps: { ...steps, proof: variant.proof ?? 'true' },
+      steps: { ...steps, proof: variant.proof ?? 'true', extra: variant.extra ?? 'echo 0' },
       time: 'counted',
       limitSeconds: 900,
-      ...(variant.scratchDisk === true ? { uuid } : {}),
+      ports: variant.ports,
+      uuid: variant.scratchDisk === true ? uuid : variant.uuid,
     },
     arguments: variant.words ?? [],
   });
@@ -185,5 +192,9 @@ function startOf(boot: Boot, initramfs: number): Start {
     localFsForks: count('localFsForks'),
   };
   if (!Object.values(start).every((value) => value > 0)) throw new Error(JSON.stringify(start));
-  return { ...start, failedUnits: failed === '' ? 0 : failed.trimEnd().split('\n').length };
+  return {
+    ...start,
+    failedUnits: failed === '' ? 0 : failed.trimEnd().split('\n').length,
+    extra: seconds('extra'),
+  };
 }

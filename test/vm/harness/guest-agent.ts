@@ -1,13 +1,16 @@
 import { createConnection } from 'node:net';
 import { createInterface } from 'node:readline';
 
+/** The name of the port of the guest agent (QEMU: docs/interop/qemu-ga). */
+export const agentPort = 'org.qemu.guest_agent.0';
+
 /** Sends a command of the guest agent (QEMU: docs/interop/qemu-ga-ref.html), and returns its answer. */
 export type AskAgent = (command: string, args?: Record<string, unknown>) => Promise<unknown>;
 
 /**
  * Calls `work` with the agent of a guest, which must run already.
  *
- * @param socket see `Machine.guestAgent`
+ * @param socket the socket of its port, `agentPort`
  */
 export async function withGuestAgent<T>(socket: string, work: (ask: AskAgent) => Promise<T>): Promise<T> {
   const connection = createConnection(socket);

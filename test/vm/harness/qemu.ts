@@ -53,8 +53,8 @@ export interface Machine {
   uuid?: string | undefined;
   /** The path of a Unix socket by which one can type on the console (`harness/console.ts`). Default: nobody types. */
   consoleSocket?: string | undefined;
-  /** The path of the Unix socket of the guest agent's channel (`harness/guest-agent.ts`). Default: no channel. */
-  guestAgent?: string | undefined;
+  /** The names of further virtio-serial ports, and the paths of their Unix sockets, as libvirt gives them to a domain. */
+  ports?: Record<string, string> | undefined;
 }
 
 /**
@@ -84,7 +84,7 @@ export function qemuCommand(machine: Machine, folder: string): string[] {
     ...['-chardev', consoleDevice(machine, join(folder, 'console')), '-serial', 'chardev:console'],
     ...['-chardev', 'stdio,id=report,signal=off', '-device', 'virtio-serial-pci'],
     ...['-device', 'virtserialport,chardev=report,name=vmtest'],
-    ...(machine.guestAgent === undefined ? [] : guestAgentChannel(machine.guestAgent)),
+    ...Object.entries(machine.ports ?? {}).flatMap(port),
     ...(boot === null
       ? []
       : ['-kernel', boot.kernel, '-initrd', boot.initramfs, '-append', machine.arguments.join(' ')]),
@@ -110,11 +110,10 @@ function firmware(variables: string): string[] {
   ];
 }
 
-/** The channel that libvirt gives to a domain for the guest agent. */
-function guestAgentChannel(socket: string): string[] {
+function port([name, socket]: [string, string], index: number): string[] {
   return [
-    ...['-chardev', `socket,id=agent,path=${socket},server=on,wait=off`],
-    ...['-device', 'virtserialport,chardev=agent,name=org.qemu.guest_agent.0'],
+    ...['-chardev', `socket,id=port${index},path=${socket},server=on,wait=off`],
+    ...['-device', `virtserialport,chardev=port${index},name=${name}`],
   ];
 }
 

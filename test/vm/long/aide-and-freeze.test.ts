@@ -19,7 +19,7 @@ import {
   untilState,
   withForwardingGuest,
 } from '../harness/forwarding-guest.ts';
-import { type AskAgent, withGuestAgent } from '../harness/guest-agent.ts';
+import { type AskAgent, agentPort, withGuestAgent } from '../harness/guest-agent.ts';
 import { type Received, receivedBy } from '../harness/log-server.ts';
 import { treeWithPackages } from '../harness/packages.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
@@ -118,7 +118,7 @@ others.before(async () => {
         let answers: Promise<Freeze> | undefined;
         const sealed = await start({
           ...options,
-          guestAgent,
+          ports: { [agentPort]: guestAgent },
           steps: {
             connected: untilState('connected'),
             ...look,
