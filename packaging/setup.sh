@@ -12,7 +12,7 @@ packages='
   libvirt-daemon-driver-storage libxxhash0 libzstd1 lvm2 lz4 make man-db mandoc mmdebstrap mtools openscap-scanner
   openssh-client openssh-server openssl ovmf parted patchelf pkcs11-provider pkgconf prometheus prometheus-node-exporter python3
   python3-cryptography python3-libvirt qemu-guest-agent
-  qemu-system-x86 qemu-utils quickjs rpm rpmlint rsync rsyslog rsyslog-gnutls rsyslog-relp shellcheck softhsm2 strace stunnel4 systemd
+  qemu-system-x86 qemu-utils quickjs rpm rpmlint rsync rsyslog rsyslog-gnutls rsyslog-relp secilc shellcheck softhsm2 strace stunnel4 systemd
   systemd-journal-remote time virtinst xfsprogs xorriso xz-utils yamllint zsh
 '
 

@@ -83,7 +83,12 @@ async function buildRoot(release: DebianRelease): Promise<string> {
  * @throws if a line fails
  */
 export async function build(release: RhelRelease, folder: string, lines: string): Promise<void> {
-  const root = await buildRoot(rhelReleases[release].base);
+  await buildOn(rhelReleases[release].base, folder, lines);
+}
+
+/** Does the same with the tools of a release of Debian. */
+export async function buildOn(base: DebianRelease, folder: string, lines: string): Promise<void> {
+  const root = await buildRoot(base);
   await withMounts(async (mounts) => {
     await mountTree(mounts, root);
     await execa('mkdir', ['-p', join(root, 'src')]);

@@ -59,6 +59,8 @@ const addresses: Readonly<Record<string, string>> = {
   'dracut-rhel9': 'github.com/redhat-plumbers/dracut-rhel9',
   'dracut-rhel10': 'github.com/redhat-plumbers/dracut-rhel10',
   'selinux-policy': 'github.com/fedora-selinux/selinux-policy',
+  'selinux-policy-contrib': 'github.com/fedora-selinux/selinux-policy-contrib',
+  'selinux-policy-el7': 'github.com/eurolinux-enterprise-linux-sources/selinux-policy',
   'selinux-policy-spec': 'github.com/openela-main/selinux-policy',
 };
 
@@ -67,14 +69,18 @@ export class MissingSources extends Error {}
 
 /** @throws MissingSources if a repository is not there */
 export function requireSources(releases: readonly RhelRelease[]): void {
-  const folder = process.env['EL_SOURCES'];
-  const needed = new Set(
+  requireRepositories(
     releases.flatMap((release) => {
       const { kernel, systemd, dracut, policy, policyConfig } = rhel[release];
-      const sources = [systemd, dracut, policy, policyConfig, ...(kernel === undefined ? [] : [kernel])];
-      return sources.map(({ repository }) => repository);
+      return [systemd, dracut, policy, policyConfig, ...(kernel === undefined ? [] : [kernel])];
     }),
   );
+}
+
+/** @throws MissingSources if a repository is not there */
+export function requireRepositories(sources: readonly Source[]): void {
+  const folder = process.env['EL_SOURCES'];
+  const needed = new Set(sources.map(({ repository }) => repository));
   const missing = [...needed].filter((name) => folder === undefined || !existsSync(join(folder, name)));
   if (missing.length === 0) return;
   const lines = missing.map(

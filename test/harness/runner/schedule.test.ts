@@ -50,6 +50,28 @@ selection('a filter selects among all files', () => {
     'test/vm/matrix/modes.test.ts',
   ]);
 });
+
+for (const [title, folder, isSelected] of [
+  ['without the sources of RHEL, the file that needs them is left out, and named', undefined, false],
+  ['with the sources of RHEL', '/sources', true],
+] as const)
+  selection(title, () => {
+    const [before, file] = [process.env['EL_SOURCES'], 'test/el/module.test.ts'];
+    const printed: string[] = [];
+    const print = (text: string) => void printed.push(text);
+    try {
+      if (folder === undefined) delete process.env['EL_SOURCES'];
+      else process.env['EL_SOURCES'] = folder;
+      for (const extent of ['quick', 'all'] as const) {
+        assert.is(selectFiles(root, { filters: [], extent }, print).includes(file), isSelected);
+        assert.is(printed.splice(0).join('').includes(`left out  ${file}: EL_SOURCES`), !isSelected);
+      }
+      assert.equal(selectFiles(root, { filters: ['el/module'], extent: 'quick' }, print), [file]);
+    } finally {
+      if (before === undefined) delete process.env['EL_SOURCES'];
+      else process.env['EL_SOURCES'] = before;
+    }
+  });
 selection.run();
 
 const schedule = suite('Schedule');

@@ -157,6 +157,8 @@ export function timeLimit(file: string): number {
     ['test/vm/long/', 3000],
     ['test/vm/', 1800],
     ['test/packaging/release/release.test.ts', 900],
+    // Builds the policies of RHEL if they are not in the cache.
+    ['test/el/module.test.ts', 3000],
   ];
   return limits.find(([prefix]) => file.startsWith(prefix))?.[1] ?? 600;
 }

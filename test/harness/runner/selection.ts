@@ -26,6 +26,9 @@ const onlyInAll: readonly string[] = [
 /** Folders that are part of every run although they are below a folder of `onlyInAll`. */
 const always: readonly string[] = ['test/wire/smoke/'];
 
+/** Needs the sources of RHEL, which are not part of the project. */
+const fromSources = 'test/el/module.test.ts';
+
 export interface Selection {
   /** Parts of paths; a file that contains one of them is selected. Empty: every file. */
   filters: readonly string[];
@@ -38,17 +41,19 @@ export interface Selection {
 
 /**
  * Returns the linters and the files of test/**\/*.test.ts that a run selects, sorted. Files below a `fixtures` folder
- * are never selected.
+ * are never selected, and the file that needs the sources of RHEL only with `EL_SOURCES` or if a filter names it.
  *
- * @param print receives the scenarios for which the run has no time although the change touches them
+ * @param print receives what is left out: that file, and the scenarios for which the run has no time although the change touches them
  */
 export function selectFiles(
   root: string,
   { filters, extent }: Selection,
   print: (text: string) => void = () => undefined,
 ): string[] {
-  const files = findFiles(root);
-  if (filters.length > 0) return files.filter((file) => filters.some((filter) => file.includes(filter)));
+  const found = findFiles(root);
+  if (filters.length > 0) return found.filter((file) => filters.some((filter) => file.includes(filter)));
+  const files = found.filter((file) => file !== fromSources || process.env['EL_SOURCES'] !== undefined);
+  if (files.length < found.length) print(`left out  ${fromSources}: EL_SOURCES is not set\n`);
   if (extent === 'change') {
     const scenarios = files.filter(isScenario);
     const { chosen, leftOut } = chooseScenarios(root, scenarios, circumstances(root, durationOf(root)));
