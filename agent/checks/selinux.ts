@@ -58,9 +58,10 @@ function judgeProcesses({ permissive, processes, transitionsWithoutPrivileges }:
       'In maintenance mode, run: restorecon -R -F /usr/bin/immutafs-agent /usr/libexec/immutafs, then reboot.';
     return { status: 'warn', subject, observed: names.replace(/;$/, ''), remedy };
   }
-  if (permissive) {
-    const observed = 'the domains are permissive: denials are recorded, but not enforced';
-    return { status: 'warn', subject, observed, remedy: enforce };
+  if (permissive.length > 0) {
+    const names = permissive.map((name) => name.replace(/^.*\//, '')).join(' ');
+    const observed = `${names}: denials are recorded, but not enforced`;
+    return { status: 'warn', subject, observed, remedy: enforce(permissive) };
   }
   if (wrong.length > 0) {
     const reason = 'this policy allows no change of domain with NoNewPrivileges=yes';
@@ -71,8 +72,10 @@ function judgeProcesses({ permissive, processes, transitionsWithoutPrivileges }:
   return { status: 'pass', subject, observed: domains || 'the module is installed, no service is running' };
 }
 
-const enforce =
-  'If ausearch -m avc -se immutafs shows no denial, run in maintenance mode: semodule -X 200 -r immutafs-permissive, then reboot.';
+function enforce(permissive: readonly string[]): string {
+  const removed = permissive.map((name) => name.replace(/^(.*)\/(.*)$/, '-X $1 -r $2')).join(' ');
+  return `If ausearch -m avc -se immutafs shows no denial, run in maintenance mode: semodule ${removed}, then reboot.`;
+}
 
 function domainOf(unit: string): string {
   return domains[unit] ?? 'immutafs_t';

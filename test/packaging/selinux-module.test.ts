@@ -22,9 +22,7 @@ const selinuxCalls = (root: ScratchRoot): string[] =>
     .calls()
     .map((line) => line.trimEnd())
     .filter((line) => /^(semodule|restorecon|load_policy)\b/.test(line));
-const permissiveCil = '/usr/share/immutafs-agent/immutafs-permissive.cil';
-const upgraded = `semodule -n -s targeted -X 200 -i ${cil}`;
-const added = `${upgraded} -i ${permissiveCil}`;
+const added = `semodule -n -s targeted -X 200 -i ${cil}`;
 const labelledPaths = ['/usr/bin/immutafs-agent', '/usr/libexec/immutafs', '/etc/immutafs'];
 const labelled = labelledPaths.map((path) => `restorecon -R -F ${path}`);
 const removed = 'semodule -n -s targeted -X 200 -r immutafs';
@@ -35,31 +33,50 @@ scriptlets('rpm installs, upgrades and erases: the module is added, replaced and
   assert.equal(selinuxCalls(root), [added, ...labelled]);
   root.makeDirectory('var/lib/selinux/targeted/active/modules/200/immutafs');
   assertQuiet(root.rpm(['-U', '--nodeps', '--force', rpm]));
-  assert.equal(
-    selinuxCalls(root),
-    [upgraded, ...labelled],
-    'an upgrade does not make the domains permissive again',
-  );
+  assert.equal(selinuxCalls(root), [added, ...labelled]);
   assertQuiet(root.rpm(['-e', 'immutafs-agent']));
   assert.equal(selinuxCalls(root), [removed]);
 });
 
+scriptlets('the module store of RHEL 7', ({ root }) => {
+  addPolicy(root, 'targeted', 'etc/selinux/targeted');
+  assertQuiet(post(root));
+  assert.equal(selinuxCalls(root), [added, ...labelled]);
+  assertQuiet(postun(root));
+  assert.equal(selinuxCalls(root), [removed]);
+});
+
+for (const store of ['etc/selinux/targeted', 'var/lib/selinux/targeted'])
+  scriptlets(
+    `${store}: a module of an earlier version, which made the domains permissive, is removed`,
+    ({ root }) => {
+      addPolicy(root, 'targeted', store);
+      root.makeDirectory(`${store}/active/modules/200/immutafs-permissive`);
+      assertQuiet(post(root));
+      assert.equal(selinuxCalls(root), [added.replace('-i', '-r immutafs-permissive -i'), ...labelled]);
+      assertQuiet(postun(root));
+      assert.equal(selinuxCalls(root), [removed.replace('-r', '-r immutafs-permissive -r')]);
+    },
+  );
+
 scriptlets(
-  'the module store of RHEL 7: the domains are permissive, and both modules are removed',
+  'a domain that an administrator has made permissive: stays so until the package is erased',
   ({ root }) => {
-    addPolicy(root, 'targeted', 'etc/selinux/targeted');
+    addPolicy(root);
+    for (const domain of ['immutafs_forward_t', 'httpd_t'])
+      root.makeDirectory(`var/lib/selinux/targeted/active/modules/400/permissive_${domain}`);
     assertQuiet(post(root));
     assert.equal(selinuxCalls(root), [added, ...labelled]);
-    root.makeDirectory('etc/selinux/targeted/active/modules/200/immutafs-permissive');
     assertQuiet(postun(root));
-    assert.equal(selinuxCalls(root), [removed.replace('-r', '-r immutafs-permissive -r')]);
+    const both = '-X 200 -X 400 -r permissive_immutafs_forward_t -X 200 -r immutafs';
+    assert.equal(selinuxCalls(root), [removed.replace('-X 200 -r immutafs', both)]);
   },
 );
 
-scriptlets('the module store of Debian: the domains are in force', ({ root }) => {
+scriptlets('the module store of Debian', ({ root }) => {
   addPolicy(root, 'default');
   assertQuiet(post(root));
-  assert.equal(selinuxCalls(root), [upgraded.replace('targeted', 'default'), ...labelled]);
+  assert.equal(selinuxCalls(root), [added.replace('targeted', 'default'), ...labelled]);
   assertQuiet(postun(root));
   assert.equal(selinuxCalls(root), [removed.replace('targeted', 'default')]);
 });

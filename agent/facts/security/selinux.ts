@@ -163,7 +163,13 @@ const hierarchies = ['/sys/fs/cgroup', '/sys/fs/cgroup/systemd'];
 
 /** Where policies keep their modules: since RHEL 8, and on RHEL 7. */
 const stores = ['/var/lib/selinux', '/etc/selinux'];
-const permissiveModule = 'active/modules/200/immutafs-permissive';
+
+/** The modules that make the domains permissive: those of `semanage permissive -a`, and one of earlier versions of the package. */
+const permissiveModules = [
+  '400/permissive_immutafs_forward_t',
+  '400/permissive_immutafs_t',
+  '200/immutafs-permissive',
+];
 
 /** Finds the module in the file contexts of the policy, and the domain of each process of the services. */
 export function findServiceDomains(reader: SystemReader, { policy }: Selinux) {
@@ -172,9 +178,11 @@ export function findServiceDomains(reader: SystemReader, { policy }: Selinux) {
   return {
     /** Whether the policy contains the module. */
     installed: contexts.includes(':immutafs_exec_t:'),
-    /** Whether a second module makes the domains permissive, as the package does with policies that were not tested. */
-    permissive: stores.some((store) => reader.stat(`${store}/${policy}/${permissiveModule}`) !== undefined),
-    /** Whether the policy allows a transition with NoNewPrivileges=yes: that of RHEL 7.9 does, earlier ones may not. */
+    /** The priorities and names (`400/NAME`) of the modules that make the domains permissive. */
+    permissive: permissiveModules.filter((name) =>
+      stores.some((store) => reader.stat(`${store}/${policy}/active/modules/${name}`) !== undefined),
+    ),
+    /** Whether the policy allows a transition with NoNewPrivileges=yes: those of RHEL 7.5 and later do. */
     transitionsWithoutPrivileges: capability?.trim() === '1',
     /** The running processes of the services; the check itself is one if a service runs it. */
     processes: units.flatMap((unit) => processesOf(reader, unit)),

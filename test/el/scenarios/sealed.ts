@@ -32,7 +32,7 @@ const edit: Edit = async (root, mounts) => {
   await writeFile(program, '#!/bin/sh\ncat /etc/shadow\n');
   await chmod(program, 0o755);
   await mounts.mount('proc', '/proc', '-t', 'proc');
-  await mounts.chroot('semodule', '-n', '-D', '-s', 'targeted', '-X', '200', '-r', 'immutafs-permissive');
+  await mounts.chroot('semodule', '-n', '-D', '-B', '-s', 'targeted');
   await mounts.chroot('umount', '/proc');
   const label = '/usr/local/bin/confined -- system_u:object_r:immutafs_forward_exec_t:s0\n';
   await appendFile(join(root, 'etc/selinux/targeted/contexts/files/file_contexts.local'), label);

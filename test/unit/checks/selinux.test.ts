@@ -1,3 +1,5 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
 import {
   type Change,
   all,
@@ -9,7 +11,7 @@ import {
   mount,
   selinux,
 } from '../../harness/changes.ts';
-import { testChanges, testFindings } from '../../harness/finding.ts';
+import { findingOf, testChanges, testFindings } from '../../harness/finding.ts';
 import { maintenanceGuest } from '../../harness/guest.ts';
 
 /** Sets SELinux to enforcing mode, without file_contexts of a policy. */
@@ -69,8 +71,8 @@ const forwarder = (domain: string, cgroup?: string): Change =>
   process('immutafs-forward.service', 70, domain, cgroup);
 const check = (domain: string): Change => process('immutafs-check.service', 71, domain);
 const canTransition = file('sys/fs/selinux/policy_capabilities/nnp_nosuid_transition', '1\n');
-const permissive = (store: string): Change =>
-  file(`${store}/targeted/active/modules/200/immutafs-permissive/cil`, '');
+const permissive = (store: string, module: string): Change =>
+  file(`${store}/targeted/active/modules/${module}/cil`, '');
 const withoutModule = all(
   selinux('1', '/var -d a:b:var_t:s0\n/tmp -d a:b:tmp_t:s0\n'),
   labels('var_t', 'tmp_t'),
@@ -105,13 +107,25 @@ testFindings(id, {
     all(enforcingGuest, forwarder('init_t', 'sys/fs/cgroup/systemd'), check('immutafs_t')),
     'skip: allows no change of domain with NoNewPrivileges=yes',
   ],
-  'the domains are permissive': [
-    all(enforcingGuest, forwarder('immutafs_forward_t'), permissive('var/lib/selinux')),
+  'both domains are permissive': [
+    all(
+      ...[enforcingGuest, forwarder('immutafs_forward_t')],
+      ...['400/permissive_immutafs_t', '400/permissive_immutafs_forward_t'].map((name) =>
+        permissive('var/lib/selinux', name),
+      ),
+    ),
+    'warn: permissive_immutafs_forward_t permissive_immutafs_t: denials are recorded, but not enforced',
+  ],
+  'RHEL 7: a domain is permissive': [
+    all(
+      ...[enforcingGuest, forwarder('init_t'), check('immutafs_t')],
+      permissive('etc/selinux', '400/permissive_immutafs_forward_t'),
+    ),
     'warn: denials are recorded, but not enforced',
   ],
-  'RHEL 7: the domains are permissive': [
-    all(enforcingGuest, forwarder('init_t'), check('immutafs_t'), permissive('etc/selinux')),
-    'warn: denials are recorded, but not enforced',
+  'another domain is permissive': [
+    all(enforcingGuest, permissive('var/lib/selinux', '400/permissive_httpd_t')),
+    'pass: no service is running',
   ],
   'RHEL 7: the check runs in the domain of systemd': [
     all(enforcingGuest, check('init_t')),
@@ -145,6 +159,22 @@ testChanges(
   },
   { 'selinux-labels': 'pass', 'selinux-domain': 'pass' },
 );
+
+const remedies = suite('selinux-domain: the remedy for permissive domains');
+for (const [modules, command] of [
+  [['200/immutafs-permissive'], 'semodule -X 200 -r immutafs-permissive,'],
+  [
+    ['400/permissive_immutafs_t', '200/immutafs-permissive'],
+    'semodule -X 400 -r permissive_immutafs_t -X 200 -r immutafs-permissive,',
+  ],
+] as const)
+  remedies(modules.join(' '), async () => {
+    const changes = modules.map((name) => permissive('var/lib/selinux', name));
+    const { status, remedy } = await findingOf(id, all(enforcingGuest, ...changes));
+    assert.is(status, 'warn');
+    assert.match(remedy, `run in maintenance mode: ${command} then reboot.`);
+  });
+remedies.run();
 
 testFindings('autorelabel-absent', {
   'the file, with SELinux off': [file('.autorelabel', ''), 'pass: no effect, because SELinux is disabled'],
