@@ -79,7 +79,8 @@ async function answerOf<Type extends Answer['type']>(
   message: object,
   type: Type,
 ): Promise<Extract<Answer, { type: Type }>> {
-  let line = await ask(`${JSON.stringify(message)}\n`);
+  // The empty line ends what an earlier process may have written in part.
+  let line = await ask(`\n${JSON.stringify(message)}\n`);
   for (let old = 0; old < mostOld; old += 1) {
     const answer = parseRecord(answerSchema, line, 'the answer of the host');
     if (answer.type === 'refusal' && (answer.id === id || answer.id === null)) throw new Error(answer.reason);

@@ -44,5 +44,7 @@ with open(os.path.join(folder, "ca.pem"), "wb") as file:
 conversation = Conversation(certify, ssh is not None)
 print("ready", flush=True)
 for line in sys.stdin.buffer:
+    if not line.strip():
+        continue
     found = forge(conversation.answer(line.rstrip(b"\n"), 0))
     print(found if isinstance(found, str) else json.dumps(found), flush=True)

@@ -319,6 +319,41 @@ result["logged"] = len(logged)`) as Record<string, unknown>;
   });
 });
 
+requests('a line that was too long, or that an ended program began, does not harm a later request', () => {
+  const found = overSocket(`
+module.LINE = 0.3
+result = [said(ask(guest, b"x" * (FRAME + 100)))[:27]]
+guest.sendall(b"y\\n")
+steps(1)
+result.append(ask(guest, HELLO)["type"])
+result.append(said(ask(guest, HELLO[:7]))[:28])
+result.append(ask(guest, b"\\n" + HELLO)["type"])`);
+  assert.equal(found, [
+    'the request is longer than ',
+    'challenge',
+    'the request was not complete',
+    'challenge',
+  ]);
+});
+
+requests('empty lines and the rest of a long line: read in part, without an answer, then no further', () => {
+  const found = overSocket(`
+import identity_service.conversation
+identity_service.conversation.REFILL = 1000
+module.SEARCH = 0.05
+result = []
+for name, flood in (("b.sock", b"\\n" * FRAME), ("c.sock", b"x" * FRAME)):
+    other, sent, waits = accept(guest_of(name, name)), 0, 0
+    while sent < 2**23 and waits < 20:
+        try:
+            sent, waits = sent + other.send(flood), 0
+        except BlockingIOError:
+            waits += 1
+        service.step()
+    result += [BURST * FRAME <= sent < 2**21, len(logged)]`);
+  assert.equal(found, [true, 0, true, 1]);
+});
+
 requests('a flood: refused, then read no further; another domain is answered at once', () => {
   const found = overSocket(`
 import identity_service.conversation

@@ -28,8 +28,8 @@ class Channel:
         self.line_end = self.write_end = None
         self.paused_until = 0
         self.running = self.since = None
-        # Whether the rest of a line that was too long is still to be discarded.
-        self.discarding = False
+        # Whether the rest of a line that was refused is still to be discarded, and how many bytes were no part of a request.
+        self.discarding, self.skipped = False, 0
 
 
 class Channels:
@@ -151,32 +151,45 @@ class Channels:
         if not data:
             raise OSError(errno.EPIPE, "the domain has ended")
         if channel.discarding:
-            if b"\n" not in data:
-                return
-            data, channel.discarding = data.split(b"\n", 1)[1], False
+            rest, separator, data = data.partition(b"\n")
+            self.skip(channel, len(rest))
+            channel.discarding = not separator
         channel.incoming += data
         if channel.line_end is None:
             channel.line_end = time.monotonic() + LINE
         self.begin(channel)
 
+    def skip(self, channel, count):
+        """Counts bytes that are no request. So many as a request may have cost as much, so that they cannot keep the service busy."""
+        channel.skipped += count
+        if channel.skipped < FRAME:
+            return
+        channel.skipped -= FRAME
+        now = time.monotonic()
+        if not channel.limit.take(now):
+            channel.paused_until = now + channel.limit.wait()
+            self.listen(channel, 0)
+
     def begin(self, channel):
         """Starts the next complete line. Until its answer was taken, nothing else is read from the domain."""
-        line, separator, rest = channel.incoming.partition(b"\n")
-        if len(line) > FRAME:
-            channel.incoming, channel.discarding = rest, not separator
-            self.refuse(channel, "the request is longer than %d bytes" % FRAME)
-            return
-        if not separator:
-            return
-        channel.incoming, channel.line_end = rest, time.monotonic() + LINE if rest else None
         # The guest begins with an empty line, which ends a line of an earlier program.
-        if not line.strip():
-            self.begin(channel)
+        found = channel.incoming.lstrip()
+        self.skip(channel, len(channel.incoming) - len(found))
+        line, separator, rest = found.partition(b"\n")
+        if not separator and len(line) <= FRAME:
+            channel.incoming = found
+            if not found:
+                channel.line_end = None
             return
+        channel.incoming, channel.discarding = rest, not separator
+        channel.line_end = time.monotonic() + LINE if rest.strip() else None
         now = time.monotonic()
         if not channel.limit.take(now):
             channel.paused_until = now + channel.limit.wait()
             self.refuse(channel, "the domain has sent too many requests: wait %d s" % (channel.limit.wait() + 1))
+            return
+        if len(line) > FRAME:
+            self.refuse(channel, "the request is longer than %d bytes" % FRAME)
             return
         self.listen(channel, 0)
         channel.since = now
