@@ -56,6 +56,22 @@ choice('without a change, twelve commits with different endings choose each scen
   assert.equal(chosen.toSorted(), scenarios.toSorted());
 });
 
+choice('twelve commits choose each of many scenarios once, and none of them has all the longest', () =>
+  inTemporaryDirectory((root) => {
+    const all = Array.from({ length: 30 }, (_, index) => long(`scenario-${index}`));
+    writeFiles(root, Object.fromEntries(all.map((file) => [file, ''])));
+    const seconds = (file: string) => 1000 - 10 * all.indexOf(file);
+    const runs = Array.from('0123456789ab').map(
+      (commit) => chooseScenarios(root, all, { commit, changed: () => [], seconds }).chosen,
+    );
+    assert.equal(runs.flat().toSorted(), all.toSorted());
+    const sums = runs
+      .filter(({ length }) => length === 2)
+      .map((run) => run.reduce((sum, file) => sum + seconds(file), 0));
+    assert.equal(new Set(sums).size, 1);
+  }),
+);
+
 choice('a change of the product adds the scenarios that have a word of its name, and no others', () => {
   const without = choose({}).chosen;
   const { chosen, leftOut } = choose({ changed: () => ['boot/scratch.ts', 'agent/checks/persist.ts'] });
@@ -79,7 +95,7 @@ choice('the words of a changed test count for nothing: only its imports lead to 
 choice('the nearest come first; what does not fit is left out, and the part of the commit is kept', () => {
   const part = choose({}).chosen;
   const both = ['agent/pool/rollback.ts', 'agent/pool/update.ts', 'agent/rollback.ts'];
-  const { chosen, leftOut } = choose({ changed: () => both }, 600);
+  const { chosen, leftOut } = choose({ changed: () => both }, 900);
   const near = ['pool', 'rollback', 'update'].map(long).filter((file) => !part.includes(file));
   assert.equal(
     part.filter((file) => !chosen.includes(file)),
@@ -93,7 +109,7 @@ choice(
   'of scenarios that never passed, as many are added as fit, after those that the change touches',
   () => {
     const unknown = (file: string) => (file === long('pool') ? ['agent/pool.ts'] : undefined);
-    const { chosen, leftOut } = choose({ changed: unknown, commit: '1' }, 450);
+    const { chosen, leftOut } = choose({ changed: unknown, commit: '1' }, 700);
     assert.ok(chosen.includes(long('pool')), chosen.join(' '));
     assert.is(chosen.length, 4);
     assert.is(leftOut.length, 6);

@@ -48,6 +48,7 @@ const shortest = 30;
  * built.
  */
 const usual = (file: string): number => {
+  if (file.startsWith('test/vm/long/')) return 300;
   if (file.startsWith('test/vm/')) return 80;
   return file.startsWith('test/packaging/') ? 4 : 5;
 };
