@@ -8,6 +8,7 @@ import { inRoot } from '../../packaging/build/paths.ts';
 import { whileTemporaryDirectory } from '../harness/temporary.ts';
 import { compare } from './compare.ts';
 import { declared } from './declared.ts';
+import { parseDevices } from './devices.ts';
 import { parseFingerprint } from './fingerprint.ts';
 
 const fingerprint = suite('the fingerprint of a boot');
@@ -40,6 +41,28 @@ fingerprint('entries with the same key are kept apart, in a fixed order', () => 
   assert.equal([...parse(...lines.toReversed())], [...found]);
   assert.is(found.get('module ext4'), '100');
   assert.is(found.get('unit home.mount'), 'loaded active mounted');
+});
+
+fingerprint('a device of the machine has its properties, without those of the devices on its buses', () => {
+  const tree = `bus: main-system-bus
+  type System
+  dev: virtio-blk-pci, id ""
+    write-cache = "on"
+    bus: virtio-bus
+      type virtio-pci-bus
+      dev: virtio-blk-device, id ""
+        drive = "spare"
+`;
+  assert.equal(parseDevices(tree), [
+    ['device virtio-blk-pci, id ""', 'write-cache = "on"; type virtio-pci-bus'],
+    ['device virtio-blk-device, id ""', 'drive = "spare"'],
+  ]);
+  const clean = parseFingerprint(lines.join('\n'), parseDevices(tree));
+  const changed = parseFingerprint(lines.join('\n'), parseDevices(tree.replace('"on"', '"off"')));
+  assert.equal(
+    compare([clean], changed).map(({ key }) => key),
+    ['host device virtio-blk-pci, id ""'],
+  );
 });
 
 fingerprint('an output without its end is no fingerprint', () => {

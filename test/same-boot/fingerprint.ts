@@ -15,7 +15,10 @@ interface Block {
  * @param host what the host knows: values by their names
  * @throws if the collector did not reach its end
  */
-export function parseFingerprint(output: string, host: Record<string, string> = {}): Fingerprint {
+export function parseFingerprint(
+  output: string,
+  host: readonly (readonly [string, string])[] = [],
+): Fingerprint {
   const lines = output.split('\n').map((line) => line.split('\t'));
   if (!lines.some(([section]) => section === 'end')) throw new Error('the collector did not reach its end');
   const of = (name: string) =>
@@ -23,7 +26,7 @@ export function parseFingerprint(output: string, host: Record<string, string> = 
   const blocks = blocksOf(of('block'));
   const texts = Map.groupBy(of('text'), ([path]) => path);
   const entries: (readonly [string, string, string])[] = [
-    ...Object.entries(host).map(([name, value]) => ['host', name, value] as const),
+    ...host.map(([name, value]) => ['host', name, value] as const),
     ...(['file', 'program', 'process', 'sysctl'] as const).flatMap((section) =>
       of(section).map(([key, value]) => [section, key, value] as const),
     ),

@@ -1,10 +1,15 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { variable } from '../harness/efi.ts';
+import { whileTemporaryDirectory } from '../harness/temporary.ts';
 import { generate } from './campaign.ts';
-import { type Session, endings, verbs } from './grammar.ts';
+import { type Action, type Session, endings, verbs } from './grammar.ts';
 import { plants } from './places.ts';
 import { attackText, scenarioOf, stepsOf } from './session.ts';
+import { twins, withFoothold } from './twins.ts';
 
 const grammar = suite('the grammar of the attacks');
 
@@ -55,6 +60,54 @@ grammar('busybox parses the attack of every session, and of every end', async ()
   }
   const broken = await execa('busybox', ['sh', '-n'], { input: 'act() { (', reject: false });
   assert.is.not(broken.exitCode, 0, 'the twin');
+});
+
+grammar(
+  'an action that hangs is left behind; when the time is over, only the last one is tried',
+  async () => {
+    const actions = ['port', 'node', 'mode', 'fat'].map((verb): Action => [verb]);
+    const text = attackText({ actions, ending: 'reset' });
+    const [from, to] = [text.indexOf('ticks=0 since=0'), text.indexOf("{ printf 'step attack")];
+    const script = text
+      .slice(from, to)
+      .replace(/^do_[^]*?^\}\n(?=act)/m, '')
+      .replace('sleep 10', 'sleep 0.1')
+      .replace('-ge 35', '-ge 8')
+      .replace(/^(?=act port)/m, 'do_port() { exit 7; }; do_node() { sleep 60; }; do_mode() { :; }\n')
+      .replace(/^(?=ticks=0$)/m, 'for each in 1 2 3 4 5 6 7 8; do sleep 0.15; done; act mode\n');
+    const { stdout } = await execa('busybox', [
+      'sh',
+      '-c',
+      `do_fat() { exit 3; }\n${script}printf %s "$codes"`,
+    ]);
+    assert.is(stdout, ' 7 142 0 -1 3');
+  },
+);
+
+grammar('a variable of the firmware has its attributes and the text in UTF-16', () =>
+  whileTemporaryDirectory(async (folder) => {
+    const sh = verbs.variable?.sh.replaceAll('/run/efi', folder).replaceAll('./busybox', 'busybox') ?? '';
+    const script = `mount() { :; }; chattr() { :; }; ${sh}`;
+    await execa('busybox', ['sh', '-c', script, 'sh', 'SystemdOptions', 'systemd.mask={"a":0}']);
+    const expected = variable(Buffer.from('systemd.mask={"a":0}\0', 'utf16le'));
+    assert.is(await readFile(join(folder, 'SystemdOptions'), 'latin1'), expected);
+  }),
+);
+
+grammar('each session of a twin ends with its attack', () => {
+  const session: Session = { actions: [['port']], ending: 'reset' };
+  assert.equal(withFoothold(session, twins.unsealed), session);
+  assert.equal(withFoothold(session, twins.resume), { ...session, ending: 'hibernation' });
+  const { actions } = withFoothold(session, twins.persist);
+  assert.equal(actions, [['port'], ['write', '/etc/systemd/system/planted.service']]);
+  for (const twin of Object.values(twins)) {
+    const [verb = '', ...parameters] = withFoothold({ ...session, actions: [] }, twin).actions[0] ?? [
+      'port',
+      '',
+    ];
+    for (const [index, value] of parameters.entries())
+      assert.ok(verb === 'port' || verbs[verb]?.parameters[index]?.includes(value), `${verb} ${value}`);
+  }
 });
 
 grammar('the attack writes the content that belongs to the path', async () => {

@@ -36,7 +36,7 @@ interface Verb {
 }
 
 /** Names of the kernel, because the attack removes links below /dev/disk. `/dev/vdc` is the input of the test. */
-const devices = {
+export const devices = {
   system: '/dev/vda',
   home: '/dev/vdb',
   data: '/dev/vdd',
@@ -51,7 +51,10 @@ const paths = [...plants.keys()];
 const targets = ['/', '/boot', '/home'].map(
   (target) => ({ target, filesystem: 'ext4', sizeMiB: 0 }) as const,
 );
-const uuids = [...targets.map(volumeUuid), '2f5a0000-0000-4000-8000-000000000001', resumeUuid];
+const [root = '', boot = '', home = ''] = targets.map(volumeUuid);
+/** The UUIDs of file systems on the sealed disk. */
+export const targetUuids = { root, boot } as const;
+const uuids = [root, boot, home, '2f5a0000-0000-4000-8000-000000000001', resumeUuid];
 const labels = ['cidata', 'CIDATA', 'config-2', 'root', 'home', 'boot', 'immutafs', 'NvVars'];
 
 /** A root file system that runs the attacker's program instead of systemd. */
@@ -62,6 +65,15 @@ const plantRoot = `
 
 /** Runs a program as the user $1. The file does not exist, so that programs that run already do not matter. */
 const asUser = 'start-stop-daemon -S -p /run/none -c "$1" -x';
+
+/** systemd reads kernel arguments, and where a hibernation image is, from EFI variables with this GUID (systemd(1)). */
+export const systemdVariable = (name: string) => `${name}-8cf2644b-4b0b-428f-9387-6d876050dc67`;
+const bootVariables = ['BootOrder', 'BootNext', 'Boot0099'].map(
+  (name) => `${name}-8be4df61-93ca-11d2-aa0d-00e098032b8c`,
+);
+/** Writes the attributes of a variable that persists, and the value in UTF-16. */
+const writeVariable = `mkdir -p /run/efi; mount -t efivarfs efivarfs /run/efi; chattr -i "/run/efi/$1"
+printf "\\007\\000\\000\\000$(printf %s "$2" | ./busybox sed 's/./&\\\\000/g')\\000\\000" >"/run/efi/$1"`;
 
 export const verbs: Readonly<Record<string, Verb>> = {
   write: { weight: 200, parameters: [paths], sh: 'mkdir -p "${1%/*}"; content "$1" >"$1" && chmod 755 "$1"' },
@@ -166,7 +178,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
   },
   impostor: {
     weight: 15,
-    parameters: [spare, [uuids[0] ?? '', uuids[1] ?? '']],
+    parameters: [spare, Object.values(targetUuids)],
     sh: `free; /usr/sbin/mkfs.ext4 -q -FF -U "$2" "$1" 64M;${plantRoot}`,
   },
   table: {
@@ -176,7 +188,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
   },
   group: {
     ...{ weight: 10, parameters: [spare] },
-    sh: `free; offset=1048576; dd if=${devices.system}2 of="$1" bs=1M count=1 && /usr/sbin/mkfs.ext4 -q -FF -E offset=$offset -U ${uuids[0]} "$1" 64M;${plantRoot}`,
+    sh: `free; offset=1048576; dd if=${devices.system}2 of="$1" bs=1M count=1 && /usr/sbin/mkfs.ext4 -q -FF -E offset=$offset -U ${root} "$1" 64M;${plantRoot}`,
   },
   lvm: {
     weight: 10,
@@ -217,6 +229,13 @@ export const verbs: Readonly<Record<string, Verb>> = {
     weight: 2,
     parameters: [['sr0', 'vdf']],
     sh: 'echo 1 >"/sys/block/$1/device/delete" || echo 1 >"/sys/block/$1/device/../remove"',
+  },
+  variable: {
+    ...{ weight: 10, sh: writeVariable },
+    parameters: [
+      [systemdVariable('SystemdOptions'), systemdVariable('HibernateLocation'), ...bootVariables],
+      ['systemd.mask=immutafs-check.timer', 'init=/home/planted', `{"uuid":"${resumeUuid}","offset":0}`, '0'],
+    ],
   },
   port: { weight: 5, parameters: [['/dev/ttyS0', '/dev/console', '/dev/kmsg']], sh: 'echo planted >"$1"' },
   sysctl: {

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { inRoot } from '../../packaging/build/paths.ts';
@@ -6,13 +6,18 @@ import { agentTree } from '../vm/harness/agent.ts';
 import { makeHostKey, makeSeed, seedFiles } from '../vm/harness/cloud-init.ts';
 import { persistOnDataDisk, withDataDisk } from '../vm/harness/data-disk.ts';
 import { copyDisks, editDisks } from '../vm/harness/disk.ts';
+import { efiArguments, efiBootFiles, newEfiVariables } from '../vm/harness/efi.ts';
 import { type Boot, type BootOptions, type Guest, withGuest } from '../vm/harness/guest.ts';
-import { type Layout, ext4OnLvm, layout } from '../vm/harness/layout.ts';
+import { withInitramfs } from '../vm/harness/initramfs.ts';
+import { type Layout, ext4OnLvm, ext4OnPartition, layout } from '../vm/harness/layout.ts';
+import { labelFiles } from '../vm/harness/mounts.ts';
 import type { Drive } from '../vm/harness/qemu.ts';
 import { withRunFolder } from '../vm/harness/run-folder.ts';
-import { configure, editFile } from '../vm/harness/scenario.ts';
+import { configure, editFile, enforcing } from '../vm/harness/scenario.ts';
 import { configureScratch, markDisk, uuid } from '../vm/harness/scratch.ts';
 import { type Template, templateOf } from '../vm/harness/template.ts';
+import { readDevices } from './devices.ts';
+import type { Twin } from './twins.ts';
 
 /** The UUID that `resume=` names on the kernel command line. */
 export const resumeUuid = '1f5a0000-0000-4000-8000-00000000cafe';
@@ -25,15 +30,32 @@ export const dataDirectories = ['/home', '/data', '/var/lib/kept', '/var/lib/app
 export const persisted = ['/var/lib/kept', '/var/lib/app'];
 export const scratchPaths = ['/var/cache/app', '/srv/store'];
 
-/** The guest's disks: ext4 on LVM. The loss of /home does not end the boot, so that the boot can be compared. */
-function guestLayout(): Layout {
-  if (!ext4OnLvm.home) throw new Error('the layout has no disk with /home');
-  const options = `${ext4OnLvm.home.options},nofail,x-systemd.device-timeout=180s`;
-  return layout({ ...ext4OnLvm, home: { ...ext4OnLvm.home, options } });
+/** A guest to attack: its disks, its kernel arguments, and whether UEFI starts it. */
+interface Kind {
+  layout: Layout;
+  words: readonly string[];
+  firmware: 'BIOS' | 'UEFI';
 }
 
-/** Boots a guest whose disks are as new at the first boot, and then have what earlier boots wrote. */
-export type BootGuest = (options: Partial<BootOptions>) => Promise<Boot>;
+/** The guests to attack. Each has PERSIST, SCRATCH, SEED=host, /home and MOUNT_OPTIONS=strict. */
+export const kinds: Readonly<Record<'lvm' | 'uefi' | 'enforcing', Kind>> = {
+  lvm: { layout: ext4OnLvm, words: [], firmware: 'BIOS' },
+  uefi: { layout: ext4OnPartition, words: efiArguments, firmware: 'UEFI' },
+  enforcing: { layout: ext4OnLvm, words: enforcing, firmware: 'BIOS' },
+};
+
+/** The loss of /home does not end the boot, so that the boot can be compared. */
+function withOptionalHome(chosen: Layout): Layout {
+  if (!chosen.home) throw new Error('the layout has no disk with /home');
+  const options = `${chosen.home.options},nofail,x-systemd.device-timeout=180s`;
+  return layout({ ...chosen, home: { ...chosen.home, options } });
+}
+
+/**
+ * Boots a guest whose disks are as new at the first boot, and then have what earlier boots wrote. `devices` is what QEMU tells
+ * of them after the step `fingerprint`.
+ */
+export type BootGuest = (options: Partial<BootOptions>) => Promise<Boot & { devices: [string, string][] }>;
 
 /**
  * Calls its argument with a new guest.
@@ -45,11 +67,15 @@ export type OpenGuest = <T>(
   use: (boot: BootGuest, guest: Guest) => Promise<T>,
 ) => Promise<T>;
 
-/** Calls `work` with guests that have PERSIST, SCRATCH, SEED=host, /home and MOUNT_OPTIONS=strict. */
-export async function withGuests<T>(work: (open: OpenGuest) => Promise<T>): Promise<T> {
+/** Calls `work` with guests that lack the protection of a twin, if there is one. */
+export async function withGuests<T>(
+  kind: Kind,
+  twin: Twin | undefined,
+  work: (open: OpenGuest) => Promise<T>,
+): Promise<T> {
   return withRunFolder((folder) =>
     withDataDisk(async (data) => {
-      const template = await makeTemplate(folder);
+      const template = await makeTemplate(kind, twin, folder);
       const [scratch, spare] = [
         await emptyDisk(folder, 'scratch', 200),
         await emptyDisk(folder, 'spare', 1800),
@@ -70,14 +96,20 @@ export async function withGuests<T>(work: (open: OpenGuest) => Promise<T>): Prom
         return withGuest({ template, damage }, (guest) =>
           withRunFolder(async (own) => {
             const drives = [...(await Promise.all(writable.map((each) => layer(each, own)))), ...readOnly];
-            return use(
-              ({ arguments: words = [], ...options }) =>
-                guest.boot({
-                  ...{ disk: 'readonly', drives, uuid, limitSeconds: 700, ...options },
-                  arguments: [...kernelWords, ...words],
-                }),
-              guest,
-            );
+            const monitor = join(own, 'monitor');
+            const firmware =
+              kind.firmware === 'UEFI' ? { efiVariables: await newEfiVariables(own) } : undefined;
+            const boot: BootGuest = async (options) => {
+              let devices: ReturnType<typeof readDevices> = Promise.resolve([]);
+              const call = () => void (devices = readDevices(monitor));
+              const done = await guest.boot({
+                ...{ disk: 'readonly', drives, uuid, monitor, limitSeconds: 700, ...firmware, ...options },
+                afterStep: { name: 'fingerprint', call },
+                arguments: [...kernelWords, ...kind.words],
+              });
+              return { ...done, devices: await devices };
+            };
+            return use(boot, guest);
           }),
         );
       });
@@ -85,11 +117,11 @@ export async function withGuests<T>(work: (open: OpenGuest) => Promise<T>): Prom
   );
 }
 
-async function makeTemplate(folder: string): Promise<Template> {
-  const template = await templateOf(guestLayout(), await agentTree());
+async function makeTemplate(kind: Kind, twin: Twin | undefined, folder: string): Promise<Template> {
+  const template = await templateOf(withOptionalHome(kind.layout), await agentTree());
   const disks = await copyDisks(template.disks, folder);
-  await editDisks(disks, async (root) => {
-    await persistOnDataDisk(root, persisted.join(' '));
+  await editDisks(disks, async (root, mounts) => {
+    await persistOnDataDisk(root, [...persisted, ...(twin?.persist ?? [])].join(' '));
     await editFile(join(root, 'etc/fstab'), (text) =>
       text.replace('device-timeout=60s', 'device-timeout=180s'),
     );
@@ -104,8 +136,13 @@ async function makeTemplate(folder: string): Promise<Template> {
     const dropins = join(root, 'etc/systemd/system', 'dev-disk-by\\x2did-virtio\\x2dscratch.device.d');
     await mkdir(dropins);
     await writeFile(join(dropins, 'zz-busy.conf'), '[Unit]\nJobTimeoutSec=600\n');
+    await labelFiles(mounts, '/');
   });
-  return { ...template, disks };
+  const { kernel } = kind.firmware === 'UEFI' ? efiBootFiles(template.bootFiles) : template.bootFiles;
+  // The kernel uses the last one of files with the same name, and an archive without files changes nothing.
+  const initramfs = join(folder, 'initramfs');
+  await withInitramfs(twin?.initramfs ?? {}, (changed) => copyFile(changed.initramfs, initramfs));
+  return { ...template, disks, bootFiles: { kernel, initramfs } };
 }
 
 async function emptyDisk(folder: string, serial: string, sizeMiB: number): Promise<Drive> {
@@ -142,6 +179,9 @@ async function makeTools(folder: string): Promise<Drive> {
   const { stdout } = await execa('chroot', [root, 'ldd', '/usr/bin/systemctl']);
   const libraries = [...stdout.matchAll(/=> (\/\S+)/g)].map(([, path = '']) => path);
   for (const path of [...copied, ...libraries]) await execa('cp', ['-L', join(root, path), tools]);
+  // With SELinux, root may run them.
+  const names = (await readdir(tools)).map((name) => join(tools, name));
+  await execa('setfattr', ['-n', 'security.selinux', '-v', 'system_u:object_r:bin_t:s0', tools, ...names]);
   await execa('truncate', ['--size', '24M', file]);
   await execa('mkfs.ext4', ['-q', '-O', '^has_journal', '-d', tools, file]);
   return { serial: 'tools', file, format: 'raw', readOnly: true, bus: 'virtio-blk' };

@@ -1,11 +1,12 @@
-import type { BootOptions, Guest } from '../vm/harness/guest.ts';
+import type { Guest } from '../vm/harness/guest.ts';
 import type { Step } from '../vm/harness/run.ts';
 import { shared } from '../vm/harness/shared.ts';
 import { type Observed, type WithSeries, fingerprintOf } from './campaign.ts';
 import { type Fingerprint, parseFingerprint } from './fingerprint.ts';
 import type { Session } from './grammar.ts';
-import { type BootGuest, withGuests } from './guest.ts';
+import { type BootGuest, kinds, withGuests } from './guest.ts';
 import { stepsOf } from './session.ts';
+import type { Twin } from './twins.ts';
 
 export interface Machine {
   withSeries: WithSeries;
@@ -13,16 +14,17 @@ export interface Machine {
   lost: () => Promise<Fingerprint>;
 }
 
-/** Calls `work` with a guest to attack. @param changes options of each boot */
+/** Calls `work` with a guest to attack. @param twin which protection it lacks; undefined for none */
 export async function withMachine<T>(
-  changes: Partial<BootOptions>,
+  kind: keyof typeof kinds,
+  twin: Twin | undefined,
   work: (machine: Machine) => Promise<T>,
 ): Promise<T> {
-  return withGuests((open) => {
+  return withGuests(kinds[kind], twin, (open) => {
     const series =
       (data: 'intact' | 'lost'): WithSeries =>
       (use) =>
-        open(data, (bootGuest, guest) => use((session) => observe(bootGuest, guest, changes, session)));
+        open(data, (bootGuest, guest) => use((session) => observe(bootGuest, guest, twin, session)));
     const lost = shared(() => series('lost')(async (boot) => fingerprintOf(await boot())));
     return work({ withSeries: series('intact'), lost });
   });
@@ -32,10 +34,10 @@ export async function withMachine<T>(
 async function observe(
   boot: BootGuest,
   { checksum }: Guest,
-  changes: Partial<BootOptions>,
+  twin: Twin | undefined,
   session?: Session,
 ): Promise<Observed> {
-  const done = await boot({ ...changes, steps: stepsOf(session) });
+  const done = await boot({ ...twin?.boot, steps: stepsOf(session) });
   const [collected, attack] = ['fingerprint', 'attack'].map((name) => stepOf(() => done.step(name)));
   const { seconds, endedBy, console } = done;
   const codes = attack === undefined ? [] : attack.stdout.trim().split(/\s+/).map(Number);
@@ -49,8 +51,9 @@ async function observe(
     };
   }
   // A boot of a writable disk changes it.
-  const host = changes.disk === 'writable' ? {} : { 'the system disk': await checksum() };
-  return { fingerprint: parseFingerprint(collected.stdout, host), codes, seconds };
+  const disk: [string, string][] =
+    twin?.boot?.disk === 'writable' ? [] : [['the system disk', await checksum()]];
+  return { fingerprint: parseFingerprint(collected.stdout, [...disk, ...done.devices]), codes, seconds };
 }
 
 /** Returns a step, or undefined if it did not run. */

@@ -1,16 +1,20 @@
 /**
- * node test/same-boot/main.ts [--sessions N] [--seed S] [--actions M] [--twin NAME] [--shrink MINUTES]: attacks a sealed guest with sessions that the seed determines, and compares each next boot with clean
- * boots. The exit code is 1 if a boot differs. A twin lacks a protection (`run.ts`).
+ * node test/same-boot/main.ts [--guest NAME] [--sessions N] [--seed S] [--actions M] [--shrink MINUTES]: attacks a sealed
+ * guest (`guest.ts`) with sessions that the seed determines, and compares each next boot with clean boots. The exit code
+ * is 1 if a boot differs. A twin (`twins.ts`) is a guest that lacks a protection.
  */
 import { parseArgs } from 'node:util';
-import { runCampaign, twins, verbsWithoutSuccess } from './run.ts';
+import { generate } from './campaign.ts';
+import { kinds } from './guest.ts';
+import { runCampaign, triedOf, verbsWithoutSuccess } from './run.ts';
+import { twins } from './twins.ts';
 
 const { values } = parseArgs({
   options: {
     sessions: { type: 'string', default: '3' },
     seed: { type: 'string', default: '1' },
     actions: { type: 'string', default: '400' },
-    twin: { type: 'string', default: 'none' },
+    guest: { type: 'string', default: 'lvm' },
     shrink: { type: 'string', default: '30' },
   },
 });
@@ -22,15 +26,15 @@ function oneOf<T extends string>(known: readonly T[], value: string): T {
 }
 
 const print = (text: string) => void process.stdout.write(text);
+const seed = Number(values.seed);
+const guests = { ...kinds, ...twins };
+const guest = oneOf(Object.keys(guests) as (keyof typeof guests)[], values.guest);
 const results = await runCampaign(
-  {
-    twin: oneOf(Object.keys(twins) as (keyof typeof twins)[], values.twin),
-    ...{ sessions: Number(values.sessions), seed: Number(values.seed) },
-    ...{ actions: Number(values.actions), shrinkMinutes: Number(values.shrink) },
-  },
+  { guest, seed, shrinkMinutes: Number(values.shrink) },
   print,
+  generate(seed, Number(values.sessions), Number(values.actions)),
 );
-const actions = results.reduce((sum, { codes }) => sum + codes.length, 0);
+const actions = results.reduce((sum, { codes }) => sum + triedOf(codes), 0);
 const different = results.filter(({ outcome }) => outcome === 'different').length;
 print(`verbs without an exit code 0: ${verbsWithoutSuccess(results).join(' ') || 'none'}\n`);
 print(`${results.length} sessions, ${actions} actions, ${different} sessions with differences\n`);

@@ -1,43 +1,36 @@
-import { type Result, type WithSeries, generate, judge, runSessions, shrink } from './campaign.ts';
+import { type Result, type WithSeries, judge, runSessions, shrink } from './campaign.ts';
 import type { Clean } from './campaign.ts';
 import { describe } from './compare.ts';
 import type { Session } from './grammar.ts';
 import { withMachine } from './machine.ts';
-import { scenarioOf } from './session.ts';
-import type { BootOptions } from '../vm/harness/guest.ts';
-
-/** Guests to attack. The campaign must find differences in a twin, which lacks a protection. */
-export const twins = {
-  /** The guest with all protections. */
-  none: {},
-  /** The host left the system disk writable. */
-  unsealed: { disk: 'writable' },
-} as const satisfies Record<string, Partial<BootOptions>>;
+import type { kinds } from './guest.ts';
+import { notTried, scenarioOf } from './session.ts';
+import { type Twin, twins, withFoothold } from './twins.ts';
 
 export interface Campaign {
-  twin: keyof typeof twins;
-  sessions: number;
+  /** The guest to attack: one with all protections, or a twin. */
+  guest: keyof typeof kinds | keyof typeof twins;
+  /** The seed of the first session. */
   seed: number;
-  /** The number of actions of each session. */
-  actions: number;
   /** For how long the sessions with a difference are shrunk, in minutes each. */
   shrinkMinutes: number;
 }
 
 /**
  * Runs sessions and prints a line for each; for one that differs, the differences and the shortest session that shows them.
- *
- * @param all the sessions, if the seed does not determine them
  */
 export async function runCampaign(
   campaign: Campaign,
   print: (text: string) => void,
-  all: readonly Session[] = generate(campaign.seed, campaign.sessions, campaign.actions),
+  all: readonly Session[],
 ): Promise<Result[]> {
-  const { seed, shrinkMinutes } = campaign;
+  const { guest, seed, shrinkMinutes } = campaign;
+  const twin: Twin | undefined = guest in twins ? twins[guest as keyof typeof twins] : undefined;
+  const kind = twin?.kind ?? (guest as keyof typeof kinds);
+  const sessions = twin === undefined ? all : all.map((session) => withFoothold(session, twin));
   const results: Result[] = [];
-  await withMachine(twins[campaign.twin], async ({ withSeries, lost }) => {
-    await runSessions(withSeries, lost, all, async (result, clean) => {
+  await withMachine(kind, twin, async ({ withSeries, lost }) => {
+    await runSessions(withSeries, lost, sessions, async (result, clean) => {
       results.push(result);
       print(describeResult(result, seed));
       if (result.outcome === 'different' && shrinkMinutes > 0) {
@@ -54,10 +47,13 @@ function describeResult(
   seed: number,
 ): string {
   const succeeded = codes.filter((code) => code === 0).length;
-  const actions = `${codes.length} actions, ${succeeded} of them with exit code 0`;
+  const actions = `${triedOf(codes)} actions, ${succeeded} of them with exit code 0`;
   const lines = differences.map((each) => `${describe(each)}\n`).join('');
   return `session ${number} (seed ${seed + number}): ${actions}; ${session.ending}; ${outcome}, ${differences.length} differences, ${seconds.toFixed(0)} s\n${lines}`;
 }
+
+/** Returns the number of actions for which time was left. */
+export const triedOf = (codes: readonly number[]): number => codes.filter((code) => code !== notTried).length;
 
 /** Shrinks a session, or, if it alone does not differ, what the whole series did. */
 async function shortestOf(

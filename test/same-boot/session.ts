@@ -15,8 +15,16 @@ ${systemctl} list-units --all --full --plain --no-legend | ./busybox sed 's/^/un
 
 const systemctl = '/run/tools/ld-linux-x86-64.so.2 --library-path /run/tools /run/tools/systemctl';
 
+/** The period of the signals by which the attack measures time, in seconds of the guest's time. */
+const tickSeconds = 10;
+/** An action that hangs, for example on a disk that is full or was removed, is left behind after so many signals. */
+const ticksOfAction = 3;
+/** After so many signals, no further action but the last one is tried. */
+const ticksOfAttack = 35;
 /** An attack that has not ended by then ends by a power cut, in seconds of the guest's time. */
-const limitSeconds = 400;
+const limitSeconds = 450;
+/** What the attack reports instead of the exit code of an action for which no time was left. */
+export const notTried = -1;
 
 /**
  * Returns the program of an attack for busybox. It reports the exit code of each action itself, on the port that the test's
@@ -27,6 +35,9 @@ export function attackText({ actions, ending }: Session): string {
   return `[ -n "$again" ] || { ${mountTools}again=1 exec ./busybox sh "$0"; }
 touch /run/attacked; exec 5>/proc/sysrq-trigger; /usr/sbin/modprobe -a loop vfat
 (sleep ${limitSeconds}; echo o >&5) </dev/null >/dev/null 2>&1 &
+ticks=0 since=0
+trap 'ticks=$((ticks + 1)) since=$((since + 1))' ALRM
+(while sleep ${tickSeconds}; do kill -ALRM $$ || exit; done) </dev/null >/dev/null 2>&1 &
 resume=${resumeUuid} codes=
 systemctl() { ${systemctl} "$@"; }
 free() { swapoff -a; umount -l /dev/vdf; }
@@ -36,8 +47,15 @@ ${[...plants].map(([path, text]) => `${quote(path)}) printf '%s\\n' ${quote(text
 *) echo planted;;
 esac; }
 ${[...used].map((verb) => `do_${verb}() { ${verbOf(verb).sh}\n}`).join('\n')}
-act() { ("do_$@") </dev/null >/dev/null 2>&1; codes="$codes $?"; }
-${actions.map(lineOf).join('\n')}
+act() {
+if [ $ticks -ge ${ticksOfAttack} ]; then codes="$codes ${notTried}"; return; fi
+since=0; ("do_$@") </dev/null >/dev/null 2>&1 &
+while wait $!; code=$?; [ $code = 142 ] && [ $since -lt ${ticksOfAction} ]; do :; done
+codes="$codes $code"
+}
+${actions.slice(0, -1).map(lineOf).join('\n')}
+ticks=0
+${actions.slice(-1).map(lineOf).join('\n')}
 { printf 'step attack 0 %d 0\\n' "\${#codes}"; printf %s "$codes"; } >&3
 (${endings[ending]}) </dev/null >/dev/null 2>&1
 sleep 60; echo o >&5; sleep 60`;

@@ -7,11 +7,14 @@ import { withRunFolder } from './run-folder.ts';
 
 /** Calls `work` with the variable store of a new UEFI firmware (Debian's OVMF), for each boot of one guest. */
 export async function withEfiVariables(work: (efiVariables: string) => Promise<void>): Promise<void> {
-  await withRunFolder(async (folder) => {
-    const variables = join(folder, 'variables.fd');
-    await copyFile('/usr/share/OVMF/OVMF_VARS_4M.fd', variables);
-    await work(variables);
-  });
+  await withRunFolder(async (folder) => work(await newEfiVariables(folder)));
+}
+
+/** Makes the variable store of a new UEFI firmware in a folder. @returns its path */
+export async function newEfiVariables(folder: string): Promise<string> {
+  const variables = join(folder, 'variables.fd');
+  await copyFile('/usr/share/OVMF/OVMF_VARS_4M.fd', variables);
+  return variables;
 }
 
 /** Replaces the kernel with the tree's bzImage, because UEFI cannot start an ELF file. */

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 /** The name of the port of the guest agent (QEMU: docs/interop/qemu-ga). */
 export const agentPort = 'org.qemu.guest_agent.0';
 
-/** Sends a command of the guest agent (QEMU: docs/interop/qemu-ga-ref.html), and returns its answer. */
+/** Sends a command of the guest agent (QEMU: docs/interop/qemu-ga-ref.html) or of the monitor, and returns its answer. */
 export type AskAgent = (command: string, args?: Record<string, unknown>) => Promise<unknown>;
 
 /**
@@ -17,15 +17,26 @@ export async function withGuestAgent<T>(socket: string, work: (ask: AskAgent) =>
   const lines = createInterface({ input: connection })[Symbol.asyncIterator]();
   const ask: AskAgent = async (command, args = {}) => {
     connection.write(`${JSON.stringify({ execute: command, arguments: args })}\n`);
-    const line = await lines.next();
-    if (line.done === true) throw new Error(`the guest agent did not answer ${command}`);
-    const answer = JSON.parse(line.value) as { return?: unknown; error?: { desc: string } };
-    if (answer.error !== undefined) throw new Error(`${command}: ${answer.error.desc}`);
-    return answer.return;
+    for (;;) {
+      const line = await lines.next();
+      if (line.done === true) throw new Error(`no answer to ${command}`);
+      const answer = JSON.parse(line.value) as { return?: unknown; error?: { desc: string } };
+      if (answer.error !== undefined) throw new Error(`${command}: ${answer.error.desc}`);
+      // The monitor sends a greeting and events, too.
+      if ('return' in answer) return answer.return;
+    }
   };
   try {
     return await work(ask);
   } finally {
     connection.destroy();
   }
+}
+
+/** Calls `work` with QEMU's monitor (QEMU: docs/interop/qmp-spec). */
+export async function withMonitor<T>(socket: string, work: (ask: AskAgent) => Promise<T>): Promise<T> {
+  return withGuestAgent(socket, async (ask) => {
+    await ask('qmp_capabilities');
+    return work(ask);
+  });
 }

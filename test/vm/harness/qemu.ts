@@ -53,6 +53,8 @@ export interface Machine {
   uuid?: string | undefined;
   /** The path of a Unix socket by which one can type on the console (`harness/console.ts`). Default: nobody types. */
   consoleSocket?: string | undefined;
+  /** The path of a Unix socket with QEMU's monitor (`withMonitor`). Default: none. */
+  monitor?: string | undefined;
   /** The names of further virtio-serial ports, and the paths of their Unix sockets, as libvirt gives them to a domain. */
   ports?: Record<string, string> | undefined;
 }
@@ -85,6 +87,7 @@ export function qemuCommand(machine: Machine, folder: string): string[] {
     ...['-chardev', 'stdio,id=report,signal=off', '-device', 'virtio-serial-pci'],
     ...['-device', 'virtserialport,chardev=report,name=vmtest'],
     ...Object.entries(machine.ports ?? {}).flatMap(port),
+    ...(machine.monitor === undefined ? [] : ['-qmp', `unix:${machine.monitor},server=on,wait=off`]),
     ...(boot === null
       ? []
       : ['-kernel', boot.kernel, '-initrd', boot.initramfs, '-append', machine.arguments.join(' ')]),

@@ -1,0 +1,31 @@
+import * as assert from 'uvu/assert';
+import { generate } from './campaign.ts';
+import type { Session } from './grammar.ts';
+import { type Campaign, runCampaign, triedOf } from './run.ts';
+
+const print = (text: string) => void process.stdout.write(text);
+
+/** Asserts that after each session, the next boot is as the first one, and that the attacks were no empty threats. */
+export async function assertSameBoot(guest: Campaign['guest'], sessions: readonly Session[]): Promise<void> {
+  const results = await runCampaign({ guest, seed: 0, shrinkMinutes: 0 }, print, sessions);
+  assert.is(results.length, sessions.length);
+  assert.equal(
+    results.flatMap(({ differences }) => differences),
+    [],
+  );
+  for (const { codes, session } of results) {
+    assert.is(codes.length, session.actions.length);
+    assert.ok(triedOf(codes) > codes.length / 2, codes.join(' '));
+    assert.ok(codes.filter((code) => code === 0).length > codes.length / 4, codes.join(' '));
+  }
+}
+
+/** Asserts that a short session changes the next boot of a twin. */
+export async function assertDifferent(
+  guest: Campaign['guest'],
+  seed: number,
+  actions: number,
+): Promise<void> {
+  const [result] = await runCampaign({ guest, seed, shrinkMinutes: 0 }, print, generate(seed, 1, actions));
+  assert.is(result?.outcome, 'different');
+}

@@ -1,0 +1,20 @@
+import { suite } from 'uvu';
+import { generate } from '../../same-boot/campaign.ts';
+import { assertDifferent, assertSameBoot } from '../../same-boot/expect.ts';
+
+/** The guests and twins that `matrix/same-boot.test.ts` does not have. */
+const sameBoot = suite('generated attacks of root on other guests');
+
+for (const guest of ['uefi', 'enforcing'] as const) {
+  sameBoot(`${guest}: after each session, the next boot is as the first one`, () =>
+    assertSameBoot(guest, generate(600, 2, 250)),
+  );
+}
+
+for (const twin of ['impostor', 'persist', 'variables', 'resume'] as const) {
+  sameBoot(`${twin}: without this protection, a short session changes the next boot`, () =>
+    assertDifferent(twin, 10, 5),
+  );
+}
+
+sameBoot.run();
