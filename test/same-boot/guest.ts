@@ -138,11 +138,11 @@ async function makeTemplate(kind: Kind, twin: Twin | undefined, folder: string):
     await writeFile(join(dropins, 'zz-busy.conf'), '[Unit]\nJobTimeoutSec=600\n');
     await labelFiles(mounts, '/');
   });
-  const { kernel } = kind.firmware === 'UEFI' ? efiBootFiles(template.bootFiles) : template.bootFiles;
-  // The kernel uses the last one of files with the same name, and an archive without files changes nothing.
+  const bootFiles = kind.firmware === 'UEFI' ? efiBootFiles(template.bootFiles) : template.bootFiles;
+  if (twin?.initramfs === undefined) return { ...template, disks, bootFiles };
   const initramfs = join(folder, 'initramfs');
-  await withInitramfs(twin?.initramfs ?? {}, (changed) => copyFile(changed.initramfs, initramfs));
-  return { ...template, disks, bootFiles: { kernel, initramfs } };
+  await withInitramfs(twin.initramfs, (changed) => copyFile(changed.initramfs, initramfs));
+  return { ...template, disks, bootFiles: { ...bootFiles, initramfs } };
 }
 
 async function emptyDisk(folder: string, serial: string, sizeMiB: number): Promise<Drive> {
