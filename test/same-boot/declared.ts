@@ -39,6 +39,8 @@ export const declared: readonly Variation[] = [
   { keys: new RegExp(`^file ${layers}/lib/systemd/random-seed$`), reason: 'the seed for the next boot, which the disk does not get' },
   { keys: /^sysctl fs\/(dentry-state|file-nr|inode-nr|inode-state|quota\/|aio-nr)/, reason: 'counters of the kernel' },
   { keys: /^sysctl kernel\/(random\/|ns_last_pid|pty\/nr)/, reason: 'random values and counters' },
+  { keys: /^sysctl (kernel\/threads-max|user\/max_\w+_namespaces|vm\/(admin|user)_reserve_kbytes)$/, values: /^\d{4,5}$/, reason: 'proportional to the memory that UEFI leaves to the kernel' },
+  { keys: /^mount \/dev$/, replaces: /nr_inodes=\d+/, by: '', reason: 'proportional to the same memory' },
   { keys: /^(module|key) /, replaces: /^(\d+) .*/, by: '$1', reason: 'counts of uses' },
   // What runs at this moment.
   { keys: /^unix (\/run\/systemd\/journal\/stdout|$)/, reason: 'the connections of services' },

@@ -86,6 +86,7 @@ export async function withGuests<T>(
         spare,
       ];
       await markDisk(scratch);
+      if (twin?.hasSwap === true) await execa('mkswap', ['--quiet', '--uuid', resumeUuid, spare.file]);
       const readOnly = [await makeSeedDrive(folder), await makeTools(folder)];
       return work((state, use) => {
         const writable =

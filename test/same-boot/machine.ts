@@ -1,5 +1,5 @@
 import type { Guest } from '../vm/harness/guest.ts';
-import type { Step } from '../vm/harness/run.ts';
+import { EmulatorFault, type Step } from '../vm/harness/run.ts';
 import { shared } from '../vm/harness/shared.ts';
 import { type Observed, type WithSeries, fingerprintOf } from './campaign.ts';
 import { type Fingerprint, parseFingerprint } from './fingerprint.ts';
@@ -37,7 +37,14 @@ async function observe(
   twin: Twin | undefined,
   session?: Session,
 ): Promise<Observed> {
-  const done = await boot({ ...twin?.boot, steps: stepsOf(session) });
+  let done: Awaited<ReturnType<BootGuest>>;
+  try {
+    done = await boot({ ...twin?.boot, steps: stepsOf(session) });
+  } catch (error) {
+    // The clock of a system that was resumed is far ahead, as if the emulation had failed in each attempt.
+    if (!(error instanceof EmulatorFault)) throw error;
+    return { fingerprint: { stopped: error.message }, codes: [], seconds: 0 };
+  }
   const [collected, attack] = ['fingerprint', 'attack'].map((name) => stepOf(() => done.step(name)));
   const { seconds, endedBy, console } = done;
   const codes = attack === undefined ? [] : attack.stdout.trim().split(/\s+/).map(Number);

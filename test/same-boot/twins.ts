@@ -10,6 +10,8 @@ export interface Twin {
   kind: keyof typeof kinds;
   /** Options of each boot. */
   boot?: Partial<BootOptions>;
+  /** Whether the first boot finds the swap space that the kernel command line names, for which it would wait. */
+  hasSwap?: boolean;
   /** Files of the initramfs that are replaced. */
   initramfs?: Record<string, string | { copyOf: string }>;
   /** Further items of PERSIST. */
@@ -68,6 +70,7 @@ exit $code
       [`etc/systemd/system/${resume}`]: { copyOf: `usr/lib/systemd/system/${resume}` },
       'usr/lib/systemd/systemd-hibernate-resume': { copyOf: 'usr/lib/systemd/systemd-hibernate-resume' },
     },
+    hasSwap: true,
     foothold: { ending: 'hibernation' },
   },
 } as const satisfies Record<string, Twin>;
