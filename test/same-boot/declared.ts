@@ -40,6 +40,9 @@ export const declared: readonly Variation[] = [
   { keys: /^sysctl fs\/(dentry-state|file-nr|inode-nr|inode-state|quota\/|aio-nr)/, reason: 'counters of the kernel' },
   { keys: /^sysctl kernel\/(random\/|ns_last_pid|pty\/nr)/, reason: 'random values and counters' },
   { keys: /^sysctl (kernel\/threads-max|user\/max_\w+_namespaces|vm\/(admin|user)_reserve_kbytes)$/, values: /^\d{4,5}$/, reason: 'proportional to the memory that UEFI leaves to the kernel' },
+  { keys: /^file \/run\/systemd\/efivars(\/SystemdOptions-\S+)?$/, values: /^40755 0:0$|^100644 0:0 0 /, reason: 'the copy of the EFI variable SystemdOptions, which the initramfs has emptied' },
+  { keys: /^mount \/sys\/firmware\/efi\/efivars/, reason: 'the initramfs hides the EFI variables if SystemdOptions is set' },
+  { keys: /^unit systemd-hibernate-clear\.service$/, reason: 'fails if the EFI variable HibernateLocation is not a location; the check boot-inputs reports the variable' },
   { keys: /^mount \/dev$/, replaces: /nr_inodes=\d+/, by: '', reason: 'proportional to the same memory' },
   { keys: /^(module|key) /, replaces: /^(\d+) .*/, by: '$1', reason: 'counts of uses' },
   // What runs at this moment.
@@ -51,6 +54,7 @@ export const declared: readonly Variation[] = [
   { keys: /^file \/(etc\/lvm\/lvmlocal\.conf|run\/immutafs\/(impostors|lvm)|run\/lvm\/initrd_|dev\/block\/immutafs\/unsealed-)/, reason: 'the filter that keeps LVM from copies of physical volumes' },
   // Devices of writable disks, which root may name as it likes. What is mounted from them is compared.
   { keys: /^file \/dev\//, values: writable, reason: 'a link to a writable disk; if it was one to a sealed disk, that is missing' },
+  { keys: /^file \/dev\/disk\//, values: /^40755 0:0$/, reason: 'a directory with such links' },
   { keys: /^(file \/dev\/|block )(vd[b-f]\d+|dm-([2-9]|\d\d+)|md\d+|loop\d+)$/, reason: 'partitions and volumes of writable disks' },
   { keys: /^file \/dev\/disk\/by-label\/cidata$/, reason: 'the boot does not find the seed by this link; the seed is compared' },
   { keys: /^unit \S+\.device$/, reason: 'they follow the links in /dev' },

@@ -60,7 +60,7 @@ const labels = ['cidata', 'CIDATA', 'config-2', 'root', 'home', 'boot', 'immutaf
 /** A root file system that runs the attacker's program instead of systemd. */
 const plantRoot = `
   mkdir -p /run/planted-root && /usr/bin/mount -o "loop,offset=\${offset:-0}" "$1" /run/planted-root && cd /run/planted-root && mkdir -p sbin bin etc proc sys dev run usr/lib/systemd &&
-  cp /run/tools/busybox bin/sh && printf '#!/bin/sh\\necho PLANTED >/dev/console; poweroff -f\\n' >sbin/init && chmod 755 sbin/init &&
+  cp /media/busybox bin/sh && printf '#!/bin/sh\\necho PLANTED >/dev/console; poweroff -f\\n' >sbin/init && chmod 755 sbin/init &&
   cp sbin/init usr/lib/systemd/systemd && echo ID=planted >etc/os-release; cd /; umount /run/planted-root`;
 
 /** Runs a program as the user $1. The file does not exist, so that programs that run already do not matter. */

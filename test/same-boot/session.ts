@@ -13,7 +13,7 @@ ${systemctl} list-units --all --full --plain --no-legend | ./busybox sed 's/^/un
   return session === undefined ? { fingerprint } : { fingerprint, attack: attackText(session) };
 }
 
-const systemctl = '/run/tools/ld-linux-x86-64.so.2 --library-path /run/tools /run/tools/systemctl';
+const systemctl = '/media/ld-linux-x86-64.so.2 --library-path /media /media/systemctl';
 
 /** The period of the signals by which the attack measures time, in seconds of the guest's time. */
 const tickSeconds = 10;

@@ -51,7 +51,12 @@ export async function assertStored(
   count: number,
   times: number,
 ): Promise<void> {
-  await until('all entries', () => new Set(stored()).size >= count, 60);
+  await until('all entries', () => new Set(stored()).size >= count, 60).catch((error: unknown) => {
+    const present = new Set(stored());
+    const missing = journalField('MESSAGE').filter((text) => !present.has(text));
+    const [first, last] = [missing[0], missing.at(-1)];
+    throw new Error(`${missing.length} of ${count} are missing, from ${first} to ${last}`, { cause: error });
+  });
   const texts = stored();
   assert.equal([...new Set(texts)].sort(), journalField('MESSAGE').sort());
   assert.ok(texts.length - count <= times * window, `${texts.length - count} repeated`);
