@@ -190,4 +190,4 @@ async function makeTools(folder: string): Promise<Drive> {
 
 /** Lines of sh that mount the tools. The guest's own sh and mount run them; everything after that is from the host. */
 export const mountTools =
-  'mount -o ro /dev/disk/by-id/virtio-tools /media && cd /media || exit 99\n';
+  '[ -e /media/busybox ] || mount -o ro /dev/disk/by-id/virtio-tools /media && cd /media || exit 99\n';

@@ -47,7 +47,10 @@ async function observe(
   }
   const [collected, attack] = ['fingerprint', 'attack'].map((name) => stepOf(() => done.step(name)));
   const { seconds, endedBy, console } = done;
-  const codes = attack === undefined ? [] : attack.stdout.trim().split(/\s+/).map(Number);
+  // The attack reports its codes itself, and ends the machine.
+  if (attack !== undefined && attack.exit !== 0)
+    throw new Error(`the attack ended with ${attack.exit}: ${attack.stderr}`);
+  const codes = attack === undefined ? [] : (attack.stdout.match(/\S+/g) ?? []).map(Number);
   if (collected?.exit !== 0) {
     const reason =
       collected === undefined ? '' : `the collector ended with ${collected.exit}: ${collected.stderr}\n`;

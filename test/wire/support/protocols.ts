@@ -55,7 +55,7 @@ export async function assertStored(
     const present = new Set(stored());
     const missing = journalField('MESSAGE').filter((text) => !present.has(text));
     const [first, last] = [missing[0], missing.at(-1)];
-    throw new Error(`${missing.length} of ${count} are missing, from ${first} to ${last}`, { cause: error });
+    throw new Error(`${missing.length} of ${count} are missing, ${first} to ${last}: ${String(error)}`);
   });
   const texts = stored();
   assert.equal([...new Set(texts)].sort(), journalField('MESSAGE').sort());
