@@ -1,8 +1,6 @@
 import type { BootOptions } from '../vm/harness/guest.ts';
-import type { Action, Ending, Session } from './grammar.ts';
-import { systemdVariable } from './grammar.ts';
+import { type Action, type Ending, type Session, devices, systemdVariable, targetUuids } from './grammar.ts';
 import type { kinds } from './guest.ts';
-import { devices, targetUuids } from './grammar.ts';
 
 /** A guest that lacks a protection, so that the campaign must find differences. */
 export interface Twin {
