@@ -37,6 +37,8 @@ const steps = {
   ...phases('syslog'),
   plugin: `umount ${configuration} && ${replace('/etc/audit/plugins.d/syslog.conf', 's/^active = no/active = yes/')} && ${signal('HUP')}`,
   ...phases('plugin'),
+  // The mount would make stacked-mounts fail.
+  restored: 'umount /etc/audit/plugins.d/syslog.conf',
   ...look,
 };
 

@@ -38,7 +38,7 @@ const steps = {
   ...look,
 };
 
-/** /boot stays on the system disk, whose enforcement would make the check fail as well. */
+/** /boot stays on the system disk, which would make host-enforced fail as well. */
 const requireRoot = (root: string) =>
   appendFile(join(root, 'etc/immutafs/immutafs.conf'), 'REQUIRE_READONLY=/\n');
 
@@ -50,7 +50,8 @@ copied('the guest is not sealed: the host left the system disk writable', () =>
     const { report, exit } = statusOf(boot);
     assert.equal([report.enforcement, report.verdict, exit], ['guest', 'failed', 1]);
     assert.is(diskOf(report, '/')?.hostReadOnly, false);
-    assert.equal(notPassed(report), ['host-enforced']);
+    assert.equal(notPassed(report), ['host-enforced', 'boot-inputs']);
+    assert.match(checkOf(report, 'boot-inputs').observed, /^\/boot is on vda, which is writable/);
     assert.match(checkOf(report, 'host-enforced').observed, /scsi_debug/);
     assert.is(boot.step('links').stdout, '');
   }),
