@@ -7,6 +7,7 @@ import { compare, describe } from './compare.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import type { Action, Session } from './grammar.ts';
 import { resumeUuid } from './guest.ts';
+import { slicesOf } from './run.ts';
 
 const campaign = suite('the campaign');
 
@@ -89,6 +90,21 @@ campaign('lost data is no difference, but the next session has a new guest', asy
     ['data lost', 'same'],
   );
   assert.is(guests, 2);
+});
+
+campaign('sessions are divided among the guests that run at a time, in order', () => {
+  const all = [session(harmless), session(write), session(remount), session(destroy), session()];
+  const slices = slicesOf(all, 2);
+  assert.equal(
+    slices.flatMap(({ part }) => part),
+    all,
+  );
+  assert.equal(
+    slices.map(({ start }) => start),
+    [0, 3],
+  );
+  assert.is(slicesOf(all, 9).length, 5);
+  assert.equal(slicesOf([], 2), []);
 });
 
 campaign('a boot that differs before an attack, or is stopped, ends the campaign', async () => {

@@ -7,7 +7,7 @@ const print = (text: string) => void process.stdout.write(text);
 
 /** Asserts that after each session, the next boot is as the first one, and that the attacks were no empty threats. */
 export async function assertSameBoot(guest: Campaign['guest'], sessions: readonly Session[]): Promise<void> {
-  const results = await runCampaign({ guest, seed: 0, shrinkMinutes: 0 }, print, sessions);
+  const results = await runCampaign({ guest, seed: 0, jobs: 1, shrinkMinutes: 0 }, print, sessions);
   assert.is(results.length, sessions.length);
   assert.equal(
     results.flatMap(({ differences }) => differences),
@@ -26,6 +26,10 @@ export async function assertDifferent(
   seed: number,
   actions: number,
 ): Promise<void> {
-  const [result] = await runCampaign({ guest, seed, shrinkMinutes: 0 }, print, generate(seed, 1, actions));
+  const [result] = await runCampaign(
+    { guest, seed, jobs: 1, shrinkMinutes: 0 },
+    print,
+    generate(seed, 1, actions),
+  );
   assert.is(result?.outcome, 'different');
 }

@@ -1,7 +1,7 @@
 /**
- * node test/same-boot/main.ts [--guest NAME] [--sessions N] [--seed S] [--actions M] [--shrink MINUTES]: attacks a sealed
- * guest (`guest.ts`) with sessions that the seed determines, and compares each next boot with clean boots. The exit code
- * is 1 if a boot differs. A twin (`twins.ts`) is a guest that lacks a protection.
+ * node test/same-boot/main.ts [--guest NAME] [--sessions N] [--seed S] [--actions M] [--jobs J] [--shrink MINUTES]: attacks
+ * sealed guests (`guest.ts`), J at a time, with sessions that the seed determines, and compares each next boot with clean
+ * boots. The exit code is 1 if a boot differs. A twin (`twins.ts`) is a guest that lacks a protection.
  */
 import { parseArgs } from 'node:util';
 import { generate } from './campaign.ts';
@@ -15,6 +15,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     actions: { type: 'string', default: '400' },
     guest: { type: 'string', default: 'lvm' },
+    jobs: { type: 'string', default: '1' },
     shrink: { type: 'string', default: '30' },
   },
 });
@@ -30,7 +31,7 @@ const seed = Number(values.seed);
 const guests = { ...kinds, ...twins };
 const guest = oneOf(Object.keys(guests) as (keyof typeof guests)[], values.guest);
 const results = await runCampaign(
-  { guest, seed, shrinkMinutes: Number(values.shrink) },
+  { guest, seed, jobs: Number(values.jobs), shrinkMinutes: Number(values.shrink) },
   print,
   generate(seed, Number(values.sessions), Number(values.actions)),
 );

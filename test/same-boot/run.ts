@@ -12,6 +12,8 @@ export interface Campaign {
   guest: keyof typeof kinds | keyof typeof twins;
   /** The seed of the first session. */
   seed: number;
+  /** The number of guests at a time. A guest without its data mainly waits for it. */
+  jobs: number;
   /** For how long the sessions with a difference are shrunk, in minutes each. */
   shrinkMinutes: number;
 }
@@ -24,22 +26,36 @@ export async function runCampaign(
   print: (text: string) => void,
   all: readonly Session[],
 ): Promise<Result[]> {
-  const { guest, seed, shrinkMinutes } = campaign;
+  const { guest, seed, jobs, shrinkMinutes } = campaign;
   const twin: Twin | undefined = guest in twins ? twins[guest as keyof typeof twins] : undefined;
   const kind = twin?.kind ?? (guest as keyof typeof kinds);
   const sessions = twin === undefined ? all : all.map((session) => withFoothold(session, twin));
   const results: Result[] = [];
   await withMachine(kind, twin, async ({ withSeries, lost }) => {
-    await runSessions(withSeries, lost, sessions, async (result, clean) => {
-      results.push(result);
-      print(describeResult(result, seed));
-      if (result.outcome === 'different' && shrinkMinutes > 0) {
-        const shortest = await shortestOf(result, withSeries, clean, shrinkMinutes * 60);
-        print(shortest === undefined ? 'not repeated in a new guest\n' : scenarioOf(shortest));
-      }
-    });
+    const attack = ({ start, part }: Slice) =>
+      runSessions(withSeries, lost, part, async (result, clean) => {
+        results.push(result);
+        print(describeResult(result, seed + start));
+        if (result.outcome === 'different' && shrinkMinutes > 0) {
+          const shortest = await shortestOf(result, withSeries, clean, shrinkMinutes * 60);
+          print(shortest === undefined ? 'not repeated in a new guest\n' : scenarioOf(shortest));
+        }
+      });
+    await Promise.all(slicesOf(sessions, jobs).map(attack));
   });
   return results;
+}
+
+/** Sessions that one guest has after the other. */
+interface Slice {
+  start: number;
+  part: readonly Session[];
+}
+
+export function slicesOf(sessions: readonly Session[], jobs: number): Slice[] {
+  const length = Math.max(1, Math.ceil(sessions.length / jobs));
+  const starts = Array.from({ length: Math.ceil(sessions.length / length) }, (_, index) => index * length);
+  return starts.map((start) => ({ start, part: sessions.slice(start, start + length) }));
 }
 
 function describeResult(
@@ -49,7 +65,7 @@ function describeResult(
   const succeeded = codes.filter((code) => code === 0).length;
   const actions = `${triedOf(codes)} actions, ${succeeded} of them with exit code 0`;
   const lines = differences.map((each) => `${describe(each)}\n`).join('');
-  return `session ${number} (seed ${seed + number}): ${actions}; ${session.ending}; ${outcome}, ${differences.length} differences, ${seconds.toFixed(0)} s\n${lines}`;
+  return `session with the seed ${seed + number}: ${actions}; ${session.ending}; ${outcome}, ${differences.length} differences, ${seconds.toFixed(0)} s\n${lines}`;
 }
 
 /** Returns the number of actions for which time was left. */
