@@ -40,10 +40,10 @@ export const declared: readonly Variation[] = [
   { keys: /^sysctl fs\/(dentry-state|file-nr|inode-nr|inode-state|quota\/|aio-nr)/, reason: 'counters of the kernel' },
   { keys: /^sysctl kernel\/(random\/|ns_last_pid|pty\/nr)/, reason: 'random values and counters' },
   { keys: /^sysctl (kernel\/threads-max|user\/max_\w+_namespaces|vm\/(admin|user)_reserve_kbytes)$/, values: /^\d{4,5}$/, reason: 'proportional to the memory that UEFI leaves to the kernel' },
+  { keys: /^mount \/dev$/, replaces: /nr_inodes=\d+/, by: '', reason: 'proportional to the memory that UEFI leaves to the kernel' },
   { keys: /^file \/run\/systemd\/efivars(\/SystemdOptions-\S+)?$/, values: /^40755 0:0( |$)|^100644 0:0 0 /, reason: 'the copy of the EFI variable SystemdOptions, which the initramfs has emptied' },
-  { keys: /^mount \/sys\/firmware\/efi\/efivars/, reason: 'the initramfs hides the EFI variables if SystemdOptions is set' },
-  { keys: /^unit systemd-hibernate-clear\.service$/, reason: 'fails if the EFI variable HibernateLocation is not a location; the check boot-inputs reports the variable' },
-  { keys: /^mount \/dev$/, replaces: /nr_inodes=\d+/, by: '', reason: 'proportional to the same memory' },
+  { keys: /^mount \/sys\/firmware\/efi\/efivars/, values: / efivarfs efivarfs rw | tmpfs immutafs ro,size=4k,/, reason: 'the initramfs hides the EFI variables if SystemdOptions is set' },
+  { keys: /^unit systemd-hibernate-clear\.service$/, values: /^loaded (inactive dead|failed failed)$/, reason: 'fails if the EFI variable HibernateLocation is not a location; the check boot-inputs reports the variable' },
   { keys: /^(module|key) /, replaces: /^(\d+) .*/, by: '$1', reason: 'counts of uses' },
   // What runs at this moment.
   { keys: /^unix (\/run\/systemd\/journal\/stdout|$)/, reason: 'the connections of services' },

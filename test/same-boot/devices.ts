@@ -1,26 +1,22 @@
-import { withMonitor } from '../vm/harness/guest-agent.ts';
+import { withMonitor } from '../vm/harness/monitor.ts';
 
 /**
- * Returns the devices of a running machine and their properties, as QEMU knows them (`info qtree` in its manual). Without an
- * answer, the reason is in their place.
+ * Returns the devices of a running machine and their properties, as QEMU knows them (`info qtree` in its manual).
  *
- * @param socket that of the monitor
+ * @param socket the socket of QEMU's monitor
+ * @throws if QEMU does not answer, or names no device
  */
 export async function readDevices(socket: string): Promise<[string, string][]> {
-  try {
-    return parseDevices(
-      await withMonitor(socket, async (ask) =>
-        String(await ask('human-monitor-command', { 'command-line': 'info qtree' })),
-      ),
-    );
-  } catch (error) {
-    return [['the devices are not known', String(error)]];
-  }
+  const tree = await withMonitor(socket, (ask) =>
+    ask('human-monitor-command', { 'command-line': 'info qtree' }),
+  );
+  return parseDevices(String(tree));
 }
 
-/** Parses a tree in which each device begins with a line `dev: NAME`, and its properties follow. */
+/** Parses a tree in which each device begins with a line `dev: NAME`, and its properties follow. @throws if there is none */
 export function parseDevices(tree: string): [string, string][] {
   const [, ...devices] = tree.split(/^ *dev: /m);
+  if (devices.length === 0) throw new Error(`QEMU names no device: ${tree}`);
   return devices.map((text) => {
     const [name = '', ...properties] = text.trim().split(/\r?\n */);
     return [`device ${name}`, properties.filter((line) => !line.startsWith('bus: ')).join('; ')];

@@ -57,6 +57,7 @@ fingerprint('a device of the machine has its properties, without those of the de
     ['device virtio-blk-pci, id ""', 'write-cache = "on"; type virtio-pci-bus'],
     ['device virtio-blk-device, id ""', 'drive = "spare"'],
   ]);
+  assert.throws(() => parseDevices('unknown command'), 'names no device: unknown command');
   const clean = parseFingerprint(lines.join('\n'), parseDevices(tree));
   const changed = parseFingerprint(lines.join('\n'), parseDevices(tree.replace('"on"', '"off"')));
   assert.equal(
@@ -88,6 +89,12 @@ fingerprint('what root plants, and a link that leaves a sealed disk, is not decl
     'text\t/proc/cmdline\tinit=/home/planted',
     'unit\tplanted.service loaded active exited',
     'text\t/proc/net/unix\t0: 2 0 10000 0001 01 11 /run/planted',
+    'file\t/run/lvm/planted\t100644 0:0 9 1',
+    'file\t/dev/disk/planted\t100644 0:0 9 1',
+    'file\t/run/systemd/efivars/SystemdOptions-1\t100644 0:0 34 1',
+    'text\t/proc/1/mountinfo\t90 1 0:50 / /sys/firmware/efi/efivars rw - tmpfs planted rw',
+    'unit\tsystemd-hibernate-clear.service loaded active exited',
+    'sysctl\tkernel/threads-max\t9',
   ];
   const clean = parse(...lines, `${link}vda1`);
   for (const each of [...planted, `${link}vda2`])

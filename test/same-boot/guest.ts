@@ -102,7 +102,11 @@ export async function withGuests<T>(
               kind.firmware === 'UEFI' ? { efiVariables: await newEfiVariables(own) } : undefined;
             const boot: BootGuest = async (options) => {
               let devices: ReturnType<typeof readDevices> = Promise.resolve([]);
-              const call = () => void (devices = readDevices(monitor));
+              const call = () => {
+                devices = readDevices(monitor);
+                // The error is thrown below, when the boot has ended.
+                devices.catch(() => undefined);
+              };
               const done = await guest.boot({
                 ...{ disk: 'readonly', drives, uuid, monitor, limitSeconds: 700, ...firmware, ...options },
                 afterStep: { name: 'fingerprint', call },

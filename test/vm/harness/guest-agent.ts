@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 /** The name of the port of the guest agent (QEMU: docs/interop/qemu-ga). */
 export const agentPort = 'org.qemu.guest_agent.0';
 
-/** Sends a command of the guest agent (QEMU: docs/interop/qemu-ga-ref.html) or of the monitor, and returns its answer. */
+/** Sends a command of the guest agent (QEMU: docs/interop/qemu-ga-ref.html), and returns its answer. */
 export type AskAgent = (command: string, args?: Record<string, unknown>) => Promise<unknown>;
 
 /**
@@ -22,7 +22,7 @@ export async function withGuestAgent<T>(socket: string, work: (ask: AskAgent) =>
       if (line.done === true) throw new Error(`no answer to ${command}`);
       const answer = JSON.parse(line.value) as { return?: unknown; error?: { desc: string } };
       if (answer.error !== undefined) throw new Error(`${command}: ${answer.error.desc}`);
-      // The monitor sends a greeting and events, too.
+      // QEMU's monitor (`monitor.ts`) sends a greeting and events, too.
       if ('return' in answer) return answer.return;
     }
   };
@@ -31,12 +31,4 @@ export async function withGuestAgent<T>(socket: string, work: (ask: AskAgent) =>
   } finally {
     connection.destroy();
   }
-}
-
-/** Calls `work` with QEMU's monitor (QEMU: docs/interop/qmp-spec). */
-export async function withMonitor<T>(socket: string, work: (ask: AskAgent) => Promise<T>): Promise<T> {
-  return withGuestAgent(socket, async (ask) => {
-    await ask('qmp_capabilities');
-    return work(ask);
-  });
 }

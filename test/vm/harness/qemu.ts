@@ -53,7 +53,7 @@ export interface Machine {
   uuid?: string | undefined;
   /** The path of a Unix socket by which one can type on the console (`harness/console.ts`). Default: nobody types. */
   consoleSocket?: string | undefined;
-  /** The path of a Unix socket with QEMU's monitor (`withMonitor`). Default: none. */
+  /** The path of a Unix socket with QEMU's monitor (`harness/monitor.ts`). Default: none. */
   monitor?: string | undefined;
   /** The names of further virtio-serial ports, and the paths of their Unix sockets, as libvirt gives them to a domain. */
   ports?: Record<string, string> | undefined;
