@@ -20,11 +20,16 @@ export async function assertSameBoot(guest: Campaign['guest'], sessions: readonl
   }
 }
 
-/** Asserts that a short session changes the next boot of a twin. */
+/**
+ * Asserts that a session changes the next boot of a twin in a certain way.
+ *
+ * @param expected matches a line `KEY: VALUE` of a difference
+ */
 export async function assertDifferent(
   guest: Campaign['guest'],
   seed: number,
   actions: number,
+  expected: RegExp,
 ): Promise<void> {
   const [result] = await runCampaign(
     { guest, seed, jobs: 1, shrinkMinutes: 0 },
@@ -32,4 +37,9 @@ export async function assertDifferent(
     generate(seed, 1, actions),
   );
   assert.is(result?.outcome, 'different');
+  const found = (result?.differences ?? []).map(({ key, found: value }) => `${key}: ${value}`);
+  assert.ok(
+    found.some((line) => expected.test(line)),
+    found.join('\n'),
+  );
 }

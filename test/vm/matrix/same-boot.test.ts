@@ -13,7 +13,8 @@ sameBoot('after a session, the next boot is as the first one', () =>
 );
 
 sameBoot('without the seal, the first session changes the next boot', () =>
-  assertDifferent('unsealed', seed, 120),
+  // The machine boots, and its fingerprint differs.
+  assertDifferent('unsealed', seed, 120, /^(?!boot: )/),
 );
 
 sameBoot.run();
