@@ -26,14 +26,22 @@ function oneOf<T extends string>(known: readonly T[], value: string): T {
   return found;
 }
 
+/** @throws if the option is not a positive whole number, so that a campaign without sessions does not pass */
+function count(name: keyof typeof values, least = 1): number {
+  const value = Number(values[name]);
+  if (!Number.isSafeInteger(value) || value < least)
+    throw new Error(`--${name}: ${values[name]} is not a whole number of at least ${least}`);
+  return value;
+}
+
 const print = (text: string) => void process.stdout.write(text);
-const seed = Number(values.seed);
+const seed = count('seed', 0);
 const guests = { ...kinds, ...twins };
 const guest = oneOf(Object.keys(guests) as (keyof typeof guests)[], values.guest);
 const results = await runCampaign(
-  { guest, seed, jobs: Number(values.jobs), shrinkMinutes: Number(values.shrink) },
+  { guest, seed, jobs: count('jobs'), shrinkMinutes: count('shrink', 0) },
   print,
-  generate(seed, Number(values.sessions), Number(values.actions)),
+  generate(seed, count('sessions'), count('actions')),
 );
 const actions = results.reduce((sum, { codes }) => sum + triedOf(codes), 0);
 const different = results.filter(({ outcome }) => outcome === 'different').length;

@@ -10,7 +10,7 @@ import { type Twin, twins, withFoothold } from './twins.ts';
 export interface Campaign {
   /** The guest to attack: one with all protections, or a twin. */
   guest: keyof typeof kinds | keyof typeof twins;
-  /** The seed of the first session. */
+  /** The number of the first session. If `generate` made the sessions, the number of each is its seed. */
   seed: number;
   /** The number of guests at a time. A guest without its data mainly waits for it. */
   jobs: number;
@@ -46,12 +46,14 @@ export async function runCampaign(
   return results;
 }
 
-/** Sessions that one guest has after the other. */
+/** Sessions that attack one guest after the other. */
 interface Slice {
+  /** The index of the first one among all sessions. */
   start: number;
   part: readonly Session[];
 }
 
+/** Divides the sessions, in order, among so many guests. */
 export function slicesOf(sessions: readonly Session[], jobs: number): Slice[] {
   const length = Math.max(1, Math.ceil(sessions.length / jobs));
   const starts = Array.from({ length: Math.ceil(sessions.length / length) }, (_, index) => index * length);
@@ -65,7 +67,7 @@ function describeResult(
   const succeeded = codes.filter((code) => code === 0).length;
   const actions = `${triedOf(codes)} actions, ${succeeded} of them with exit code 0`;
   const lines = differences.map((each) => `${describe(each)}\n`).join('');
-  return `session with the seed ${seed + number}: ${actions}; ${session.ending}; ${outcome}, ${differences.length} differences, ${seconds.toFixed(0)} s\n${lines}`;
+  return `session ${seed + number}: ${actions}; ${session.ending}; ${outcome}, ${differences.length} differences, ${seconds.toFixed(0)} s\n${lines}`;
 }
 
 /** Returns the number of actions for which time was left. */
