@@ -96,7 +96,7 @@ grammar('a variable of the firmware has its attributes and the text in UTF-16', 
 
 grammar('each session of a twin ends with its attack', () => {
   const session: Session = { actions: [['port']], ending: 'reset' };
-  assert.equal(withFoothold(session, twins.unsealed), session);
+  assert.equal(withFoothold(session, { kind: 'lvm' }), session);
   assert.equal(withFoothold(session, twins.resume), { ...session, ending: 'hibernation' });
   const { actions } = withFoothold(session, twins.persist);
   assert.equal(actions, [['port'], ['write', '/etc/systemd/system/planted.service']]);

@@ -22,9 +22,11 @@ const program = 'usr/libexec/immutafs/immutafs-boot';
 const generator = 'usr/lib/systemd/system-generators/systemd-hibernate-resume-generator';
 const resume = 'systemd-hibernate-resume.service';
 
+const planted: Action = ['write', '/etc/systemd/system/planted.service'];
+
 export const twins = {
   /** The host left the system disk writable. */
-  unsealed: { kind: 'lvm', boot: { disk: 'writable' } },
+  unsealed: { kind: 'lvm', boot: { disk: 'writable' }, foothold: { action: planted } },
   /** udev gives sealed disks no links of their own, and prefers the links of an attacker's disk. */
   impostor: {
     kind: 'uefi',
@@ -38,7 +40,7 @@ export const twins = {
   persist: {
     kind: 'lvm',
     persist: ['/etc/systemd/system:autostart'],
-    foothold: { action: ['write', '/etc/systemd/system/planted.service'] },
+    foothold: { action: planted },
   },
   /** The initramfs does not hide the EFI variable with kernel arguments. */
   variables: {
