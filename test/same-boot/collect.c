@@ -373,7 +373,7 @@ int main(int argc, char **argv) {
   static const char *const texts[] = {
       "/proc/1/mountinfo", "/proc/cmdline", "/proc/modules", "/proc/swaps", "/proc/keys", "/proc/filesystems",
       "/proc/net/unix", "/proc/net/tcp", "/proc/net/tcp6", "/proc/net/udp", "/proc/net/udp6", "/proc/net/raw", "/proc/net/packet",
-      "/sys/power/resume", "/sys/kernel/security/lockdown", "/sys/kernel/security/lsm", "/sys/fs/selinux/enforce", "/run/immutafs/boot.env"};
+      "/sys/power/resume", "/sys/kernel/security/lockdown", "/sys/kernel/security/lsm", "/sys/fs/selinux/enforce", "/run/immutafs/boot.env", "/run/immutafs/scratch-device"};
   struct stat st;
   char own[64], first[64];
   skipped = argv + 1;

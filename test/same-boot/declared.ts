@@ -19,15 +19,15 @@ const layers = '/run/var/(upper|below/etc/upper)';
 export const declared: readonly Variation[] = [
   // The test itself.
   { keys: /^file \/run\/vmtest|^block vdc$/, reason: 'the input of the test, and its output until now' },
-  { keys: /^file \/(home|data)$/, reason: 'the top directory of a data disk' },
+  { keys: /^file (\/home|\/data|\/var\/lib\/(kept|app))$/, values: /^4\d{4} \d+:\d+( |$)/, reason: 'the owner, mode and attributes of a directory that is data' },
   // Times, counters, random values, and names that contain them.
   { keys: /^file \/run\/auditd\.pid$/, reason: 'a process ID' },
   { keys: /^process /, replaces: /--deserialize=\d+/, by: '', reason: 'the number of a file descriptor' },
   { keys: /^mount /, replaces: /(shared|master):\d+/g, by: '$1', reason: 'numbers in the order of the mounts' },
   { keys: /^file \/run\/immutafs\/(usage|report|boot-state)\.json$|^file \/run\/immutafs\/login$/, reason: 'results of the check, with its times' },
   { keys: /^file \/run\/immutafs\/(persisted|scratch)\//, reason: 'why a directory is not on a data disk; its mount is compared' },
-  { keys: /^file \/run\/immutafs\/boot\.env$/, reason: 'its lines are compared one by one' },
-  { keys: /^text \/run\/immutafs\/boot\.env (UPTIME|IMPOSTOR|SEED_IGNORED|WARNING)=/, reason: 'a time, and what the boot reports of the attack' },
+  { keys: /^file \/run\/immutafs\/(boot\.env|scratch-device)$/, reason: 'its lines are compared one by one' },
+  { keys: /^text \/run\/immutafs\/(boot\.env (UPTIME|IMPOSTOR|SEED_IGNORED|WARNING)|scratch-device (REASON|REMEDY))=/, reason: 'a time, and what the boot reports of the attack' },
   { keys: /^file \/run\/(systemd\/journal|log)\/|^file (\/var|\/run\/var\/upper)\/log\/(journal|audit)/, reason: 'logs, their positions and streams' },
   { keys: /^file \/run\/systemd\/units\//, reason: 'invocation IDs' },
   { keys: /^file \/run\/udev\/(data|links|watch|tags)/, reason: 'the database of udev, with times; the links in /dev are compared' },
@@ -43,7 +43,7 @@ export const declared: readonly Variation[] = [
   { keys: /^mount \/dev$/, replaces: /nr_inodes=\d+/, by: '', reason: 'proportional to the memory that UEFI leaves to the kernel' },
   { keys: /^file \/run\/systemd\/efivars(\/SystemdOptions-\S+)?$/, values: /^40755 0:0( |$)|^100644 0:0 0 /, reason: 'the copy of the EFI variable SystemdOptions, which the initramfs has emptied' },
   { keys: /^mount \/sys\/firmware\/efi\/efivars/, values: / efivarfs efivarfs rw | tmpfs immutafs ro,size=4k,/, reason: 'the initramfs hides the EFI variables if SystemdOptions is set' },
-  { keys: /^unit systemd-hibernate-clear\.service$/, values: /^loaded (inactive dead|failed failed)$/, reason: 'fails if the EFI variable HibernateLocation is not a location; the check boot-inputs reports the variable' },
+  { keys: /^unit systemd-hibernate-clear\.service$/, values: /^loaded (inactive dead|active exited|failed failed)$/, reason: 'clears the EFI variable HibernateLocation, and fails if it is not a location; the check boot-inputs reports the variable' },
   { keys: /^(module|key) /, replaces: /^(\d+) .*/, by: '$1', reason: 'counts of uses' },
   // What runs at this moment.
   { keys: /^unix (\/run\/systemd\/journal\/stdout|$)/, reason: 'the connections of services' },
@@ -53,6 +53,9 @@ export const declared: readonly Variation[] = [
   { keys: /^unit (immutafs-persist@\S+|system-immutafs\\x2dpersist\.slice)/, reason: 'copy directories to the data disk in the first boot only' },
   { keys: /^file \/(etc\/lvm\/lvmlocal\.conf|run\/immutafs\/(impostors|lvm)|run\/lvm\/initrd_|dev\/block\/immutafs\/unsealed-)/, reason: 'the filter that keeps LVM from copies of physical volumes' },
   { keys: /^file \/run\/lvm\/(pvs|vgs)_online\//, reason: 'what LVM has found, also on writable disks; volumes in use are compared' },
+  // File systems of data disks, which root may damage.
+  { keys: /^unit (home|data)\.mount$/, values: /^loaded (inactive dead|failed failed)$/, reason: 'there is no file system, or a damaged one; a mount is compared' },
+  { keys: /^mount (\/home|\/data|\/var\/lib\/(kept|app))$/, replaces: /(?<= ext4 \/dev\/vd[b-f] rw),errors=(continue|remount-ro|panic)/, by: '', reason: 'what an error does is in the superblock; the check boot-inputs reports panic' },
   // Devices of writable disks, which root may name as it likes. What is mounted from them is compared.
   { keys: /^file \/dev\//, values: writable, reason: 'a link to a writable disk; if it was one to a sealed disk, that is missing' },
   { keys: /^file \/dev\/disk\//, values: /^40755 0:0( |$)/, reason: 'a directory with such links' },

@@ -93,7 +93,12 @@ fingerprint('what root plants, and a link that leaves a sealed disk, is not decl
     'file\t/dev/disk/planted\t100644 0:0 9 1',
     'file\t/run/systemd/efivars/SystemdOptions-1\t100644 0:0 34 1',
     'text\t/proc/1/mountinfo\t90 1 0:50 / /sys/firmware/efi/efivars rw - tmpfs planted rw',
-    'unit\tsystemd-hibernate-clear.service loaded active exited',
+    'unit\tsystemd-hibernate-clear.service loaded active running',
+    'text\t/run/immutafs/scratch-device\tSTATE=ready',
+    'unit\thome.mount loaded active mounted',
+    'file\t/var/lib/kept\t100755 0:0 9 1',
+    'file\t/var/lib\t40777 0:0',
+    'text\t/proc/1/mountinfo\t90 1 252:1 / /home rw,suid - ext4 /dev/vdb rw,errors=panic',
     'sysctl\tkernel/threads-max\t9',
   ];
   const clean = parse(...lines, `${link}vda1`);
