@@ -25,6 +25,12 @@ kernel('hardware that QEMU does not have follows as left out, so that the last l
   assert.ok(lines.indexOf('# CONFIG_DRM is not set') > lines.indexOf('CONFIG_DRM=y'));
 });
 
+kernel('an option that is not to be left out stays, and others do not', () => {
+  const lines = trim('CONFIG_FTRACE=y\nCONFIG_DRM=y', ['DRM']).split('\n');
+  assert.not(lines.includes('# CONFIG_FTRACE is not set'));
+  assert.ok(lines.includes('# CONFIG_DRM is not set'));
+});
+
 kernel('the release of the package is the end of the version', () => {
   assert.is(
     releaseIn('https://example.org/Packages/kernel-5.14.0-570.32.1.el9_6.src.rpm'),

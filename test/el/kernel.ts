@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +9,7 @@ import { commitOf, exportSource, rhel, subjectOf } from './sources.ts';
 
 /** Parts of the source of which nothing is built, and which are large. */
 const unneeded =
-  /^(almalinux\/|Documentation\/(?!Kconfig$)|drivers\/gpu\/drm\/amd\/include\/|tools\/testing\/)/;
+  /^(almalinux\/(?!kernel-x86_64\.config$)|Documentation\/(?!Kconfig$)|drivers\/gpu\/drm\/amd\/include\/|tools\/testing\/)/;
 
 /** The modules of RHEL's configuration that the guests use. */
 const modules = new RegExp(
@@ -28,15 +29,15 @@ const modules = new RegExp(
 
 /** Built-in parts of RHEL's configuration for other hardware, for debugging the kernel, or for its signature. */
 const disabled = words(`
-  DEBUG_INFO DEBUG_INFO_BTF DEBUG_INFO_DWARF4 DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT FTRACE IKHEADERS WERROR
-  MODULE_SIG IMA_APPRAISE_MODSIG MODULE_COMPRESS MODULE_COMPRESS_XZ LIVEPATCH RUNTIME_TESTING_MENU KUNIT
+  DEBUG_INFO DEBUG_INFO_BTF DEBUG_INFO_DWARF4 DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT FTRACE FUNCTION_TRACER IKHEADERS WERROR
+  MODULE_SIG INTEGRITY_PLATFORM_KEYRING IMA_APPRAISE_MODSIG MODULE_COMPRESS MODULE_COMPRESS_XZ LIVEPATCH RUNTIME_TESTING_MENU KUNIT
   GCOV_KERNEL DRM FB SOUND USB_SUPPORT HID HID_SUPPORT MEDIA_SUPPORT STAGING BT CAN NFC WLAN WIRELESS
   ETHERNET INFINIBAND ISDN FDDI FUSION HAMRADIO WIMAX XEN HYPERV KVM VIRTUALIZATION THUNDERBOLT USB4
   CHROME_PLATFORMS SURFACE_PLATFORMS X86_PLATFORM_DEVICES INTEL_IOMMU AMD_IOMMU EDAC HWMON SPI PINCTRL
   POWER_SUPPLY
 `);
 
-/** QEMU starts a kernel with PVH from its ELF file, without decompressing it in the guest. */
+/** QEMU starts a kernel with PVH from its ELF file, without decompressing it in the guest. That of RHEL 8 does not have it. */
 const added = `CONFIG_PVH=y
 CONFIG_DEBUG_INFO_NONE=y
 CONFIG_MODULE_COMPRESS_NONE=y
@@ -47,18 +48,17 @@ CONFIG_SYSTEM_REVOCATION_KEYS=""
 /**
  * Builds RHEL's kernel with RHEL's configuration, without the modules that a guest does not need.
  *
- * @returns a folder with `boot`, `lib/modules` and `vmlinux`, the kernel for QEMU; undefined if the guests of the
- * release have the kernel of Debian
+ * @returns a folder with `boot`, `lib/modules` and `vmlinux`, the kernel for QEMU
  */
-export async function kernel(release: RhelRelease): Promise<string | undefined> {
+export async function kernel(release: RhelRelease): Promise<string> {
   const source = rhel[release].kernel;
-  if (source === undefined) return undefined;
-  const commands = commandsOf(releaseIn(await subjectOf(source)));
+  const left = disabled.filter((name) => name !== source.kept);
+  const commands = commandsOf(`EXTRAVERSION=${releaseIn(await subjectOf(source))} ${source.variables ?? ''}`);
   const recipe = {
     release,
     commit: await commitOf(source),
     modules: modules.source,
-    disabled,
+    left,
     added,
     commands,
   };
@@ -68,7 +68,7 @@ export async function kernel(release: RhelRelease): Promise<string | undefined> 
     async (folder) => {
       const tree = join(folder, 'source');
       await exportSource(source, tree, (path) => !unneeded.test(path));
-      await writeFile(join(tree, '.config'), trim(await rhelConfig(tree)));
+      await writeFile(join(tree, '.config'), trim(await rhelConfig(tree), left));
       await build(release, folder, commands);
       await rm(tree, { recursive: true });
     },
@@ -76,16 +76,16 @@ export async function kernel(release: RhelRelease): Promise<string | undefined> 
   );
 }
 
-const commandsOf = (version: string): string => `cd source
+const commandsOf = (variables: string): string => `cd source
 make -s olddefconfig 2>/dev/null
-make -s -j${availableParallelism()} EXTRAVERSION=${version} bzImage modules
-make -s EXTRAVERSION=${version} INSTALL_MOD_PATH=/src INSTALL_MOD_STRIP=1 modules_install
-version=$(make -s EXTRAVERSION=${version} kernelrelease)
+make -s -j${availableParallelism()} ${variables} bzImage modules
+make -s ${variables} INSTALL_MOD_PATH=/src INSTALL_MOD_STRIP=1 modules_install
+version=$(make -s ${variables} kernelrelease)
 rm -f /src/lib/modules/$version/build /src/lib/modules/$version/source
 mkdir /src/boot
 cp arch/x86/boot/bzImage /src/boot/vmlinuz-$version
 cp .config /src/boot/config-$version
-strip --strip-debug -o /src/vmlinux vmlinux`;
+if grep -q '^CONFIG_PVH=y' .config; then strip --strip-debug -o /src/vmlinux vmlinux; else cp arch/x86/boot/bzImage /src/vmlinux; fi`;
 
 /**
  * Returns the end of the version that RHEL's spec file gives to make.
@@ -98,8 +98,10 @@ export function releaseIn(subject: string): string {
   return `${release}.x86_64`;
 }
 
-/** Returns RHEL's configuration. It has a file for each option, the more specific folder last. */
+/** Returns RHEL's configuration. Since RHEL 9, it has a file for each option, the more specific folder last. */
 async function rhelConfig(tree: string): Promise<string> {
+  const whole = join(tree, 'almalinux/kernel-x86_64.config');
+  if (existsSync(whole)) return readFile(whole, 'utf8');
   const parts: string[] = [];
   for (const origin of ['common', 'rhel'])
     for (const layer of ['generic', 'generic/x86', 'generic/x86/x86_64']) {
@@ -111,12 +113,13 @@ async function rhelConfig(tree: string): Promise<string> {
   return parts.join('');
 }
 
-export function trim(config: string): string {
+/** @param left the options that are left out even if they are built in */
+export function trim(config: string, left: readonly string[] = disabled): string {
   const lines = config.split('\n').map((line) => {
     const [, name = '', value = ''] = /^CONFIG_(\w+)=(.*)$/.exec(line) ?? [];
     return value === 'm' && !modules.test(name) ? off(name) : line;
   });
-  return [...lines, ...disabled.map(off), added].join('\n');
+  return [...lines, ...left.map(off), added].join('\n');
 }
 
 /** A list in fewer lines than as an array. */

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import type { DebianRelease } from '../vm/harness/release.ts';
 import { type RhelRelease, rhelReleases } from './releases.ts';
-import { type Source, exportSource, requireRepositories, rhel } from './sources.ts';
+import { type Source, exportSource, requireRepositories } from './sources.ts';
 
 /** The releases of RHEL whose policy is built. Of RHEL 7, it is 7.7, because the source of the last one, 7.9, is not to be had. */
-export type PolicyRelease = 'el7.7' | 'el8' | RhelRelease;
+export type PolicyRelease = 'el7.7' | RhelRelease;
 
 export interface PolicySources {
   /** The release of Debian whose programs build it. */
@@ -29,12 +29,13 @@ export interface PolicySources {
 const el7: Source = { repository: 'selinux-policy-el7', branch: 'selinux-policy-3.13.1-252.el7_7.6' };
 const archives = { ...el7, archives: true } as const;
 
-const newer = (release: RhelRelease): PolicySources => ({
+/** The commits of RHEL 9 and 10 are public. There is no source package of RHEL 10, so that both have that of RHEL 9. */
+const newer = (release: 'el9' | 'el10', run: PolicySources['run']): PolicySources => ({
   base: rhelReleases[release].base,
-  policy: rhel[release].policy,
-  config: rhel[release].policyConfig,
+  policy: { repository: 'selinux-policy', branch: release === 'el9' ? 'c9s' : 'c10s' },
+  config: { repository: 'selinux-policy-spec', branch: 'el9' },
   files: 'SOURCES',
-  run: rhel[release].run,
+  run,
   obeys: true,
 });
 
@@ -42,7 +43,7 @@ export const policySources: Readonly<Record<PolicyRelease, PolicySources>> = {
   'el7.7': { base: 'trixie', policy: archives, config: el7, files: '.', run: '/var/run', obeys: false },
   // The commits of RHEL 8 are not to be had. Its policy and that of Fedora 30 have the version 3.14.3.
   el8: {
-    base: 'bullseye',
+    base: rhelReleases.el8.base,
     policy: { repository: 'selinux-policy', branch: 'f30' },
     contrib: { repository: 'selinux-policy-contrib', branch: 'f30' },
     config: { repository: 'selinux-policy-spec', branch: 'el8' },
@@ -50,8 +51,8 @@ export const policySources: Readonly<Record<PolicyRelease, PolicySources>> = {
     run: '/var/run',
     obeys: true,
   },
-  el9: newer('el9'),
-  el10: newer('el10'),
+  el9: newer('el9', '/var/run'),
+  el10: newer('el10', '/run'),
 };
 
 /** @returns the sources of a policy */

@@ -1,7 +1,7 @@
 import type { DebianRelease } from '../vm/harness/release.ts';
 
 /** The releases of RHEL whose own sources are built. */
-export type RhelRelease = 'el9' | 'el10';
+export type RhelRelease = 'el8' | 'el9' | 'el10';
 
 interface Traits {
   /** The release of Debian whose versions are nearest: its compiler and libraries build the parts of RHEL that replace its own. */
@@ -11,6 +11,7 @@ interface Traits {
 }
 
 export const rhelReleases: Readonly<Record<RhelRelease, Traits>> = {
+  el8: { base: 'bullseye', xfs: '4.19' },
   el9: { base: 'bookworm', xfs: '5.15' },
   el10: { base: 'trixie', xfs: '6.6' },
 };

@@ -2,16 +2,33 @@
  * node test/el/run.ts [RELEASE…]: runs the scenarios in guests of these releases of RHEL, by default of all, one after the other.
  * A line for each; the last line is `N passed, N failed`. Exit code 77 if the sources of RHEL are not there: nothing ran then.
  */
-import { globSync } from 'node:fs';
 import { runFile } from '../harness/runner/run-file.ts';
 import { type RhelRelease, rhelReleases } from './releases.ts';
-import { MissingSources, requireSources } from './sources.ts';
+import { MissingSources } from './sources.ts';
+import { requireSources } from './tree.ts';
 
 /** As a test suite says that it was skipped (automake, `info automake 'Scripts-based Testsuites'`). */
 const notRun = 77;
 
 /** The first scenario of a release builds its tree. */
 const limitSeconds = 5400;
+
+/**
+ * Scenarios that are not only for RHEL: installing and erasing the package, `prepare` with undo, the rehearsal, PERSIST, SCRATCH,
+ * SEED, MOUNT_OPTIONS=strict, the audit trail, forwarding, `changes`, foreign programs, and updates.
+ */
+const shared = [
+  ...[
+    'smoke/prepare',
+    'smoke/forward',
+    'matrix/package',
+    'long/package',
+    'matrix/prepare',
+    'matrix/rehearse',
+  ],
+  ...['matrix/persist', 'long/scratch', 'long/seed', 'matrix/strict-soft-reboot', 'matrix/audit'],
+  ...['matrix/changes', 'matrix/sealed-runtime', 'long/update'],
+].map((name) => `test/vm/${name}.test.ts`);
 
 async function main(names: readonly string[]): Promise<number> {
   const known = Object.keys(rhelReleases) as RhelRelease[];
@@ -28,7 +45,7 @@ async function main(names: readonly string[]): Promise<number> {
   }
   const counts = { passed: 0, failed: 0 };
   for (const release of releases)
-    for (const file of globSync('test/el/scenarios/*.ts').toSorted()) {
+    for (const file of ['test/el/scenarios/sealed.ts', ...shared]) {
       process.env['GUEST_RELEASE'] = release;
       const { passed, failed, problem, output, seconds } = await runFile(process.cwd(), file, limitSeconds);
       counts.passed += passed;

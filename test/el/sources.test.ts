@@ -4,7 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { whileTemporaryDirectory } from '../harness/temporary.ts';
-import { MissingSources, commitOf, exportSource, requireSources } from './sources.ts';
+import { MissingSources, commitOf, exportSource } from './sources.ts';
+import { requireSources } from './tree.ts';
 
 const sources = suite('sources of RHEL');
 

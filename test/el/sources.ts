@@ -12,19 +12,31 @@ export interface Source {
   branch: string;
 }
 
-interface Parts {
-  /** Without it, the guests have the kernel of Debian. */
-  kernel?: Source;
-  systemd: Source & { options: readonly string[] };
-  dracut: Source;
-  policy: Source;
-  /** The list of modules, users, booleans and path equivalences of RHEL's targeted policy. */
-  policyConfig: Source;
-  /** The path by which the policy knows /run. The other name is its equivalent. */
-  run: '/run' | '/var/run';
+/** The parts of RHEL that are built beside the policy (`policy-sources.ts`). */
+interface OfKernel {
+  /** An option that other releases compile without. */
+  kept?: string;
+  /** Further variables of make. */
+  variables?: string;
 }
 
+type Parts = Record<'dracut', Source> &
+  Record<'systemd', Source & { options: readonly string[] }> &
+  Record<'kernel', Source & OfKernel>;
+
 export const rhel: Readonly<Record<RhelRelease, Parts>> = {
+  el8: {
+    kernel: {
+      repository: 'almalinux-kernel',
+      branch: '8.10',
+      // kernel/cgroup/cgroup.c has cpus_read_lock only by way of the headers of tracing.
+      kept: 'FTRACE',
+      // Warnings of the compiler of Debian 11, which is newer than that of RHEL, would be errors.
+      variables: 'KCFLAGS=-Wno-error',
+    },
+    systemd: { repository: 'systemd-rhel8', branch: 'main', options: ['-Ddefault-hierarchy=legacy'] },
+    dracut: { repository: 'dracut-rhel8', branch: 'main' },
+  },
   el9: {
     kernel: { repository: 'almalinux-kernel', branch: '9.6' },
     systemd: {
@@ -33,29 +45,25 @@ export const rhel: Readonly<Record<RhelRelease, Parts>> = {
       options: ['-Dmode=release', '-Dfdisk=true', '-Dtpm2=true', '-Dopenssl=true', '-Dzstd=true'],
     },
     dracut: { repository: 'dracut-rhel9', branch: 'main' },
-    policy: { repository: 'selinux-policy', branch: 'c9s' },
-    policyConfig: { repository: 'selinux-policy-spec', branch: 'el9' },
-    run: '/var/run',
   },
   el10: {
+    kernel: { repository: 'almalinux-kernel', branch: '10.0' },
     systemd: {
       repository: 'systemd-rhel10',
       branch: 'main',
       options: ['-Dmode=release', '-Dfdisk=enabled', '-Dtpm2=enabled', '-Dopenssl=enabled', '-Dzstd=enabled'],
     },
     dracut: { repository: 'dracut-rhel10', branch: 'main' },
-    policy: { repository: 'selinux-policy', branch: 'c10s' },
-    // The repository has none for RHEL 10.
-    policyConfig: { repository: 'selinux-policy-spec', branch: 'el9' },
-    run: '/run',
   },
 };
 
 /** Where each repository is public. A clone with all branches, bare or not, belongs in EL_SOURCES under the name on the left. */
 const addresses: Readonly<Record<string, string>> = {
   'almalinux-kernel': 'github.com/mkuron/almalinux-kernel',
+  'systemd-rhel8': 'github.com/redhat-plumbers/systemd-rhel8',
   'systemd-rhel9': 'github.com/redhat-plumbers/systemd-rhel9',
   'systemd-rhel10': 'github.com/redhat-plumbers/systemd-rhel10',
+  'dracut-rhel8': 'github.com/redhat-plumbers/dracut-rhel8',
   'dracut-rhel9': 'github.com/redhat-plumbers/dracut-rhel9',
   'dracut-rhel10': 'github.com/redhat-plumbers/dracut-rhel10',
   'selinux-policy': 'github.com/fedora-selinux/selinux-policy',
@@ -66,16 +74,6 @@ const addresses: Readonly<Record<string, string>> = {
 
 /** Says what belongs in EL_SOURCES. */
 export class MissingSources extends Error {}
-
-/** @throws MissingSources if a repository is not there */
-export function requireSources(releases: readonly RhelRelease[]): void {
-  requireRepositories(
-    releases.flatMap((release) => {
-      const { kernel, systemd, dracut, policy, policyConfig } = rhel[release];
-      return [systemd, dracut, policy, policyConfig, ...(kernel === undefined ? [] : [kernel])];
-    }),
-  );
-}
 
 /** @throws MissingSources if a repository is not there */
 export function requireRepositories(sources: readonly Source[]): void {

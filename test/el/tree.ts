@@ -8,7 +8,8 @@ import { dracut } from './dracut.ts';
 import { kernel } from './kernel.ts';
 import { policy } from './policy.ts';
 import { type RhelRelease, rhelReleases } from './releases.ts';
-import { requireSources } from './sources.ts';
+import { sourcesOf } from './policy-sources.ts';
+import { requireRepositories, rhel } from './sources.ts';
 import { systemd } from './systemd.ts';
 
 /** Packages of Debian whose programs and units RHEL's replace. */
@@ -20,15 +21,19 @@ const equivalent = `/usr/lib/x86_64-linux-gnu /usr/lib64
 /usr/lib/systemd/systemd-sysv-install /usr/sbin/chkconfig
 `;
 
+/** @throws MissingSources if a repository is not there */
+export function requireSources(releases: readonly RhelRelease[]): void {
+  requireRepositories(releases.flatMap((each) => [...Object.values(rhel[each]), ...sourcesOf(each)]));
+}
+
 /**
- * Returns a tree with the systemd, dracut and SELinux policy of a release of RHEL, and its kernel if `rhel` (sources.ts) names
- * one, built from its sources, in place of those of Debian. All other programs are Debian's.
+ * Returns a tree with the kernel, systemd, dracut and SELinux policy of a release of RHEL, built from its sources, in place of
+ * those of Debian. All other programs are Debian's.
  */
 export async function rhelTree(release: RhelRelease): Promise<string> {
   requireSources([release]);
-  const ownKernel = await kernel(release);
   const parts = {
-    ...(ownKernel === undefined ? {} : { kernel: ownKernel }),
+    kernel: await kernel(release),
     systemd: await systemd(release),
     dracut: await dracut(release),
     policy: await policy(release),
@@ -40,16 +45,16 @@ export async function rhelTree(release: RhelRelease): Promise<string> {
     install: String(install),
   };
   const change = (root: string) => install(root, parts);
-  return derivedTree('el-tree', await debianTree(rhelReleases[release].base), recipe, change, ownKernel);
+  return derivedTree('el-tree', await debianTree(rhelReleases[release].base), recipe, change, parts.kernel);
 }
 
-type PartFolders = Record<'systemd' | 'dracut' | 'policy', string> & { kernel?: string };
+type PartFolders = Record<'kernel' | 'systemd' | 'dracut' | 'policy', string>;
 
 async function install(root: string, parts: PartFolders): Promise<void> {
   await removePackages(root);
   // The initramfs of RHEL's dracut has another name.
   for (const file of globSync(join(root, 'boot/initrd.img-*'))) await rm(file);
-  if (parts.kernel !== undefined) await installKernel(root, parts.kernel);
+  await installKernel(root, parts.kernel);
   for (const part of [parts.systemd, parts.dracut]) await copyOver(join(part, 'root'), root);
   await execa('ln', ['-sf', '../lib/systemd/systemd', join(root, 'usr/sbin/init')]);
   // As in RHEL, whose dracut needs it.
