@@ -8,7 +8,10 @@ import { commitOf, exportSource, rhel } from './sources.ts';
 
 const libraries = '/usr/lib/x86_64-linux-gnu';
 
-/** As RHEL's spec files configure it, with the library directory of Debian, without what the guests do not use. */
+/**
+ * As RHEL's spec files configure it, with the library directory of Debian, without what the guests do not use, and with networkd,
+ * from which the guests of the tests have their addresses.
+ */
 const options = [
   ...[
     '--prefix=/usr',
@@ -39,18 +42,9 @@ const options = [
     '-Ddev-kvm-mode=0666',
     '-Drpmmacrosdir=no',
   ],
-  ...[
-    'networkd',
-    'timesyncd',
-    'resolve',
-    'portabled',
-    'importd',
-    'hwdb',
-    'man',
-    'html',
-    'tests',
-    'smack',
-  ].map((name) => `-D${name}=false`),
+  ...['timesyncd', 'resolve', 'portabled', 'importd', 'hwdb', 'man', 'html', 'tests', 'smack'].map(
+    (name) => `-D${name}=false`,
+  ),
 ];
 function on(name: string): string {
   return `-D${name}=true`;
@@ -59,14 +53,15 @@ function on(name: string): string {
 /**
  * Builds RHEL's systemd.
  *
- * @returns a folder whose `root` has the files of `ninja install`
+ * @returns a folder whose `root` has the files of `ninja install`, without links that enable units: RHEL has presets
  */
 export async function systemd(release: RhelRelease): Promise<string> {
   const source = rhel[release].systemd;
   const commands = `cd source
 meson setup build ${[...options, ...source.options].join(' ')}
 ninja -C build -j${availableParallelism()}
-DESTDIR=/src/root ninja -C build install`;
+DESTDIR=/src/root ninja -C build install
+rm -rf /src/root/etc/systemd/system/*`;
   const recipe = { release, commit: await commitOf(source), commands };
   return cached(
     'el-systemd',

@@ -3,6 +3,7 @@ import { appendFile, copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/pr
 import { basename, join } from 'node:path';
 import { execa } from 'execa';
 import { type Mounts, mountTree, withMounts } from '../vm/harness/mounts.ts';
+import type { DebianRelease } from '../vm/harness/release.ts';
 import { debianTree, derivedTree } from '../vm/harness/tree.ts';
 import { dracut } from './dracut.ts';
 import { kernel } from './kernel.ts';
@@ -42,15 +43,16 @@ export async function rhelTree(release: RhelRelease): Promise<string> {
     parts: Object.values(parts).map((folder) => basename(folder)),
     replaced: replaced.source,
     equivalent,
-    install: String(install),
+    functions: [install, makeMachineIdModule, quietRpm].map(String),
   };
-  const change = (root: string) => install(root, parts);
-  return derivedTree('el-tree', await debianTree(rhelReleases[release].base), recipe, change, parts.kernel);
+  const { base } = rhelReleases[release];
+  const change = (root: string) => install(root, parts, base);
+  return derivedTree('el-tree', await debianTree(base), recipe, change, parts.kernel);
 }
 
 type PartFolders = Record<'kernel' | 'systemd' | 'dracut' | 'policy', string>;
 
-async function install(root: string, parts: PartFolders): Promise<void> {
+async function install(root: string, parts: PartFolders, base: DebianRelease): Promise<void> {
   await removePackages(root);
   // The initramfs of RHEL's dracut has another name.
   for (const file of globSync(join(root, 'boot/initrd.img-*'))) await rm(file);
@@ -70,12 +72,32 @@ async function install(root: string, parts: PartFolders): Promise<void> {
     await mounts.chroot('ldconfig');
   });
   await rm(join(root, 'run/base.pp'));
+  await makeMachineIdModule(root);
+  if (base === 'bullseye') await quietRpm(root);
   // The module fips needs the OpenSSL of RHEL.
   await writeFile(join(root, 'etc/dracut.conf.d/fips.conf'), 'omit_dracutmodules+=" fips "\n');
   await withMounts(async (mounts) => {
     await mountTree(mounts, root);
     await finish(mounts);
   });
+}
+
+/**
+ * Adds a module of dracut that copies the machine ID, which RHEL's initramfs has because it is made for its host. Otherwise, systemd
+ * 239 makes a new one, and its journal of the initramfs is that of another machine.
+ */
+async function makeMachineIdModule(root: string): Promise<void> {
+  const folder = join(root, 'usr/lib/dracut/modules.d/01machine-id');
+  await mkdir(folder);
+  const text = '#!/bin/bash\ninstall() {\n    cp /etc/machine-id "$initdir/etc/machine-id"\n}\n';
+  await writeFile(join(folder, 'module-setup.sh'), text, { mode: 0o755 });
+}
+
+/** Makes rpm of Debian 11 install packages without the advice not to. */
+async function quietRpm(root: string): Promise<void> {
+  const options = ['-i', '--install', '-U', '--upgrade', '-e', '--erase'];
+  const aliases = options.map((option) => `rpm alias ${option} ${option} --force-debian\n`);
+  await writeFile(join(root, 'etc/popt'), aliases.join(''));
 }
 
 /** Puts a kernel in the place of that of Debian. */

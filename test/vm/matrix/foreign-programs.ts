@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { programMessage } from '../../../agent/report/log.ts';
 import { look } from '../harness/scenario.ts';
 
-const start = (name: string, command: string) => `systemd-run -q --unit=foreign-${name} ${command}`;
+/** With SELinux, systemd itself may not execute a file of /var or /home; env may, in the domain of an ordinary service. */
+const start = (name: string, command: string, options = '') =>
+  `systemd-run -q --unit=foreign-${name} ${options} /usr/bin/env ${command}`;
 
 /** Executes a copy of sleep in a file without a name. 319 is memfd_create(2) on x86-64. */
 const memfd =
@@ -80,7 +82,7 @@ const plant = [
   'cp /usr/bin/sleep /dev/shm/copied',
   start('shm', '/dev/shm/copied 600'),
   'mount -o remount,exec /home && cp /usr/bin/sleep /home/alice/copied',
-  start('home', '-p User=alice /home/alice/copied 600'),
+  start('home', '/home/alice/copied 600', '-p User=alice'),
   'cp /usr/bin/sleep /dev/shm/removed',
   start('deleted', '/dev/shm/removed 600'),
   'sleep 1 && rm /dev/shm/removed',
@@ -90,13 +92,13 @@ const plant = [
     "/usr/bin/unshare --mount sh -c 'mount -t tmpfs x /mnt && cp /usr/bin/sleep /mnt/copied && exec /mnt/copied 600'",
   ),
   'cp "$(readlink -f /lib/x86_64-linux-gnu/libz.so.1)" /var/tmp/preloaded.so',
-  start('preload', '-E LD_PRELOAD=/var/tmp/preloaded.so /usr/bin/sleep 600'),
+  start('preload', 'LD_PRELOAD=/var/tmp/preloaded.so /usr/bin/sleep 600'),
   // A file of the disk that is only touched is in the upper layer from then on.
   'touch /var/lib/touched',
   start('touched', '/var/lib/touched 600'),
   // Counterparts: the disk's own file in the lower layer, and a program of the disk in another mount namespace.
   start('none-lower', '/var/lib/installed 600'),
-  start('none-private', '-p PrivateTmp=yes /usr/bin/sleep 600'),
+  start('none-private', '/usr/bin/sleep 600', '-p PrivateTmp=yes'),
   'sleep 3',
 ].join(' && ');
 
