@@ -59,6 +59,8 @@ async function install(root: string, parts: PartFolders, base: DebianRelease): P
   await installKernel(root, parts.kernel);
   for (const part of [parts.systemd, parts.dracut]) await copyOver(join(part, 'root'), root);
   await execa('ln', ['-sf', '../lib/systemd/systemd', join(root, 'usr/sbin/init')]);
+  // RHEL has no networkd. With its policy, this unit fails.
+  await rm(join(root, 'usr/lib/systemd/system/systemd-networkd-persistent-storage.service'), { force: true });
   // As in RHEL, whose dracut needs it.
   await execa('ln', ['-sf', 'bash', join(root, 'usr/bin/sh')]);
   await copyOver(join(parts.policy, 'etc'), join(root, 'etc/selinux/targeted'));
