@@ -117,6 +117,19 @@ fingerprint('what root plants, and a link that leaves a sealed disk, is not decl
   );
 });
 
+fingerprint('what root does to its own data is declared', () => {
+  const mount = 'text\t/proc/1/mountinfo\t90 1 252:1 / /home rw,nosuid - ext4 /dev/vdb rw';
+  const clean = parse(...lines, mount);
+  const found = [
+    'file\t/var/lib/kept\t40755 0:0 trusted.overlay.opaque=y',
+    'text\t/run/immutafs/scratch-device\tREASON=/dev/vdc has other data',
+    'unit\tdata.mount loaded failed failed',
+    'unit\tsystemd-hibernate-clear.service loaded active exited',
+  ];
+  for (const each of found) assert.equal(compare([clean], parse(...lines, mount, each)), [], each);
+  assert.equal(compare([clean], parse(...lines, `${mount},errors=panic`)), []);
+});
+
 fingerprint('the collector prints what is in a file, and no content forges a line', () =>
   whileTemporaryDirectory(async (folder) => {
     const program = join(folder, 'collect');
