@@ -37,7 +37,7 @@ const disabled = words(`
   POWER_SUPPLY
 `);
 
-/** QEMU starts a kernel with PVH from its ELF file, without decompressing it in the guest. That of RHEL 8 does not have it. */
+/** QEMU starts a kernel that supports PVH from its ELF file, without decompressing it in the guest. RHEL 8's kernel does not support PVH. */
 const added = `CONFIG_PVH=y
 CONFIG_DEBUG_INFO_NONE=y
 CONFIG_MODULE_COMPRESS_NONE=y
@@ -52,13 +52,13 @@ CONFIG_SYSTEM_REVOCATION_KEYS=""
  */
 export async function kernel(release: RhelRelease): Promise<string> {
   const source = rhel[release].kernel;
-  const left = disabled.filter((name) => name !== source.kept);
+  const omitted = disabled.filter((name) => name !== source.kept);
   const commands = commandsOf(`EXTRAVERSION=${releaseIn(await subjectOf(source))} ${source.variables ?? ''}`);
   const recipe = {
     release,
     commit: await commitOf(source),
     modules: modules.source,
-    left,
+    omitted,
     added,
     commands,
   };
@@ -68,7 +68,7 @@ export async function kernel(release: RhelRelease): Promise<string> {
     async (folder) => {
       const tree = join(folder, 'source');
       await exportSource(source, tree, (path) => !unneeded.test(path));
-      await writeFile(join(tree, '.config'), trim(await rhelConfig(tree), left));
+      await writeFile(join(tree, '.config'), trim(await rhelConfig(tree), omitted));
       await build(release, folder, commands);
       await rm(tree, { recursive: true });
     },
@@ -113,13 +113,13 @@ async function rhelConfig(tree: string): Promise<string> {
   return parts.join('');
 }
 
-/** @param left the options that are left out even if they are built in */
-export function trim(config: string, left: readonly string[] = disabled): string {
+/** @param omitted the options that are disabled even if RHEL builds them in */
+export function trim(config: string, omitted: readonly string[] = disabled): string {
   const lines = config.split('\n').map((line) => {
     const [, name = '', value = ''] = /^CONFIG_(\w+)=(.*)$/.exec(line) ?? [];
     return value === 'm' && !modules.test(name) ? off(name) : line;
   });
-  return [...lines, ...left.map(off), added].join('\n');
+  return [...lines, ...omitted.map(off), added].join('\n');
 }
 
 /** A list in fewer lines than as an array. */

@@ -14,7 +14,7 @@ export interface Source {
 
 /** The parts of RHEL that are built beside the policy (`policy-sources.ts`). */
 interface OfKernel {
-  /** An option that other releases compile without. */
+  /** An option that stays enabled, although the kernels of other releases are built without it. */
   kept?: string;
   /** Further variables of make. */
   variables?: string;
@@ -29,9 +29,9 @@ export const rhel: Readonly<Record<RhelRelease, Parts>> = {
     kernel: {
       repository: 'almalinux-kernel',
       branch: '8.10',
-      // kernel/cgroup/cgroup.c has cpus_read_lock only by way of the headers of tracing.
+      // kernel/cgroup/cgroup.c includes the declaration of cpus_read_lock only through the tracing headers.
       kept: 'FTRACE',
-      // Warnings of the compiler of Debian 11, which is newer than that of RHEL, would be errors.
+      // Debian 11's compiler is newer than RHEL's, and its additional warnings would be errors.
       variables: 'KCFLAGS=-Wno-error',
     },
     systemd: { repository: 'systemd-rhel8', branch: 'main', options: ['-Ddefault-hierarchy=legacy'] },
