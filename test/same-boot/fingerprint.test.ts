@@ -90,6 +90,7 @@ fingerprint('what root plants, and a link that leaves a sealed disk, is not decl
     'unit\tplanted.service loaded active exited',
     'text\t/proc/net/unix\t0: 2 0 10000 0001 01 11 /run/planted',
     'file\t/run/lvm/planted\t100644 0:0 9 1',
+    'file\t/run/systemd/transient/planted.service\t100644 0:0 9 1',
     'file\t/dev/disk/planted\t100644 0:0 9 1',
     'file\t/run/systemd/efivars/SystemdOptions-1\t100644 0:0 34 1',
     'text\t/proc/1/mountinfo\t90 1 0:50 / /sys/firmware/efi/efivars rw - tmpfs planted rw',
@@ -100,6 +101,11 @@ fingerprint('what root plants, and a link that leaves a sealed disk, is not decl
     'file\t/var/lib\t40777 0:0',
     'text\t/proc/1/mountinfo\t90 1 252:1 / /home rw,suid - ext4 /dev/vdb rw,errors=panic',
     'sysctl\tkernel/threads-max\t9',
+    'file\t/run/mdadm/planted\t100600 0:0 9 1',
+    'process\t/usr/sbin/mdadm --monitor --scan \twritable, 0::/system.slice/mdmonitor.service',
+    'unit\tmdmonitor.timer loaded active running',
+    'unit\timmutafs-check.timer masked inactive dead',
+    'unit\timmutafs-drift.service loaded failed failed',
   ];
   const clean = parse(...lines, `${link}vda1`);
   for (const each of [...planted, `${link}vda2`])
@@ -125,10 +131,46 @@ fingerprint('what root does to its own data is declared', () => {
     'text\t/run/immutafs/scratch-device\tREASON=/dev/vdc has other data',
     'unit\tdata.mount loaded failed failed',
     'unit\tsystemd-hibernate-clear.service loaded active exited',
+    'file\t/run/lvm/vgs_online\t40700 0:0',
+    'file\t/run/systemd/transient\t40755 0:0',
+    'file\t/run/var/below/etc/upper/lvm\t40755 0:0 trusted.overlay.origin=x',
+    'file\t/dev/md\t40755 0:0',
+    'file\t/run/mdadm/map\t100600 0:0 64 1',
+    'text\t/proc/modules\traid1 61440 0 - Live 0xffff',
+    'sysctl\tdev/raid/speed_limit_max\t200000',
+    'process\t/usr/sbin/mdadm --monitor --scan \tread-only, 0::/system.slice/mdmonitor.service',
+    'unit\tmdmonitor.service loaded active running',
+    'unit\tmdcheck_start.timer masked inactive dead',
+    'unit\tblockdev@dev-vdf.target loaded inactive dead',
   ];
   for (const each of found) assert.equal(compare([clean], parse(...lines, mount, each)), [], each);
-  assert.equal(compare([clean], parse(...lines, `${mount},errors=panic`)), []);
+  for (const label of ['', ',seclabel'])
+    assert.equal(
+      compare([parse(...lines, `${mount}${label}`)], parse(...lines, `${mount}${label},errors=panic`)),
+      [],
+    );
 });
+
+fingerprint(
+  'another file system of root with the UUID of its data, and a check that now runs, are declared',
+  () => {
+    const boot = (mount: string, timer: string, drift: string) => [
+      'block\t252:48\tvdd ro: 0 size: 409600 serial: data',
+      'block\t252:80\tvdf ro: 0 size: 3686400 serial: spare',
+      `text\t/proc/1/mountinfo\t90 1 ${mount} rw`,
+      `unit\timmutafs-check.timer loaded active ${timer}`,
+      `unit\timmutafs-drift.service loaded ${drift}`,
+    ];
+    const clean = parse(
+      ...lines,
+      ...boot('252:48 / /data nosuid - ext4 /dev/vdd', 'waiting', 'inactive dead'),
+    );
+    const changed = (...words: Parameters<typeof boot>) =>
+      compare([clean], parse(...lines, ...boot(...words))).length;
+    assert.is(changed('252:80 / /data nosuid - ext4 /dev/vdf', 'running', 'activating start'), 0);
+    assert.is(changed('252:80 / /data rw - ext4 /dev/vdf', 'dead', 'failed failed'), 3);
+  },
+);
 
 fingerprint('the collector prints what is in a file, and no content forges a line', () =>
   whileTemporaryDirectory(async (folder) => {
@@ -144,14 +186,8 @@ fingerprint('the collector prints what is in a file, and no content forges a lin
       inRoot('test/same-boot/collect.c'),
     ]);
     const large = 'x'.repeat(1_048_500);
-    const files = {
-      small: 'abc',
-      '55': 'y'.repeat(55),
-      '56': 'y'.repeat(56),
-      '64': 'y'.repeat(64),
-      large,
-      'a\nend\t\t': '',
-    };
+    const files: Record<string, string> = { small: 'abc', large, 'a\nend\t\t': '' };
+    for (const length of [55, 56, 64]) files[length] = 'y'.repeat(length);
     const script = `mount -t tmpfs tmpfs /mnt && cp -a "$1"/files/. /mnt/ && ln -s /etc /mnt/link && setfattr -n user.a -v b /mnt/small; exec "$2" $(ls -d /* | grep -v /mnt)`;
     await execa('mkdir', [join(folder, 'files')]);
     for (const [name, content] of Object.entries(files))
