@@ -1,4 +1,6 @@
 import { type Config, requireConfig } from '../../config/config.ts';
+import { once } from '../../lib/cached.ts';
+import { unlessRefused } from '../../system/image.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { splitKernelArguments } from '../../facts/boot/kernel-arguments.ts';
 import { type Disk, findDisks } from '../../facts/disks/disks.ts';
@@ -11,6 +13,7 @@ import { observe } from '../../facts/observed.ts';
 import { describeFstab, readFstabText } from '../../facts/mounts/fstab.ts';
 import { type MountTable, readMountTable } from '../../facts/mounts/mountinfo.ts';
 import { describeImageFstab, imageArguments, imageMounts } from './image-snapshot.ts';
+import { type OpenFile, type ProcessList, listProcesses, openFilesIn, readOpenPaths } from './processes.ts';
 import { type Action, type Settings, noSettings } from './step.ts';
 
 /**
@@ -36,6 +39,13 @@ export interface Snapshot {
   fstab: { text: string | null } & ReturnType<typeof describeFstab>;
   /** Whether the step `home` is skipped, so that /home stays on the system disk and its lines in fstab are changed, too. */
   homeIsSkipped: boolean;
+  /**
+   * Returns the files below some folders that processes other than this one have open for writing, the largest first; none
+   * in an image. The open files of all processes are read at the first call.
+   */
+  openFiles: (folders: readonly string[]) => OpenFile[];
+  /** Lists the other processes, at the first call. */
+  processes: () => Promise<ProcessList>;
 }
 
 /**
@@ -63,7 +73,13 @@ export function readSnapshot(
       reader.image === undefined ? observe(() => findScratchDevice(reader, mounts)) : { value: undefined },
   });
   const systemDisks = findSystemDisks({ config, mounts }, disks, mountsOfPrograms(mounts, permitted));
-  return { reader, settings, config, mounts, disks, systemDisks, permitted, fstab, homeIsSkipped };
+  // If a reader of an image refuses it, each step asks again, so that the refusal is reported with each of them.
+  const openPaths = once(() => readOpenPaths(reader));
+  return {
+    ...{ reader, settings, config, mounts, disks, systemDisks, permitted, fstab, homeIsSkipped },
+    openFiles: (folders) => openFilesIn(reader, unlessRefused(openPaths) ?? [], folders),
+    processes: once(() => listProcesses(reader)),
+  };
 }
 
 function readStorage(reader: SystemReader): Pick<Snapshot, 'mounts' | 'disks'> {

@@ -2,13 +2,13 @@ import { unlessRefused } from '../../system/image.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type Part, type Planned, stepFrom, when } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
-import { openForWriting } from './processes.ts';
 
 /** Plans the step `etc`: files below /etc that programs write at run time are created now, or reported. */
-export function planEtc({ reader }: Snapshot): Planned {
+export function planEtc(look: Snapshot): Planned {
+  const { reader } = look;
   // The step `image` removes the identity of an image.
   const identity = reader.image === undefined ? [machineId(reader), hostKeys(reader)] : [];
-  const parts = [...identity, resolvConf(reader), lvmBackups(reader), { manual: writers(reader) }];
+  const parts = [...identity, resolvConf(reader), lvmBackups(reader), { manual: writers(look) }];
   return stepFrom(parts, () => ['No program writes below /etc at run time.', ...clock(reader)]);
 }
 
@@ -80,8 +80,8 @@ function volumeGroups(reader: SystemReader): string[] {
   return [...new Set(groups)];
 }
 
-function writers(reader: SystemReader): string[] {
-  return openForWriting(reader, ['/etc']).map(
+function writers({ openFiles }: Snapshot): string[] {
+  return openFiles(['/etc']).map(
     ({ path, who }) => `${who.join(', ')} has ${path} open for writing: configure another path.`,
   );
 }

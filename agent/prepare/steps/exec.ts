@@ -21,11 +21,9 @@ import { editConfig } from './writes/proposal.ts';
  * forbid.
  */
 export async function planExec(look: Snapshot): Promise<Planned> {
-  const { reader, mounts, config, settings } = look;
+  const { reader, config, settings } = look;
   const targets = findMountTargets(look);
-  const running = await findRunning(reader, mounts, (file) =>
-    isOpen(mountTargetOf(targets, file), 'noexec', file),
-  );
+  const running = await findRunning(look, (file) => isOpen(mountTargetOf(targets, file), 'noexec', file));
   const { found, incomplete } = await findConflicts(look, targets, running);
   const reasons = [...running.unexamined, ...(incomplete === undefined ? [] : [incomplete])];
   const proposal = reasons.length === 0 ? proposeOptions(targets, found) : null;

@@ -29,7 +29,7 @@ interface Package {
   installing: Period;
 }
 
-/** The installed packages, as far as they concern some files. */
+/** The installed packages, as far as they concern some paths. */
 export interface Packages {
   /** Maps a path to the package that owns it. Several packages can own a directory; the last one installed counts. */
   ownerOf: ReadonlyMap<string, Package>;
@@ -40,18 +40,19 @@ export interface Packages {
 export const noPackages: Packages = { ownerOf: new Map(), transactions: [] };
 
 /**
- * Queries the package database once, with a single process for all files, and keeps only the owners of some paths.
- * @param paths one character per byte (latin1)
+ * Queries the package database, with a single process for all files, and keeps only the owners of some paths.
+ * @param isWanted whether to keep the owner of a path (one character per byte, latin1); called for each file of each
+ *     package, several hundred thousand in a large guest
  * @param progress is called as the output arrives
  * @returns the packages; or, as a text, the reason why they are unknown
  */
 export async function readPackages(
   reader: SystemReader,
-  paths: ReadonlySet<string>,
+  isWanted: (path: string) => boolean,
   progress: () => void = () => undefined,
 ): Promise<Packages | string> {
   const merged = ['/bin', '/sbin', '/lib', '/lib64'].filter((each) => reader.stat(each)?.kind === 'link');
-  const parser = packageParser(paths, merged);
+  const parser = packageParser(isWanted, merged);
   if (reader.stat(dpkgLists)?.kind === 'directory') return readDpkg(reader, parser, progress);
   if (reader.stat(rpm) === undefined) return `${rpm} is not installed`;
   const { ended } = await reader.run(rpm, ['-qa', '--qf', format], limit, (part) => {
@@ -84,24 +85,26 @@ function readDpkg(
 
 /**
  * Parses the output of the query in parts.
+ * @param isWanted as for readPackages
  * @param merged top-level folders that are links into /usr; packages may own files by their former names (/lib64/x)
  */
 export function packageParser(
-  paths: ReadonlySet<string>,
+  isWanted: (path: string) => boolean,
   merged: readonly string[],
 ): { take: (part: string) => void; done: () => Packages } {
   const ownerOf = new Map<string, Package>();
   const ends = new Map<number, number>();
+  const former = merged.map((folder) => `${folder}/`);
   let current: Package | undefined;
   const own = (path: string) => {
-    if (current === undefined || !paths.has(path)) return;
+    if (current === undefined || !isWanted(path)) return;
     const other = ownerOf.get(path);
     if (other === undefined || other.installing.to < current.installing.to) ownerOf.set(path, current);
   };
   const line = (text: string) => {
     if (text.startsWith('/')) {
       own(text);
-      if (merged.some((folder) => text.startsWith(`${folder}/`))) own(`/usr${text}`);
+      if (former.some((prefix) => text.startsWith(prefix))) own(`/usr${text}`);
       return;
     }
     const [, name = '', tid, installed] = /^=(\S+) (\d+) (\d+)$/.exec(text) ?? [];

@@ -8,12 +8,11 @@ import type { Action } from '../engine/step.ts';
 import { expendableFiles } from '../../facts/expendable.ts';
 import { type Accepted, readAccepted } from '../../config/accepted.ts';
 import { invalidLines, planAcceptance } from './accepted.ts';
-import { openForWriting } from './processes.ts';
 import { isReset, layeredRoots, planOverlays } from './layers.ts';
-import { noPackages, readPackages } from './packages.ts';
+import { type Packages, noPackages, readPackages } from './packages.ts';
 import { type Declaration, readDeclarations } from '../../facts/declared-directories.ts';
 import { type Evidence, findState } from './state/findings.ts';
-import { type StateArea, searchState } from './state/search.ts';
+import { type StateArea, type StateGroup, searchState } from './state/search.ts';
 import { findExpected } from './state/expected.ts';
 import { noMoves, planMoves } from './state/move.ts';
 import { planOutdated } from './state/outdated.ts';
@@ -42,13 +41,9 @@ export async function planState(look: Snapshot): Promise<Planned> {
   const { groups, incomplete } = await searchState(reader, area, (directory) =>
     settings.progress(`Searching ${directory} for state`),
   );
-  const openFiles = openForWriting(reader, area.roots);
-  const candidates = groups.flatMap((group) => group.candidates.map(({ path }) => path));
-  const paths = new Set([...candidates, ...groups.flatMap(({ directories }) => [...directories])]);
-  const hasState = groups.length > 0;
-  const packages = hasState
-    ? await readPackages(reader, paths, () => settings.progress('Reading the package database'))
-    : noPackages;
+  const openFiles = look.openFiles(area.roots);
+  const readOwners = inspected?.packages ?? (() => readOwnersOf(look, groups));
+  const packages = groups.length > 0 ? await readOwners() : noPackages;
   const evidence: Evidence = {
     packages: typeof packages === 'string' ? noPackages : packages,
     openFiles,
@@ -90,6 +85,20 @@ export async function planState(look: Snapshot): Promise<Planned> {
   if (problems.length > 0) return step('by hand', [...why, ...moves.planned]);
   if (moves.planned.length > 0) return step('at next boot', [...moves.planned, ...moves.why]);
   return step('done', [summaryOf(look, accepted), ...moves.why]);
+}
+
+/** Reads the owners of the files of some groups, for an image, in which no changes are searched for. */
+function readOwnersOf(
+  { reader, settings }: Snapshot,
+  groups: readonly StateGroup[],
+): Promise<Packages | string> {
+  const candidates = groups.flatMap((group) => group.candidates.map(({ path }) => path));
+  const paths = new Set([...candidates, ...groups.flatMap(({ directories }) => [...directories])]);
+  return readPackages(
+    reader,
+    (path) => paths.has(path),
+    () => settings.progress('Reading the package database'),
+  );
 }
 
 /** Returns what a sealed boot resets or cannot write, without what has been decided. */

@@ -8,7 +8,6 @@ import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import { type Planned, stepOf, when } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import { readMoves } from '../move/record.ts';
-import { openForWriting } from './processes.ts';
 import { findOverlayMetadata } from './overlay-metadata.ts';
 import { persistedFolders } from './persist.ts';
 import { describeOverlays, isLayered, layerSize, layeredRoots, planOverlays } from './layers.ts';
@@ -54,12 +53,12 @@ const advice =
 
 /** Estimates the memory that the overlays need, and whether it is too much. The texts are sentences. */
 function estimate(look: Snapshot, overlaid: readonly string[]) {
-  const { reader, config } = look;
+  const { config } = look;
   const { memory, layer } = layerSize(look);
   const elsewhere = [...scratchFolders(look), ...persistedFolders(config)];
-  const files = openForWriting(reader, ['/var', ...overlaid]).filter(
-    ({ path }) => !elsewhere.some((folder) => isBelow(path, folder)),
-  );
+  const files = look
+    .openFiles(['/var', ...overlaid])
+    .filter(({ path }) => !elsewhere.some((folder) => isBelow(path, folder)));
   const cost = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const share = Math.ceil((cost / layer) * 100);
   const texts = files.map(({ path, bytes, who }) => `${path} ${formatBytes(bytes)} by ${who.join(', ')}`);

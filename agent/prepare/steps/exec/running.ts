@@ -8,7 +8,8 @@ import { isMemfd } from '../../../facts/security/programs/origin.ts';
 import type { MappedFile } from '../../../system/mapped-files.ts';
 import { namesIfReadable } from '../../../system/names.ts';
 import type { SystemReader } from '../../../system/reader.ts';
-import { commOf, nameOf, readableProcesses } from '../processes.ts';
+import { commOf, nameOf, readableProcesses } from '../../engine/processes.ts';
+import type { Snapshot } from '../../engine/snapshot.ts';
 import { startPlaces } from '../../../facts/security/places.ts';
 
 /** A program, library or script that a process executes. Texts have one character per byte (latin1). */
@@ -37,14 +38,17 @@ const fileLimit = 65536;
  * @param isWanted whether a path is of interest
  */
 export async function findRunning(
-  reader: SystemReader,
-  mounts: MountTable,
+  { reader, mounts, processes: list }: Pick<Snapshot, 'reader' | 'mounts' | 'processes'>,
   isWanted: (file: string) => boolean,
 ): Promise<Running> {
   const { processes } = reader;
   const own = ancestors(reader);
-  const pids = processes.list().filter((pid) => !own.has(pid));
-  const { pids: readable, argumentsOf, examine, unexamined } = await readableProcesses(reader, pids);
+  const {
+    pids: readable,
+    argumentsOf,
+    examine,
+    unexamined,
+  } = readableProcesses(reader, await list(), (pid) => !own.has(pid));
   const ownNamespace = unlessSystemError(() => reader.link('/proc/self/ns/user'));
   const found: Running = { files: [], memfd: [], traced: [], userNamespaces: [], unexamined };
   for (const pid of readable) {

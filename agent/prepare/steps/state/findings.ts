@@ -9,7 +9,7 @@ import type { SystemReader } from '../../../system/reader.ts';
 import type { Service } from '../../../services/services.ts';
 import type { FoundState } from '../../engine/step.ts';
 import type { StateArea, StateGroup } from './search.ts';
-import type { OpenFile } from '../processes.ts';
+import type { OpenFile } from '../../engine/processes.ts';
 import type { Packages } from '../packages.ts';
 import type { Declaration } from '../../../facts/declared-directories.ts';
 

@@ -1,5 +1,5 @@
 import { statePlaceOf } from '../../../services/state-rules.ts';
-import type { OpenFile } from '../processes.ts';
+import type { OpenFile } from '../../engine/processes.ts';
 import type { WriteGroup } from '../../engine/step.ts';
 import { type Accepted, isAccepted } from '../../../config/accepted.ts';
 import { type KnownWriter, knownWriterOf, knownWriters, scriptletFiles } from './writers.ts';
@@ -111,11 +111,15 @@ function outcomeOf(
   const isBefore = writer === undefined && !isOpen && at <= accepted.until;
   if (isBefore || isAccepted(accepted, path)) return { key: acceptedKey };
   if (writer !== undefined) return { key: `=${writer.id}`, writer };
+  const directory = directoryOfChange({ path, type });
+  return { key: directory, directory };
+}
+
+/** Returns the directory under which a change is reported whose writer is unknown. */
+export function directoryOfChange({ path, type }: Pick<Change, 'path' | 'type'>): string {
   // A service that keeps its state outside of /var, such as a database, has a directory of its own.
   const place = statePlaceOf(path, []);
-  const directory =
-    place?.rule === undefined ? directoryOf(type === 'd' ? `${path}/.` : path) : place.directory;
-  return { key: directory, directory };
+  return place?.rule === undefined ? directoryOf(type === 'd' ? `${path}/.` : path) : place.directory;
 }
 
 function addTo(

@@ -1,3 +1,4 @@
+import { once } from '../../../lib/cached.ts';
 import { unlessSystemError } from '../../../lib/errors.ts';
 import { decodeBytes, shortList } from '../../../lib/format.ts';
 import { parseSwaps } from '../../../facts/disks/disks.ts';
@@ -7,13 +8,14 @@ import type { SystemReader } from '../../../system/reader.ts';
 import { readActionLog } from '../../engine/action-log.ts';
 import { when } from '../../engine/part.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
+import type { OpenFile } from '../../engine/processes.ts';
 import type { Settings, WriteGroup } from '../../engine/step.ts';
-import { openForWriting } from '../processes.ts';
 import { type Accepted, readAccepted } from '../../../config/accepted.ts';
-import { type Grouped, groupChanges } from './group.ts';
+import { type Grouped, directoryOfChange, groupChanges } from './group.ts';
 import { isKeytabRenewed, keytab, findRunningPrograms, runningFrom, ownPeriods } from './writers.ts';
 import { canOverlay } from './proposal.ts';
-import { noPackages, readPackages } from '../packages.ts';
+import { layeredRoots, planOverlays } from '../layers.ts';
+import { type Packages, noPackages, readPackages } from '../packages.ts';
 import { type Change, type SearchArea, isOnDisk, searchAreaOf, searchChanges } from './search.ts';
 
 const secondsPerDay = 86400;
@@ -29,6 +31,11 @@ export interface Inspection extends Grouped {
   accepted: Accepted;
   /** The directories of the groups that the step `state` reports. */
   stateDirectories: string[];
+  /**
+   * Returns the owners of what has changed and of everything that the step `state` searches; or, as a text, the reason why
+   * they are unknown. The package database is read at the first call.
+   */
+  packages: () => Promise<Packages | string>;
   /** The reasons why the result is incomplete, each with the solution. */
   problems: string[];
   notes: string[];
@@ -70,14 +77,13 @@ async function inspect(look: Snapshot): Promise<Inspection> {
   const swapFiles = swapFilesOf(look);
   const folders = reader.list('/').map((name) => `/${asBytes(name)}`);
   const swaps = [...swapFiles].map((path) => ({ path, bytes: 0, who: ['the kernel (swap)'], pids: [] }));
-  const openFiles = [...openForWriting(reader, folders), ...swaps].filter(({ path }) =>
-    isSearched(look, area, path),
+  const openFiles = [...look.openFiles(folders), ...swaps].filter(({ path }) => isSearched(look, area, path));
+  const readOwners = once(() =>
+    readPackages(reader, ownersWanted(look, changes, openFiles), () =>
+      settings.progress('Reading the package database'),
+    ),
   );
-  const paths = new Set([...changes, ...openFiles].map(({ path }) => path));
-  const packages =
-    paths.size === 0
-      ? noPackages
-      : await readPackages(reader, paths, () => settings.progress('Reading the package database'));
+  const packages = changes.length + openFiles.length === 0 ? noPackages : await readOwners();
   const grouped = groupChanges(changes, {
     packages: typeof packages === 'string' ? noPackages : packages,
     own: ownPeriods(unlessSystemError(() => readActionLog(reader)) ?? []),
@@ -85,9 +91,9 @@ async function inspect(look: Snapshot): Promise<Inspection> {
     ...{ openFiles, swapFiles },
     predicted: isKeytabRenewed(reader) ? [keytab] : [],
   });
-  const { groups, unexamined } = await withPrograms(reader, grouped.groups);
+  const { groups, unexamined } = await withPrograms(look, grouped.groups);
   return {
-    ...{ ...grouped, groups, since, accepted },
+    ...{ ...grouped, groups, since, accepted, packages: readOwners },
     stateDirectories: groups.flatMap((group) => (isState(reader, group) ? [group.directory ?? '/'] : [])),
     problems: [
       ...when(
@@ -111,6 +117,27 @@ async function inspect(look: Snapshot): Promise<Inspection> {
   };
 }
 
+/**
+ * Returns whether the owner of a path is needed: by the step `writes` of what has changed or is open for writing; and by the
+ * step `state` of everything in /var, in the overlays, and in the directories in which a program may turn out to keep state,
+ * once the owners of the changes are known.
+ */
+function ownersWanted(
+  look: Snapshot,
+  changes: readonly Change[],
+  openFiles: readonly OpenFile[],
+): (path: string) => boolean {
+  const open = openFiles.map(({ path }) => ({ path, type: 'f' }));
+  const directories = new Set([...changes, ...open].map(directoryOfChange));
+  const searched = [
+    ...[...layeredRoots(look), ...planOverlays(look).targets].map(asBytes),
+    ...[...directories].filter((directory) => mayBeState(look.reader, directory)),
+  ];
+  const paths = new Set([...[...changes, ...openFiles].map(({ path }) => path), ...searched]);
+  const prefixes = searched.map((directory) => `${directory}/`);
+  return (path) => paths.has(path) || prefixes.some((prefix) => path.startsWith(prefix));
+}
+
 /** Returns the accepted changes as they are after this run. */
 function withAcceptance(accepted: Accepted, { acceptPaths, acceptUntil = 0 }: Settings): Accepted {
   return {
@@ -122,11 +149,11 @@ function withAcceptance(accepted: Accepted, { acceptPaths, acceptUntil = 0 }: Se
 
 /** Adds to each group of an unknown writer the programs that run from its directory. */
 async function withPrograms(
-  reader: SystemReader,
+  look: Snapshot,
   groups: readonly WriteGroup[],
 ): Promise<{ groups: WriteGroup[]; unexamined: string[] }> {
   if (!groups.some(({ directory }) => directory !== null)) return { groups: [...groups], unexamined: [] };
-  const { programs, unexamined } = await findRunningPrograms(reader);
+  const { programs, unexamined } = await findRunningPrograms(look);
   const running = ({ directory, openBy }: WriteGroup) =>
     // Programs of administrators run from /usr, too.
     directory === null || openBy.length > 0 || isBelow(directory, '/usr')
@@ -142,8 +169,17 @@ async function withPrograms(
  */
 export function isState(reader: SystemReader, { directory, openBy, programs }: WriteGroup): boolean {
   if (directory === null) return false;
-  if (stateRuleOf(directory)?.kind === 'state') return true;
+  if (isStateOfService(directory)) return true;
   return canOverlay(reader, directory) && (openBy.length > 0 || programs.length > 0);
+}
+
+/** Whether `isState` is possible for a group of a directory. */
+function mayBeState(reader: SystemReader, directory: string): boolean {
+  return isStateOfService(directory) || canOverlay(reader, directory);
+}
+
+function isStateOfService(directory: string): boolean {
+  return stateRuleOf(directory)?.kind === 'state';
 }
 
 /** Whether a file is on a file system that is searched. */

@@ -3,7 +3,8 @@ import { type Writes, services } from '../../../services/services.ts';
 import { isBelow } from '../../../facts/mounts/mountinfo.ts';
 import { namesIfThere } from '../../../system/names.ts';
 import type { SystemReader } from '../../../system/reader.ts';
-import { nameOf, otherProcesses, readableProcesses } from '../processes.ts';
+import { nameOf, readableProcesses } from '../../engine/processes.ts';
+import type { Snapshot } from '../../engine/snapshot.ts';
 import type { ActionLog } from '../../engine/action-log.ts';
 import type { RunningFile } from '../exec/running.ts';
 import type { Period } from '../packages.ts';
@@ -54,10 +55,11 @@ const interpreters = /^(python|perl|ruby|node|java|php|lua|tclsh|bash|dash|ksh|s
  * Lists what other processes run: the program and, for an interpreter, its script. Kernel threads have no program.
  * @returns what they run; and the processes that could not be examined, each with the reason
  */
-export async function findRunningPrograms(
-  reader: SystemReader,
-): Promise<{ programs: RunningFile[]; unexamined: string[] }> {
-  const { pids, argumentsOf, examine, unexamined } = await readableProcesses(reader, otherProcesses(reader));
+export async function findRunningPrograms({
+  reader,
+  processes,
+}: Pick<Snapshot, 'reader' | 'processes'>): Promise<{ programs: RunningFile[]; unexamined: string[] }> {
+  const { pids, argumentsOf, examine, unexamined } = readableProcesses(reader, await processes());
   const programs = pids.flatMap((pid) => {
     const program = examine(pid, () => reader.processes.link(pid, 'exe'));
     if (program === undefined) return [];

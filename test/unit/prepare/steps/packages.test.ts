@@ -10,7 +10,8 @@ const output = [
   '=filesystem 1700000100 1700000110\n/etc\n/etc/skel\n',
   '=glibc 1700009000 1700009005\n/lib64/libc.so.6\n/usr/share/a b\n',
 ].join('');
-const wanted = new Set(['/usr/bin/bash', '/etc/skel', '/usr/lib64/libc.so.6', '/usr/share/a b', '/other']);
+const paths = new Set(['/usr/bin/bash', '/etc/skel', '/usr/lib64/libc.so.6', '/usr/share/a b', '/other']);
+const wanted = (path: string) => paths.has(path);
 
 function parse(...parts: string[]) {
   const { take, done } = packageParser(wanted, ['/bin', '/lib64']);
