@@ -18,7 +18,7 @@ export async function findRecords(
 }
 
 /** Quotes a path for -path, which takes a pattern (fnmatch(3)). */
-function asPattern(path: string): string {
+export function asPattern(path: string): string {
   return path.replace(/[*?[\]\\]/g, '\\$&');
 }
 

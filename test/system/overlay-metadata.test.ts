@@ -11,8 +11,10 @@ import * as assert from 'uvu/assert';
 
 const search = `
 import { systemReader } from '/media/agent/system/reader.ts';
+import { findLayerFiles } from '/media/agent/prepare/engine/layer-files.ts';
 import { findOverlayMetadata } from '/media/agent/prepare/steps/overlay-metadata.ts';
-process.stdout.write(JSON.stringify(await findOverlayMetadata(systemReader(), ['/mnt/var'], ['/mnt/var/store'], (each) => each === '/mnt/var/other')));
+const reader = systemReader();
+process.stdout.write(JSON.stringify(await findOverlayMetadata({ reader, layerFiles: (root) => findLayerFiles(reader, root) }, ['/mnt/var'], ['/mnt/var/store'], (each) => each === '/mnt/var/other')));
 `;
 
 /** Runs commands of sh and returns the metadata that is found in /mnt/var, and the output of the commands. */

@@ -1,5 +1,5 @@
 import { type Config, requireConfig } from '../../config/config.ts';
-import { once } from '../../lib/cached.ts';
+import { cached, once } from '../../lib/cached.ts';
 import { unlessRefused } from '../../system/image.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { splitKernelArguments } from '../../facts/boot/kernel-arguments.ts';
@@ -12,6 +12,7 @@ import { readMountUnits } from '../../facts/mounts/mount-units.ts';
 import { observe } from '../../facts/observed.ts';
 import { describeFstab, readFstabText } from '../../facts/mounts/fstab.ts';
 import { type MountTable, readMountTable } from '../../facts/mounts/mountinfo.ts';
+import { type LayerFiles, findLayerFiles } from './layer-files.ts';
 import { describeImageFstab, imageArguments, imageMounts } from './image-snapshot.ts';
 import { type OpenFile, type ProcessList, listProcesses, openFilesIn, readOpenPaths } from './processes.ts';
 import { type Action, type Settings, noSettings } from './step.ts';
@@ -46,6 +47,8 @@ export interface Snapshot {
   openFiles: (folders: readonly string[]) => OpenFile[];
   /** Lists the other processes, at the first call. */
   processes: () => Promise<ProcessList>;
+  /** Searches a folder, at the first call for it. */
+  layerFiles: (root: string) => Promise<LayerFiles>;
 }
 
 /**
@@ -79,6 +82,7 @@ export function readSnapshot(
     ...{ reader, settings, config, mounts, disks, systemDisks, permitted, fstab, homeIsSkipped },
     openFiles: (folders) => openFilesIn(reader, unlessRefused(openPaths) ?? [], folders),
     processes: once(() => listProcesses(reader)),
+    layerFiles: cached((root) => findLayerFiles(reader, root)),
   };
 }
 

@@ -1,13 +1,10 @@
 import { formatBytes, shortList } from '../../lib/format.ts';
-import type { SystemReader } from '../../system/reader.ts';
 import { readXattrsProgram } from '../../system/layers/xattrs.ts';
+import { layerSearchLimit, mostNames, overlayPrefix } from '../engine/layer-files.ts';
 import { when } from '../engine/part.ts';
+import type { Snapshot } from '../engine/snapshot.ts';
 import { installHint } from '../move/requirements.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
-
-/** The timeout of the search of one file system, in milliseconds. */
-const limit = 120_000;
-const prefix = 'trusted.overlay.';
 
 /**
  * Finds metadata of overlayfs (Documentation/filesystems/overlayfs.rst): a character device 0:0 is a whiteout, and
@@ -20,7 +17,7 @@ const prefix = 'trusted.overlay.';
  * @returns problems: the files found, or the reason why a search failed, each with the solution
  */
 export async function findOverlayMetadata(
-  reader: SystemReader,
+  { reader, layerFiles }: Pick<Snapshot, 'reader' | 'layerFiles'>,
   roots: readonly string[],
   stores: readonly string[],
   isHidden: (path: string) => boolean,
@@ -28,17 +25,15 @@ export async function findOverlayMetadata(
   const problems: string[] = [];
   const found = { whiteouts: [] as string[], attributes: [] as string[] };
   for (const root of roots) {
-    const devices = await search(reader, root, 'whiteouts', whiteouts);
-    if (typeof devices === 'string') problems.push(devices);
-    else {
-      const paths = devices
-        .filter((line) => line.startsWith('0:0 '))
-        .map((line) => line.slice('0:0 '.length));
-      found.whiteouts.push(...paths.filter((path) => !isHidden(path)));
+    const { found: files, ended, full } = await layerFiles(root);
+    if (ended !== 'good') {
+      problems.push(searchProblem(root, 'whiteouts or overlayfs attributes', ended));
+      continue;
     }
-    const marked = await search(reader, root, 'overlayfs attributes', attributes);
-    if (typeof marked === 'string') problems.push(marked);
-    else found.attributes.push(...marked.filter((path) => path === root || !isHidden(path)));
+    if (full.has('whiteouts')) problems.push(searchProblem(root, 'whiteouts', 'full'));
+    else found.whiteouts.push(...files.whiteouts.filter((path) => !isHidden(path)));
+    if (full.has('attributes')) problems.push(searchProblem(root, 'overlayfs attributes', 'full'));
+    else found.attributes.push(...files.attributes.filter((path) => path === root || !isHidden(path)));
   }
   const isInstalled = reader.stat('/usr/bin/setfattr') !== undefined;
   const hint = isInstalled ? '' : ` (first ${installHint(reader, 'attr')})`;
@@ -67,35 +62,16 @@ function describe(
     ),
     ...when(
       attrs.has(undefined),
-      `${few(attrs.get(undefined))}: trusted.overlay attributes, which overlayfs reserves for itself, so that the overlay on /var shows other content or an error. They come from a copy of an overlay's upper layer: list them with \`getfattr -h -d -m '^${prefix}' FILE\`, remove each with \`setfattr -h -x NAME FILE\`${hint}.`,
+      `${few(attrs.get(undefined))}: trusted.overlay attributes, which overlayfs reserves for itself, so that the overlay on /var shows other content or an error. They come from a copy of an overlay's upper layer: list them with \`getfattr -h -d -m '^${overlayPrefix}' FILE\`, remove each with \`setfattr -h -x NAME FILE\`${hint}.`,
     ),
   ];
-}
-
-/** The expressions of find(1) that print "MAJOR:MINOR PATH" of character devices, and the paths with attributes. */
-const whiteouts = ['-type', 'c', '-exec', '/usr/bin/stat', '--printf', '%t:%T %n\\0', '--', '{}', '+'];
-const attributes = ['-exec', readXattrsProgram, prefix, '{}', '+'];
-
-/**
- * Searches a folder.
- * @returns the records, one character per byte; or, as a text, the reason why the search failed
- */
-async function search(
-  reader: SystemReader,
-  root: string,
-  what: string,
-  expression: readonly string[],
-): Promise<string[] | string> {
-  const args = [root, '-ignore_readdir_race', '-xdev', ...expression];
-  const { stdout, ended } = await reader.run('/usr/bin/find', args, limit);
-  return ended === 'good' ? stdout.split('\0').slice(0, -1) : searchProblem(root, what, ended);
 }
 
 function searchProblem(root: string, what: string, ended: 'bad' | 'deadline' | 'full'): string {
   const why = {
     bad: 'the search failed',
-    deadline: `the search did not end within ${limit / 1000} s`,
-    full: `their names take more than ${formatBytes(16 * 1024 ** 2)}`,
+    deadline: `the search did not end within ${layerSearchLimit / 1000} s`,
+    full: `their names take more than ${formatBytes(mostNames)}`,
   }[ended];
-  return `It is unknown which files below ${root} have ${what}: ${why}. Search manually: \`find ${root} -xdev -type c -ls\` and \`find ${root} -xdev -exec ${readXattrsProgram} ${prefix} {} + | tr '\\0' '\\n'\`.`;
+  return `It is unknown which files below ${root} have ${what}: ${why}. Search manually: \`find ${root} -xdev -type c -ls\` and \`find ${root} -xdev -exec ${readXattrsProgram} ${overlayPrefix} {} + | tr '\\0' '\\n'\`.`;
 }

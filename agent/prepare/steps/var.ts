@@ -114,7 +114,7 @@ async function storeProblems(
   found: readonly string[],
   others: readonly string[],
 ): Promise<string[]> {
-  const { reader, mounts } = look;
+  const { mounts } = look;
   const roots = [...layeredRoots(look), ...others];
   const directories = foldersWithoutOverlay(look);
   const isHidden = (path: string) =>
@@ -124,7 +124,7 @@ async function storeProblems(
       (store) =>
         `${store} holds containers or their images, which do not work on an overlay: name the store in SCRATCH with the option empty, or its directory in PERSIST, give it a separate disk or a tmpfs, or empty it.`,
     ),
-    ...(await findOverlayMetadata(reader, roots, found, isHidden)),
+    ...(await findOverlayMetadata(look, roots, found, isHidden)),
   ];
 }
 

@@ -22,6 +22,7 @@ const searches = {
   ]
     .map(record)
     .join(''),
+  layer: '0:0 2190 /var/lib/copy\0/var/lib/copied\0' + '0:0 89ed /var/lib/agent/helper\0',
 };
 
 /** What was read: "rpm", "find ROOT…", "silent FILE", "list DIRECTORY". */
@@ -41,7 +42,13 @@ async function planAll(steps?: readonly StepId[], database = rpm): Promise<Plann
     if (program !== '/usr/bin/find') return undefined;
     read.push(`find ${args.slice(0, args.indexOf('-ignore_readdir_race')).join(' ')}`);
     const isOf = (word: string) => args.some((each) => each.includes(word));
-    const stdout = isOf('-newerct') ? searches.changes : isOf('%U') ? searches.state : '';
+    const stdout = isOf('-newerct')
+      ? searches.changes
+      : isOf('%U')
+        ? searches.state
+        : isOf('trusted.overlay')
+          ? searches.layer
+          : '';
     return { stdout, ended: 'good' };
   };
   const as = (reader: SystemReader): SystemReader => ({
@@ -72,6 +79,15 @@ once('the package database, the processes and their open files', async () => {
   assert.equal(counts, { rpm: 1, 'silent maps': 1, 'silent cmdline': 1, 'list /proc/900/fd': 1 });
 });
 
+once('/var for the steps var and exec; the step state does not enter most of it', async () => {
+  const { read } = await planAll();
+  const searched = read.filter((each) => each.startsWith('find '));
+  assert.equal(
+    searched.filter((each) => each.split(' ').includes('/var')),
+    ['find /var /opt/agent', 'find /var'],
+  );
+});
+
 once('only what a chosen step needs', async () => {
   const { read } = await planAll(['tmp', 'mtab', 'fstab']);
   assert.equal(
@@ -97,6 +113,17 @@ once('the twin: what no package owns is reported', async () => {
     ({ name, files, unowned, changed }) => `${name}: ${files} ${unowned} ${changed}`,
   );
   assert.equal(found?.toSorted(), ['/opt/agent: 2 2 0', '/var/lib/agent: 1 1 0', '/var/lib/other: 1 1 0']);
+});
+
+once('one walk finds what overlays hide, and what mount options break', async () => {
+  const { plan } = await planAll();
+  assert.match(
+    step(plan, 'var')?.why.join(' ') ?? '',
+    /\/var\/lib\/copy: character.*\/var\/lib\/copied: trusted/,
+  );
+  const conflicts = step(plan, 'exec')?.exec?.conflicts.map(({ option, file }) => `${option} ${file}`);
+  assert.ok(conflicts?.includes('nosuid /var/lib/agent/helper'), conflicts?.join());
+  assert.not.ok(conflicts?.some((each) => each.includes('/var/lib/copy')));
 });
 
 once.run();

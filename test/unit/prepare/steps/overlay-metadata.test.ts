@@ -9,66 +9,65 @@ import { planned } from '../../../harness/planned.ts';
 const good = (stdout: string): Ended => ({ stdout, ended: 'good' });
 const failed = (ended: Ended['ended'], stdout = ''): Ended => ({ stdout, ended });
 interface Found {
-  /** The output of stat(1) for character devices. */
-  devices?: Ended;
-  /** The output of read-xattrs for the tree. */
-  attributes?: Ended;
+  /** The records of stat(1) for device files and set-user-ID programs, and those of read-xattrs. */
+  search?: Ended;
   files?: Files;
   mounts?: Guest['mounts'];
   searched?: string[];
 }
 
-function guestOf({ devices, attributes, files = {}, mounts = {}, searched = [] }: Found): Guest {
+function guestOf({ search, files = {}, mounts = {}, searched = [] }: Found): Guest {
   const guest = guestWith(files);
   Object.assign(guest.mounts, mounts);
   guest.answers.run = (program, args) => {
     if (program !== '/usr/bin/find') return undefined;
-    const isForDevices = args.includes('c');
-    searched.push(`${isForDevices ? 'devices' : 'attributes'} ${args[0]}`);
+    searched.push(args[0] ?? '');
     assert.ok(args.includes('-xdev'), 'never into another file system');
-    return isForDevices ? devices : attributes;
+    return search;
   };
   return guest;
 }
 
-const none = '5:1 /var/lib/x/console\0';
-const many = Array.from({ length: 7 }, (_, index) => `0:0 /var/w/${index}\0`).join('');
+const whiteout = (path: string) => `0:0 2190 ${path}\0`;
+const none = '5:1 2190 /var/lib/x/console\0' + '0:0 89ed /var/lib/x/program\0';
+const many = Array.from({ length: 7 }, (_, index) => whiteout(`/var/w/${index}`)).join('');
 const layers = '/var/lib/docker/overlay2';
 /** A container store with metadata, and a configuration. */
 const store = (config: string): Found => ({
-  devices: good(`0:0 ${layers}/a/diff/x\0` + `0:0 ${layers}/b/diff/y\0`),
-  attributes: good(`${layers}/a/diff/z\0`),
+  search: good(`${whiteout(`${layers}/a/diff/x`)}${layers}/a/diff/z\0${whiteout(`${layers}/b/diff/y`)}`),
   files: { [`${layers.slice(1)}/a/diff/z`]: '', 'etc/immutafs/immutafs.conf': `${config}\n` },
 });
 const device = 'SCRATCH_DEVICE=/dev/disk/by-id/virtio-scratch';
 tableOf(guestOf)('findOverlayMetadata', 'var', {
-  'done: none': [{ devices: good(none), attributes: good('') }],
+  'done: none': [{ search: good(none) }],
   'by hand: a whiteout': [
-    { devices: good(`${none}0:0 /var/www/a b\0`) },
+    { search: good(none + whiteout('/var/www/a b')) },
     /^\/var\/www\/a b: character devices 0:0/,
   ],
-  'by hand: many': [{ devices: good(many) }, /\/var\/w\/4 and 2 more: character/],
+  'by hand: many': [{ search: good(many) }, /\/var\/w\/4 and 2 more: character/],
   'by hand: an attribute': [
-    { attributes: good('/var/www/a\nb\0/var/www/html\0') },
+    { search: good('/var/www/a\nb\0/var/www/html\0') },
     /^\/var\/www\/a\nb, \/var\/www\/html: trusted\.overlay attributes.*setfattr/,
   ],
-  'by hand: the search for devices fails': [{ devices: failed('bad') }, /have whiteouts: the search failed/],
-  'by hand: the search for devices times out': [{ devices: failed('deadline') }, /within 120 s.*find \/var/],
-  'by hand: the search for attributes times out': [
-    { attributes: failed('deadline') },
-    /attributes: the search did not/,
+  'by hand: the search fails': [
+    { search: failed('bad', '/var/a\0') },
+    /have whiteouts or overlayfs attributes: the search failed/,
   ],
-  'by hand: more than 16 MiB of names': [{ devices: failed('full', none) }, /16 MiB/],
-  'by hand: the search for attributes fails': [
-    { attributes: failed('bad', '/var/a\0') },
-    /overlayfs attributes: the search failed/,
+  'by hand: the search times out': [{ search: failed('deadline') }, /within 120 s.*find \/var/],
+  'by hand: more than 16 MiB of names of whiteouts': [
+    { search: good(whiteout(`/var/${'x'.repeat(17 * 1024 ** 2)}`)) },
+    /have whiteouts: their names take more than 16 MiB/,
+  ],
+  'by hand: more than 16 MiB of names of files with attributes; the whiteouts are named': [
+    { search: good(`${whiteout('/var/w')}/var/${'x'.repeat(17 * 1024 ** 2)}\0`) },
+    /^\/var\/w: character .* have overlayfs attributes: their names take more than 16 MiB/,
   ],
   'by hand: the program that removes attributes is to be installed': [
-    { attributes: good('/var/a\0'), files: { 'usr/bin/yum': '' } },
+    { search: good('/var/a\0'), files: { 'usr/bin/yum': '' } },
     /FILE` \(first run `yum install attr`\)\./,
   ],
   'by hand: the program that removes attributes is installed': [
-    { attributes: good('/var/a\0'), files: { 'usr/bin/setfattr': '' } },
+    { search: good('/var/a\0'), files: { 'usr/bin/setfattr': '' } },
     /setfattr -h -x NAME FILE`\./,
   ],
   'by hand: in a container store, it is counted, not listed': [
@@ -96,10 +95,7 @@ for (const [title, mounts, expected] of [
   metadata(title, async () => {
     const searched: string[] = [];
     await planned(guestOf({ mounts, searched }), 'var');
-    assert.equal(
-      searched,
-      expected.flatMap((root) => [`devices ${root}`, `attributes ${root}`]),
-    );
+    assert.equal(searched, [...expected]);
   });
 }
 metadata.run();
