@@ -10,6 +10,7 @@ import { mounts } from './mounts.ts';
 import { overlay } from './overlay.ts';
 import { prepare } from './prepare.ts';
 import { prepareHome } from './prepare-home.ts';
+import { preparePlan } from './prepare-plan.ts';
 import { status } from './status.ts';
 import { isMet, table } from './table.ts';
 import type { Figure } from './table.ts';
@@ -29,6 +30,7 @@ const benchmarks: Record<string, () => Promise<Result>> = {
   audit,
   changes,
   prepare,
+  'prepare-plan': preparePlan,
   'prepare-home': prepareHome,
   initramfs,
   forward,
