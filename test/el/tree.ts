@@ -75,7 +75,7 @@ async function install(root: string, parts: PartFolders, base: DebianRelease): P
   });
   await rm(join(root, 'run/base.pp'));
   await makeMachineIdModule(root);
-  if (base === 'bullseye') await quietRpm(root);
+  if (base !== 'trixie') await quietRpm(root);
   // The module fips needs the OpenSSL of RHEL.
   await writeFile(join(root, 'etc/dracut.conf.d/fips.conf'), 'omit_dracutmodules+=" fips "\n');
   await withMounts(async (mounts) => {
@@ -85,8 +85,8 @@ async function install(root: string, parts: PartFolders, base: DebianRelease): P
 }
 
 /**
- * Adds a module of dracut that copies the machine ID, which RHEL's initramfs has because it is made for its host. Otherwise, systemd
- * 239 makes a new one, and its journal of the initramfs is that of another machine.
+ * Adds a module of dracut that copies the machine ID, which RHEL's initramfs has because it is made for its host. Without it,
+ * a guest of RHEL 8 did not forward the messages of its initramfs.
  */
 async function makeMachineIdModule(root: string): Promise<void> {
   const folder = join(root, 'usr/lib/dracut/modules.d/01machine-id');
@@ -95,7 +95,7 @@ async function makeMachineIdModule(root: string): Promise<void> {
   await writeFile(join(folder, 'module-setup.sh'), text, { mode: 0o755 });
 }
 
-/** Makes rpm of Debian 11 install packages without the advice not to. */
+/** Makes rpm of Debian 11 and 12 install packages without the advice not to. */
 async function quietRpm(root: string): Promise<void> {
   const options = ['-i', '--install', '-U', '--upgrade', '-e', '--erase'];
   const aliases = options.map((option) => `rpm alias ${option} ${option} --force-debian\n`);

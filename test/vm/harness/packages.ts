@@ -44,12 +44,10 @@ async function install(root: string, packages: string[], finish: string, release
     const options = [`Dir::State::status=${root}/var/lib/dpkg/status`, `Dir::Cache::archives=${folder}`];
     const apt = (...words: string[]) =>
       execa('apt-get', ['--quiet=2', ...options.flatMap((option) => ['-o', option]), ...words]);
-    const debian = debianOf(release);
-    const { mirror } = releases[debian];
-    if (mirror !== undefined) {
-      // This machine knows only the packages of its own release.
+    const { sources } = releases[debianOf(release)];
+    if (sources !== undefined) {
       const [list, lists] = [join(folder, 'sources.list'), join(folder, 'lists')];
-      await writeFile(list, `deb ${mirror} ${debian} main\n`);
+      await writeFile(list, sources.map((line) => `${line}\n`).join(''));
       await mkdir(join(lists, 'partial'), { recursive: true });
       options.push(`Dir::Etc::SourceList=${list}`, 'Dir::Etc::SourceParts=-', `Dir::State::Lists=${lists}`);
       await apt('update');

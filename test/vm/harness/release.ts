@@ -7,8 +7,10 @@ export type Release = DebianRelease | RhelRelease;
 
 /** What differs when a guest of a release is made with the tools of this machine. */
 interface Traits {
-  /** The mirror; by default that of mmdebstrap, with security updates. */
+  /** The mirror of mmdebstrap; by default its own, with security updates. */
   mirror?: string;
+  /** Lines of sources.list(5) for further packages; by default those of this machine. */
+  sources?: readonly string[];
   /** Further options of mmdebstrap. */
   debootstrap: readonly string[];
   /** Options with which mkfs makes file systems that the release's kernel and programs know. */
@@ -32,18 +34,24 @@ const older = (kernel: string, debootstrap: string): Traits => ({
 // /usr of these releases is merged only on request. RHEL's has been merged since version 7.
 const mergeUsr = '/usr/share/mmdebstrap/hooks/merged-usr';
 
+const archive = 'http://deb.debian.org/debian';
+
 export const releases: Readonly<Record<DebianRelease, Traits>> = {
   /** Debian 13: systemd 257, Linux 6.12, dracut 106. */
   trixie: { debootstrap: [], mkfs: { xfs: [], ext4: [] } },
   /** Debian 12: systemd 252, as in RHEL 9, Linux 6.1, dracut 059. */
-  bookworm: older('6.1', `--hook-dir=${mergeUsr}`),
+  bookworm: {
+    ...older('6.1', `--hook-dir=${mergeUsr}`),
+    sources: [`deb ${archive} bookworm main`, `deb ${archive}-security bookworm-security main`],
+  },
   /**
    * Debian 11: systemd 247, Linux 5.10, dracut 051. Only packages of the last point release, because the archive of
    * security updates has become incomplete since the end of its support.
    */
   bullseye: {
     ...older('5.10', `--extract-hook=${mergeUsr}/extract00.sh`),
-    mirror: 'http://deb.debian.org/debian',
+    mirror: archive,
+    sources: [`deb ${archive} bullseye main`],
   },
 };
 

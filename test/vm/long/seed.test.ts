@@ -13,7 +13,7 @@ import {
 } from '../harness/cloud-init.ts';
 import { generateMissingKeys } from '../harness/key-generator.ts';
 import type { Bus, Drive } from '../harness/qemu.ts';
-import type { Release } from '../harness/release.ts';
+import { type Release, usualRelease } from '../harness/release.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
 import {
   type Boot,
@@ -95,7 +95,7 @@ function assertWithoutSeed(done: Boot, reason: RegExp): void {
 /** Calls `work` with a guest with cloud-init, a seed, and one on the data disk that root in the guest wrote. */
 const withSeeds = (
   work: (guest: Guest, seed: string, forged: Drive, key: HostKey) => Promise<void>,
-  release: Release = 'trixie',
+  release: Release = usualRelease,
 ) =>
   withRunFolder(async (folder) => {
     const key = await makeHostKey(folder, 'web1');
@@ -194,7 +194,7 @@ seeds('without cloud-init: the plain files of the seed, and host keys only if it
 );
 
 const others: Record<string, [release: Release, words: string[]]> = {
-  'SELinux in enforcing mode': ['trixie', enforcing],
+  'SELinux in enforcing mode': [usualRelease, enforcing],
   'cloud-init 20.4 of Debian 11': ['bullseye', []],
 };
 for (const [title, [release, words]] of Object.entries(others)) {
@@ -217,7 +217,10 @@ for (const [title, [release, words]] of Object.entries(others)) {
       assert.match(sealed.step('write').stderr, /Read-only file system/);
       if (words === enforcing) {
         assert.is(sealed.step('enforce').stdout, 'Enforcing\n');
-        assert.match(sealed.step('labels').stdout, /hostname \S+:(etc|net_conf)_t:s0\n.*:sshd_key_t:s0\n$/);
+        assert.match(
+          sealed.step('labels').stdout,
+          /hostname \S+:(etc|hostname_etc|net_conf)_t:s0\n.*:sshd_key_t:s0\n$/,
+        );
       }
     }, release),
   );
