@@ -313,16 +313,23 @@ static int write_all(JSContext *context, int fd, JSValueConst value)
 	return number;
 }
 
-/* write(file, text) */
+/*
+ * write(file, text): creates the file, except below /proc, /sys and /dev, where the kernel makes the files. For O_CREAT, SELinux
+ * checks whether a file may be created before the kernel has looked whether it exists (lookup_open() in fs/namei.c).
+ */
 static JSValue native_write(JSContext *context, JSValueConst this, int count, JSValueConst *values)
 {
+	static const char *const of_kernel[] = { "/proc/", "/sys/", "/dev/" };
 	char *name = to_bytes(context, values[0], NULL);
-	int fd, number;
+	int fd, number, create = O_CREAT;
 
 	(void)this, (void)count;
 	if (!name)
 		return JS_EXCEPTION;
-	fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	for (size_t i = 0; i < sizeof of_kernel / sizeof *of_kernel; i++)
+		if (!strncmp(name, of_kernel[i], strlen(of_kernel[i])))
+			create = 0;
+	fd = open(name, O_WRONLY | create | O_TRUNC | O_CLOEXEC, 0666);
 	number = fd < 0 ? errno : 0;
 	free(name);
 	if (fd >= 0) {

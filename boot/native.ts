@@ -21,7 +21,7 @@ export interface Native {
   status: (file: string) => Status | undefined;
   /** Creates a directory, unless it exists. The directory above it exists. */
   makeDirectory: (directory: string) => void;
-  /** Creates a file with a text, or replaces its content. */
+  /** Creates a file with a text, or replaces its content. Below /proc, /sys and /dev, it does not create a file. */
   write: (file: string, text: string) => void;
   /** Creates a symbolic link, which replaces a file that exists. */
   link: (target: string, file: string) => void;

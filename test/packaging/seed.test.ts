@@ -24,7 +24,7 @@ function inGuest({ content, cloudInit = true, run }: { content: string; cloudIni
     },
     run: `
 set -e
-mount -t tmpfs x /proc/sys; mkdir -p /proc/sys/kernel /proc/sys/dev/cdrom; cp /cdrom /proc/sys/dev/cdrom/info
+mount -t tmpfs x /proc/sys; mkdir -p /proc/sys/kernel /proc/sys/dev/cdrom; : >/proc/sys/kernel/hostname; cp /cdrom /proc/sys/dev/cdrom/info
 printf '#!/bin/sh\\n' >/usr/sbin/udevadm; chmod +x /usr/sbin/udevadm
 ${cloudInit ? 'touch' : 'rm -f'} /usr/lib/systemd/system/cloud-init-local.service
 cp -R /etc /etc.lower; ${mountOverlay('/etc')}; cp -R /etc.lower/. /etc
