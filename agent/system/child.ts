@@ -1,7 +1,7 @@
 import type { ChildProcess, ChildProcessByStdio, SpawnOptions } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
-import { Readable, type Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { SystemError, errorCode, errorMessage } from '../lib/errors.ts';
 
 /** Returns node:child_process, which is loaded only when a program is started, because that takes a fifth of a short command. */
@@ -35,7 +35,8 @@ export function startChild<In extends Stdio, Err extends Stdio>(
   } catch (error) {
     throw new SystemError(`${program}: ${errorMessage(error)}`, errorCode(error));
   }
-  if (child.stdout instanceof Readable) return child as Child<In, Err>;
+  // Without a file descriptor, stdout is undefined, although the type has only null.
+  if (child.stdout) return child as Child<In, Err>;
   child.on('error', () => undefined);
   throw new SystemError(`${program}: not started, because no file descriptor is free`, 'EMFILE');
 }

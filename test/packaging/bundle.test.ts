@@ -73,7 +73,7 @@ start('modules that take long to load are left to the commands that need them', 
   const { modules: loaded, starting } = loadedAtStart();
   for (const name of ['node:fs', 'agent/cli.ts']) assert.ok(loaded.includes(name), name);
   const late = [
-    ...['node:crypto', 'node:tls', 'node:http', 'node:zlib', 'node:perf_hooks'],
+    ...['node:crypto', 'node:tls', 'node:http', 'node:zlib', 'node:perf_hooks', 'node:stream'],
     ...['agent/checks/index.ts', 'agent/checks/documentation.ts', 'agent/commands/prepare.ts'],
   ];
   assert.equal(
