@@ -2,7 +2,6 @@ import { type Config, words } from '../config/config.ts';
 import { keys, pathOf } from '../config/keys.ts';
 import { pathItems } from '../facts/boot/kept-paths.ts';
 import { isBelow } from '../facts/mounts/mountinfo.ts';
-import { persistItemOf } from '../facts/security/persist-item.ts';
 
 /** The stores of container engines. They do not work on an overlay, and programs run there on mounts of their own. */
 export const containerStores: readonly string[] = [
@@ -14,9 +13,9 @@ export const containerStores: readonly string[] = [
 ];
 
 /** The directory of each container engine, such as /var/lib/containers for /var/lib/containers/storage. */
-export const containerDirectories: readonly string[] = containerStores.map(directoryOf);
+export const containerDirectories: readonly string[] = containerStores.map(directoryOfStore);
 
-function directoryOf(store: string): string {
+export function directoryOfStore(store: string): string {
   return store.split('/', 4).join('/');
 }
 
@@ -43,7 +42,7 @@ export function proposeScratch(
   const isFree = (directory: string) =>
     !taken.some(({ path }) => isBelow(directory, path) || isBelow(path, directory));
   const stores = containerStores.filter(
-    (store) => paths.some((path) => isBelow(path, directoryOf(store))) && isFree(store),
+    (store) => paths.some((path) => isBelow(path, directoryOfStore(store))) && isFree(store),
   );
   const others = paths
     .flatMap((path) => refillable.exec(path)?.[0] ?? [])
@@ -51,19 +50,4 @@ export function proposeScratch(
   const added = [...stores.map((store) => `${store}:empty,exec,suid,dev`), ...new Set(others)];
   const kept = words(SCRATCH).filter((item) => !stores.includes(pathOf(item)));
   return added.length === 0 ? undefined : `SCRATCH=${[...kept, ...added].join(' ')}`;
-}
-
-/**
- * Proposes PERSIST for the directories of container engines.
- * @param stores some of `containerStores`
- * @returns the complete line for immutafs.conf; undefined without stores
- */
-export function proposePersist(
-  { PERSIST }: Pick<Config, 'PERSIST'>,
-  stores: readonly string[],
-): string | undefined {
-  if (stores.length === 0) return undefined;
-  const isKept = (directory: string) => pathItems(PERSIST).some(({ path }) => isBelow(directory, path));
-  const added = stores.map(directoryOf).filter((directory) => !isKept(directory));
-  return `PERSIST=${[...words(PERSIST), ...added.map(persistItemOf)].join(' ')}`;
 }

@@ -45,15 +45,15 @@ esbuild('the copy is kept if another export is used as well', () => {
 esbuild.run();
 
 /**
- * Returns the modules that the agent loads at its start, without those that it imports when they are needed; and which of them
+ * Returns the modules that `entry` loads at its start, without those that it imports when they are needed; and which of them
  * import node:child_process.
  */
-function loadedAtStart() {
+function loadedAtStart(entry: string) {
   const { metafile } = buildSync({
-    ...{ absWorkingDir: root, entryPoints: ['agent/main.ts'], outdir: 'out', write: false, metafile: true },
+    ...{ absWorkingDir: root, entryPoints: [entry], outdir: 'out', write: false, metafile: true },
     ...{ bundle: true, splitting: true, platform: 'node', format: 'esm', external: ['*.node'] },
   });
-  const loaded = new Set(['out/main.js']);
+  const loaded = new Set([`out/${path.basename(entry, '.ts')}.js`]);
   for (const file of loaded) {
     for (const { path, kind } of metafile.outputs[file]?.imports ?? [])
       if (kind !== 'dynamic-import') loaded.add(path);
@@ -70,7 +70,7 @@ const startsLater = 'node_modules/commander/lib/command.js';
 
 const start = suite('start of the agent');
 start('modules that take long to load are left to the commands that need them', () => {
-  const { modules: loaded, starting } = loadedAtStart();
+  const { modules: loaded, starting } = loadedAtStart('agent/main.ts');
   for (const name of ['node:fs', 'agent/cli.ts']) assert.ok(loaded.includes(name), name);
   const late = [
     ...['node:crypto', 'node:tls', 'node:http', 'node:zlib', 'node:perf_hooks', 'node:stream'],
@@ -81,6 +81,11 @@ start('modules that take long to load are left to the commands that need them', 
     [],
   );
   assert.equal(starting, [startsLater]);
+});
+start('`status` leaves the table of services to a guest with an overlay on /var', () => {
+  const { modules: loaded } = loadedAtStart('agent/commands/status.ts');
+  assert.ok(loaded.includes('agent/checks/var.ts'));
+  assert.not.ok(loaded.includes('agent/services/services.json'));
 });
 start('the documentation of the checks is in the bundle, which has no files of the project', async () => {
   const { code } = await bundleProgram('agent/main.ts');

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { proposePersist, proposeScratch } from '../../../agent/assess/scratch-proposal.ts';
+import { proposePersist } from '../../../agent/assess/persist-proposal.ts';
+import { proposeScratch } from '../../../agent/assess/scratch-proposal.ts';
 import { inRoot } from '../../../packaging/build/paths.ts';
 
 for (const stores of [['/var/lib/containers/storage'], ['/var/lib/docker', '/var/lib/containerd']]) {
