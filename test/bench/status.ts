@@ -12,10 +12,12 @@ const running = [
   ['python3', '-c', 'import ssl, sqlite3, time; time.sleep(600)'],
 ];
 
-/** Compares `immutafs-agent status` with an empty program that is built in the same way. */
+/** Compares `immutafs-agent status` and `version` with an empty program that is built in the same way. */
 export async function status(): Promise<Result> {
   const { agent, empty } = await buildPrograms();
-  const [ours, control] = await inRuntime<[Series, Series]>(seriesOf([[agent, 'status'], [empty]]));
+  const [ours, control, version] = await inRuntime<[Series, Series, Series]>(
+    seriesOf([[agent, 'status'], [empty], [agent, 'version']]),
+  );
   const [off, on] = await withProcesses(measureSealed);
   return {
     about: `medians of ${ours.milliseconds.length} interleaved runs on this machine; processes by strace`,
@@ -29,6 +31,12 @@ export async function status(): Promise<Result> {
         of: 'value',
         atMost: 70,
       }),
+      figure('CPU time of version', 'ms', median(version.processor), median(control.processor), {
+        of: 'ratio',
+        atMost: 1.7,
+      }),
+      // Without an aim, because half of the difference is the time in which Node.js loads and starts a child process.
+      figure('CPU time (control: version)', 'ms', median(ours.processor), median(version.processor)),
       // One child process is required, because a write to a frozen file system hangs.
       figure('processes started', '', ours.processes, control.processes, { of: 'value', atMost: 1 }),
       figure(
