@@ -51,7 +51,8 @@ export async function readBoot(disks: Disks, folder: string, target: string): Pr
   const boot = disks.placements.find(({ volume }) => volume.target === '/boot');
   if (boot?.volume.filesystem !== 'ext4') throw new Error('/boot is not an ext4 file system');
   const [MiB, image] = [1024 * 1024, join(target, 'boot.raw')];
-  const extent = [`skip=${boot.offset / MiB}`, `count=${boot.size / MiB}`, 'bs=1M'];
+  // qemu-img counts the skipped blocks as well.
+  const extent = [`skip=${boot.offset / MiB}`, `count=${(boot.offset + boot.size) / MiB}`, 'bs=1M'];
   const files = [`if=${await makeLayer(disks, boot.disk, folder)}`, `of=${image}`];
   await execa('qemu-img', ['dd', '-f', 'qcow2', '-O', 'raw', ...extent, ...files]);
   await execa('debugfs', ['-R', `rdump / ${target}`, image]);
