@@ -3,9 +3,8 @@ import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import { asPattern, findRecords } from '../../system/find.ts';
 import { readXattrsProgram } from '../../system/layers/xattrs.ts';
 import type { Ended, SystemReader } from '../../system/reader.ts';
+import { type SpecialFile, isSpecial, parseSpecial, printSpecial, searchLimit } from './special-files.ts';
 
-/** The timeout of the search, in milliseconds. */
-export const layerSearchLimit = 120_000;
 /** Upper bound on the names of each kind, in bytes. */
 export const mostNames = 16 * 1024 ** 2;
 /** The attributes of overlayfs begin with it. */
@@ -15,7 +14,7 @@ export const overlayPrefix = 'trusted.overlay.';
  * `whiteouts`: character devices 0:0. `devices` and `programs`: other device files, and set-user-ID and set-group-ID programs,
  * outside of container stores. `attributes`: files with attributes of overlayfs.
  */
-export type LayerFileKind = 'whiteouts' | 'devices' | 'programs' | 'attributes';
+export type LayerFileKind = SpecialFile['kind'] | 'attributes';
 
 /** The files that an overlay over a directory, or its mount options, would make unusable or change. */
 export interface LayerFiles {
@@ -36,7 +35,7 @@ export async function findLayerFiles(reader: SystemReader, root: string): Promis
   const bytes = { whiteouts: 0, devices: 0, programs: 0, attributes: 0 };
   const full: LayerFiles['full'] = new Set();
   const args = [root, '-ignore_readdir_race', '-xdev', '(', ...special, ',', ...attributes, ')'];
-  const ended = await findRecords(reader, args, layerSearchLimit, (record) => {
+  const ended = await findRecords(reader, args, searchLimit, (record) => {
     const { kind, path } = parseRecord(record) ?? {};
     if (kind === undefined || path === undefined) return;
     bytes[kind] += path.length;
@@ -46,25 +45,18 @@ export async function findLayerFiles(reader: SystemReader, root: string): Promis
   return { found, ended, full };
 }
 
-/** In container stores, only whiteouts are searched for. Few files are compared with the paths, which is slow. */
+/**
+ * In container stores, only whiteouts are searched for. The paths are compared last, and so for few files, because each
+ * comparison is slow.
+ */
 const inStores = containerDirectories.flatMap((path) => ['!', '-path', `${asPattern(path)}/*`]);
-/** Prints "MAJOR:MINOR MODE PATH"; the numbers are hexadecimal. */
-const special = [
-  ...'( -type c -o ( -type b -o -type f -perm /6000 )'.split(' '),
-  ...inStores,
-  ')',
-  ...['-exec', '/usr/bin/stat', '--printf', '%t:%T %f %n\\0', '--', '{}', '+'],
-];
+const special = [...isSpecial, '(', '-type', 'c', '-o', ...inStores, ')', ...printSpecial];
 /** Prints "PATH". */
 const attributes = ['-exec', readXattrsProgram, overlayPrefix, '{}', '+'];
 
 function parseRecord(record: string): { kind: LayerFileKind; path: string } | undefined {
   if (record.startsWith('/')) return { kind: 'attributes', path: record };
-  const [, device = '', mode = '', path] = /^([\da-f]+:[\da-f]+) ([\da-f]+) (\/.*)$/s.exec(record) ?? [];
-  if (path === undefined) return undefined;
-  // S_IFMT, S_IFREG and S_IFCHR (inode(7))
-  const type = parseInt(mode, 16) & 0o170000;
-  if (type === 0o100000) return { kind: 'programs', path };
-  if (device === '0:0') return type === 0o20000 ? { kind: 'whiteouts', path } : undefined;
-  return containerDirectories.some((store) => isBelow(path, store)) ? undefined : { kind: 'devices', path };
+  const file = parseSpecial(record);
+  const isInStore = ({ path }: SpecialFile) => containerDirectories.some((store) => isBelow(path, store));
+  return file?.kind === 'devices' && isInStore(file) ? undefined : file;
 }

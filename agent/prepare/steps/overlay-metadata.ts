@@ -1,8 +1,9 @@
 import { formatBytes, shortList } from '../../lib/format.ts';
 import { readXattrsProgram } from '../../system/layers/xattrs.ts';
-import { layerSearchLimit, mostNames, overlayPrefix } from '../engine/layer-files.ts';
+import { mostNames, overlayPrefix } from '../engine/layer-files.ts';
 import { when } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
+import { searchLimit } from '../engine/special-files.ts';
 import { installHint } from '../move/requirements.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 
@@ -70,7 +71,7 @@ function describe(
 function searchProblem(root: string, what: string, ended: 'bad' | 'deadline' | 'full'): string {
   const why = {
     bad: 'the search failed',
-    deadline: `the search did not end within ${layerSearchLimit / 1000} s`,
+    deadline: `the search did not end within ${searchLimit / 1000} s`,
     full: `their names take more than ${formatBytes(mostNames)}`,
   }[ended];
   return `It is unknown which files below ${root} have ${what}: ${why}. Search manually: \`find ${root} -xdev -type c -ls\` and \`find ${root} -xdev -exec ${readXattrsProgram} ${overlayPrefix} {} + | tr '\\0' '\\n'\`.`;

@@ -1,6 +1,13 @@
 import { containerDirectories } from '../../../assess/scratch-proposal.ts';
 import type { Conflict } from '../../engine/step.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
+import {
+  type SpecialFile,
+  isSpecial,
+  parseSpecial,
+  printSpecial,
+  searchLimit,
+} from '../../engine/special-files.ts';
 import { type Running, findNamedFiles } from './running.ts';
 import { type MountTarget, mountTargetOf } from './mount-targets.ts';
 import { isBelow } from '../../../facts/mounts/mountinfo.ts';
@@ -56,7 +63,7 @@ function isRoot(targets: readonly MountTarget[], target: string, mounts: Snapsho
 }
 
 /** A set-user-ID or set-group-ID program, or a device file. */
-type SpecialFile = Omit<Conflict, 'target'>;
+type Unusable = Omit<Conflict, 'target'>;
 
 /**
  * Finds the files that nosuid or nodev makes useless. Whiteouts (character devices 0:0), which overlayfs uses, are no
@@ -67,7 +74,7 @@ type SpecialFile = Omit<Conflict, 'target'>;
 async function findSpecialFiles(
   look: Snapshot,
   roots: readonly string[],
-): Promise<{ files: SpecialFile[]; incomplete: string | undefined }> {
+): Promise<{ files: Unusable[]; incomplete: string | undefined }> {
   const layered = new Set([...layeredRoots(look), ...planOverlays(look).targets]);
   const searches = [
     await searchRoots(
@@ -81,58 +88,49 @@ async function findSpecialFiles(
   return { files: inOrder(files, roots), incomplete: failed.length === 0 ? undefined : failed.join('; ') };
 }
 
-function inOrder(files: readonly SpecialFile[], roots: readonly string[]): SpecialFile[] {
+function inOrder(files: readonly Unusable[], roots: readonly string[]): Unusable[] {
   const longestFirst = roots.toSorted((one, other) => other.length - one.length);
-  const position = ({ file }: SpecialFile) =>
+  const position = ({ file }: Unusable) =>
     roots.indexOf(longestFirst.find((root) => isBelow(file, root)) ?? '');
   return files.toSorted((one, other) => position(one) - position(other));
 }
 
-/** The timeout of the search, in milliseconds. */
-const limit = 120_000;
-
 /** @returns the files; or, as a text, the reason why the search is incomplete */
-async function searchRoots(reader: SystemReader, roots: readonly string[]): Promise<SpecialFile[] | string> {
+async function searchRoots(reader: SystemReader, roots: readonly string[]): Promise<Unusable[] | string> {
   if (roots.length === 0) return [];
-  const wanted = ['(', '-type', 'f', '-perm', '/6000', '-o', '-type', 'b', '-o', '-type', 'c', ')'];
-  const print = ['-exec', '/usr/bin/stat', '--printf', '%t:%T %f %n\\0', '--', '{}', '+'];
   const args = [
     ...roots,
     '-ignore_readdir_race',
     '-xdev',
     ...prune(containerDirectories),
-    ...wanted,
-    ...print,
+    ...isSpecial,
+    ...printSpecial,
   ];
-  const { stdout, ended } = await reader.run('/usr/bin/find', args, limit);
-  return whyIncomplete(roots, ended) ?? stdout.split('\0').flatMap(parseRecord);
+  const { stdout, ended } = await reader.run('/usr/bin/find', args, searchLimit);
+  const files = stdout.split('\0').flatMap((record) => parseSpecial(record) ?? []);
+  return whyIncomplete(roots, ended) ?? files.flatMap(unusable);
 }
 
-async function searchLayer({ layerFiles }: Snapshot, root: string): Promise<SpecialFile[] | string> {
+async function searchLayer({ layerFiles }: Snapshot, root: string): Promise<Unusable[] | string> {
   const { found, ended, full } = await layerFiles(root);
   const isFull = full.has('programs') || full.has('devices');
-  return (
-    whyIncomplete([root], isFull ? 'full' : ended) ?? [
-      ...found.programs.map((file) => ({ option: 'nosuid', file, by: '' }) as const),
-      ...found.devices.map((file) => ({ option: 'nodev', file, by: '' }) as const),
-    ]
+  const files = (['programs', 'devices'] as const).flatMap((kind) =>
+    found[kind].map((path) => ({ kind, path })),
   );
+  return whyIncomplete([root], isFull ? 'full' : ended) ?? files.flatMap(unusable);
+}
+
+function unusable({ kind, path }: SpecialFile): Unusable[] {
+  return kind === 'whiteouts'
+    ? []
+    : [{ option: kind === 'programs' ? 'nosuid' : 'nodev', file: path, by: '' }];
 }
 
 /** find also exits with 1 if it cannot read a directory, and stat if a file has vanished. Everything else was searched. */
 function whyIncomplete(roots: readonly string[], ended: Ended['ended']): string | undefined {
   const search = `the search for set-user-ID programs and device files below ${roots.join(' ')}`;
-  if (ended === 'deadline') return `${search} was not complete after ${limit / 1000} s`;
+  if (ended === 'deadline') return `${search} was not complete after ${searchLimit / 1000} s`;
   if (ended === 'full')
     return `${search} found too many files (more than 16 MiB of names): give the directory a file system of its own, or leave nosuid and nodev out there`;
   return undefined;
-}
-
-/** Parses "MAJOR:MINOR MODE PATH"; the numbers are hexadecimal. */
-function parseRecord(record: string): SpecialFile[] {
-  const [, device = '', mode = '', file] = /^([\da-f]+:[\da-f]+) ([\da-f]+) (\/.*)$/s.exec(record) ?? [];
-  if (file === undefined) return [];
-  // S_IFMT and S_IFREG (inode(7))
-  if ((parseInt(mode, 16) & 0o170000) === 0o100000) return [{ option: 'nosuid', file, by: '' }];
-  return device === '0:0' ? [] : [{ option: 'nodev', file, by: '' }];
 }
