@@ -75,19 +75,23 @@ exec('a program with a path in /var in a mount namespace of its own is not in /v
   assert.equal(steps.map(short), [['done']]);
 });
 
-exec('set-user-ID programs and device files, a whiteout and a file that is only executable', () => {
-  const { steps } = run(`
+exec(
+  'set-user-ID programs and device files, also in a container store, a whiteout and a file that is only executable',
+  () => {
+    const { steps } = run(`
     cp /usr/bin/sleep /var/lib/vendor/unused
     cp /usr/bin/sleep /var/lib/vendor/suid; chmod 4755 /var/lib/vendor/suid
     mknod /var/lib/vendor/null c 1 3; mknod /var/lib/vendor/whiteout c 0 0
     mkdir -p /var/lib/containers; mknod /var/lib/containers/null c 1 3
+    mknod /var/lib/containers/disk b 252 0; cp -p /var/lib/vendor/suid /var/lib/containers
     json exec`);
-  assert.equal(short(steps[0]).toSorted(), [
-    'done',
-    'nodev /var /var/lib/vendor/null',
-    'nosuid /var /var/lib/vendor/suid',
-  ]);
-});
+    assert.equal(short(steps[0]).toSorted(), [
+      'done',
+      'nodev /var /var/lib/vendor/null',
+      'nosuid /var /var/lib/vendor/suid',
+    ]);
+  },
+);
 
 exec('what the shipped defaults and the sysctls of this kernel allow is written and undone', () => {
   const { printed } = run(`
