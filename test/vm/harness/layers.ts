@@ -46,16 +46,20 @@ export async function saveDisks(disks: Disks, folder: string, target: string): P
 
 /**
  * Copies /boot to a folder as a boot loader reads it: like GRUB, debugfs(8) does not replay the journal of an ext4.
+ *
+ * @throws if a file cannot be read whole
  */
 export async function readBoot(disks: Disks, folder: string, target: string): Promise<void> {
   const boot = disks.placements.find(({ volume }) => volume.target === '/boot');
   if (boot?.volume.filesystem !== 'ext4') throw new Error('/boot is not an ext4 file system');
   const [MiB, image] = [1024 * 1024, join(target, 'boot.raw')];
-  // qemu-img counts the skipped blocks as well.
+  // The count of `qemu-img dd` includes the blocks that it skips.
   const extent = [`skip=${boot.offset / MiB}`, `count=${(boot.offset + boot.size) / MiB}`, 'bs=1M'];
   const files = [`if=${await makeLayer(disks, boot.disk, folder)}`, `of=${image}`];
   await execa('qemu-img', ['dd', '-f', 'qcow2', '-O', 'raw', ...extent, ...files]);
-  await execa('debugfs', ['-R', `rdump / ${target}`, image]);
+  const { stderr } = await execa('debugfs', ['-R', `rdump / ${target}`, image]);
+  // debugfs exits with 0 even after an error.
+  if (stderr.includes(' while ')) throw new Error(`/boot cannot be read: ${stderr}`);
 }
 
 /** Returns the SHA-256 of the system image and of its layer, one per line. */
