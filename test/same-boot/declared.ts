@@ -55,11 +55,11 @@ export const declared: readonly Variation[] = [
   { keys: /^unit (immutafs-persist@\S+|system-immutafs\\x2dpersist\.slice)/, reason: 'copy directories to the data disk in the first boot only' },
   { keys: /^file \/(etc\/lvm\/lvmlocal\.conf|run\/immutafs\/(impostors|lvm)|run\/lvm\/initrd_|dev\/block\/immutafs\/unsealed-)/, reason: 'the filter that keeps LVM from copies of physical volumes' },
   { keys: /^file \/run\/lvm\/(newhints|(pvs|vgs)_(online|lookup)(\/\S*)?)$/, reason: 'what LVM has found, also on writable disks; volumes in use are compared' },
-  { keys: new RegExp(`^file (/run/systemd/transient|${layers}/lvm)$`), values: /^40755 0:0( |$)/, reason: 'the directories of the units with which udev activates volume groups, and of that filter' },
+  { keys: new RegExp(`^file (/run/systemd/transient|${layers}/lvm)$`), values: /^40755 0:0( |$)/, reason: 'directories of transient units, which are compared, and of the filter for LVM' },
   // File systems of data disks, which root may damage.
   { keys: /^unit (home|data)\.mount$/, values: /^loaded (inactive dead|failed failed)$/, reason: 'there is no file system, or a damaged one; a mount is compared' },
   { keys: /^mount (\/home|\/data|\/var\/lib\/(kept|app))$/, replaces: /(?<= ext4 \/dev\/vd[b-f] rw(,seclabel)?),errors=(continue|remount-ro|panic)/, by: '', reason: 'what an error does is in the superblock; the check boot-inputs reports panic' },
-  { keys: /^mount (\/data|\/var\/lib\/(kept|app))$/, replaces: /\/dev\/vdf (rw\S* ro: 0) size: 3686400 serial: spare/, by: '/dev/vdd $1 size: 409600 serial: data', reason: 'fstab names a UUID, which root gave to a file system on another disk of its own' },
+  { keys: /^mount (\/data|\/var\/lib\/(kept|app))$/, replaces: /\/dev\/vdf (rw\S* ro: 0) size: 3686400 serial: spare/, by: '/dev/vdd $1 size: 409600 serial: data', reason: 'fstab names a UUID, which root has given to a file system on another writable disk' },
   // Devices of writable disks, which root may name as it likes. What is mounted from them is compared.
   { keys: /^file \/dev\//, values: writable, reason: 'a link to a writable disk; if it was one to a sealed disk, that is missing' },
   { keys: /^file \/dev\/disk\//, values: /^40755 0:0( |$)/, reason: 'a directory with such links' },
@@ -68,7 +68,7 @@ export const declared: readonly Variation[] = [
   { keys: /^file (\/dev\/md|\/run\/mdadm\/(map|autorebuild\.pid))$/, values: /^(40755|100[67]00) 0:0( |$)/, reason: 'udev has mdadm assemble an array of writable disks' },
   { keys: /^(module (md_mod|raid1)|sysctl dev\/raid\/speed_limit_(max|min))$/, values: /^\d+$/, reason: 'the driver of such an array' },
   { keys: /^process \/usr\/sbin\/mdadm --monitor --scan $/, values: /^read-only, .*0::\/system\.slice\/mdmonitor\.service$/, reason: 'udev starts the monitor of such an array' },
-  { keys: /^unit md(monitor\.service|monitor-oneshot\.timer|check_(continue|start)\.timer)$/, values: /^(masked inactive dead|loaded active running)$/, reason: 'its unit, and those that it wants' },
-  { keys: /^unit blockdev@dev-vd[b-f]\d*\.target$/, values: /^loaded inactive dead$/, reason: 'systemd-fsck orders itself after it' },
+  { keys: /^unit md(monitor\.service|monitor-oneshot\.timer|check_(continue|start)\.timer)$/, values: /^(masked inactive dead|loaded active running)$/, reason: 'the unit of this monitor, and the timers that it wants' },
+  { keys: /^unit blockdev@dev-vd[b-f]\d*\.target$/, values: /^loaded inactive dead$/, reason: 'a target after which systemd checks a file system on this writable disk' },
   { keys: /^unit \S+\.device$/, reason: 'they follow the links in /dev' },
 ];

@@ -76,7 +76,7 @@ export function readSnapshot(
       reader.image === undefined ? observe(() => findScratchDevice(reader, mounts)) : { value: undefined },
   });
   const systemDisks = findSystemDisks({ config, mounts }, disks, mountsOfPrograms(mounts, permitted));
-  // If a reader of an image refuses it, each step asks again, so that the refusal is reported with each of them.
+  // The reader of an image refuses to list processes. The refusal is not remembered, because it is reported with each step.
   const openPaths = once(() => readOpenPaths(reader));
   return {
     ...{ reader, settings, config, mounts, disks, systemDisks, permitted, fstab, homeIsSkipped },

@@ -8,7 +8,8 @@ const [debianFolder, rhelFolder] = [
 ];
 
 /**
- * Returns a tree with Debian's dnf: 4.5 in a guest of RHEL 8, whose own is 4.7, and 4.14 in one of RHEL 9, as there.
+ * Returns a tree with Debian's dnf. In a guest of RHEL 8, it is version 4.5, although RHEL 8 has 4.7; in one of RHEL 9, it is 4.14,
+ * which RHEL 9 has, too.
  *
  * @param from the tree to which dnf is added
  */
