@@ -15,6 +15,13 @@ picture() (
   kept -print0 | sort -z | xargs -0 getfattr -h -d -m "^(user|security|trusted)[.][^S]" -e hex 2>/dev/null
 )
 
+# Sets old times for what has new ones. rsync compares times with a resolution of one second: it would treat a directory
+# that it changes in the second of its last change as equal.
+set_old_times() {
+  find "$1" -mindepth 1 -newermt 2011-03-01 -exec touch -h -d "2011-02-03 04:05:06.123456789" {} +
+  touch -d "2011-02-03 04:05:06.7" "$1"
+}
+
 # Fills /home.
 fill() (
   mkdir -p /home/alice/deep/er /home/bob
@@ -43,8 +50,5 @@ fill() (
   chmod 0700 /home/alice
   # tmpfiles.d sets this mode at each boot.
   chmod 0755 /home
-  # Set old times, because rsync compares times with a resolution of one second and would treat a copy made in the same
-  # second as equal.
-  find /home -mindepth 1 -newermt 2011-01-01 -exec touch -h -d "2011-02-03 04:05:06.123456789" {} +
-  touch -d "2011-02-03 04:05:06.7" /home
+  set_old_times /home
 )

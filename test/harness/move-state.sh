@@ -86,7 +86,7 @@ fill
 mv /home "$app"
 mkdir /home
 setfattr -n security.selinux -v system_u:object_r:var_lib_t:s0 "$app"
-touch -d '2011-02-03 04:05:06.7' "$app"
+set_old_times "$app"
 sync -f "$app"
 picture "$app" >/run/before
 
@@ -120,7 +120,7 @@ undone() { agent prepare --undo || true; boot; cat /run/said; }
 # Writes to the directory as a service would, if it can.
 use() {
   echo "$1" >>"$app/alice/log" || return 0
-  touch -d '2011-02-03 04:05:06.7' "$app/alice/log" "$app/alice" "$app"
+  set_old_times "$app"
   sync -f "$app"
   picture "$app" >/run/before
 }

@@ -8,7 +8,7 @@ import { outputOf } from '../harness/home-step.ts';
 import { homePoints as points } from '../harness/move-points.ts';
 
 const write = (text: string) =>
-  `echo ${text} >>/home/alice/log; touch -d "2011-02-03 04:05:06.7" /home/alice/log /home/alice; sync -f /home; picture /home >/run/before`;
+  `echo ${text} >>/home/alice/log; set_old_times /home; sync -f /home; picture /home >/run/before`;
 
 /** Runs lines of sh for each point, one after the other in one system. */
 function atEach(list: readonly string[], begin: string, lines: (point: string) => string): void {

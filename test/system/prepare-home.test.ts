@@ -14,7 +14,7 @@ move(
     old_home ls -A; mkdir -p /run/old; mount --bind / /run/old; picture /run/old/home/moved-by-immutafs-agent/content | diff /run/before -; umount /run/old
     sleep 1; old_home sh -c 'printf x | dd of=moved-by-immutafs-agent/content/alice/holes conv=notrunc status=none'
     home --apply --yes --purge-old-home && exit 1; boot; cat /run/said; old_home test -e moved-by-immutafs-agent/content/alice/holes
-    rm -r /home/bob; echo more >>/home/alice/suid; picture /home >/run/before; undone_home; whole_home; findmnt /home && exit 1; cmp /etc/fstab /run/fstab`;
+    rm -r /home/bob; echo more >>/home/alice/suid; set_old_times /home; picture /home >/run/before; undone_home; whole_home; findmnt /home && exit 1; cmp /etc/fstab /run/fstab`;
     const stdout = outputOf(script);
     assert.match(
       stdout,
@@ -45,7 +45,7 @@ for (const [type, mkfs, recovered] of [
     const script = `${mkfs}mount "$volume" /home${recovered}; echo "$volume /home ${type} defaults 0 0" >>/etc/fstab; fill; picture /home >/run/before
     home --home-device "$disk" || true; moved_home; whole_home; cat /etc/fstab; findmnt -n -o SOURCE /home | tail -n 1
     home --purge-old-home; mount "$volume" /srv; picture /srv | diff /run/before -; umount /srv
-    echo later >/home/alice/later; touch -h -d "2011-02-03 04:05:06.1" /home/alice/later /home/alice; picture /home >/run/before
+    echo later >/home/alice/later; set_old_times /home; picture /home >/run/before
     undone_home; whole_home; findmnt -n -o SOURCE /home`;
     const stdout = outputOf(script);
     assert.match(stdout, /^needed +home: \/home is (\S+), on the system's own disk, which/);

@@ -151,7 +151,7 @@ move(
     const stdout =
       outputOf(`mkdir -p /etc/profile.d; ls /etc >/run/etc; chown 1000 "$app"; picture "$app" >/run/before
     move >/dev/null; ${attack}; ${check}; boot; cat /run/said; ${check}; mounts && exit 1; kill $!; wait $! || true
-    rm -rf "$app/evil" "$app/kept" "$app"/moved-by*; touch -d '2011-02-03 04:05:06.7' "$app"; picture "$app" >/run/before
+    rm -rf "$app/evil" "$app/kept" "$app"/moved-by*; set_old_times "$app"; picture "$app" >/run/before
     move >/dev/null; boot; whole; mounts; ${check}
     umount "$app"; ${attack}; mount --bind "$kept" "$app"; for task in "agent prepare --undo" "prepare --apply --yes --purge-old-state"; do
       $task >/dev/null || true; whole; ${check}; boot; cat /run/said; whole; ${check}; start; done
@@ -174,9 +174,9 @@ move('hostile content is copied as it is', () => {
     ln -s /etc/passwd "$app/to-passwd"; ln -s . "$app/here"; cp /usr/bin/true "$app/capable"; setcap cap_net_raw+ep "$app/capable"
     truncate -s 300M "$app/huge"; mkdir "$app/$(printf 'a\\nb')" "$app/$(printf '\\001\\377')" "$app/.immutafs-app"
     for each in 1 2 3 4; do mkdir -p "$app/$(printf '%0200d' $each)/$(printf '%0250d' $each)/x"; done
-    find "$app" -mindepth 1 -newermt 2011-03-01 -exec touch -h -d '2011-02-03 04:05:06.123456789' {} +; touch -d '2011-02-03 04:05:06.7' "$app"; picture "$app" >/run/before
+    set_old_times "$app"; picture "$app" >/run/before
     moved >/dev/null; mounts; sed -i '/^[.].linked f/s/ 2 / 1 /' /run/before; whole; getcap "$app/capable"; stat -c %h "$app/linked" /var/lib/of-root
-    cp -p "$app/linked" "$app/replaced"; chown 1000 "$app/replaced"; chmod 4755 "$app/replaced"; mv "$app/replaced" "$app/linked"; picture "$app" >/run/before
+    cp -p "$app/linked" "$app/replaced"; chown 1000 "$app/replaced"; chmod 4755 "$app/replaced"; mv "$app/replaced" "$app/linked"; set_old_times "$app"; picture "$app" >/run/before
     undone >/dev/null; whole; stat -c '%u %a %h' /var/lib/of-root "$app/linked"; cat /var/lib/of-root`);
   // A user has replaced the link by a file of the same content. The way back does not change the file of root.
   assert.match(stdout, /DISK[^]*cap_net_raw[^]*\n1\n2\n0 600 1\n1000 4755 1\nsecret\n$/);

@@ -45,7 +45,7 @@ const applyAgain = `${apply} --wipe ${emptyDevice}`;
 /** Debian's systemd-tmpfiles makes mtab a link at boot; that of RHEL 7 does not. */
 const mtab = 'rm /etc/mtab && echo rootfs / rootfs rw 0 0 >/etc/mtab';
 /** Changes a file of a user after the move, which the way back must keep. */
-const change = `. "$BOX/home-tree.sh"; echo after >>/home/alice/log; touch -d '2011-02-03 04:05:06.7' /home/alice/log /home/alice /home; picture /home >/root/home`;
+const change = `. "$BOX/home-tree.sh"; echo after >>/home/alice/log; set_old_times /home; picture /home >/root/home`;
 const memory = { memoryMiB: 2048, limitSeconds: 600 };
 
 const homeTree = { 'home-tree.sh': join(import.meta.dirname, '../../harness/home-tree.sh') };
