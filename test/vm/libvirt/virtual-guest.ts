@@ -5,6 +5,7 @@ import { kernelArguments } from '../harness/arguments.ts';
 import { copyDisks, editDisks, imagesIn } from '../harness/disk.ts';
 import type { Edit } from '../harness/disk.ts';
 import type { Layout } from '../harness/layout.ts';
+import { labelFiles } from '../harness/mounts.ts';
 import type { Template } from '../harness/template.ts';
 import { until } from '../../wire/support/until.ts';
 import { type DomainOptions, asQcow2, defineDomain, freePort, makeLoader } from './domain.ts';
@@ -47,6 +48,8 @@ export async function defineGuest(
     await makeReachable(root, `${key}.pub`);
     await makeBootable(root, template.layout);
     await edit?.(root, mounts);
+    // With SELinux, sshd may not read a file without a label.
+    await labelFiles(mounts, '/');
   });
   if (rest.systemFormat === 'qcow2') await asQcow2(folder);
   if (rest.homeFormat === 'qcow2') await asQcow2(folder, 'home');
