@@ -71,9 +71,10 @@ setsid sh -c '
   unit=$0
   "$@" >"$HOME/log-$unit" 2>&1
   rc=$?
-  state=exited
-  [ "$rc" -eq 0 ] || state=failed
-  printf "SubState=%s\\nResult=exit-code\\nExecMainStatus=%s\\n" "$state" "$rc" >"$HOME/state-$unit"
+  state=exited result=success
+  [ "$rc" -eq 0 ] || state=failed result=exit-code
+  [ "$rc" -le 128 ] || result=signal rc=$((rc - 128))
+  printf "SubState=%s\\nResult=%s\\nExecMainStatus=%s\\n" "$state" "$result" "$rc" >"$HOME/state-$unit"
 ' "$unit" "$@" >/dev/null 2>&1 &
 echo $! >"$HOME/session-$unit"`,
   systemctl: `case $1 in
@@ -92,7 +93,10 @@ echo $! >"$HOME/session-$unit"`,
     pkill -KILL --session "$(cat "$HOME/session-$unit")"
     rm -f "$HOME/state-$unit" ;;
 esac`,
-  journalctl: `for arg; do case $arg in --unit=*) unit=\${arg#--unit=}; cat "$HOME/log-\${unit%.service}" ;; esac; done`,
+  // With --since and --lines, journalctl of RHEL 9 prints the first lines.
+  journalctl: `lines='$'
+for arg; do case $arg in --unit=*) unit=\${arg#--unit=} ;; --lines=*) lines=\${arg#--lines=} ;; esac; done
+sed "$lines"q "$HOME/log-\${unit%.service}"`,
 };
 
 /** Makes the collection available in a folder and returns the guest. @param folder empty; its stubs come first in PATH */

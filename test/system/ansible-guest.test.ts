@@ -33,6 +33,29 @@ action('a running job of the same name is joined only if its command is the same
   assert.is(new Set(units).size, 2);
 });
 
+action('a job fails by its exit code, unless that is one of `ok`, and by a signal', async ({ guest }) => {
+  const job = (text: string, ok?: number[]) =>
+    guest.run({ job: 'update', argv: ['sh', '-c', text], ...(ok && { ok }) });
+  const one = await job('echo done; exit 1', [0, 1]);
+  assert.equal([one.failed, one.rc, one.stdout?.trim()], [false, 1, 'done'], one.msg);
+  for (const [text, ok, msg] of [
+    ['echo done; exit 1', undefined, 'sh failed (exit-code, exit code 1): done'],
+    ['exit 2', [0, 1], 'sh failed (exit-code, exit code 2): '],
+    ['kill -HUP $$', [0, 1], 'sh failed (signal, exit code 1): Hangup'],
+  ] as const) {
+    const { failed, msg: said } = await job(text, ok && [...ok]);
+    assert.equal([failed, said], [true, msg]);
+  }
+});
+
+action('the output of a job is its last 40 lines', async ({ guest }) => {
+  const { stdout } = await guest.run({ job: 'update', argv: ['seq', '60'] });
+  assert.equal(
+    stdout?.trim().split('\n'),
+    Array.from({ length: 40 }, (_, index) => String(index + 21)),
+  );
+});
+
 action('a file is uploaded to a folder that only root can enter, and removed', async ({ guest, folder }) => {
   const before = left();
   const src = path.join(folder, 'agent.rpm');

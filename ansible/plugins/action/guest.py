@@ -88,7 +88,7 @@ class ActionModule(ActionBase):
 
     def run_until_ok(self, argv):
         """Repeats the command until its exit code is one of `ok`, for at most `wait` seconds."""
-        ok = [int(code) for code in self._task.args.get("ok", [0])]
+        ok = self.ok()
         end = time.time() + int(self._task.args.get("wait", 0))
         while True:
             try:
@@ -102,6 +102,10 @@ class ActionModule(ActionBase):
                     raise
                 self.reset_connection()
             time.sleep(INTERVAL)
+
+    def ok(self):
+        """Returns the exit codes that are not treated as a failure."""
+        return [int(code) for code in self._task.args.get("ok", [0])]
 
     def become(self):
         """Whether commands run as a different user than the login user, by means of sudo or a similar program."""
@@ -209,7 +213,7 @@ class ActionModule(ActionBase):
                     raise AnsibleError("systemd-run: " + said["stderr"].strip())
                 state, log = parse(said["stdout"])
                 if not running(state):
-                    return ended(state, log, argv)
+                    return ended(state, log, argv, self.ok())
             except AnsibleConnectionFailure:
                 if time.time() >= answered + int(self._task.args.get("wait", 120)):
                     raise

@@ -34,9 +34,10 @@ case $said in
   # Give journald time to store the last lines of a program that failed.
   *) sleep 1 ;;
 esac
-# Omit the output of an earlier run of the same job. The timestamp has the form "Tue 2026-11-24 21:02:06 UTC".
+# Omit the output of an earlier run of the same job. The timestamp has the form "Tue 2026-11-24 21:02:06 UTC". Before
+# systemd 254, journalctl with --since and --lines prints the first lines instead of the last ones.
 set -- ${said#*ExecMainStartTimestamp=}
-journalctl --no-pager --quiet --output=cat --lines=40 --unit="$unit" ${3:+--since="$2 $3"} || exit 0
+journalctl --no-pager --quiet --output=cat --unit="$unit" ${3:+--since="$2 $3"} | tail -n 40
 """
 
 # Exit code of SCRIPT if another job with the same name is running.
@@ -89,12 +90,18 @@ def parse(stdout):
     return dict(line.split("=", 1) for line in head.splitlines() if "=" in line), log
 
 
-def ended(state, log, argv):
-    """Returns the result of a job that has ended: rc, stdout, and msg if the job failed."""
+def ended(state, log, argv, ok):
+    """
+    Returns the result of a job that has ended: rc, stdout, and msg if the job failed, that is, if its exit code is not one
+    of `ok` or a signal killed it.
+    """
     rc = int(state.get("ExecMainStatus") or 0)
     said = {"failed": False, "rc": rc, "stdout": log, "stderr": ""}
-    # The unit of a successful job remains in the state "exited". After a reboot of the guest, the unit is gone.
-    if state.get("SubState") == "exited" and rc == 0:
+    # The unit of a job whose exit code is 0 remains in the state "exited". After a reboot of the guest, the unit is gone.
+    has_exited = state.get("SubState") == "exited" or (
+        state.get("SubState") == "failed" and state.get("Result") == "exit-code"
+    )
+    if has_exited and rc in ok:
         return said
     gone = "the unit is gone, or the connection broke before the start"
     why = state.get("Result") if state.get("SubState") == "failed" else gone
