@@ -6,3 +6,28 @@ export function shared<T>(work: () => Promise<T>): () => Promise<T> {
   let result: Promise<T> | undefined;
   return () => (result ??= work());
 }
+
+/**
+ * Returns a function that opens a fixture at its first call, and returns the same fixture at each call, and a function that
+ * closes the fixture.
+ */
+export function held<T>(withFixture: (work: (fixture: T) => Promise<void>) => Promise<void>) {
+  const closing = Promise.withResolvers<undefined>();
+  let ended: Promise<void> | undefined;
+  const open = shared(
+    () =>
+      new Promise<T>((resolve, reject) => {
+        ended = withFixture(async (fixture) => {
+          resolve(fixture);
+          await closing.promise;
+        });
+        ended.catch(reject);
+      }),
+  );
+  const close = async () => {
+    closing.resolve(undefined);
+    // The error of a fixture that cannot be opened is that of each test.
+    await ended?.catch(() => undefined);
+  };
+  return { open, close };
+}

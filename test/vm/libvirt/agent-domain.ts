@@ -3,8 +3,9 @@ import { basename, dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { until } from '../../wire/support/until.ts';
 import { ordinaryTree } from '../harness/ordinary-tree.ts';
-import { asQcow2, defineDomain, freePort } from './domain.ts';
+import { defineDomain, freePort } from './domain.ts';
 import { type Hypervisor, setReadOnly } from './hypervisor.ts';
+import { makeDisks } from './stub-domain.ts';
 
 /** A domain in which nothing but Linux, busybox and a real QEMU guest agent runs; it starts in seconds. */
 export interface AgentDomain {
@@ -34,10 +35,7 @@ export async function startAgentDomain(
   homeFormat: 'raw' | 'qcow2' = 'raw',
 ): Promise<AgentDomain> {
   const folder = join(host.folder, name);
-  await mkdir(folder);
-  for (const image of ['system.raw', 'home.raw'])
-    await execa('truncate', ['--size', '1M', join(folder, image)]);
-  if (homeFormat === 'qcow2') await asQcow2(folder, 'home');
+  await makeDisks(folder, { homeFormat });
   const tree = await ordinaryTree();
   const drivers = homeFormat === 'qcow2' ? ['virtio_blk'] : [];
   const initramfs = await makeInitramfs(folder, join(tree, 'root'), drivers);

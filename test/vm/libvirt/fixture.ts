@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import * as assert from 'uvu/assert';
@@ -10,7 +10,7 @@ import { type Layout, xfsOnLvm } from '../harness/layout.ts';
 import { mountKernelFileSystems } from '../harness/mounts.ts';
 import { type Template, templateOf } from '../harness/template.ts';
 import { freePort } from './domain.ts';
-import { defineStubDomain } from './stub-domain.ts';
+import { defineStubDomain, writeProgram } from './stub-domain.ts';
 import { withHypervisor } from './hypervisor.ts';
 import type { Hypervisor } from './hypervisor.ts';
 import { buildDistribution, buildUpdate } from './package.ts';
@@ -163,7 +163,6 @@ export async function overridingEmulator(
   if [ -e ${mark} ]; then arg=$(printf %s "$arg" | sed 's/"read-only":true/"read-only":false/'); fi
   set -- "$@" "$arg"
 done`;
-  await writeFile(emulator, `#!/bin/sh\n${rewrite}\nexec /usr/bin/qemu-system-x86_64 "$@"\n`);
-  await chmod(emulator, 0o755);
+  await writeProgram(emulator, `${rewrite}\nexec /usr/bin/qemu-system-x86_64 "$@"`);
   return { emulator, overrideReadOnly: (on) => (on ? writeFile(mark, '') : rm(mark)) };
 }

@@ -131,7 +131,7 @@ export async function withHypervisorIn<T>(
  * Returns an error that names QEMU instead of the guest if QEMU aborted, which QEMU 10 sometimes does
  * ("iotlb_to_section: Assertion").
  */
-async function withQemuAbort(folder: string, error: unknown): Promise<unknown> {
+export async function withQemuAbort(folder: string, error: unknown): Promise<unknown> {
   const logs = join(folder, 'var/log/libvirt/qemu/*.log');
   const { stdout } = await execa('sh', ['-c', `grep -h 'Assertion .* failed' ${logs}`], { reject: false });
   return stdout === '' ? error : new Error(`QEMU aborted: ${stdout}`, { cause: error });

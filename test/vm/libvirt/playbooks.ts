@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import * as assert from 'uvu/assert';
 import { linkCollection } from '../../harness/collection.ts';
 import { whileTemporaryDirectory } from '../../harness/temporary.ts';
 import { until } from '../../wire/support/until.ts';
@@ -13,6 +14,13 @@ export interface Played {
   output: string;
   /** The lines of the report, "guest: sealed". */
   report: string[];
+}
+
+/** Asserts how a playbook ended. @param report the whole report, or what its lines match */
+export function assertPlayed(played: Played, exit: number, report: RegExp | readonly string[]): void {
+  assert.is(played.exit, exit, played.output);
+  if (report instanceof RegExp) assert.match(played.report.join('\n'), report, played.output);
+  else assert.equal(played.report, report, played.output);
 }
 
 /** A running playbook. */

@@ -2,23 +2,21 @@ import { spawnSync } from 'node:child_process';
 import { mkdir, readFile, readdir, realpath, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Report } from '../../../agent/report/report.ts';
 import { runIn } from '../../harness/command-line.ts';
 import { goodGuest } from '../../harness/guest.ts';
 import { repository } from '../harness/cache.ts';
 import { type AgentDomain, startAgentDomain } from '../libvirt/agent-domain.ts';
-import { freePort } from '../libvirt/domain.ts';
 import { overridingEmulator } from '../libvirt/fixture.ts';
-import { type Hypervisor, defineXml, redefine, setReadOnly, withHypervisor } from '../libvirt/hypervisor.ts';
-import { defineStubDomain } from '../libvirt/stub-domain.ts';
+import { type Hypervisor, defineXml, redefine, setReadOnly } from '../libvirt/hypervisor.ts';
+import { type Stub, stubSuite } from '../libvirt/stub-domain.ts';
 
 /**
  * Tests immutafs-host-metrics, as monitoring/host/install installs it, with real libvirt, QEMU and a real guest agent.
  * Through that agent, the test replaces the report as root in a guest can.
  */
-const metrics = suite('the metrics of a host');
+const metrics = stubSuite('the metrics of a host', { isSealed: true });
 
 interface Written {
   text: string;
@@ -50,7 +48,12 @@ async function installed({ folder, uri }: Hypervisor): Promise<(...args: string[
 }
 
 const ofGuest = 'domain="guest"';
-const disk = (view: string, domain = 'guest') => `domain="${domain}",disk="vda",view="${view}"`;
+
+/** Returns whether the disk of a domain is read-only: in QEMU, to libvirt, and at the next start. */
+const views = ({ value }: Written, domain = 'guest') =>
+  ['qemu', 'libvirt', 'next_start'].map((view) =>
+    value('disk_read_only', `domain="${domain}",disk="vda",view="${view}"`),
+  );
 
 /** Returns the report of a sealed guest, as the real program prints it, with the present time. */
 async function sealedReport(): Promise<Report> {
@@ -65,9 +68,9 @@ async function assertClaims(guest: AgentDomain, collect: () => Promise<Written>)
     await guest.writeReport(text);
     return collect();
   };
-  const { value, stderr } = await claimed(JSON.stringify(report));
-  for (const view of ['qemu', 'libvirt', 'next_start'])
-    assert.is(value('disk_read_only', disk(view)), '1', view);
+  const sealed = await claimed(JSON.stringify(report));
+  const { value, stderr } = sealed;
+  assert.equal(views(sealed), ['1', '1', '1']);
   assert.equal([value('guest_answers', ofGuest), value('differences', ofGuest)], ['1', '0'], stderr);
   assert.is(value('guest_verdict', `${ofGuest},verdict="sealed"`), '1');
   assert.is(value('guest_disk_read_only', `${ofGuest},guest_disk="vda"`), '1');
@@ -132,8 +135,9 @@ async function waitFor(test: () => Promise<boolean>): Promise<void> {
   assert.unreachable('not after ten tries');
 }
 
-metrics('a guest with an agent: true, forged, malformed and endless reports', () =>
-  withHypervisor(async (host) => {
+metrics(
+  'a guest with an agent: true, forged, malformed and endless reports',
+  async ({ hypervisor: host }) => {
     const run = await installed(host);
     const collect = () => run('--timeout', '15');
     const guest = await startAgentDomain(host, 'guest');
@@ -141,27 +145,20 @@ metrics('a guest with an agent: true, forged, malformed and endless reports', ()
 
     assert.not.match((await run('--no-guests')).text, /guest_|differences/);
     await setReadOnly(host, 'guest', false);
-    const { value } = await collect();
-    assert.equal(
-      ['qemu', 'libvirt', 'next_start'].map((view) => value('disk_read_only', disk(view))),
-      ['1', '1', '0'],
-    );
+    assert.equal(views(await collect()), ['1', '1', '0']);
     await assertBounded(guest, collect);
-  }),
+  },
 );
 
-metrics('domains without an agent: shut off, writable in QEMU alone, hanging, with hostile names', () =>
-  withHypervisor(async (host) => {
-    const { folder } = host;
+metrics(
+  'domains without an agent: shut off, writable in QEMU alone, hanging, with hostile names',
+  async (stub) => {
+    const { folder, hypervisor: host } = stub;
     const run = await installed(host);
-    await defineStubDomain(host, 'stub', await freePort());
-    await setReadOnly(host, 'stub', true);
-    await addHostileNames(host);
+    await addHostileNames(stub);
     const off = await run();
-    assert.equal(
-      [off.value('domain_running', 'domain="stub"'), off.value('disk_read_only', disk('next_start', 'stub'))],
-      ['0', '1'],
-    );
+    assert.is(off.value('domain_running', 'domain="stub"'), '0');
+    assert.equal(views(off, 'stub'), [undefined, undefined, '1']);
     assert.not.match(off.text, /view="(qemu|libvirt)"|guest_/);
     assert.is(off.value('domain_running', 'domain="--all"'), '0');
     assert.is(off.value('domain_running', 'domain="a\\"} 1|$(x) \\\\\\\\ b"'), '0', off.text);
@@ -172,52 +169,48 @@ metrics('domains without an agent: shut off, writable in QEMU alone, hanging, wi
     await overrideReadOnly(true);
     await host.virsh('start', 'stub');
     const on = await run();
-    assert.equal(
-      ['qemu', 'libvirt', 'next_start'].map((view) => on.value('disk_read_only', disk(view, 'stub'))),
-      ['0', '1', '1'],
-    );
+    assert.equal(views(on, 'stub'), ['0', '1', '1']);
     assert.is(on.value('guest_answers', 'domain="stub"'), '0');
 
     const { stdout: pid } = await execa('pgrep', ['--full', `guest=stub.*${folder}`]);
-    process.kill(Number(pid.split('\n')[0]), 'SIGSTOP');
+    const qemu = Number(pid.split('\n')[0]);
+    process.kill(qemu, 'SIGSTOP');
     const hung = await run('--timeout', '6');
     assert.ok(hung.seconds < 12, `${hung.seconds} s`);
     assert.is(hung.value('domain_error', 'domain="stub"'), '1', hung.text);
     assert.is(hung.value('domain_error', 'domain="--all"'), '0', 'the other domains are described');
-  }),
+    process.kill(qemu, 'SIGCONT');
+  },
 );
 
 metrics(
   'a file that cannot be written, and a libvirt that does not answer: exit code 1, the old file stays',
-  () =>
-    withHypervisor(async (host) => {
-      const { folder } = host;
-      const run = await installed(host);
-      const { text } = await run();
-      const real = await realpath(folder);
-      await symlink(join(folder, 'metrics'), join(folder, 'link'));
-      for (const [args, said] of [
-        [['--output', join(real, 'link/host.prom')], /use a path without symbolic links/],
-        [['--output', 'host.prom'], /is not an absolute path/],
-        [['--output', join(real, 'absent/host.prom')], /is missing/],
-        [['--uri', `qemu+unix:///system?socket=${folder}/absent`], /Failed to connect/],
-      ] as const) {
-        const failed: unknown = await run(...args).catch((error: unknown) => error);
-        assert.match((failed as { stderr: string }).stderr, said);
-        assert.is((failed as { exitCode: number }).exitCode, 1);
-      }
-      assert.is(await readFile(join(folder, 'metrics/host.prom'), 'utf8'), text);
-      assert.equal(await readdir(join(folder, 'metrics')), ['host.prom']);
-    }),
+  async ({ folder, hypervisor }) => {
+    const run = await installed(hypervisor);
+    const { text } = await run();
+    const real = await realpath(folder);
+    await symlink(join(folder, 'metrics'), join(folder, 'link'));
+    for (const [args, said] of [
+      [['--output', join(real, 'link/host.prom')], /use a path without symbolic links/],
+      [['--output', 'host.prom'], /is not an absolute path/],
+      [['--output', join(real, 'absent/host.prom')], /is missing/],
+      [['--uri', `qemu+unix:///system?socket=${folder}/absent`], /Failed to connect/],
+    ] as const) {
+      const failed: unknown = await run(...args).catch((error: unknown) => error);
+      assert.match((failed as { stderr: string }).stderr, said);
+      assert.is((failed as { exitCode: number }).exitCode, 1);
+    }
+    assert.is(await readFile(join(folder, 'metrics/host.prom'), 'utf8'), text);
+    assert.equal(await readdir(join(folder, 'metrics')), ['host.prom']);
+  },
 );
 
 /** Defines domains whose names look like an option, or contain what has a meaning in metrics and in a shell. */
-async function addHostileNames(host: Hypervisor): Promise<void> {
-  const text = await host.virsh('dumpxml', '--security-info', 'stub');
-  const anonymous = text.replace(/ *<uuid>.*<\/uuid>\n/, '');
+async function addHostileNames({ hypervisor, xml }: Stub): Promise<void> {
+  const anonymous = (await xml()).replace(/ *<uuid>.*<\/uuid>\n/, '');
   for (const name of ['--all', 'a"} 1|$(x) \\ b'])
     await defineXml(
-      host,
+      hypervisor,
       anonymous.replace('<name>stub<', () => `<name>${name}<`),
     );
 }

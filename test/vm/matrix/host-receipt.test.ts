@@ -2,14 +2,15 @@ import { readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { execa } from 'execa';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Hypervisor, defineXml, setReadOnly } from '../libvirt/hypervisor.ts';
-import type { Ansible, ModuleResult } from '../libvirt/playbooks.ts';
-import { stubArguments, stubXml, withStubDomain } from '../libvirt/stub-domain.ts';
+import { defineXml, setReadOnly } from '../libvirt/hypervisor.ts';
+import { type Answer, type Stub, stubSuite, writeBytes } from '../libvirt/stub-domain.ts';
 
 /** Tests the receipts of sealed guests with real qcow2 files, qemu-nbd, nbdcopy and gpg, in stub domains. */
-const host = suite('the host records what a sealed guest contains');
+const host = stubSuite('the host records what a sealed guest contains', {
+  systemFormat: 'qcow2',
+  isSealed: true,
+});
 
 const MiB = 1024 * 1024;
 
@@ -23,103 +24,87 @@ const claims = [
   'file cccc  /boot/loader/entries/6.12.1.conf',
 ].join('\n');
 
-interface Stub {
-  ansible: Ansible;
-  hypervisor: Hypervisor;
-  image: string;
-  receipt: (state: string, more?: Record<string, unknown>) => Promise<ModuleResult>;
-  differences: (more?: Record<string, unknown>) => Promise<unknown>;
-  /** Returns the error of a verification. */
-  refused: (more?: Record<string, unknown>) => Promise<string>;
-  /** Writes bytes at an offset of the disk's content. */
-  write: (offset: number, length?: number) => Promise<void>;
-  /** The file with the receipt. */
-  file: string;
+/** The difference of a disk of which a byte of the chunk from 8 MiB on was changed. */
+const inBothPartitions =
+  "the disk differs in bytes 8388608-12582911 (partition 1 'boot', partition 2 'root')";
+
+/** What the tests do with the system disk and its receipt. */
+function receiptOf({ directory, expect, image }: Stub) {
+  /** Runs the module with a state, and compares what it returns. */
+  const expectReceipt = (state: string, more: Record<string, unknown>, answer: Answer) =>
+    expect('receipt', { directory, state, ...more }, answer);
+  return {
+    expectReceipt,
+    /** Verifies the receipt. @returns the differences @throws if there was an error */
+    differences: async (more = {}) => (await expectReceipt('verified', more, {}))['differences'],
+    /** Asserts the error of a verification. */
+    refused: (message: RegExp, more = {}) => expectReceipt('verified', more, message),
+    /** Writes bytes at an offset of the disk's content. */
+    write: (offset: number, length = 1) => writeBytes(image, offset, length, 7),
+    /** The file with the receipt. */
+    file: join(directory, 'stub/receipt.json'),
+  };
 }
 
-/** A domain whose qcow2 disk of 24 MiB has two partitions, `boot` from 1 MiB and `root` from 9 MiB. */
-const withDisk = (work: (stub: Stub) => Promise<void>) =>
-  withStubDomain(
-    async (ansible, hypervisor, disk) => {
-      const [image, raw] = [join(hypervisor.folder, 'stub/system.qcow2'), join(hypervisor.folder, 'raw')];
-      await execa('truncate', ['--size', '24M', raw]);
-      const table = 'label: gpt\nstart=1MiB, size=8MiB, name=boot\nstart=9MiB, size=14MiB, name=root\n';
-      await execa('sfdisk', ['--quiet', raw], { input: table });
-      await execa('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, image]);
-      await disk(true);
-      const directory = join(hypervisor.folder, 'state');
-      const receipt: Stub['receipt'] = (state, more = {}) =>
-        ansible.module('receipt', { ...stubArguments(hypervisor), directory, state, ...more });
-      const differences: Stub['differences'] = async (more) => {
-        const { failed, msg, differences: found } = await receipt('verified', more);
-        return failed ? msg : found;
-      };
-      const refused: Stub['refused'] = async (more) => (await receipt('verified', more)).msg ?? '';
-      const write: Stub['write'] = async (offset, length = 1) => {
-        await execa('qemu-io', ['-f', 'qcow2', '-c', `write -P 7 ${offset} ${length}`, image]);
-      };
-      const file = join(directory, 'stub/receipt.json');
-      await work({ ansible, hypervisor, image, receipt, differences, refused, write, file });
-    },
-    undefined,
-    'qcow2',
-  );
+/** A test of a sealed domain whose qcow2 disk of 24 MiB has two partitions, `boot` from 1 MiB and `root` from 9 MiB. */
+const onDisk = (title: string, test: (stub: Stub & ReturnType<typeof receiptOf>) => Promise<void>) =>
+  host(title, async (stub) => {
+    const raw = join(stub.folder, 'raw');
+    await execa('truncate', ['--size', '24M', raw]);
+    const table = 'label: gpt\nstart=1MiB, size=8MiB, name=boot\nstart=9MiB, size=14MiB, name=root\n';
+    await execa('sfdisk', ['--quiet', raw], { input: table });
+    await execa('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, stub.image]);
+    await test({ ...stub, ...receiptOf(stub) });
+  });
 
-host('one changed byte is found and its place is named; the hash can be computed without this module', () =>
-  withDisk(async ({ ansible, hypervisor, image, receipt, differences, refused, write, file }) => {
-    assert.match(await refused(), /^stub has no receipt: seal it with immutafs_receipts: true/);
-    const { changed, receipt: summary } = await receipt('recorded', { claims, by: 'alice@control' });
-    assert.is(changed, true);
-    const { age, sha256, ...rest } = summary as Record<string, unknown>;
+onDisk(
+  'one changed byte is found and its place is named; the hash can be computed without this module',
+  async (disk) => {
+    const { directory, folder, image, virsh, expectReceipt, differences, refused, write, file } = disk;
+    await refused(/^stub has no receipt: seal it with immutafs_receipts: true/);
+    const recorded = await expectReceipt('recorded', { claims, by: 'alice@control' }, { changed: true });
+    const { age, sha256, ...rest } = recorded['receipt'] as Record<string, unknown>;
     assert.equal({ ...rest, at: '' }, { at: '', by: 'alice@control', agent: '0.1.0', state: 'not signed' });
     assert.ok((age as number) < 60);
-    const raw = join(hypervisor.folder, 'raw');
     const hashes = `split --bytes=4M --filter='openssl dgst -sha256 -binary' "$1" | sha256sum`;
-    const { stdout } = await execa('sh', ['-c', hashes, 'sh', raw]);
+    const { stdout } = await execa('sh', ['-c', hashes, 'sh', join(folder, 'raw')]);
     assert.is(stdout.split(' ')[0], sha256, 'the recipe of docs/receipts.md');
-    assert.is((await receipt('recorded', { claims })).changed, false, 'a receipt is never overwritten');
+    // A receipt is never overwritten.
+    await expectReceipt('recorded', { claims }, { changed: false });
     assert.equal(await differences(), []);
 
-    await hypervisor.virsh('start', 'stub');
+    await virsh('start', 'stub');
     assert.equal(await differences({ claims }), [], 'a sealed domain is read while it is running');
-    await hypervisor.virsh('destroy', 'stub');
+    await virsh('destroy', 'stub');
 
     await write(9 * MiB + 4711);
-    assert.equal(await differences(), [
-      "the disk differs in bytes 8388608-12582911 (partition 1 'boot', partition 2 'root')",
-    ]);
+    assert.equal(await differences(), [inBothPartitions]);
     await write(13 * MiB, 2 * MiB);
     await write(24 * MiB - 1);
     assert.equal(await differences(), [
       "the disk differs in bytes 8388608-16777215 (partition 1 'boot', partition 2 'root')",
       "the disk differs in bytes 20971520-25165823 (partition 2 'root')",
     ]);
-    const played = await ansible.play('verify', {
-      immutafs_state_directory: join(hypervisor.folder, 'state'),
-    });
+    const played = await disk.ansible.play('verify', { immutafs_state_directory: directory });
     assert.is(played.exit, 2, played.output);
-    assert.match(
-      played.output,
-      /stub: the disk differs in bytes 8388608-16777215 \(partition 1 /,
-      played.output,
-    );
+    assert.match(played.output, /stub: the disk differs in bytes 8388608-16777215 \(partition 1 /);
     await execa('qemu-img', ['resize', '-f', 'qcow2', image, '25M']);
     assert.match(JSON.stringify(await differences()), /^\["the disk has 26214400 bytes, recorded: 25165824"/);
-    await writeFile(file, (await readFile(file, 'utf8')).replace('"domain": "stub"', '"domain": "other"'));
+    const edit = async (from: string, to: string) =>
+      writeFile(file, (await readFile(file, 'utf8')).replace(from, to));
+    await edit('"domain": "stub"', '"domain": "other"');
     assert.match(JSON.stringify(await differences()), /^\["the receipt is of other, disk vda"/);
-    await writeFile(file, (await readFile(file, 'utf8')).replace('"version": 1', '"version": 2'));
-    assert.match(await refused(), /receipt\.json is not a receipt: its version is 2, not 1/);
+    await edit('"version": 1', '"version": 2');
+    await refused(/receipt\.json is not a receipt: its version is 2, not 1/);
     await writeFile(file, '{"time": "2026-11-26T15:00:00Z"}');
-    assert.match(await refused(), /receipt\.json is not a receipt/);
-  }),
+    await refused(/receipt\.json is not a receipt/);
+  },
 );
 
-host('an image that several domains have is read once, unless it was written since', () =>
-  withDisk(async ({ hypervisor, receipt, differences, write, image }) => {
-    const xml = await stubXml(hypervisor);
-    const define = (name: string) =>
-      defineXml(hypervisor, xml.replace('<name>stub<', `<name>${name}<`).replace(/ *<uuid>.*\n/, ''));
-    const of = (domain: string) => ({ domain, claims });
+onDisk(
+  'an image that several domains have is read once, unless it was written since',
+  async ({ hypervisor, image, xml, write, expectReceipt, differences }) => {
+    const text = await xml();
     /** Writes without a change of the time of the last write, to see whether the image is read. */
     const writeUnseen = async () => {
       const { atime, mtime } = await stat(image);
@@ -129,35 +114,39 @@ host('an image that several domains have is read once, unless it was written sin
     // The cluster exists then, so that a second write does not change the size of the file.
     await write(9 * MiB + 4096);
     await utimes(image, 1_700_000_000, 1_700_000_000);
-    await define('second');
-    await define('third');
-    const hashOf = async (domain: string) =>
-      ((await receipt('recorded', of(domain))).receipt as { sha256: string }).sha256;
+    for (const name of ['second', 'third'])
+      await defineXml(hypervisor, text.replace('<name>stub<', `<name>${name}<`).replace(/ *<uuid>.*\n/, ''));
+    const hashOf = async (domain: string) => {
+      const { receipt } = await expectReceipt('recorded', { domain, claims }, {});
+      return (receipt as { sha256: string }).sha256;
+    };
     const first = await hashOf('stub');
-    const { measured, image: identity } = await receipt('verified');
+    const { measured, image: identity } = await expectReceipt('verified', {}, {});
     assert.equal(measured, { image: identity, sha256: first, size: 24 * MiB });
 
     await writeUnseen();
     assert.is(await hashOf('second'), first, 'it was not read');
-    assert.equal(await differences({ domain: 'second', measured }), [], 'it was not read');
-    const changed = ["the disk differs in bytes 8388608-12582911 (partition 1 'boot', partition 2 'root')"];
-    assert.equal(await differences({ domain: 'second' }), changed, 'the first of each play reads it');
+    const domain = 'second';
     const other = { ...(measured as object), sha256: 'f00' };
-    assert.equal(await differences({ domain: 'second', measured: other }), changed);
+    assert.equal(await differences({ domain, measured }), [], 'it was not read');
+    assert.equal(await differences({ domain }), [inBothPartitions], 'the first of each play reads it');
+    assert.equal(await differences({ domain, measured: other }), [inBothPartitions]);
 
     await utimes(image, 1_700_000_001, 1_700_000_001);
-    assert.equal(await differences({ domain: 'second', measured }), changed, 'it was written since');
+    assert.equal(await differences({ domain, measured }), [inBothPartitions], 'it was written since');
     assert.is.not(await hashOf('third'), first);
-  }),
+  },
 );
 
-host('what the guest reports is compared: boot files, packages, versions', () =>
-  withDisk(async ({ receipt, differences }) => {
-    assert.match(
-      (await receipt('recorded', { claims: 'agent 0.1.0' })).msg ?? '',
+onDisk(
+  'what the guest reports is compared: boot files, packages, versions',
+  async ({ expectReceipt, differences }) => {
+    await expectReceipt(
+      'recorded',
+      { claims: 'agent 0.1.0' },
       /^stub: the guest reported no kernel, no packages, no files/,
     );
-    await receipt('recorded', { claims });
+    await expectReceipt('recorded', { claims }, {});
     const now = claims
       .replace('agent 0.1.0', 'agent 0.2.0')
       .replace('bash 5.2-1', 'bash 5.2-2')
@@ -173,61 +162,68 @@ host('what the guest reports is compared: boot files, packages, versions', () =>
       'package bash is 5.2-2.x86_64, recorded: 5.2-1.x86_64',
       'package openssl 3.2.2-6.amd64 was removed',
     ]);
-  }),
+  },
 );
 
-host(
+onDisk(
   'a receipt is retired when the guest is opened, and reinstated by a rollback; no writable disk is read',
-  () =>
-    withDisk(async ({ hypervisor, receipt, differences, refused }) => {
-      await receipt('recorded', { claims });
-      assert.is((await receipt('retired')).changed, true);
-      assert.is((await receipt('retired')).changed, false, 'the previous receipt is kept');
-      assert.is((await receipt('query')).receipt, null);
-      assert.is((await receipt('reinstated')).changed, true);
-      assert.is((await receipt('reinstated')).changed, false);
-      assert.equal(await differences(), []);
-      await setReadOnly(hypervisor, 'stub', false);
-      await hypervisor.virsh('start', 'stub');
-      assert.match(await refused(), /^stub can write to its disk, which can be hashed only while/);
-    }),
+  async ({ hypervisor, virsh, expectReceipt, differences, refused }) => {
+    for (const [state, more, answer] of [
+      ['recorded', { claims }, {}],
+      ['retired', {}, { changed: true }],
+      // The previous receipt is kept.
+      ['retired', {}, { changed: false }],
+      ['query', {}, { receipt: null }],
+      ['reinstated', {}, { changed: true }],
+      ['reinstated', {}, { changed: false }],
+    ] as const)
+      await expectReceipt(state, more, answer);
+    assert.equal(await differences(), []);
+    await setReadOnly(hypervisor, 'stub', false);
+    await virsh('start', 'stub');
+    await refused(/^stub can write to its disk, which can be hashed only while/);
+  },
 );
 
-host('a receipt is signed, and a changed receipt, another key or no signature are refused', () =>
-  withDisk(async ({ receipt, differences, refused, write, file }) => {
+onDisk(
+  'a receipt is signed, and a changed receipt, another key or no signature are refused',
+  async ({ expectReceipt, differences, refused, write, file }) => {
     const home = (await execa('mktemp', ['-d'])).stdout;
+    const gpg = (...args: string[]) => execa('gpg', ['--homedir', home, '--batch', ...args]);
     try {
       for (const name of ['seal', 'other']) {
         const key = ['--quick-generate-key', `${name}@example.org`, 'ed25519', 'sign', 'never'];
-        await execa('gpg', ['--homedir', home, '--batch', '--passphrase', '', ...key]);
+        await gpg('--passphrase', '', ...key);
       }
       const by = (name: string) => ({ key: `${name}@example.org`, gnupg_home: home });
       const key = by('seal');
-      const { receipt: summary, msg } = await receipt('recorded', { claims, ...key });
-      assert.is((summary as { state: string } | undefined)?.state, 'signed', msg);
+      const signed = await expectReceipt('recorded', { claims, ...key }, {});
+      assert.is((signed['receipt'] as { state: string }).state, 'signed');
       assert.equal(await differences(key), []);
-      assert.match(await refused(by('other')), /has no valid signature by other@example\.org/);
+      await refused(/has no valid signature by other@example\.org/, by('other'));
       const text = await readFile(file, 'utf8');
       await writeFile(file, text.replace('bash 5.2-1', 'bash 5.2-2'));
-      assert.match(await refused(key), /gpg stub: .*BAD signature/);
+      await refused(/gpg stub: .*BAD signature/, key);
       await writeFile(file, text);
       await rm(`${file}.asc`);
-      assert.match(await refused(key), /gpg stub: .*receipt\.json\.asc/);
-      assert.is((await receipt('recorded', { claims, ...key })).changed, true, 'the signature is completed');
+      await refused(/gpg stub: .*receipt\.json\.asc/, key);
+      // The signature is completed.
+      await expectReceipt('recorded', { claims, ...key }, { changed: true });
       assert.equal(await differences(key), []);
-      const fingerprint = await fingerprintOf(home, 'seal@example.org');
-      await execa('gpg', ['--homedir', home, '--batch', '--quick-set-expire', fingerprint, 'seconds=1']);
+      const { stdout } = await gpg('--with-colons', '--fingerprint', 'seal@example.org');
+      const [, fingerprint = ''] = /^fpr:+([0-9A-F]{40}):/m.exec(stdout) ?? [];
+      await gpg('--quick-set-expire', fingerprint, 'seconds=1');
       await setTimeout(3000);
-      assert.match(await refused(key), /has no valid signature by seal@example\.org: the key has expired$/);
-      await execa('gpg', ['--homedir', home, '--batch', '--quick-set-expire', fingerprint, '0']);
+      await refused(/has no valid signature by seal@example\.org: the key has expired$/, key);
+      await gpg('--quick-set-expire', fingerprint, '0');
       await revoke(home, fingerprint);
-      assert.match(await refused(key), /has no valid signature by seal@example\.org: the key is revoked$/);
+      await refused(/has no valid signature by seal@example\.org: the key is revoked$/, key);
 
       await rm(`${file}.asc`);
       await write(9 * MiB);
-      const { msg: changed } = await receipt('recorded', { claims, ...by('other') });
-      assert.match(
-        changed ?? '',
+      await expectReceipt(
+        'recorded',
+        { claims, ...by('other') },
         /receipt\.json was not signed, because the guest differs from it: the disk differs in bytes 8388608-/,
       );
       assert.is(await readFile(file, 'utf8'), text, 'a receipt is never overwritten');
@@ -235,13 +231,8 @@ host('a receipt is signed, and a changed receipt, another key or no signature ar
       await execa('gpgconf', ['--homedir', home, '--kill', 'all']);
       await rm(home, { recursive: true, force: true });
     }
-  }),
+  },
 );
-
-async function fingerprintOf(home: string, user: string): Promise<string> {
-  const { stdout } = await execa('gpg', ['--homedir', home, '--with-colons', '--fingerprint', user]);
-  return /^fpr:+([0-9A-F]{40}):/m.exec(stdout)?.[1] ?? '';
-}
 
 /** Revokes a key with the certificate that gpg has written for it. */
 async function revoke(home: string, fingerprint: string): Promise<void> {

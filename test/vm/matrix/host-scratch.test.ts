@@ -1,243 +1,205 @@
-import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { markOf } from '../harness/scratch.ts';
-import { type Hypervisor, defineXml } from '../libvirt/hypervisor.ts';
-import { stubXml, withStubDomain } from '../libvirt/stub-domain.ts';
+import { defineXml } from '../libvirt/hypervisor.ts';
+import { type Answer, type Stub, rawCopy, stubSuite, writeProgram } from '../libvirt/stub-domain.ts';
 
 /** Uses a stub domain like `host.test.ts`. Guests with SCRATCH boot in `long/scratch.test.ts`. */
-const disks = suite('the disk for SCRATCH');
+const disks = stubSuite('the disk for SCRATCH');
 
 const size = 256 * 1024 * 1024;
-const at = ({ uri, folder }: Hypervisor) => ({
-  ...{ uri, domain: 'stub', system: 'vda', target: 'vdz', size: '256M', directory: join(folder, 'state') },
-});
-const fileOf = ({ folder }: Hypervisor, format = 'raw') => join(folder, `stub/stub-scratch.${format}`);
-const machineOf = async ({ virsh }: Hypervisor) => (await virsh('domuuid', 'stub')).trim();
 
-/** Returns the text at the beginning of the disk as the guest sees it. */
-async function markIn(hypervisor: Hypervisor, format = 'raw'): Promise<string> {
-  const raw = join(hypervisor.folder, 'seen.raw');
-  await execa('qemu-img', ['convert', '-f', format, '-O', 'raw', fileOf(hypervisor, format), raw]);
-  const { stdout } = await execa('head', ['--bytes', '4096', raw]);
+/** The file of the disk, and the arguments of the module. */
+const scratchOf = ({ directory, folder }: Stub, format = 'raw') => ({
+  file: join(folder, `stub/stub-scratch.${format}`),
+  at: { system: 'vda', target: 'vdz', size: '256M', directory, format },
+});
+
+/** Returns the text at the beginning of a disk as the guest sees it. */
+async function markIn({ folder }: Stub, file: string, format: string): Promise<string> {
+  const { stdout } = await execa('head', ['--bytes', '4096', await rawCopy(folder, file, format)]);
   return stdout.replaceAll('\0', '');
 }
-const hasFile = async (file: string) => (await stat(file).catch(() => null)) !== null;
+
 const compact = (xml: string) => xml.replace(/\s+/g, '');
-const diskOf = (xml: string) =>
-  /<disk (?:(?!<disk )[^])*?<target dev='vdz'[^]*?<\/disk>/.exec(xml)?.[0] ?? '';
+const diskOf = (xml: string, target = 'vdz') =>
+  new RegExp(`<disk (?:(?!<disk )[^])*?<target dev='${target}'[^]*?</disk>`).exec(xml)?.[0] ?? '';
 
-for (const format of ['raw', 'qcow2']) {
+/** Attaches the controller without which there are no SCSI disks. */
+async function addController({ folder, virsh }: Stub): Promise<void> {
+  const controller = join(folder, 'controller.xml');
+  await writeFile(controller, `<controller type='scsi' index='0' model='virtio-scsi'/>`);
+  await virsh('attach-device', 'stub', controller, '--config');
+}
+
+/** By title: the format and the target of the disk, its bus in the XML, and its name in the guest. */
+const kinds: Record<string, [format: 'raw' | 'qcow2', target: string, bus: string, link: string]> = {
+  raw: ['raw', 'vdz', 'virtio', '/dev/disk/by-id/virtio-scratch'],
+  qcow2: ['qcow2', 'vdz', 'virtio', '/dev/disk/by-id/virtio-scratch'],
+  'virtio-scsi': ['raw', 'sdb', 'scsi', '/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_scratch'],
+};
+
+for (const [title, [format, target, bus, link]] of Object.entries(kinds)) {
   disks(
-    `${format}: made and attached once, beside the system disk, sparse, with discard and a serial number`,
-    () =>
-      withStubDomain(async (ansible, hypervisor) => {
-        const file = fileOf(hypervisor, format);
-        const scratch = (mode?: 'check') => ansible.module('scratch', { ...at(hypervisor), format }, mode);
-        const before = await stubXml(hypervisor);
+    `${title}: made and attached once, beside the system disk, sparse, with discard and a serial number`,
+    async (stub) => {
+      const { expect, virsh, xml } = stub;
+      const { file, at } = scratchOf(stub, format);
+      const scratch = (answer: Answer, mode?: 'check') => expect('scratch', { ...at, target }, answer, mode);
+      if (bus === 'scsi') await addController(stub);
+      const before = await xml();
 
-        const planned = await scratch('check');
-        assert.is(planned.changed, true, planned.msg);
-        assert.not(await hasFile(file), 'check mode changes nothing');
-        assert.is(await stubXml(hypervisor), before);
+      await scratch({ changed: true }, 'check');
+      assert.not(existsSync(file), 'check mode changes nothing');
 
-        const made = await scratch();
-        assert.equal(
-          [made.changed, made['path'], made['link'], made['live']],
-          [true, file, '/dev/disk/by-id/virtio-scratch', false],
-          made.msg,
-        );
-        assert.is(made['marked'], true);
-        assert.is(
-          await markIn(hypervisor, format),
-          markOf({ serial: 'scratch' }, await machineOf(hypervisor)),
-        );
-        const { size: bytes, blocks, mode } = await stat(file);
-        assert.is(mode & 0o777, 0o600);
-        assert.ok(blocks * 512 < 1024 * 1024, 'sparse');
-        if (format === 'raw') assert.is(bytes, size);
-        const xml = await stubXml(hypervisor);
-        const disk = diskOf(xml);
-        assert.match(disk, `<driver name='qemu' type='${format}' discard='unmap'/>`);
-        assert.match(disk, `<source file='${file}'/>`);
-        assert.match(disk, `<target dev='vdz' bus='virtio'/>`);
-        assert.match(disk, '<serial>scratch</serial>');
-        assert.is(compact(xml.replace(disk, '')), compact(before), 'nothing else');
+      await scratch({ changed: true, path: file, link, live: false, marked: true });
+      const mark = await markIn(stub, file, format);
+      assert.match(mark, new RegExp(`^device ${link}$`, 'm'));
+      if (bus === 'virtio')
+        assert.is(mark, markOf({ serial: 'scratch' }, (await virsh('domuuid', 'stub')).trim()));
+      const { size: bytes, blocks, mode } = await stat(file);
+      assert.is(mode & 0o777, 0o600);
+      assert.ok(blocks * 512 < 1024 * 1024, 'sparse');
+      if (format === 'raw') assert.is(bytes, size);
+      const after = await xml();
+      const disk = diskOf(after, target);
+      assert.match(disk, `<driver name='qemu' type='${format}' discard='unmap'/>`);
+      assert.match(disk, `<source file='${file}'/>`);
+      assert.match(disk, new RegExp(`<target dev='${target}' bus='${bus}'/>\\s*<serial>scratch</serial>`));
+      assert.is(compact(after.replace(disk, '')), compact(before), 'nothing else');
 
-        await writeFile(file, 'content', { flag: 'r+' });
-        const again = await scratch();
-        assert.equal([again.changed, again['live'], again['marked']], [false, false, true], again.msg);
-        assert.is((await readFile(file)).toString('latin1', 0, 7), 'content', 'only a new file is marked');
-        assert.is(await stubXml(hypervisor), xml);
-      }),
+      await writeFile(file, 'content', { flag: 'r+' });
+      await scratch({ changed: false, live: false, marked: true });
+      assert.is((await readFile(file)).toString('latin1', 0, 7), 'content', 'only a new file is marked');
+      assert.is(await xml(), after);
+    },
   );
 }
 
-disks('a running domain gets it at once, and one that has it only from its next start on', () =>
-  withStubDomain(async (ansible, hypervisor) => {
-    const scratch = () => ansible.module('scratch', at(hypervisor));
-    const live = () => hypervisor.virsh('dumpxml', 'stub');
-    await hypervisor.virsh('start', 'stub');
-    const made = await scratch();
-    assert.equal([made.changed, made['live']], [true, true], JSON.stringify(made));
-    assert.match(diskOf(await live()), '<serial>scratch</serial>');
-    assert.match(diskOf(await stubXml(hypervisor)), '<serial>scratch</serial>');
-    assert.is((await scratch()).changed, false);
-    await hypervisor.virsh('destroy', 'stub');
-    await hypervisor.virsh('detach-disk', 'stub', 'vdz', '--config');
-    await hypervisor.virsh('start', 'stub');
-    assert.is(diskOf(await live()), '');
-    assert.equal([(await scratch())['live'], (await scratch()).changed], [true, false]);
-  }),
-);
+disks('a running domain gets it at once, and one that has it only from its next start on', async (stub) => {
+  const { expect, virsh, xml } = stub;
+  const scratch = (answer: Answer) => expect('scratch', scratchOf(stub).at, answer);
+  const live = () => virsh('dumpxml', 'stub');
+  await virsh('start', 'stub');
+  await scratch({ changed: true, live: true });
+  for (const text of [await live(), await xml()]) assert.match(diskOf(text), '<serial>scratch</serial>');
+  await scratch({ changed: false });
+  await virsh('destroy', 'stub');
+  await virsh('detach-disk', 'stub', 'vdz', '--config');
+  await virsh('start', 'stub');
+  assert.is(diskOf(await live()), '');
+  await scratch({ live: true });
+  await scratch({ changed: false });
+});
 
 /** Replaces a text in the XML of the domain, which may be that of its UUID. */
-async function defineAnew(hypervisor: Hypervisor, from: string | RegExp, to: string): Promise<void> {
-  const xml = await stubXml(hypervisor);
-  await hypervisor.virsh('undefine', 'stub');
-  await defineXml(hypervisor, xml.replace(from, to));
+async function defineAnew(
+  { hypervisor, virsh, xml }: Stub,
+  from: string | RegExp,
+  to: string,
+): Promise<void> {
+  const text = await xml();
+  await virsh('undefine', 'stub');
+  await defineXml(hypervisor, text.replace(from, to));
 }
 
-disks('a domain whose guest gets another UUID: the disk stays blank, and the guest must mark it', () =>
-  withStubDomain(async (ansible, hypervisor) => {
-    await defineAnew(hypervisor, '</os>', `<smbios mode='host'/></os>`);
-    const made = await ansible.module('scratch', at(hypervisor));
-    assert.equal([made.changed, made['marked']], [true, false], made.msg);
-    assert.is(await markIn(hypervisor), '');
-  }),
+disks(
+  'a domain whose guest gets another UUID: the disk stays blank, and the guest must mark it',
+  async (stub) => {
+    const { file, at } = scratchOf(stub);
+    await defineAnew(stub, '</os>', `<smbios mode='host'/></os>`);
+    await stub.expect('scratch', at, { changed: true, marked: false });
+    assert.is(await markIn(stub, file, 'raw'), '');
+  },
 );
 
-disks('a domain with a new UUID: the disk keeps the mark of the earlier one', () =>
-  withStubDomain(async (ansible, hypervisor) => {
-    const mark = () => markIn(hypervisor);
-    assert.is((await ansible.module('scratch', at(hypervisor)))['marked'], true);
-    const before = await mark();
-    await defineAnew(hypervisor, /<uuid>.*<\/uuid>/, '<uuid>6b2d0c1e-0001-4c1b-9d7e-0123456789ab</uuid>');
-    const again = await ansible.module('scratch', at(hypervisor));
-    assert.equal([again.changed, again['marked']], [false, false], again.msg);
-    assert.is(await mark(), before);
-  }),
-);
+disks('a domain with a new UUID: the disk keeps the mark of the earlier one', async (stub) => {
+  const { file, at } = scratchOf(stub);
+  await stub.expect('scratch', at, { marked: true });
+  const before = await markIn(stub, file, 'raw');
+  await defineAnew(stub, /<uuid>.*<\/uuid>/, '<uuid>6b2d0c1e-0001-4c1b-9d7e-0123456789ab</uuid>');
+  await stub.expect('scratch', at, { changed: false, marked: false });
+  assert.is(await markIn(stub, file, 'raw'), before);
+});
 
-disks('virtio-scsi: the name in the guest is that of a SCSI disk', () =>
-  withStubDomain(async (ansible, hypervisor) => {
-    const controller = join(hypervisor.folder, 'controller.xml');
-    await writeFile(controller, `<controller type='scsi' index='0' model='virtio-scsi'/>`);
-    await hypervisor.virsh('attach-device', 'stub', controller, '--config');
-    const made = await ansible.module('scratch', { ...at(hypervisor), target: 'sdb' });
-    assert.is(made['link'], '/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_scratch', made.msg);
-    assert.match(await stubXml(hypervisor), /<target dev='sdb' bus='scsi'\/>\s*<serial>scratch</);
-    assert.match(await markIn(hypervisor), /^device \/dev\/disk\/by-id\/scsi-0QEMU_QEMU_HARDDISK_scratch$/m);
-    assert.is((await ansible.module('scratch', { ...at(hypervisor), target: 'sdb' })).changed, false);
-  }),
-);
+disks('another file or disk is refused and left alone, and so is another size', async (stub) => {
+  const { directory, expect, folder, xml } = stub;
+  const { file, at } = scratchOf(stub);
+  const scratch = (options: Record<string, unknown>, answer: Answer) =>
+    expect('scratch', { ...at, ...options }, answer);
+  await writeFile(file, 'of somebody');
+  await scratch({}, /stub-scratch\.raw exists, and this module has not made it/);
+  assert.is(await readFile(file, 'utf8'), 'of somebody');
+  await rm(file);
+  for (const [options, message] of [
+    [{ target: 'vdb' }, /vdb has the file .*home\.raw, not .*stub-scratch\.raw/],
+    [{ target: 'sdb' }, /has no virtio-scsi controller/],
+    [{ target: 'hda' }, /immutafs_scratch_target is 'hda'/],
+    [{ size: '50%' }, /immutafs_scratch_size is '50%', but must be a size such as 8G/],
+    [{ serial: 'a b' }, /the serial number 'a b'/],
+    [{ image_directory: join(folder, 'none') }, /none\/stub-scratch\.raw cannot be written/],
+  ] as const)
+    await scratch(options, message);
+  assert.not(existsSync(file));
+  assert.not(existsSync(directory), 'a refusal makes nothing');
 
-disks('another file or disk is refused and left alone, and so is another size', () =>
-  withStubDomain(async (ansible, hypervisor) => {
-    const file = fileOf(hypervisor);
-    const before = await stubXml(hypervisor);
-    const refusal = async (options: Record<string, unknown> = {}) => {
-      const { failed, msg = '' } = await ansible.module('scratch', { ...at(hypervisor), ...options });
-      assert.ok(failed, msg);
-      return msg;
-    };
-    await writeFile(file, 'of somebody');
-    assert.match(await refusal(), /stub-scratch\.raw exists, and this module has not made it/);
-    assert.is(await readFile(file, 'utf8'), 'of somebody');
-    await rm(file);
-    assert.match(await refusal({ target: 'vdb' }), /vdb has the file .*home\.raw, not .*stub-scratch\.raw/);
-    assert.match(await refusal({ target: 'sdb' }), /has no virtio-scsi controller/);
-    assert.match(await refusal({ target: 'hda' }), /immutafs_scratch_target is 'hda'/);
-    assert.match(
-      await refusal({ size: '50%' }),
-      /immutafs_scratch_size is '50%', but must be a size such as 8G/,
-    );
-    assert.match(await refusal({ serial: 'a b' }), /the serial number 'a b'/);
-    const nowhere = join(hypervisor.folder, 'none');
-    assert.match(await refusal({ image_directory: nowhere }), /none\/stub-scratch\.raw cannot be written/);
-    assert.is(await stubXml(hypervisor), before);
-    assert.not(await hasFile(file));
-    assert.not(await hasFile(join(hypervisor.folder, 'state')), 'a refusal makes nothing');
+  await scratch({}, { changed: true });
+  await scratch(
+    { size: '1G' },
+    /has the bytes 268435456, not 1073741824[^]*virsh detach-disk stub vdz --config; rm .*stub-scratch\.raw .*scratch\.json/,
+  );
+  assert.is((await stat(file)).size, size);
 
-    const made = await ansible.module('scratch', at(hypervisor));
-    assert.is(made.changed, true, made.msg);
-    const other = await refusal({ size: '1G' });
-    assert.match(other, /has the bytes 268435456, not 1073741824/);
-    assert.match(other, /virsh detach-disk stub vdz --config; rm .*stub-scratch\.raw .*scratch\.json/);
-    assert.is((await stat(file)).size, size);
-
-    const left = await ansible.module('scratch', { ...at(hypervisor), size: '' });
-    assert.is(left.changed, false);
-    assert.match(String(left['left']), /the disk vdz \(.*stub-scratch\.raw\) was kept/);
-    assert.ok(await hasFile(file));
-    assert.match(diskOf(await stubXml(hypervisor)), '<serial>scratch</serial>');
-  }),
-);
+  const left = await scratch({ size: '' }, { changed: false });
+  assert.match(String(left['left']), /the disk vdz \(.*stub-scratch\.raw\) was kept/);
+  assert.ok(existsSync(file));
+  assert.match(diskOf(await xml()), '<serial>scratch</serial>');
+});
 
 /** Takes the place of ssh: an open guest, whose agent marks the disk. The first argument that is a command is run. */
-const guest = (folder: string, uri: string) => `#!/bin/sh
-for argument; do [ "$argument" != -O ] || exit 0; done
+const guest = (folder: string, uri: string) => `for argument; do [ "$argument" != -O ] || exit 0; done
 /usr/bin/virsh --connect '${uri}' dumpxml stub | grep -q '<serial>scratch' || exit 255
 export PATH=${folder}/bin:/usr/bin:/bin
-exec sh -c "$(printf %s "$argument" | sed 's|ls /dev/disk/by-id/virtio-scratch|true|')"
-`;
-const agent = (folder: string) => `#!/bin/sh
-[ "$1" = status ] || echo "$*" >>${folder}/calls
+exec sh -c "$(printf %s "$argument" | sed 's|ls /dev/disk/by-id/virtio-scratch|true|')"`;
+const agent = (folder: string) => `[ "$1" = status ] || echo "$*" >>${folder}/calls
 case $* in
   'status --json') echo '{"at": "2026-01-01T00:00:00.000Z", "host": {"bootId": "1"}, "verdict": "maintenance", "mode": "'"$(cat ${folder}/mode)"'", "enforcement": "none", "checks": [{"id": "root-readonly", "status": "skip", "severity": "required"}], "disks": [], "image": null, "forward": null}'; exit 4 ;;
   *--apply*) : >${folder}/marked ;;
   *) [ -e ${folder}/marked ] ;;
-esac
-`;
+esac`;
 
-disks('the playbook marks the disk on the host, and configures it in an open guest only', () =>
-  withStubDomain(async (ansible, hypervisor) => {
-    const { folder, uri } = hypervisor;
-    await mkdir(join(folder, 'bin'));
-    for (const [name, text] of [
-      ['bin/ssh', guest(folder, uri)],
-      ['bin/immutafs-agent', agent(folder)],
-    ] as const) {
-      await writeFile(join(folder, name), text);
-      await chmod(join(folder, name), 0o755);
-    }
-    const variables = {
-      ...{ ansible_ssh_executable: join(folder, 'bin/ssh'), immutafs_state_directory: join(folder, 'state') },
-      immutafs_scratch_size: '256M',
+disks(
+  'the playbook marks the disk on the host, and configures it in an open guest only',
+  async ({ ansible, directory, folder, hypervisor, virsh }) => {
+    const ssh = await writeProgram(join(folder, 'bin/ssh'), guest(folder, hypervisor.uri));
+    await writeProgram(join(folder, 'bin/immutafs-agent'), agent(folder));
+    const variables = { ansible_ssh_executable: ssh, immutafs_state_directory: directory };
+    /** Runs the playbook. @param prepared how often `prepare` was called, and with which options, since the start */
+    const scratch = async (size: string, said: readonly RegExp[], prepared: readonly string[]) => {
+      const { exit, output } = await ansible.play('scratch', { ...variables, immutafs_scratch_size: size });
+      assert.is(exit, 0, output);
+      for (const each of said) assert.match(output, each);
+      const calls = await readFile(join(folder, 'calls'), 'utf8').catch(() => '');
+      assert.equal(calls.split('\n').slice(0, -1), prepared);
     };
-    const calls = () => readFile(join(folder, 'calls'), 'utf8').catch(() => '');
-    const none = await ansible.play('scratch', { ...variables, immutafs_scratch_size: '' });
-    assert.is(none.exit, 0, none.output);
-    assert.match(none.output, /changed=0/);
-
-    const off = await ansible.play('scratch', variables);
-    assert.is(off.exit, 0, off.output);
-    assert.match(off.output, /stub: The disk is marked\. From its next sealed boot on/);
-    assert.is(await calls(), '');
-
-    await hypervisor.virsh('start', 'stub');
-    await writeFile(join(folder, 'mode'), 'sealed');
-    const sealed = await ansible.play('scratch', variables);
-    assert.is(sealed.exit, 0, sealed.output);
-    assert.match(sealed.output, /stub: the mode is sealed\. The disk is marked\./);
-    assert.is(await calls(), '');
-
-    await writeFile(join(folder, 'mode'), 'maintenance');
-    const marked = await ansible.play('scratch', variables);
-    assert.is(marked.exit, 0, marked.output);
-    assert.match(marked.output, /changed=1/);
     const device = '--only scratch --scratch-device /dev/disk/by-id/virtio-scratch';
-    assert.is(await calls(), `prepare ${device}\nprepare --apply --yes ${device}\n`);
-    const again = await ansible.play('scratch', variables);
-    assert.match(again.output, /changed=0/);
-    assert.not.match((await calls()).split('\n').slice(2).join('\n'), /--apply/);
-
-    const removed = await ansible.play('scratch', { ...variables, immutafs_scratch_size: '' });
-    assert.match(removed.output, /stub: the disk vdz .* was kept/);
-    assert.match(removed.output, /changed=0/);
-  }),
+    const configured = [`prepare ${device}`, `prepare --apply --yes ${device}`];
+    await scratch('', [/changed=0/], []);
+    await scratch('256M', [/stub: The disk is marked\. From its next sealed boot on/], []);
+    await virsh('start', 'stub');
+    const mode = join(folder, 'mode');
+    await writeFile(mode, 'sealed');
+    await scratch('256M', [/stub: the mode is sealed\. The disk is marked\./], []);
+    await writeFile(mode, 'maintenance');
+    await scratch('256M', [/changed=1/], configured);
+    // Without --apply.
+    const again = [...configured, `prepare ${device}`];
+    await scratch('256M', [/changed=0/], again);
+    await scratch('', [/stub: the disk vdz .* was kept/, /changed=0/], again);
+  },
 );
 
 disks.run();

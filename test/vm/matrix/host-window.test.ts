@@ -1,9 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { freePort } from '../libvirt/domain.ts';
-import { setReadOnly, withHypervisor } from '../libvirt/hypervisor.ts';
+import { withHypervisor } from '../libvirt/hypervisor.ts';
 import { withAnsible } from '../libvirt/playbooks.ts';
-import { defineStubDomain } from '../libvirt/stub-domain.ts';
+import { defineStub } from '../libvirt/stub-domain.ts';
 
 /** Tests update.yml with maintenance windows, serial 1 and three sealed stub domains. Check mode, as no guest answers. */
 const host = suite('guests are opened only in a window');
@@ -24,12 +23,7 @@ function openedIn(output: string): string[] {
 host('two windows, three guests: exactly those that fit are opened, the others stay sealed', () =>
   withHypervisor(async (hypervisor) => {
     const guests = [];
-    for (const name of names) {
-      const port = await freePort();
-      await defineStubDomain(hypervisor, name, port);
-      guests.push({ name, port, key: '/dev/null' });
-      await setReadOnly(hypervisor, name, true);
-    }
+    for (const name of names) guests.push(await defineStub(hypervisor, name, { isSealed: true }));
     await withAnsible(hypervisor, guests, async (ansible) => {
       const open = { from: clock(-10), to: clock(60) };
       const closed = { from: clock(120), to: clock(180) };

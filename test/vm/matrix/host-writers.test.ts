@@ -1,161 +1,151 @@
 import { rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Hypervisor, redefine, refusalOf } from '../libvirt/hypervisor.ts';
-import { freePort } from '../libvirt/domain.ts';
-import type { Ansible } from '../libvirt/playbooks.ts';
-import { defineStubDomain, stubArguments, withStubDomain } from '../libvirt/stub-domain.ts';
+import { redefine, refusalOf, setReadOnly } from '../libvirt/hypervisor.ts';
+import { assertPlayed } from '../libvirt/playbooks.ts';
+import { type Stub, defineStub, stubSuite } from '../libvirt/stub-domain.ts';
 
 /** Uses stub domains like `host.test.ts`. */
-const host = suite('an image that more than one disk has');
+const host = stubSuite('an image that more than one disk has');
 
-/** Returns the disks that can write the image of the domain `stub`. */
-async function writersOf(ansible: Ansible, hypervisor: Hypervisor): Promise<unknown> {
-  return (await othersOf(ansible, hypervisor, 'stub')).writers;
+/** Which disks the module `domain` names. */
+interface Others {
+  /** The disks that can write the image of the domain `stub`. */
+  writers?: readonly string[];
+  /** The disks whose image is based on that of the domain `builder`. */
+  sharers?: readonly string[];
 }
 
-/** Returns what the module `domain` reports about a domain and the others. */
-async function othersOf(ansible: Ansible, hypervisor: Hypervisor, domain: string) {
-  const { failed, msg, ...found } = await ansible.module('domain', {
-    ...stubArguments(hypervisor),
-    domain,
-    others: true,
-  });
-  assert.not(failed, msg);
-  return found;
+/** A change on the host, the disks that are named after it, and the reason. */
+type Row = readonly [change: () => Promise<unknown>, others: Others, why: string];
+
+async function assertRows({ module }: Stub, rows: readonly Row[]): Promise<void> {
+  for (const [change, { writers, sharers }, why] of rows) {
+    await change();
+    for (const [domain, field, expected] of [
+      ['stub', 'writers', writers],
+      ['builder', 'sharers', sharers],
+    ] as const) {
+      if (expected === undefined) continue;
+      const { failed, msg, ...found } = await module('domain', { domain, others: true });
+      assert.not(failed, msg);
+      assert.equal(found[field], expected, `${field}: ${why}`);
+    }
+  }
 }
 
-host('another disk that can write the image is named, and the guest is not sealed', () =>
-  withStubDomain(async (ansible, hypervisor) => {
-    const imageOf = (name: string, image = 'system.raw') => join(hypervisor.folder, name, image);
-    const writers = () => writersOf(ansible, hypervisor);
-    assert.is((await ansible.module('domain', stubArguments(hypervisor))).writers, null, 'not asked for');
-    await defineStubDomain(hypervisor, 'other', await freePort());
-    assert.equal(await writers(), [], 'two domains with images of their own');
+host('another disk that can write the image is named, and the guest is not sealed', async (stub) => {
+  const { ansible, hypervisor, folder, image, virsh } = stub;
+  // The link shows that files are compared, not names.
+  const [own, link] = [join(folder, 'other/system.raw'), join(folder, 'link')];
+  await symlink(image, link);
+  const give = (from: string, to: string) => redefine(hypervisor, 'other', (xml) => xml.replace(from, to));
+  const [none, other] = [{ writers: [] }, { writers: ['other vda'] }];
+  await stub.expect('domain', {}, { writers: null });
+  await assertRows(stub, [
+    [() => defineStub(hypervisor, 'other'), none, 'two domains with images of their own'],
+    [() => give(own, link), other, 'a domain that is shut off'],
+  ]);
+  const sealing = await ansible.play('seal', { immutafs_boot_required: false, ansible_timeout: 2 });
+  assertPlayed(sealing, 2, /^stub: shut off, open\. FAILED: Require that no other disk/);
+  assert.match(
+    sealing.output,
+    /the image of vda can be written by other vda: make these disks read-only, or remove them/,
+  );
 
-    // The link shows that files are compared, not names.
-    const link = join(hypervisor.folder, 'link');
-    await symlink(imageOf('stub'), link);
-    await redefine(hypervisor, 'other', (xml) => xml.replace(imageOf('other'), link));
-    assert.equal(await writers(), ['other vda'], 'a domain that is shut off');
-    const sealing = await ansible.play('seal', { immutafs_boot_required: false, ansible_timeout: 2 });
-    assert.is(sealing.exit, 2);
-    assert.match(
-      sealing.output,
-      /the image of vda can be written by other vda: make these disks read-only, or remove them/,
-    );
-    assert.match(sealing.report.join('\n'), /^stub: shut off, open\. FAILED: Require that no other disk/);
+  await virsh('start', 'other');
+  const readOnly = async () => {
+    await give(own, link);
+    await setReadOnly(hypervisor, 'other', true);
+  };
+  const home = join(folder, 'stub/home.raw');
+  const second = () => redefine(hypervisor, 'stub', (xml) => xml.replace(home, link));
+  await assertRows(stub, [
+    [() => give(link, own), other, 'until the domain that is running ends'],
+    [() => virsh('destroy', 'other'), none, 'it has ended'],
+    [readOnly, none, 'a pool of guests has the image, and none can write it'],
+    [second, { writers: ['stub vdb'] }, 'a second disk of the same domain'],
+  ]);
+});
 
-    await hypervisor.virsh('start', 'other');
-    await redefine(hypervisor, 'other', (xml) => xml.replace(link, imageOf('other')));
-    assert.equal(await writers(), ['other vda'], 'until the domain that is running ends');
-    await hypervisor.virsh('destroy', 'other');
-    assert.equal(await writers(), []);
-
-    const readOnly = (xml: string) =>
-      xml
-        .replace(imageOf('other'), link)
-        .replace(/<target dev=.vda.[^>]*>/, (target) => `${target}<readonly/>`);
-    await redefine(hypervisor, 'other', readOnly);
-    assert.equal(await writers(), [], 'a pool of guests has the image, and none can write it');
-
-    await redefine(hypervisor, 'stub', (xml) => xml.replace(imageOf('stub', 'home.raw'), link));
-    assert.equal(await writers(), ['stub vdb'], 'a second disk of the same domain');
-  }),
-);
-
-host('a file on which the image is based counts, and so does a storage volume', () =>
-  withStubDomain(
-    async (ansible, hypervisor) => {
-      const writers = () => writersOf(ansible, hypervisor);
-      await defineStubDomain(hypervisor, 'builder', await freePort());
-      const folder = join(hypervisor.folder, 'builder');
-      const [base, image] = [join(folder, 'system.raw'), join(hypervisor.folder, 'stub/system.qcow2')];
-      assert.equal(await writers(), [], 'an image that is based on nothing');
+host(
+  'a file on which the image is based counts, and so does a storage volume',
+  async (stub) => {
+    const { hypervisor, folder, image, virsh } = stub;
+    const own = join(folder, 'builder');
+    const [base, home] = [join(own, 'system.raw'), join(own, 'home.raw')];
+    const [none, builder] = [{ writers: [] }, { writers: ['builder vda'] }];
+    const based = async () => {
       await rm(image);
       await execa('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', base, image]);
-      assert.equal(await writers(), ['builder vda']);
-      const sharers = async () => (await othersOf(ansible, hypervisor, 'builder')).sharers;
-      assert.equal(await sharers(), ['stub vda'], 'an image that is based on this one');
-      await redefine(hypervisor, 'builder', (xml) => xml.replace(base, join(folder, 'home.raw')));
-      assert.equal([await writers(), await sharers()], [[], ['builder vdb']], 'no longer stub vda');
-
-      // The image of another domain that cannot be read is based on nothing.
-      await redefine(hypervisor, 'builder', (xml) => xml.replace(join(folder, 'home.raw'), base));
+    };
+    const swap = (from: string, to: string) =>
+      redefine(hypervisor, 'builder', (xml) => xml.replace(from, to));
+    const withoutBase = async () => {
+      await swap(home, base);
       await rename(base, `${base}.gone`);
-      assert.equal(await sharers(), []);
+    };
+    const withBase = async () => {
       await rename(`${base}.gone`, base);
-      await redefine(hypervisor, 'builder', (xml) => xml.replace(base, join(folder, 'home.raw')));
-
-      const give = (name: string, type: string, source: string) =>
-        redefine(hypervisor, name, (xml) =>
-          xml
-            .replace(/<disk type='\w+'/, `<disk type='${type}'`)
-            .replace(/<source (file|pool)=[^>]*>/, `<source ${source}/>`),
-        );
-      const giveVolume = (name: string, volume: string) =>
-        give(name, 'volume', `pool='images' volume='${volume}'`);
-      await giveVolume('stub', 'system');
-      await giveVolume('builder', 'system');
-      assert.equal(await writers(), ['builder vda'], 'a pool that libvirt does not have: by the names');
-      await giveVolume('builder', 'other');
-      assert.equal(await writers(), []);
-
-      await hypervisor.virsh('pool-define-as', 'images', 'dir', '--target', folder);
-      await give('stub', 'file', `file='${image}'`);
-      assert.equal(await writers(), []);
-      await giveVolume('builder', 'system.raw');
-      assert.equal(await writers(), ['builder vda'], 'a volume of a pool that is not active');
-      await giveVolume('builder', 'home.raw');
-      assert.equal(await writers(), []);
-
-      await hypervisor.virsh('pool-define-as', 'sealed', 'dir', '--target', join(hypervisor.folder, 'stub'));
-      await give('stub', 'volume', `pool='sealed' volume='system.qcow2'`);
-      assert.equal(await writers(), []);
-      await give('builder', 'file', `file='${base}'`);
-      assert.equal(await writers(), ['builder vda'], 'the file on which a volume is based');
-    },
-    undefined,
-    'qcow2',
-  ),
+      await swap(base, home);
+    };
+    const give = (name: string, type: string, source: string) =>
+      redefine(hypervisor, name, (xml) =>
+        xml
+          .replace(/<disk type='\w+'/, `<disk type='${type}'`)
+          .replace(/<source (file|pool)=[^>]*>/, `<source ${source}/>`),
+      );
+    const giveFile = (name: string, file: string) => give(name, 'file', `file='${file}'`);
+    const giveVolume = (name: string, volume: string, pool = 'images') =>
+      give(name, 'volume', `pool='${pool}' volume='${volume}'`);
+    const definePool = (pool: string, target: string) =>
+      virsh('pool-define-as', pool, 'dir', '--target', target);
+    const sameVolume = async () => {
+      for (const name of ['stub', 'builder']) await giveVolume(name, 'system');
+    };
+    const defined = async () => {
+      await definePool('images', own);
+      await giveFile('stub', image);
+    };
+    const sealed = async () => {
+      await definePool('sealed', join(folder, 'stub'));
+      await giveVolume('stub', 'system.qcow2', 'sealed');
+    };
+    await assertRows(stub, [
+      [() => defineStub(hypervisor, 'builder'), none, 'an image that is based on nothing'],
+      [based, { ...builder, sharers: ['stub vda'] }, 'an image that is based on this one'],
+      [() => swap(base, home), { ...none, sharers: ['builder vdb'] }, 'no longer stub vda'],
+      [withoutBase, { sharers: [] }, 'the image of another domain that cannot be read is based on nothing'],
+      [withBase, {}, 'as before'],
+      [sameVolume, builder, 'a pool that libvirt does not have: by the names'],
+      [() => giveVolume('builder', 'other'), none, 'another name'],
+      [defined, none, 'an image and a volume'],
+      [() => giveVolume('builder', 'system.raw'), builder, 'a volume of a pool that is not active'],
+      [() => giveVolume('builder', 'home.raw'), none, 'another volume of this pool'],
+      [sealed, none, 'volumes of two pools'],
+      [() => giveFile('builder', base), builder, 'the file on which a volume is based'],
+    ]);
+  },
+  { systemFormat: 'qcow2' },
 );
 
-for (const format of ['raw', 'qcow2'] as const) {
+for (const systemFormat of ['raw', 'qcow2'] as const) {
   host(
-    `${format}: domains run at once from one image that is read-only, and QEMU refuses a writer beside them`,
-    () =>
-      withStubDomain(
-        async (_, hypervisor, disk) => {
-          const image = `stub/system.${format}`;
-          await disk(true);
-          const copyOf = async (name: string) => {
-            await defineStubDomain(hypervisor, name, await freePort(), { systemFormat: format });
-            await redefine(hypervisor, name, (xml) => xml.replace(`${name}/system.${format}`, image));
-          };
-          await copyOf('second');
-          await redefine(hypervisor, 'second', (xml) =>
-            xml.replace(/<target dev='vda'[^>]*>/, '$&<readonly/>'),
-          );
-          await copyOf('writer');
-          await hypervisor.virsh('start', 'stub');
-          await hypervisor.virsh('start', 'second');
-          assert.match(await hypervisor.virsh('list', '--name'), /stub\s+second/);
-          const writer = hypervisor.virsh('start', 'writer');
-          assert.match(await refusalOf(writer), /Failed to get (shared )?"write" lock/);
+    `${systemFormat}: domains run at once from one image that is read-only, and QEMU refuses a writer beside them`,
+    async ({ hypervisor, image, virsh }) => {
+      await defineStub(hypervisor, 'second', { systemFormat, image, isSealed: true });
+      await defineStub(hypervisor, 'writer', { systemFormat, image });
+      const readers = ['stub', 'second'];
+      for (const name of readers) await virsh('start', name);
+      assert.match(await virsh('list', '--name'), /stub\s+second/);
+      assert.match(await refusalOf(virsh('start', 'writer')), /Failed to get (shared )?"write" lock/);
 
-          await hypervisor.virsh('destroy', 'stub');
-          await hypervisor.virsh('destroy', 'second');
-          await hypervisor.virsh('start', 'writer');
-          assert.match(
-            await refusalOf(hypervisor.virsh('start', 'stub')),
-            /Failed to get shared "write" lock/,
-          );
-        },
-        undefined,
-        format,
-      ),
+      for (const name of readers) await virsh('destroy', name);
+      await virsh('start', 'writer');
+      assert.match(await refusalOf(virsh('start', 'stub')), /Failed to get shared "write" lock/);
+    },
+    { systemFormat, isSealed: true },
   );
 }
 
