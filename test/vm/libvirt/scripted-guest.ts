@@ -1,12 +1,12 @@
-import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import * as assert from 'uvu/assert';
 import { freePort } from './domain.ts';
-import { type Hypervisor, redefine, setReadOnly, withHypervisor } from './hypervisor.ts';
+import { type Hypervisor, withHypervisor } from './hypervisor.ts';
 import { killAt, withAnsible } from './playbooks.ts';
 import type { Ansible, InventoryGuest } from './playbooks.ts';
-import { defineStubDomain } from './stub-domain.ts';
+import { defineStub, writeProgram } from './stub-domain.ts';
 
 /**
  * A pool of stub domains without an operating system, on which the playbooks run. A program takes the place of ssh: it
@@ -104,11 +104,9 @@ export async function withPool(
 ): Promise<void> {
   await withHypervisor(async (host) => {
     const at = (name: string): string => join(host.folder, name);
-    await mkdir(at('bin'));
     const settings = `export POOL=${host.folder} URI='${host.uri}' PATH=${at('bin')}:/usr/sbin:/usr/bin:/sbin:/bin`;
     for (const [name, text] of Object.entries(programs)) {
-      await writeFile(at(`bin/${name}`), `#!/bin/sh\n${settings}\n${text}\n`);
-      await chmod(at(`bin/${name}`), 0o755);
+      await writeProgram(at(`bin/${name}`), `${settings}\n${text}`);
     }
     const image: Pool['image'] = async (name, ...lines) => {
       await writeFile(at(name), `${lines.join('\n')}\n`);
@@ -118,12 +116,9 @@ export async function withPool(
     await image('one', 'version 1');
     const guests: InventoryGuest[] = [];
     for (const name of names) {
-      const port = await freePort();
-      await defineStubDomain(host, name, port);
-      await redefine(host, name, (xml) => xml.replace(`${name}/system.raw`, 'one'));
-      await setReadOnly(host, name, true);
-      await writeFile(at(`port-${port}`), name);
-      guests.push({ name, port, key: '/dev/null', isSpare: spares.includes(name) });
+      const guest = await defineStub(host, name, { image: at('one'), isSealed: true });
+      await writeFile(at(`port-${guest.port}`), name);
+      guests.push({ ...guest, isSpare: spares.includes(name) });
     }
     const builders = [];
     for (const name of images) {

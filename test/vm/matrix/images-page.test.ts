@@ -1,4 +1,4 @@
-import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -19,12 +19,16 @@ const images = suite('docs/images.md: the host');
 const names = ['web1', 'web2'];
 
 images('a seed is made and attached, and each guest of a pool gets a disk for SCRATCH', () =>
-  withPool(names, async ({ host, common }) => {
+  withPool(names, async ({ host, common, ports }) => {
     await mkdir(join(host.folder, 'web1'), { recursive: true });
     for (const file of ['meta-data', 'user-data']) await writeFile(join(host.folder, 'web1', file), '');
     const kvm1 = { ansible_connection: 'local', ansible_python_interpreter: '/usr/bin/python3' };
     const vars = { ...common, immutafs_uri: host.uri, immutafs_hypervisor: 'kvm1', immutafs_disk: 'vda' };
-    const guests = { hosts: await hostsOf(host.folder), vars };
+    const hosts = Object.entries(ports).map(([name, port]) => [
+      name,
+      { ansible_host: '127.0.0.1', ansible_port: port },
+    ]);
+    const guests = { hosts: Object.fromEntries(hosts) as unknown, vars };
     const inventory = { ungrouped: { hosts: { kvm1 } }, immutafs_guests: guests };
     await writeFile(join(host.folder, 'inventory.yml'), JSON.stringify(inventory));
     await whileTemporaryDirectory(async (home) => {
@@ -48,15 +52,5 @@ images('a seed is made and attached, and each guest of a pool gets a disk for SC
     });
   }),
 );
-
-/** Returns the guests of a pool for an inventory, with their ports. */
-async function hostsOf(folder: string): Promise<Record<string, unknown>> {
-  const files = (await readdir(folder)).filter((name) => name.startsWith('port-'));
-  const hosts = files.map(async (file) => {
-    const at = { ansible_host: '127.0.0.1', ansible_port: Number(file.slice('port-'.length)) };
-    return [await readFile(join(folder, file), 'utf8'), at] as const;
-  });
-  return Object.fromEntries(await Promise.all(hosts));
-}
 
 images.run();
