@@ -41,7 +41,7 @@ async function notReady({ ansible, guest }: LibvirtFixture): Promise<void> {
   assert.is(exit, 2);
   assert.match(
     report.join('\n'),
-    /^guest: open, .*\. FAILED: Verify that the guest can be sealed: .*Not ready to seal: fstab: /,
+    /^guest: maintenance\. FAILED: Verify that the guest can be sealed: .*Not ready to seal: fstab: /,
     report.join('\n'),
   );
   await ask(guest, 'cp -p /root/fstab /etc/fstab');
