@@ -258,13 +258,15 @@ services(
       '-D',
       data,
     ]);
-    await listening(5432);
-    const local = await execa(
-      program('psql'),
-      ['-h', '/run/postgresql', '-U', 'postgres', '-c', 'create role app login'],
-      { env, reject: false },
-    );
-    assert.is(local.exitCode, 0, local.stderr);
+    const local = (query: string) =>
+      execa(program('psql'), ['-h', '/run/postgresql', '-U', 'postgres', '-c', query], {
+        env,
+        reject: false,
+      });
+    // It listens before it answers.
+    await until('PostgreSQL answers', async () => (await local('select 1')).exitCode === 0, 30);
+    const { exitCode, stderr } = await local('create role app login');
+    assert.is(exitCode, 0, stderr);
     const [command = ''] = commands(heading, 'psql');
     const connect = async (name: string | undefined) => {
       const text = asGuest(command.replace('db1.', 'web1.'), name).replace(/^psql/, program('psql'));
