@@ -92,8 +92,8 @@ def parse(stdout):
 
 def ended(state, log, argv, ok):
     """
-    Returns the result of a job that has ended: rc, stdout, and msg if the job failed, that is, if its exit code is not one
-    of `ok` or a signal killed it.
+    Returns the result of a job that has ended: rc, stdout, and msg if the job failed. A job fails if its exit code is not
+    one of `ok`, or if it did not end by itself, for example because of a signal.
     """
     rc = int(state.get("ExecMainStatus") or 0)
     said = {"failed": False, "rc": rc, "stdout": log, "stderr": ""}
