@@ -15,8 +15,8 @@ picture() (
   kept -print0 | sort -z | xargs -0 getfattr -h -d -m "^(user|security|trusted)[.][^S]" -e hex 2>/dev/null
 )
 
-# Sets old times for what has new ones. rsync compares times with a resolution of one second: it would treat a directory
-# that it changes in the second of its last change as equal.
+# Sets old times for what has new ones. rsync compares times in whole seconds: if the original of a directory was changed in the
+# same second in which rsync changes the copy, the times seem to be equal, and rsync does not set that of the copy.
 set_old_times() {
   find "$1" -mindepth 1 -newermt 2011-03-01 -exec touch -h -d "2011-02-03 04:05:06.123456789" {} +
   touch -d "2011-02-03 04:05:06.7" "$1"
