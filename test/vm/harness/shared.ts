@@ -14,10 +14,12 @@ export function shared<T>(work: () => Promise<T>): () => Promise<T> {
 export function held<T>(withFixture: (work: (fixture: T) => Promise<void>) => Promise<void>) {
   const closing = Promise.withResolvers<undefined>();
   let ended: Promise<void> | undefined;
+  let isOpen = false;
   const open = shared(
     () =>
       new Promise<T>((resolve, reject) => {
         ended = withFixture(async (fixture) => {
+          isOpen = true;
           resolve(fixture);
           await closing.promise;
         });
@@ -26,8 +28,8 @@ export function held<T>(withFixture: (work: (fixture: T) => Promise<void>) => Pr
   );
   const close = async () => {
     closing.resolve(undefined);
-    // The error of a fixture that cannot be opened is that of each test.
-    await ended?.catch(() => undefined);
+    // The error of a fixture that could not be opened is already that of each test.
+    if (isOpen) await ended;
   };
   return { open, close };
 }
