@@ -26,7 +26,7 @@ const home = await mkdtemp(join(tmpdir(), 'virt-manager-'));
 try {
   await mkdir(folder);
   await withHypervisorIn(folder, async (host) => {
-    await defineStubDomain(host, 'guest', 2222);
+    await defineStubDomain(host, 'guest');
     const env = { DISPLAY: ':77', HOME: home, PATH: '/usr/sbin:/usr/bin', LC_ALL: 'C.UTF-8' };
     const screen = execa('Xvfb', [env.DISPLAY, '-screen', '0', `${size.width}x${size.height}x24`]);
     const manager = ['virt-manager', '--no-fork', '--connect', host.uri, '--show-domain-editor', 'guest'];

@@ -5,7 +5,7 @@ import { until } from '../../wire/support/until.ts';
 import { ordinaryTree } from '../harness/ordinary-tree.ts';
 import { defineDomain, freePort } from './domain.ts';
 import { type Hypervisor, setReadOnly } from './hypervisor.ts';
-import { makeDisks } from './stub-domain.ts';
+import { makeDisks } from './images.ts';
 
 /** A domain in which nothing but Linux, busybox and a real QEMU guest agent runs; it starts in seconds. */
 export interface AgentDomain {

@@ -9,8 +9,8 @@ import type { Edit } from '../harness/disk.ts';
 import { type Layout, xfsOnLvm } from '../harness/layout.ts';
 import { mountKernelFileSystems } from '../harness/mounts.ts';
 import { type Template, templateOf } from '../harness/template.ts';
-import { freePort } from './domain.ts';
-import { defineStubDomain, writeProgram } from './stub-domain.ts';
+import { defineStubDomain } from './stub-domain.ts';
+import { writeProgram } from './write-program.ts';
 import { withHypervisor } from './hypervisor.ts';
 import type { Hypervisor } from './hypervisor.ts';
 import { buildDistribution, buildUpdate } from './package.ts';
@@ -53,8 +53,7 @@ export async function withFixture<T>(
         await edit?.(root, mounts);
       },
     });
-    const stub = { name: 'stub', port: await freePort(), key: guest.key };
-    await defineStubDomain(host, stub.name, stub.port);
+    const stub = { ...(await defineStubDomain(host, 'stub')), key: guest.key };
     const editDomain: LibvirtFixture['editDomain'] = async (readonly) => {
       const edited = ['--edit', 'target=vda', '--disk', `readonly=${readonly}`];
       const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };

@@ -6,7 +6,8 @@ import { freePort } from './domain.ts';
 import { type Hypervisor, withHypervisor } from './hypervisor.ts';
 import { killAt, withAnsible } from './playbooks.ts';
 import type { Ansible, InventoryGuest } from './playbooks.ts';
-import { defineStub, writeProgram } from './stub-domain.ts';
+import { defineStubDomain } from './stub-domain.ts';
+import { writeProgram } from './write-program.ts';
 
 /**
  * A pool of stub domains without an operating system, on which the playbooks run. A program takes the place of ssh: it
@@ -116,7 +117,7 @@ export async function withPool(
     await image('one', 'version 1');
     const guests: InventoryGuest[] = [];
     for (const name of names) {
-      const guest = await defineStub(host, name, { image: at('one'), isSealed: true });
+      const guest = await defineStubDomain(host, name, { image: at('one'), isSealed: true });
       await writeFile(at(`port-${guest.port}`), name);
       guests.push({ ...guest, isSpare: spares.includes(name) });
     }

@@ -48,7 +48,7 @@ export async function defineGuest(
     await makeReachable(root, `${key}.pub`);
     await makeBootable(root, template.layout);
     await edit?.(root, mounts);
-    // With SELinux, sshd may not read a file without a label.
+    // With SELinux in enforcing mode, sshd may not read files without labels.
     await labelFiles(mounts, '/');
   });
   if (rest.systemFormat === 'qcow2') await asQcow2(folder);

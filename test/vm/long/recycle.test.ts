@@ -44,9 +44,7 @@ async function withGuests(work: (fixture: Fixture) => Promise<void>): Promise<vo
     const open = await defineGuest(host, { name: 'open', template });
     const stubs = [];
     for (const name of ['silent', 'off']) {
-      const stub = { name, port: await freePort(), key: guest.key };
-      await defineStubDomain(host, stub.name, stub.port);
-      stubs.push(stub);
+      stubs.push({ ...(await defineStubDomain(host, name)), key: guest.key });
     }
     await withAnsible(
       host,

@@ -8,7 +8,8 @@ import { hostileReports } from '../../browser/hostile.ts';
 import { held } from '../harness/shared.ts';
 import { withHypervisor } from '../libvirt/hypervisor.ts';
 import { type Ansible, assertPlayed, withAnsible } from '../libvirt/playbooks.ts';
-import { defineStub, writeProgram } from '../libvirt/stub-domain.ts';
+import { defineStubDomain } from '../libvirt/stub-domain.ts';
+import { writeProgram } from '../libvirt/write-program.ts';
 
 /**
  * Tests the fleet report of the playbook `status` with real libvirt, QEMU and Ansible. No guest boots: a program in the
@@ -129,8 +130,8 @@ function withFleet(work: (fixture: Fleet) => Promise<void>): Promise<void> {
     for (const [name, [program]] of Object.entries(fleetGuests))
       await writeProgram(join(folder, 'ssh', name), program);
     await withHypervisor(async (hypervisor) => {
-      const stub = await defineStub(hypervisor, 'stub', { isSealed: true });
-      await defineStub(hypervisor, 'off');
+      const stub = await defineStubDomain(hypervisor, 'stub', { isSealed: true });
+      await defineStubDomain(hypervisor, 'off');
       await hypervisor.virsh('start', 'stub');
       const guests = Object.keys(fleetGuests).map((name) => ({ ...stub, name }));
       await withAnsible(hypervisor, guests, (ansible) => work({ ansible, folder }));

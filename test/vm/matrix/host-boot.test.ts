@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { until } from '../../wire/support/until.ts';
-import { type PlayRow, shortLimits, stubSuite, unsetBoot } from '../libvirt/stub-domain.ts';
+import { unsetBoot } from '../libvirt/stub-domain.ts';
+import { type PlayRow, shortLimits, stubSuite } from '../libvirt/stub-suite.ts';
 
 /** Uses stub domains like `host.test.ts`. Tests the boot settings of a domain, and the reports of the playbooks. */
 const host = stubSuite('the host sets and reports how domains boot');

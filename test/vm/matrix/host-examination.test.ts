@@ -19,7 +19,7 @@ import {
 import { migrationHere } from '../libvirt/migration.ts';
 import { installIdentity, recordReceipt } from '../libvirt/identity-host.ts';
 import { makeLoader } from '../libvirt/domain.ts';
-import { type Stub, stubSuite } from '../libvirt/stub-domain.ts';
+import { type Stub, stubSuite } from '../libvirt/stub-suite.ts';
 
 /**
  * Tests what the host examines before it certifies a guest, with a real libvirt and QEMU, and a domain without an operating

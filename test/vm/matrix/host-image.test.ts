@@ -2,7 +2,8 @@ import { truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import * as assert from 'uvu/assert';
-import { type Answer, defineStub, stubSuite } from '../libvirt/stub-domain.ts';
+import { defineStubDomain } from '../libvirt/stub-domain.ts';
+import { type Answer, stubSuite } from '../libvirt/stub-suite.ts';
 
 /** Uses stub domains like `host.test.ts`; the playbook is tested in `pool.test.ts`. */
 const host = stubSuite('the module image');
@@ -80,7 +81,7 @@ host(
     await image('trial', {}, /^stub: vda is writable: seal the guest first/);
     await expect('disk', { readonly: true }, { changed: true });
     const sealed = await xml();
-    await defineStub(hypervisor, 'other');
+    await defineStubDomain(hypervisor, 'other');
     for (const [state, more, message] of [
       ['query', { format: 'qcow2' }, /qemu-img stub: .*Image is not in qcow2 format/],
       ['query', { path: `${raw}-none` }, /raw-none cannot be used: No such file or directory/],

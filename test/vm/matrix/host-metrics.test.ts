@@ -10,7 +10,7 @@ import { repository } from '../harness/cache.ts';
 import { type AgentDomain, startAgentDomain } from '../libvirt/agent-domain.ts';
 import { overridingEmulator } from '../libvirt/fixture.ts';
 import { type Hypervisor, defineXml, redefine, setReadOnly } from '../libvirt/hypervisor.ts';
-import { type Stub, stubSuite } from '../libvirt/stub-domain.ts';
+import { type Stub, stubSuite } from '../libvirt/stub-suite.ts';
 
 /**
  * Tests immutafs-host-metrics, as monitoring/host/install installs it, with real libvirt, QEMU and a real guest agent.

@@ -4,7 +4,8 @@ import { setTimeout } from 'node:timers/promises';
 import { execa } from 'execa';
 import * as assert from 'uvu/assert';
 import { defineXml, setReadOnly } from '../libvirt/hypervisor.ts';
-import { type Answer, type Stub, stubSuite, writeBytes } from '../libvirt/stub-domain.ts';
+import { writeBytes } from '../libvirt/images.ts';
+import { type Answer, type Stub, stubSuite } from '../libvirt/stub-suite.ts';
 
 /** Tests the receipts of sealed guests with real qcow2 files, qemu-nbd, nbdcopy and gpg, in stub domains. */
 const host = stubSuite('the host records what a sealed guest contains', {

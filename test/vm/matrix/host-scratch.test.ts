@@ -5,7 +5,9 @@ import { execa } from 'execa';
 import * as assert from 'uvu/assert';
 import { markOf } from '../harness/scratch.ts';
 import { defineXml } from '../libvirt/hypervisor.ts';
-import { type Answer, type Stub, rawCopy, stubSuite, writeProgram } from '../libvirt/stub-domain.ts';
+import { rawCopy } from '../libvirt/images.ts';
+import { type Answer, type Stub, stubSuite } from '../libvirt/stub-suite.ts';
+import { writeProgram } from '../libvirt/write-program.ts';
 
 /** Uses a stub domain like `host.test.ts`. Guests with SCRATCH boot in `long/scratch.test.ts`. */
 const disks = stubSuite('the disk for SCRATCH');

@@ -4,7 +4,7 @@ import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import * as assert from 'uvu/assert';
-import { type Stub, stubSuite } from '../libvirt/stub-domain.ts';
+import { type Stub, stubSuite } from '../libvirt/stub-suite.ts';
 
 /** Uses a stub domain like `host.test.ts`. Guests with seeds boot in `long/seed.test.ts`. */
 const seeds = stubSuite('the seed of a guest');

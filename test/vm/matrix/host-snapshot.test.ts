@@ -6,15 +6,9 @@ import * as assert from 'uvu/assert';
 import { until } from '../../wire/support/until.ts';
 import { defineXml, libvirtdOf, redefine } from '../libvirt/hypervisor.ts';
 import { assertPlayed } from '../libvirt/playbooks.ts';
-import {
-  type Answer,
-  type Stub,
-  rawCopy,
-  shortLimits,
-  stubSuite,
-  writeBytes,
-  writeProgram,
-} from '../libvirt/stub-domain.ts';
+import { rawCopy, writeBytes } from '../libvirt/images.ts';
+import { type Answer, type Stub, shortLimits, stubSuite } from '../libvirt/stub-suite.ts';
+import { writeProgram } from '../libvirt/write-program.ts';
 
 /** Tests the module `snapshot` and the playbooks that use it with real qcow2 files, in stub domains. */
 const host = stubSuite('the host can undo updates', { systemFormat: 'qcow2', isSealed: true });

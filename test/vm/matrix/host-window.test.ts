@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { withHypervisor } from '../libvirt/hypervisor.ts';
 import { withAnsible } from '../libvirt/playbooks.ts';
-import { defineStub } from '../libvirt/stub-domain.ts';
+import { defineStubDomain } from '../libvirt/stub-domain.ts';
 
 /** Tests update.yml with maintenance windows, serial 1 and three sealed stub domains. Check mode, as no guest answers. */
 const host = suite('guests are opened only in a window');
@@ -23,7 +23,7 @@ function openedIn(output: string): string[] {
 host('two windows, three guests: exactly those that fit are opened, the others stay sealed', () =>
   withHypervisor(async (hypervisor) => {
     const guests = [];
-    for (const name of names) guests.push(await defineStub(hypervisor, name, { isSealed: true }));
+    for (const name of names) guests.push(await defineStubDomain(hypervisor, name, { isSealed: true }));
     await withAnsible(hypervisor, guests, async (ansible) => {
       const open = { from: clock(-10), to: clock(60) };
       const closed = { from: clock(120), to: clock(180) };

@@ -4,7 +4,8 @@ import { execa } from 'execa';
 import * as assert from 'uvu/assert';
 import { redefine, refusalOf, setReadOnly } from '../libvirt/hypervisor.ts';
 import { assertPlayed } from '../libvirt/playbooks.ts';
-import { type Stub, defineStub, stubSuite } from '../libvirt/stub-domain.ts';
+import { defineStubDomain } from '../libvirt/stub-domain.ts';
+import { type Stub, stubSuite } from '../libvirt/stub-suite.ts';
 
 /** Uses stub domains like `host.test.ts`. */
 const host = stubSuite('an image that more than one disk has');
@@ -44,7 +45,7 @@ host('another disk that can write the image is named, and the guest is not seale
   const [none, other] = [{ writers: [] }, { writers: ['other vda'] }];
   await stub.expect('domain', {}, { writers: null });
   await assertRows(stub, [
-    [() => defineStub(hypervisor, 'other'), none, 'two domains with images of their own'],
+    [() => defineStubDomain(hypervisor, 'other'), none, 'two domains with images of their own'],
     [() => give(own, link), other, 'a domain that is shut off'],
   ]);
   const sealing = await ansible.play('seal', { immutafs_boot_required: false, ansible_timeout: 2 });
@@ -113,7 +114,7 @@ host(
       await giveVolume('stub', 'system.qcow2', 'sealed');
     };
     await assertRows(stub, [
-      [() => defineStub(hypervisor, 'builder'), none, 'an image that is based on nothing'],
+      [() => defineStubDomain(hypervisor, 'builder'), none, 'an image that is based on nothing'],
       [based, { ...builder, sharers: ['stub vda'] }, 'an image that is based on this one'],
       [() => swap(base, home), { ...none, sharers: ['builder vdb'] }, 'no longer stub vda'],
       [withoutBase, { sharers: [] }, 'the image of another domain that cannot be read is based on nothing'],
@@ -134,8 +135,8 @@ for (const systemFormat of ['raw', 'qcow2'] as const) {
   host(
     `${systemFormat}: domains run at once from one image that is read-only, and QEMU refuses a writer beside them`,
     async ({ hypervisor, image, virsh }) => {
-      await defineStub(hypervisor, 'second', { systemFormat, image, isSealed: true });
-      await defineStub(hypervisor, 'writer', { systemFormat, image });
+      await defineStubDomain(hypervisor, 'second', { systemFormat, image, isSealed: true });
+      await defineStubDomain(hypervisor, 'writer', { systemFormat, image });
       const readers = ['stub', 'second'];
       for (const name of readers) await virsh('start', name);
       assert.match(await virsh('list', '--name'), /stub\s+second/);

@@ -2,15 +2,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import type { ModuleResult } from '../libvirt/playbooks.ts';
-import {
-  type Answer,
-  type Stub,
-  rawCopy,
-  stubArguments,
-  stubSuite,
-  unsetBoot,
-  writeProgram,
-} from '../libvirt/stub-domain.ts';
+import { rawCopy } from '../libvirt/images.ts';
+import { stubArguments, unsetBoot } from '../libvirt/stub-domain.ts';
+import { type Answer, type Stub, stubSuite } from '../libvirt/stub-suite.ts';
+import { writeProgram } from '../libvirt/write-program.ts';
 
 /**
  * Tests the modules and playbooks of the host with real libvirt, virt-xml, QEMU and Ansible, and with stub domains. No

@@ -8,7 +8,8 @@ import { held } from '../harness/shared.ts';
 import { withHypervisor } from '../libvirt/hypervisor.ts';
 import { assertPlayed, withAnsible } from '../libvirt/playbooks.ts';
 import { type Pool, killedAt, note, withPool } from '../libvirt/scripted-guest.ts';
-import { type Answer, assertAnswer, defineStub } from '../libvirt/stub-domain.ts';
+import { defineStubDomain } from '../libvirt/stub-domain.ts';
+import { type Answer, assertAnswer } from '../libvirt/stub-suite.ts';
 
 /** Tests the playbook image with stub domains, in which a program answers for the builder. */
 const image = suite('the next version of an image is made in a copy');
@@ -127,7 +128,7 @@ image('too little space, an image that a domain can write, and an untried copy a
   );
 
   // The image of a domain other than the template.
-  await defineStub(host, 'template');
+  await defineStubDomain(host, 'template');
   const owned = { name: 'owned', template: 'template' };
   const claims = 'agent 1\nkernel 1\npackage a 1\nfile 1  /boot/vmlinuz\n';
   const untried = { state: 'published', source: overlay, before: claims, after: claims };
@@ -184,7 +185,7 @@ image('it is updated, tried and published with checksum and receipt', async () =
 image('a domain whose image cannot be examined prevents the removal of old versions', async () => {
   const pool = await open();
   const { ansible, host } = pool;
-  await defineStub(host, 'c', { homeFormat: 'qcow2' });
+  await defineStubDomain(host, 'c', { homeFormat: 'qcow2' });
   const overlay = join(host.folder, 'c/home.qcow2');
   await createOverlay(overlay, 'gone', '-u', '1M');
   const make = (version: string) =>
@@ -237,7 +238,7 @@ image('a run that is killed is repeated; a domain that is no builder is never en
 image('old versions are removed, but none that is used, and the newest good ones are kept', () =>
   withHypervisor((host) =>
     withAnsible(host, [], async (ansible) => {
-      for (const name of ['a', 'b']) await defineStub(host, name, { isSealed: true });
+      for (const name of ['a', 'b']) await defineStubDomain(host, name, { isSealed: true });
       const at = (version: number): string => join(host.folder, `web-${version}.raw`);
       for (const version of [1, 2, 3, 4, 5, 6, 7, 8]) {
         await execa('truncate', ['--size', '1M', at(version)]);
@@ -256,7 +257,7 @@ image('old versions are removed, but none that is used, and the newest good ones
       for (const state of ['trial', 'returned', 'kept']) await set('a', state, 6);
       for (const version of [2, 8]) for (const state of ['trial', 'kept']) await set('b', state, version);
       // The data disk of another domain is based on version 3, and QEMU uses version 4 without libvirt.
-      await defineStub(host, 'c', { homeFormat: 'qcow2' });
+      await defineStubDomain(host, 'c', { homeFormat: 'qcow2' });
       await createOverlay(join(host.folder, 'c/home.qcow2'), at(3));
       const own = { uri: host.uri, domain: 'web-builder', target: 'vda', directory: host.folder };
       const pruned = { ...own, name: 'web', template: 'a' };

@@ -2,7 +2,6 @@ import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { freePort } from '../libvirt/domain.ts';
 import { killedAt, note, withPool } from '../libvirt/scripted-guest.ts';
 import type { Pool } from '../libvirt/scripted-guest.ts';
 import { defineStubDomain } from '../libvirt/stub-domain.ts';
@@ -37,7 +36,7 @@ offline('it starts from the disk, and the previous disk is kept; a failed disk i
   withGuest(async (pool) => {
     const { ansible, host, notes, state } = pool;
     // A template that is never started, and whose own disk is not copied.
-    await defineStubDomain(host, 'template', await freePort());
+    await defineStubDomain(host, 'template');
     const settings = { ...variables(pool), immutafs_builder_template: 'template' };
     const before = await readFile(join(host.folder, 'one'));
     const { exit, report, output } = await ansible.play('update', settings);
@@ -89,7 +88,7 @@ offline('a failed command, and another machine at the address of the builder, le
     );
     await answersFor(pool, 'a');
     assert.match(await refusal({}), /FAILED: Require maintenance mode: web-builder is in mode sealed/);
-    await defineStubDomain(host, 'open', await freePort());
+    await defineStubDomain(host, 'open');
     await host.virsh('start', 'open');
     await answersFor(pool, 'open');
     assert.match(
