@@ -9,7 +9,8 @@ export function shared<T>(work: () => Promise<T>): () => Promise<T> {
 
 /**
  * Returns a function that opens a fixture at its first call, and returns the same fixture at each call, and a function that
- * closes the fixture.
+ * closes the fixture. To call it is the last test of a suite, because uvu prints no error of a test if an `after` hook
+ * throws one.
  */
 export function held<T>(withFixture: (work: (fixture: T) => Promise<void>) => Promise<void>) {
   const closing = Promise.withResolvers<undefined>();

@@ -109,8 +109,11 @@ export async function withHypervisorIn<T>(
       await writeFile(join(folder, 'restart'), '');
       await execa('kill', [await libvirtdOf({ folder })]);
       await until('libvirtd has ended', () => existsSync(stopped), 60);
-      await meanwhile?.();
-      await rm(stopped);
+      try {
+        await meanwhile?.();
+      } finally {
+        await rm(stopped);
+      }
       const answers = () =>
         virsh('version').then(
           () => true,

@@ -64,7 +64,6 @@ export const shortLimits = {
 export function stubSuite(name: string, common: StubOptions = {}) {
   const tests = suite(name);
   const { open, close } = held<Hypervisor>(withHypervisor);
-  tests.after(close);
   const add = (title: string, test: (stub: Stub) => Promise<unknown>, options: StubOptions = {}) =>
     tests(title, async () => {
       const host = await open();
@@ -72,12 +71,18 @@ export function stubSuite(name: string, common: StubOptions = {}) {
       try {
         await withStub(host, test, { ...common, ...options });
       } catch (error) {
-        throw await withQemuAbort(host.folder, error);
-      } finally {
-        await removeOthers(host, own);
+        const reason = await withQemuAbort(host.folder, error);
+        // What made the test fail may also prevent the removal.
+        await removeOthers(host, own).catch(() => undefined);
+        throw reason;
       }
+      await removeOthers(host, own);
     });
-  return Object.assign(add, { run: () => tests.run() });
+  const run = () => {
+    tests('libvirt ends without an error', close);
+    tests.run();
+  };
+  return Object.assign(add, { run });
 }
 
 async function withStub(
@@ -140,6 +145,9 @@ async function removeOthers({ folder, virsh }: Hypervisor, own: readonly string[
   await each(['list'], 'destroy');
   await each(['list', '--all'], 'undefine', '--managed-save', '--nvram');
   await each(['pool-list', '--all'], 'pool-undefine');
-  for (const name of await readdir(folder))
-    if (!own.includes(name)) await rm(join(folder, name), { recursive: true });
+  // `withQemuAbort` would find what QEMU wrote in an earlier test.
+  const logs = 'var/log/libvirt/qemu';
+  const names = (await readdir(folder)).filter((name) => !own.includes(name));
+  const ended = (await readdir(join(folder, logs))).map((name) => join(logs, name));
+  for (const name of [...names, ...ended]) await rm(join(folder, name), { recursive: true });
 }

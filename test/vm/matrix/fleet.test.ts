@@ -51,7 +51,6 @@ interface Fleet {
 
 /** The tests only query the guests, so they share them. */
 const { open, close } = held(withFleet);
-fleet.after(close);
 
 /** What is used here of a guest in the JSON file. */
 interface Entry {
@@ -138,5 +137,7 @@ function withFleet(work: (fixture: Fleet) => Promise<void>): Promise<void> {
     });
   });
 }
+
+fleet('the fleet ends without an error', close);
 
 fleet.run();

@@ -17,7 +17,7 @@ const size = 256 * 1024 * 1024;
 /** The file of the disk, and the arguments of the module. */
 const scratchOf = ({ directory, folder }: Stub, format = 'raw') => ({
   file: join(folder, `stub/stub-scratch.${format}`),
-  at: { system: 'vda', target: 'vdz', size: '256M', directory, format },
+  at: { system: 'vda', target: 'vdz', size: '256M', directory, ...(format !== 'raw' && { format }) },
 });
 
 /** Returns the text at the beginning of a disk as the guest sees it. */

@@ -53,6 +53,7 @@ host(
       ['snapshot', { state: 'present', directory }],
     ] as const)
       await expect(module, args, /^stub is running: it can be changed only while it is shut off/);
+    await expect('snapshot', { state: 'query', directory }, { taken: null });
   },
   { systemFormat: 'qcow2', isSealed: true },
 );

@@ -41,7 +41,6 @@ const withImage = (work: (pool: Pool) => Promise<void>) => withPool(['a'], work,
 
 /** A pool that tests share, in their order: the first two leave it as it was, and the others make the versions 2 to 4. */
 const { open, close } = held(withImage);
-image.after(close);
 
 /** Creates an overlay of a raw image. @param more arguments of `qemu-img create`; with `-u`, the image need not exist */
 const createOverlay = (overlay: string, base: string, ...more: string[]) =>
@@ -295,5 +294,7 @@ image('old versions are removed, but none that is used, and the newest good ones
     }),
   ),
 );
+
+image('the pool ends without an error', close);
 
 image.run();
