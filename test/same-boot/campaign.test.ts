@@ -92,6 +92,15 @@ campaign('lost data is no difference, but the next session has a new guest', asy
   assert.is(guests, 2);
 });
 
+campaign('without a clean boot that has lost data, lost data is a difference', async () => {
+  assert.is((await judge(clean, withoutHome)).outcome, 'data lost');
+  assert.equal(await judge({ intact: base }, withoutHome), {
+    differences: [{ key: 'mount /home', expected: ['nosuid'], found: undefined }],
+    outcome: 'different',
+  });
+  assert.is((await judge({ intact: base }, base)).outcome, 'same');
+});
+
 campaign('sessions are divided among the guests that run at a time, in order', () => {
   const all = [session(harmless), session(write), session(remount), session(destroy), session()];
   const slices = slicesOf(all, 2);

@@ -22,8 +22,11 @@ export type WithSeries = <T>(use: (boot: Boot) => Promise<T>) => Promise<T>;
 export interface Clean {
   /** Of the first boot, with all data. */
   intact: Fingerprint;
-  /** Returns that of a boot with empty data disks, which only a session that destroyed data needs. */
-  lost: () => Promise<Fingerprint>;
+  /**
+   * Returns that of a boot with empty data disks, which only a session that destroyed data needs. Without it, a boot that
+   * has lost data differs.
+   */
+  lost?: (() => Promise<Fingerprint>) | undefined;
 }
 
 export interface Result {
@@ -96,7 +99,7 @@ export async function judge(
 ): Promise<Pick<Result, 'differences' | 'outcome'>> {
   if ('stopped' in fingerprint) return judgeEnd(fingerprint.stopped);
   if (compare([intact], fingerprint).length === 0) return { differences: [], outcome: 'same' };
-  const differences = compare([intact, await lost()], fingerprint);
+  const differences = compare(lost === undefined ? [intact] : [intact, await lost()], fingerprint);
   return { differences, outcome: differences.length > 0 ? 'different' : 'data lost' };
 }
 

@@ -39,7 +39,7 @@ const seed = count('seed', 0);
 const guests = { ...kinds, ...twins };
 const guest = oneOf(Object.keys(guests) as (keyof typeof guests)[], values.guest);
 const results = await runCampaign(
-  { guest, seed, jobs: count('jobs'), shrinkMinutes: count('shrink', 0) },
+  { guest, seed, jobs: count('jobs'), mayLoseData: true, shrinkMinutes: count('shrink', 0) },
   print,
   generate(seed, count('sessions'), count('actions')),
 );

@@ -14,6 +14,8 @@ export interface Campaign {
   seed: number;
   /** The number of guests at a time. A guest without its data mainly waits for it. */
   jobs: number;
+  /** Whether a boot that has lost the data which a session destroyed is compared with a clean one that has lost it as well. */
+  mayLoseData: boolean;
   /** For how long the sessions with a difference are shrunk, in minutes each. */
   shrinkMinutes: number;
 }
@@ -26,12 +28,13 @@ export async function runCampaign(
   print: (text: string) => void,
   all: readonly Session[],
 ): Promise<Result[]> {
-  const { guest, seed, jobs, shrinkMinutes } = campaign;
+  const { guest, seed, jobs, mayLoseData, shrinkMinutes } = campaign;
   const twin: Twin | undefined = guest in twins ? twins[guest as keyof typeof twins] : undefined;
   const kind = twin?.kind ?? (guest as keyof typeof kinds);
   const sessions = twin === undefined ? all : all.map((session) => withFoothold(session, twin));
   const results: Result[] = [];
-  await withMachine(kind, twin, async ({ withSeries, lost }) => {
+  await withMachine(kind, twin, async ({ withSeries, ...machine }) => {
+    const lost = mayLoseData ? machine.lost : undefined;
     const attack = ({ start, part }: Slice) =>
       runSessions(withSeries, lost, part, async (result, clean) => {
         results.push(result);
