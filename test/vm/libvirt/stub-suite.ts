@@ -146,8 +146,7 @@ async function removeOthers({ folder, virsh }: Hypervisor, own: readonly string[
   await each(['list', '--all'], 'undefine', '--managed-save', '--nvram');
   await each(['pool-list', '--all'], 'pool-undefine');
   // `withQemuAbort` would find what QEMU wrote in an earlier test.
-  const logs = 'var/log/libvirt/qemu';
-  const names = (await readdir(folder)).filter((name) => !own.includes(name));
-  const ended = (await readdir(join(folder, logs))).map((name) => join(logs, name));
-  for (const name of [...names, ...ended]) await rm(join(folder, name), { recursive: true });
+  await rm(join(folder, 'var/log/libvirt/qemu'), { recursive: true, force: true });
+  for (const name of await readdir(folder))
+    if (!own.includes(name)) await rm(join(folder, name), { recursive: true });
 }
