@@ -117,7 +117,7 @@ export function mountOn({ native, reader }: Context, fileSystem: FileSystem, tar
   const failed = mount('');
   if (failed === undefined) return { as: 'usual' };
   if (mount('norecovery') === undefined) return { as: 'norecovery' };
-  return { as: 'failed', reason: `the mount of ${file} on ${target} failed: ${failed.reason}` };
+  return { as: 'failed', reason: `the mount of ${file} on ${target} failed: ${failed.reason}; see dmesg` };
 }
 
 /**

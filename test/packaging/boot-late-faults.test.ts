@@ -20,7 +20,7 @@ inNamespace('late, the file system cannot be read', (test, shell) => {
     [
       'a superblock',
       'dd if=/dev/zero of=/volume bs=4k count=4 conv=notrunc status=none',
-      /the mount of \/dev\/loop\d+ on \/run\/immutafs\/lower failed: Invalid argument/,
+      /the mount of \/dev\/loop\d+ on \/run\/immutafs\/lower failed: Invalid argument; see dmesg/,
     ],
     [
       'a directory',

@@ -82,7 +82,8 @@ test('a log that cannot be replayed; and both mounts fail: left to systemd', () 
       ['mount-root'],
     );
     assert.equal([code, calls], [0, ['', 'norecovery']]);
-    const failed = 'immutafs: warning: the mount of /dev/vda2 on /sysroot failed: Structure needs cleaning\n';
+    const failed =
+      'immutafs: warning: the mount of /dev/vda2 on /sysroot failed: Structure needs cleaning; see dmesg\n';
     const warning =
       'immutafs: warning: / is mounted with norecovery: it was not unmounted cleanly before it was sealed\n';
     assert.is(stderr, isFatal ? failed : warning);
