@@ -27,7 +27,7 @@ export function assertDegraded(boot: Boot, why: RegExp): void {
   assert.is(report.verdict, 'failed');
   const { status, observed } = checkOf(report, 'var-overlay');
   assert.is(status, 'fail');
-  assert.match(observed, why);
+  assert.match(observed, why, observed);
   assert.is(boot.step('ssh').stdout, 'active\n');
   assert.is.not(boot.step('write').exit, 0);
 }
