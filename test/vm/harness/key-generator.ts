@@ -1,4 +1,4 @@
-import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** sshd-keygen.service of RHEL 7 (openssh 7.4), with the program of Debian. */
@@ -21,5 +21,8 @@ export async function generateMissingKeys(root: string, wantedBy: string): Promi
   await writeFile(join(root, 'usr/lib/systemd/system/sshd-keygen.service'), keyGenerator);
   const wants = join(root, `etc/systemd/system/${wantedBy}.wants`);
   await mkdir(wants, { recursive: true });
-  await symlink('/usr/lib/systemd/system/sshd-keygen.service', join(wants, 'sshd-keygen.service'));
+  const link = join(wants, 'sshd-keygen.service');
+  // Newer openssh-server of Debian has a unit with this name, and enables it.
+  await rm(link, { force: true });
+  await symlink('/usr/lib/systemd/system/sshd-keygen.service', link);
 }
