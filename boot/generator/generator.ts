@@ -9,7 +9,10 @@
  * for the service and for the mount. If the service fails or does nothing, systemd mounts the file system as configured
  * in fstab. Swap on a disk of the root is not activated.
  */
+import { namesTarget, splitKernelArguments } from '../../agent/facts/boot/kernel-arguments.ts';
+import { moveMarker } from '../../agent/facts/boot/marker-files.ts';
 import { unescapeBytes } from '../../agent/lib/octal.ts';
+import { readCommandLine } from '../boot-state.ts';
 import { type FstabLine, disksOfSource, hasOption, isAutomount, sourceFile } from '../fstab.ts';
 import type { BootReader } from '../reader.ts';
 import { escapePath } from '../unit-names.ts';
@@ -172,7 +175,11 @@ function addMaintenanceUnits(guest: Guest): boolean {
   // The root of a recorded maintenance boot may be on what is no block device.
   if (state.disks.length === 0 && !state.isRecorded) return false;
   if (state.disks.some(({ readOnly }) => readOnly)) return false;
-  const moves = state.mode === 'maintenance' && reader.status('/etc/immutafs/move-at-boot') !== undefined;
+  // With a target on the command line, systemd would not start immutafs-move.target.
+  const moves =
+    state.mode === 'maintenance' &&
+    reader.status(moveMarker) !== undefined &&
+    !namesTarget(splitKernelArguments(readCommandLine(reader)));
   if (moves) addMoveUnits(guest);
   for (const line of guest.fstab) {
     const { source, target, type, isDevice } = line;

@@ -188,7 +188,7 @@ const neededForMounts = [
   'multipathd.service',
 ];
 
-/** Makes immutafs-move.target the default target of this boot. A kernel argument that names a target takes precedence. */
+/** Makes immutafs-move.target the default target of this boot. */
 export function addMoveUnits(guest: Guest): void {
   const { units } = guest;
   units.earlyLink('default.target', '/usr/lib/systemd/system/immutafs-move.target');

@@ -55,3 +55,10 @@ export function hasNoEfiRuntime(words: readonly string[]): boolean {
   const last = words.findLast((word) => word === 'noefi' || /^efi=(.*,)?(no)?runtime(,|$)/.test(word));
   return last !== undefined && (last === 'noefi' || /[=,]noruntime(,|$)/.test(last));
 }
+
+/**
+ * Whether an argument names the target that systemd starts instead of default.target (kernel-command-line(7); systemd, src/core/main.c).
+ */
+export function namesTarget(words: readonly string[]): boolean {
+  return words.some((word) => /^(systemd\.unit=.*|rescue|emergency|single|-b|-?s|S|[1-5])$/.test(word));
+}

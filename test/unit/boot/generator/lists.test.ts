@@ -307,5 +307,12 @@ const scratchDevice = String.raw`dev-disk-by\x2did-virtio\x2dscratch.device`;
       const found = generate(boot);
       assert.not.match(found.join('\n'), /default\.target|move/);
     });
+  test('the kernel arguments name a target: an ordinary boot, which mounts what has been moved', () => {
+    const files = { ...marker, 'proc/cmdline': 'ro systemd.unit=multi-user.target quiet\n' };
+    const found = generate({ ...writable, files });
+    assert.not.match(found.join('\n'), /default\.target|move/);
+    same(found, generate(writable));
+    assert.match(found.join('\n'), /^srv-www\.mount: /m);
+  });
   test.run();
 }

@@ -2,6 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   type KernelArgument,
+  namesTarget,
   parseKernelArgument,
   splitKernelArguments,
 } from '../../../../agent/facts/boot/kernel-arguments.ts';
@@ -70,5 +71,25 @@ for (const [cmdline, expected] of Object.entries(kernelArguments)) {
 }
 for (const [cmdline, words] of Object.entries(splitArguments)) {
   kernel(`the arguments of ${cmdline}`, () => assert.equal(splitKernelArguments(cmdline), words));
+}
+
+/** Command lines, each with whether systemd starts the target that it names (systemd's src/core/main.c). */
+const targets: [string, boolean][] = [
+  ...['systemd.unit=rescue.target', 'rescue', 'emergency', 'single', '-b', '-s', 's', 'S', '1', '3', '5'].map(
+    (word): [string, boolean] => [`ro ${word} quiet`, true],
+  ),
+  ...[
+    '',
+    'rd.systemd.unit=x.target',
+    'systemd.unit',
+    'xsingle',
+    '0',
+    '6',
+    '12',
+    'systemd.mask=s.service',
+  ].map((word): [string, boolean] => [`ro ${word} quiet`, false]),
+];
+for (const [cmdline, expected] of targets) {
+  kernel(`the target of ${cmdline}`, () => assert.is(namesTarget(splitKernelArguments(cmdline)), expected));
 }
 kernel.run();
