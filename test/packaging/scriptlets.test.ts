@@ -48,6 +48,9 @@ test('the list of accepted changes is kept in an upgrade and erased with the pac
 
 test('erase: the original files that prepare replaced stay, and are named', ({ root }) => {
   install(root);
+  root.makeDirectory('var/lib/immutafs/backup');
+  assertQuiet(erase(root));
+  install(root);
   root.write('var/lib/immutafs/backup/etc-fstab.1', 'x\n');
   assertQuiet(upgrade(root));
   const { code, stderr } = erase(root);
