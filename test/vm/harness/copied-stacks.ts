@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { fstab } from './fstab.ts';
 import { late, linksToCopy } from './impostor.ts';
-import { beforeTheBoot, mountRootBy, withInitramfs } from './initramfs.ts';
+import { beforeTheBoot, killedAndDegraded, mountRootBy, withInitramfs } from './initramfs.ts';
 import type { Drive } from './qemu.ts';
 import { type Boot, assertSealed, checkOf, ext4OnPartition, look, statusOf, withAgent } from './scenario.ts';
 import { uuids, withStacks } from './stacks.ts';
@@ -97,7 +97,7 @@ export const withoutHooks = {
   'usr/lib/udev/rules.d/63-immutafs-members.rules': '\n',
   'usr/lib/udev/rules.d/66-immutafs-readonly.rules': '\n',
   'usr/lib/systemd/system/immutafs-root.service': await mountRootBy('true'),
-  ...beforeTheBoot('exit 1'),
+  ...beforeTheBoot(killedAndDegraded),
 };
 
 /** Calls `work` with the disk and its copy as they are in every boot but the first one, and with a guest. */
