@@ -43,6 +43,8 @@ export interface Machine {
   aes?: boolean | undefined;
   /** With `counted`, each instruction takes 1 ns of guest time, so that measurements are repeatable. */
   time: 'real' | 'counted';
+  /** Whether the machine resumes a system, whose clock continues (`isClockTooFast`). */
+  resumes?: boolean | undefined;
   /** Keeps data that the guest has flushed even if QEMU is killed. This makes the machine slower. */
   durable: boolean;
   /** PID of a process whose network namespace QEMU joins; its loopback is 10.0.2.2 in the guest. Default: no network. */

@@ -73,7 +73,7 @@ nextBoot(
         assert.is(sealed.step('units').stdout, 'masked\n\nmasked\n');
         assert.is(sealed.step('failed').stdout, '');
 
-        const counterpart = await guest.boot({ ...options, bootFiles, steps: look });
+        const counterpart = await guest.boot({ ...options, bootFiles, steps: look, resumes: true });
         assert.match(counterpart.console, /lives on: [0-9a-f-]{36}/);
         assert.is(counterpart.done, false);
       }),
