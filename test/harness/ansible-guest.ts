@@ -88,6 +88,8 @@ echo $! >"$HOME/session-$unit"`,
     for state in state-\${pattern%.service}; do
       ! grep -qs SubState=running "$state" || echo "  \${state#state-}.service loaded active running /usr/bin/sh"
     done ;;
+  reset-failed)
+    rm "$HOME/state-\${2%.service}" ;;
   stop)
     unit=\${2%.service}
     pkill -KILL --session "$(cat "$HOME/session-$unit")"

@@ -7,6 +7,9 @@ import { guestSuite } from '../harness/ansible-guest.ts';
 /** Tests the action plug-in `guest` of the Ansible collection: jobs, and the file that is uploaded for a job. */
 const action = guestSuite('the action plug-in guest');
 
+/** Returns the names of the files in which the stubs have the states of units. */
+const states = (folder: string) => readdirSync(folder).filter((name) => name.startsWith('state-'));
+
 /** Returns the folders that uploads have left. */
 const left = () => readdirSync('/var/tmp').filter((name) => name.startsWith('immutafs.'));
 
@@ -33,20 +36,25 @@ action('a running job of the same name is joined only if its command is the same
   assert.is(new Set(units).size, 2);
 });
 
-action('a job fails by its exit code, unless that is one of `ok`, and by a signal', async ({ guest }) => {
-  const job = (text: string, ok?: number[]) =>
-    guest.run({ job: 'update', argv: ['sh', '-c', text], ...(ok && { ok }) });
-  const one = await job('echo done; exit 1', [0, 1]);
-  assert.equal([one.failed, one.rc, one.stdout?.trim()], [false, 1, 'done'], one.msg);
-  for (const [text, ok, msg] of [
-    ['echo done; exit 1', undefined, 'sh failed (exit-code, exit code 1): done'],
-    ['exit 2', [0, 1], 'sh failed (exit-code, exit code 2): '],
-    ['kill -HUP $$', [0, 1], 'sh failed (signal, exit code 1): Hangup'],
-  ] as const) {
-    const { failed, msg: said } = await job(text, ok && [...ok]);
-    assert.equal([failed, said], [true, msg]);
-  }
-});
+action(
+  'a job fails by its exit code, unless that is one of `ok`, and by a signal',
+  async ({ guest, folder }) => {
+    const job = (text: string, ok?: number[]) =>
+      guest.run({ job: 'update', argv: ['sh', '-c', text], ...(ok && { ok }) });
+    const one = await job('echo done; exit 1', [0, 1]);
+    assert.equal([one.failed, one.rc, one.stdout?.trim()], [false, 1, 'done'], one.msg);
+    assert.equal(states(folder), [], 'the unit is not left as a failed one');
+    for (const [text, ok, msg] of [
+      ['echo done; exit 1', undefined, 'sh failed (exit-code, exit code 1): done'],
+      ['exit 2', [0, 1], 'sh failed (exit-code, exit code 2): '],
+      ['kill -HUP $$', [0, 1], 'sh failed (signal, exit code 1): Hangup'],
+    ] as const) {
+      const { failed, msg: said } = await job(text, ok && [...ok]);
+      assert.equal([failed, said], [true, msg]);
+    }
+    assert.is(states(folder).length, 3, 'the units of jobs that failed are left');
+  },
+);
 
 action('the output of a job is its last 40 lines', async ({ guest }) => {
   const { stdout } = await guest.run({ job: 'update', argv: ['seq', '60'] });

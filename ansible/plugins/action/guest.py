@@ -213,7 +213,11 @@ class ActionModule(ActionBase):
                     raise AnsibleError("systemd-run: " + said["stderr"].strip())
                 state, log = parse(said["stdout"])
                 if not running(state):
-                    return ended(state, log, argv, self.ok())
+                    result = ended(state, log, argv, self.ok())
+                    if not result["failed"] and state.get("SubState") == "failed":
+                        # Otherwise, a job that ended as expected would count as a failed unit of the guest.
+                        self.once(["systemctl", "reset-failed", job.unit])
+                    return result
             except AnsibleConnectionFailure:
                 if time.time() >= answered + int(self._task.args.get("wait", 120)):
                     raise
