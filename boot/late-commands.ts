@@ -14,14 +14,14 @@ import { mountSession } from './session-mounts.ts';
 export const lateCommands: Readonly<Record<string, Command>> = {
   'move-begin': {
     args: '',
-    does: 'Run by immutafs-move.service: counts this boot in /etc/immutafs/move-at-boot. If three boots have ended without having removed this file, it is removed instead, and boots are ordinary again.',
+    does: 'Run by immutafs-move-begin.service: counts this boot in /etc/immutafs/move-at-boot. If three boots have ended without having removed this file, it is removed instead, and boots are ordinary again.',
     exit: '0: counted; 1: the file was removed',
     seconds: 60,
     run: (context) => ({ code: beginMove(context) ? YES : NO, output: '' }),
   },
   'move-end': {
     args: '',
-    does: 'Run when immutafs-move.service has ended: reboots. If this boot could not be counted, because / is not writable, the reboot would lead here again: the ordinary units start instead.',
+    does: 'Run by immutafs-move-end.service: reboots. If this boot could not be counted, because / is not writable, the reboot would lead here again: the ordinary units start instead.',
     exit: '0: systemd reboots or starts the ordinary units',
     // Longer than its programs together.
     seconds: 115,

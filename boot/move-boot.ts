@@ -1,4 +1,5 @@
-import { moveMarker } from '../agent/facts/boot/marker-files.ts';
+import { moveMarker, moveRefused } from '../agent/facts/boot/marker-files.ts';
+import { isJournalMoved } from '../agent/facts/boot/moved-journal.ts';
 import { onFile, unlessSystemError } from '../agent/lib/errors.ts';
 import { baseName, parentOf } from '../agent/lib/paths.ts';
 import type { Context } from './command.ts';
@@ -48,7 +49,7 @@ function removeMarker({ native }: Pick<Context, 'native'>): void {
 export function endMove(context: Context): void {
   const { native, reader } = context;
   // Otherwise the messages of this boot would be in memory only.
-  run(context, 30, 'journalctl', '--flush');
+  if (!isJournalMoved(reader)) run(context, 30, 'journalctl', '--flush');
   if (reader.stat(counted) !== undefined || reader.stat(moveMarker) === undefined) {
     native.print(1, 'immutafs: rebooting\n');
     if (!run(context, 60, 'systemctl', '--no-block', 'reboot'))
@@ -56,12 +57,29 @@ export function endMove(context: Context): void {
     return;
   }
   native.print(2, `immutafs: data is not moved: ${moveMarker} cannot be written\n`);
-  run(context, 60, 'systemctl', '--no-block', 'isolate', 'multi-user.target');
+  refuseMove(context);
+  run(context, 50, 'systemctl', '--no-block', 'isolate', 'multi-user.target');
 }
 
-/** Removes the file and reboots, because a file system could not be mounted. */
+/** Lets the generator write the units of an ordinary boot, which mount what has been moved before. */
+function refuseMove(context: Context): void {
+  const { native } = context;
+  makeDirectories(native, parentOf(moveRefused));
+  onFile(moveRefused, () => native.write(moveRefused, ''));
+  run(context, 30, 'systemctl', 'daemon-reload');
+}
+
+/**
+ * Removes the file and reboots, because a file system could not be mounted. If the file cannot be removed, the emergency shell
+ * follows, from which the ordinary units can be started.
+ */
 export function abandonMove(context: Context): void {
-  removeMarker(context);
+  try {
+    removeMarker(context);
+  } catch (error) {
+    refuseMove(context);
+    throw error;
+  }
   context.native.print(2, 'immutafs: data is not moved: a file system could not be mounted. Rebooting\n');
   // A reboot by jobs would conflict with the start of emergency.service.
   run(context, 60, 'systemctl', '--force', 'reboot');

@@ -1,3 +1,4 @@
+import { oldContent } from '../agent/facts/boot/marker-files.ts';
 import { SystemError, onFile } from '../agent/lib/errors.ts';
 import { type Basis, type Described, type Guest, describe, refusalOf, refuse } from './persist-guest.ts';
 import { firstLine, runIn } from './programs.ts';
@@ -24,10 +25,10 @@ export function seed(guest: Guest, places: Places): void {
   const { native } = guest;
   const { origin, path, store, content } = places;
   // `immutafs-agent prepare --move-state` has moved the content into the store.
-  if (native.describe(origin, 'moved-by-immutafs-agent') !== undefined)
+  if (native.describe(origin, oldContent) !== undefined)
     refuse(
       `its content was moved to ${content.final}, which does not exist`,
-      `Attach the disk that has it, restore it to ${content.final}, or move the old content back from ${path}/moved-by-immutafs-agent on the disk.`,
+      `Attach the disk that has it, restore it to ${content.final}, or move the old content back from ${path}/${oldContent} on the disk.`,
     );
   // Removes a copy that an earlier boot did not complete.
   removeCopy(guest, places);

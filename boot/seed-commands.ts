@@ -19,7 +19,7 @@ export const seedCommands: Readonly<Record<string, Command>> = {
   },
   'seed-ended': {
     args: '',
-    does: 'Run by systemd when immutafs-seed.service has ended: records the result if the search was killed.',
+    does: 'Run by immutafs-seed-ended.service when immutafs-seed.service has failed: records the result if the search was killed.',
     exit: '0: recorded, or there was nothing to record',
     seconds: 20,
     run: (context) => {

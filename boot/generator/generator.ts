@@ -10,7 +10,7 @@
  * in fstab. Swap on a disk of the root is not activated.
  */
 import { namesTarget, splitKernelArguments } from '../../agent/facts/boot/kernel-arguments.ts';
-import { moveMarker } from '../../agent/facts/boot/marker-files.ts';
+import { moveMarker, moveRefused } from '../../agent/facts/boot/marker-files.ts';
 import { unescapeBytes } from '../../agent/lib/octal.ts';
 import { readCommandLine } from '../boot-state.ts';
 import { type FstabLine, disksOfSource, hasOption, isAutomount, sourceFile } from '../fstab.ts';
@@ -179,6 +179,7 @@ function addMaintenanceUnits(guest: Guest): boolean {
   const moves =
     state.mode === 'maintenance' &&
     reader.status(moveMarker) !== undefined &&
+    reader.status(moveRefused) === undefined &&
     !namesTarget(splitKernelArguments(readCommandLine(reader)));
   if (moves) addMoveUnits(guest);
   for (const line of guest.fstab) {

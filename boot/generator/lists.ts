@@ -46,10 +46,7 @@ export function addPersistUnits(guest: Guest): void {
   if (kept.length + left.length === 0) return;
   // Waits until the mount of the store has succeeded or has failed, which it does if its device is not there in time
   // (x-systemd.device-timeout=, 90 seconds by default).
-  const awaited = mountsAbove(
-    [...(store === '' || isNetwork ? [] : [store]), ...items.map(({ path }) => directoryOf(path))],
-    mounted,
-  );
+  const awaited = mountsAbove([...localStore(guest), ...items.map(({ path }) => directoryOf(path))], mounted);
   const target = ofStore?.target ?? '';
   const command = [
     `ExecStart=/usr/libexec/immutafs/immutafs-boot persist ${store || '-'} ${target === '' ? '-' : target}`,
@@ -58,23 +55,35 @@ export function addPersistUnits(guest: Guest): void {
   units.dropin(
     'immutafs-persist.service',
     ...['[Service]', 'ExecStart=', command.join(' \\\n'), '[Unit]'],
-    ...awaited.flatMap((unit) => [
-      ...(isWanted(guest, unit, ofStore?.target) ? [`Wants=${unit}`] : []),
-      `After=${unit}`,
-    ]),
+    ...awaited.flatMap((unit) => waitFor(guest, unit)),
     // A restart of a mount mounts the directory of the store again.
     ...names.flatMap((unit) => [`Before=${unit}`, `PartOf=${unit}`]),
   );
   units.wanted.push('immutafs-persist.service');
 }
 
+/** Returns PERSIST_STORE, unless it is on the network. */
+function localStore({ config: { PERSIST_STORE: store }, fstab }: Guest): string[] {
+  const line = storeLine(fstab, store);
+  return store === '' || (line !== undefined && isOnNetwork(line)) ? [] : [store];
+}
+
+/** Returns the mount units at and above PERSIST_STORE. */
+export const mountsOfStore = (guest: Guest): string[] => mountsAbove(localStore(guest), new Set());
+
 /**
- * Whether the mount unit of the store or a mount unit in a file exists. systemd 219 logs an error for every unit that is
- * wanted and does not exist. Other mounts are mounted at boot if local-fs.target wants them, as it does those of fstab.
+ * Returns the lines that let a unit wait for a mount unit at or above the store or a path. The mount unit is pulled in if it is that
+ * of the store or has a file: systemd 219 logs an error for every unit that is wanted and does not exist. Other mounts are mounted
+ * at boot if local-fs.target wants them, as it does those of fstab.
  */
-function isWanted(guest: Guest, unit: string, storeTarget: string | undefined): boolean {
-  if (storeTarget !== undefined && unit === `${escapePath(storeTarget)}.mount`) return true;
-  return guest.reader.status(`/etc/systemd/system/${unit}`) !== undefined || hasSystemUnit(guest, unit);
+export function waitFor(guest: Guest, unit: string): string[] {
+  const { config, fstab, reader } = guest;
+  const target = storeLine(fstab, config.PERSIST_STORE)?.target;
+  const exists =
+    (target !== undefined && unit === `${escapePath(target)}.mount`) ||
+    reader.status(`/etc/systemd/system/${unit}`) !== undefined ||
+    hasSystemUnit(guest, unit);
+  return [...(exists ? [`Wants=${unit}`] : []), `After=${unit}`];
 }
 
 const ofService = (service: string) => [`Wants=${service}`, `After=${service}`, 'Before=local-fs.target'];

@@ -3,7 +3,10 @@ import { cloudInitUnits, provisioningUnits } from '../../agent/facts/boot/provis
 import { unlessSystemError } from '../../agent/lib/errors.ts';
 import { parentOf } from '../../agent/lib/paths.ts';
 import { readCommandLine } from '../boot-state.ts';
+import { hasOption } from '../fstab.ts';
+import { escapePath } from '../unit-names.ts';
 import { type Guest, hasSystemUnit } from './guest.ts';
+import { mountsOfStore, waitFor } from './lists.ts';
 
 // --- the forwarder ------------------------------------------------------------------------------------------
 
@@ -186,6 +189,9 @@ const neededForMounts = [
   ...['systemd-tmpfiles-setup-dev.service', 'systemd-udevd.service', 'systemd-udev-trigger.service'],
   ...['systemd-journald.service', 'lvm2-lvmetad.socket', 'lvm2-lvmpolld.socket', 'dm-event.socket'],
   'multipathd.service',
+  // Encrypted disks, and what asks for their passphrases on the console.
+  ...['cryptsetup.target', 'integritysetup.target', 'veritysetup.target'],
+  ...['systemd-ask-password-console.path', 'systemd-ask-password-plymouth.path'],
 ];
 
 /** Makes immutafs-move.target the default target of this boot. */
@@ -195,7 +201,18 @@ export function addMoveUnits(guest: Guest): void {
   // systemd 219 logs an error for every unit that is wanted and does not exist.
   const wanted = neededForMounts.filter((unit) => hasSystemUnit(guest, unit));
   units.dropin('immutafs-move.target', '[Unit]', ...wanted.map((unit) => `Wants=${unit}`));
+  const late = new Set(lateMounts(guest));
+  if (late.size > 0) units.dropin('immutafs-move.service', '[Unit]', ...late);
   // Instead of an emergency shell in each boot that should move: an ordinary boot, which shows what could not be mounted.
   const move = 'ExecStartPre=-/usr/libexec/immutafs/immutafs-boot move-abandon';
   units.dropin('emergency.service', '[Service]', move);
+}
+
+/** Returns lines that make the move wait for what local-fs.target does not wait for: the store, and what fstab mounts `nofail`. */
+function lateMounts(guest: Guest): string[] {
+  const late = guest.fstab.filter((line) => line.target.startsWith('/') && hasOption(line, 'nofail'));
+  return [
+    ...mountsOfStore(guest).flatMap((unit) => waitFor(guest, unit)),
+    ...late.map(({ target }) => `After=${escapePath(target)}.mount`),
+  ];
 }

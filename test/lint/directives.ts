@@ -61,6 +61,9 @@ function unitProblems(lines: readonly string[]): string[] {
   const has = (pattern: RegExp) => lines.some((line) => pattern.test(line));
   return [
     ...(has(/^Type=oneshot$/) && has(/^Restart=(?!no$)/) ? [' 219 rejects Restart= of a oneshot'] : []),
+    ...(has(/^Type=oneshot$/) && has(/^ExecStopPost=/)
+      ? [' 219 does not run ExecStopPost= of a oneshot that fails']
+      : []),
     // The agent leaves a child behind that a file system keeps from ending (agent/system/exec.ts).
     ...(has(/^ExecStart=[-@]*\/usr\/bin\/immutafs-agent check\b/) && !has(/^KillMode=process$/)
       ? [' without KillMode=process systemd waits for a child that hangs']

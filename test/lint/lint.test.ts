@@ -232,6 +232,7 @@ lint('directives: only those that systemd 219 knows', () => {
     'ProtectKernelModules=yes',
     'MemoryMax=1G',
     'Restart=on-failure',
+    'ExecStopPost=/usr/bin/x',
     'RuntimeDirectoryPreserve=yes',
     'OnBootSec=1',
     'RestartSteps = 3',

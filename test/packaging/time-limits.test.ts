@@ -28,8 +28,9 @@ const limits: Record<string, Limit> = {
   'units/immutafs-mount-options@.service TimeoutStartSec': { usual: 1 },
   'units/immutafs-mount@.service TimeoutStartSec': { usual: 2 },
   'units/immutafs-move.service TimeoutStartSec': { expired: 'the next maintenance boot goes on' },
+  'units/immutafs-move-begin.service TimeoutStartSec': { usual: 1 },
   // Writing the journal to the disk.
-  'units/immutafs-move.service TimeoutStopSec': { usual: 5 },
+  'units/immutafs-move-end.service TimeoutStartSec': { usual: 5 },
   'units/immutafs-persist.service TimeoutStartSec': { usual: 60 },
   'units/immutafs-persist@.service TimeoutStartSec': { usual: 60 },
   'units/immutafs-persist@.service TimeoutStopSec': {
@@ -48,6 +49,7 @@ const limits: Record<string, Limit> = {
   'units/immutafs-scratch-trim.service TimeoutStartSec': { expired: 'the space stays allocated on the host' },
   'units/immutafs-scratch.service TimeoutStartSec': { usual: 30 },
   'units/immutafs-seed-close.service TimeoutStartSec': { usual: 2 },
+  'units/immutafs-seed-ended.service TimeoutStartSec': { usual: 1 },
   'units/immutafs-seed-finish.service JobTimeoutSec': {
     expired: 'immutafs-seed-close.service makes /etc read-only, and the check reports it',
   },

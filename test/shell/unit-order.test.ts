@@ -165,7 +165,18 @@ const table: Readonly<Record<string, Order>> = {
     before: 'local-fs.target opt-data.mount',
     after: 'dev-vda3.device local-fs-pre.target systemd-remount-fs.service',
   },
-  'immutafs-move.service': { before: 'shutdown.target', after: 'local-fs.target' },
+  'immutafs-move-begin.service': {
+    before: 'immutafs-move-end.service immutafs-move.service shutdown.target',
+    after: 'systemd-remount-fs.service',
+  },
+  'immutafs-move-end.service': {
+    before: 'shutdown.target',
+    after: 'immutafs-move-begin.service immutafs-move.service',
+  },
+  'immutafs-move.service': {
+    before: 'immutafs-move-end.service shutdown.target',
+    after: 'immutafs-move-begin.service local-fs.target',
+  },
   'immutafs-move.target': { before: '', after: '' },
   'immutafs-persist.service': {
     before: 'immutafs-scratch.service local-fs.target srv-kept.mount',
@@ -208,6 +219,7 @@ const table: Readonly<Record<string, Order>> = {
     before: 'immutafs-check.service shutdown.target',
     after: 'basic.target sysinit.target',
   },
+  'immutafs-seed-ended.service': { before: 'shutdown.target', after: '' },
   'immutafs-seed-finish.service': {
     before: 'immutafs-check.service shutdown.target',
     after: `

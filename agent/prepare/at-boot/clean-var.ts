@@ -1,3 +1,4 @@
+import { isJournalMoved } from '../../facts/boot/moved-journal.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import type { Context } from '../engine/context.ts';
 
@@ -5,11 +6,13 @@ import type { Context } from '../engine/context.ts';
 export async function cleanVar({ reader, say, run }: Context): Promise<void> {
   const signal = ['kill', '--kill-who=main', '--signal=SIGUSR2', 'systemd-journald.service'];
   const logs = ['/usr/sbin/logrotate', '/etc/logrotate.conf'];
-  const commands: [string, ...string[]][] = [
-    ['/usr/bin/journalctl', '--flush'],
-    ['/usr/bin/systemctl', ...signal],
-    ['/usr/bin/journalctl', '--vacuum-size=16M'],
-  ];
+  const commands: [string, ...string[]][] = isJournalMoved(reader)
+    ? []
+    : [
+        ['/usr/bin/journalctl', '--flush'],
+        ['/usr/bin/systemctl', ...signal],
+        ['/usr/bin/journalctl', '--vacuum-size=16M'],
+      ];
   if (logs.every((file) => reader.stat(file) !== undefined))
     commands.push(['/usr/sbin/logrotate', '--force', '/etc/logrotate.conf']);
   for (const [program, ...args] of commands) {

@@ -4,7 +4,8 @@ import type { SystemReader } from '../../system/reader.ts';
 import type { Context } from '../engine/context.ts';
 import { whyNotKept } from '../steps/persist.ts';
 import { nameNewPlace, nameOldPlace } from './config.ts';
-import { compareTrees, contentOf, copyTree, oldContent } from '../move/copy.ts';
+import { oldContent } from '../../facts/boot/marker-files.ts';
+import { compareTrees, contentOf, copyTree } from '../move/copy.ts';
 import {
   type At,
   bringBack,

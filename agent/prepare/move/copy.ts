@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { oldContent } from '../../facts/boot/marker-files.ts';
 import { SystemError } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/format.ts';
 import { type MountTable, readMountTable } from '../../facts/mounts/mountinfo.ts';
@@ -12,9 +13,6 @@ import { type Trees, expectSpace } from './requirements.ts';
  * rsync copies and compares. No process of a user runs meanwhile, and both directories are mounts of opened directories below
  * one that only root can enter (views.ts), so that no path can change between a check and its use.
  */
-
-/** The directory in a moved directory of the system disk that contains its old content (old-content.ts). */
-export const oldContent = 'moved-by-immutafs-agent';
 
 const rsync = '/usr/bin/rsync';
 

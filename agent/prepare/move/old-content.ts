@@ -3,7 +3,7 @@ import { SystemError } from '../../lib/errors.ts';
 import { namesIfThere } from '../../system/names.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Context } from '../engine/context.ts';
-import { oldContent } from './copy.ts';
+import { oldContent } from '../../facts/boot/marker-files.ts';
 import { type Move, shownPlace } from './record.ts';
 import { makeDirectory } from './views.ts';
 

@@ -39,6 +39,7 @@ function boot(
         ? fs.readdirSync(path.join(root, name)).sort()
         : [];
     return {
+      isRefused: read('run/immutafs/move-refused') !== undefined,
       ...{ calls, read, codes: ran.map(({ code }) => code), marker: read(marker), after: list('out') },
       output: ran.map(({ stdout, stderr }) => stdout + stderr).join(''),
       dropins: list(`usr/lib/systemd/system/${folder}`).map((name) => [
@@ -89,7 +90,7 @@ move('a boot that cannot be counted does not reboot, but starts the ordinary uni
   const overwrite = () => {
     throw Object.assign(new Error('Read-only file system'), { code: 'EROFS' });
   };
-  const { codes, calls, output } = boot(
+  const { codes, calls, output, isRefused } = boot(
     { [marker]: '0\n' },
     [['move-begin'], ['move-end']],
     {},
@@ -99,9 +100,10 @@ move('a boot that cannot be counted does not reboot, but starts the ordinary uni
     [codes, calls],
     [
       [3, 0],
-      [flush, 'systemctl --no-block isolate multi-user.target'],
+      [flush, 'systemctl daemon-reload', 'systemctl --no-block isolate multi-user.target'],
     ],
   );
+  assert.ok(isRefused, 'the generator writes the units of an ordinary boot');
   assert.match(output, '/etc/immutafs/move-at-boot: Read-only file system');
 });
 move('systemd does not take the job: a reboot without it', () => {
@@ -109,16 +111,21 @@ move('systemd does not take the job: a reboot without it', () => {
   assert.equal(calls, [flush, reboot, 'systemctl --force reboot']);
 });
 move('a file system that cannot be mounted: an ordinary boot', () => {
-  const { calls, marker } = boot({ 'etc/immutafs/move-at-boot': '0\n' }, [['move-abandon']]);
-  assert.equal([calls, marker], [['systemctl --force reboot'], undefined]);
+  const { calls, marker, isRefused } = boot({ 'etc/immutafs/move-at-boot': '0\n' }, [['move-abandon']]);
+  assert.equal([calls, marker, isRefused], [['systemctl --force reboot'], undefined, false]);
 });
 move('a file that cannot be removed: no reboot, which would lead here again', () => {
   const removeAt = () => {
     throw Object.assign(new Error('Read-only file system'), { code: 'EROFS' });
   };
-  const { calls, codes } = boot({ [marker]: '0\n' }, [['move-abandon']], {}, { removeAt });
-  assert.equal([calls, codes], [[], [3]]);
+  const { calls, codes, isRefused } = boot({ [marker]: '0\n' }, [['move-abandon']], {}, { removeAt });
+  assert.equal([calls, codes, isRefused], [['systemctl daemon-reload'], [3], true]);
 });
+for (const folder of ['var/log/journal', 'var/log'])
+  move(`${folder} was moved: journald does not write to the directory that replaces it`, () => {
+    const { calls } = boot({ [`${folder}/moved-by-immutafs-agent/README`]: '' }, [['move-end']]);
+    assert.equal(calls, [reboot]);
+  });
 move.run();
 
 const state = 'system_u:object_r:immutafs_forward_state_t:s0';

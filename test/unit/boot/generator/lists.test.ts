@@ -281,17 +281,42 @@ const scratchDevice = String.raw`dev-disk-by\x2did-virtio\x2dscratch.device`;
   const writable = { mode: 'maintenance', record: 'DISKS=vda:0:none\n', config };
 
   test('starts its target alone, with what mounting needs, and mounts nothing of PERSIST', () => {
-    const files = { ...marker, 'usr/lib/systemd/system/systemd-udevd.service': 'x' };
-    const found = generate({ ...writable, files });
+    const there = ['systemd-udevd.service', 'cryptsetup.target', 'systemd-ask-password-console.path'];
+    const files = there.map((unit) => [`usr/lib/systemd/system/${unit}`, 'x'] as const);
+    const found = generate({ ...writable, files: { ...marker, ...Object.fromEntries(files) } });
     const [wanted = ''] = found.filter((line) => line.startsWith('immutafs-move.target.d/'));
-    assert.ok(wanted.includes(';Wants=systemd-udevd.service') && !wanted.includes('multipathd'), wanted);
+    assert.ok(
+      there.every((unit) => wanted.includes(`;Wants=${unit}`)),
+      wanted,
+    );
+    assert.not.match(wanted, 'multipathd');
     same(
       found.filter((line) => line !== wanted),
       [
         'default.target -> /usr/lib/systemd/system/immutafs-move.target',
         'emergency.service.d/immutafs.conf: [Service];ExecStartPre=-/usr/libexec/immutafs/immutafs-boot move-abandon',
+        String.raw`immutafs-move.service.d/immutafs.conf: [Unit];After=data.mount;After=data-store.mount`,
       ],
     );
+  });
+  test('waits for the store and for what fstab mounts nofail, for which local-fs.target does not wait', () => {
+    const line = (target: string, options: string) => `/dev/vdb ${target} xfs ${options} 0 0\n`;
+    const fstab = [
+      line('/data', 'nosuid,nodev,noexec,nofail'),
+      line('/srv/large', 'nofail'),
+      line('/other', 'defaults'),
+    ];
+    const found = generate({ ...writable, files: marker, fstab: fstab.join('') });
+    same(
+      found.filter((each) => each.startsWith('immutafs-move.service.d/')),
+      [
+        'immutafs-move.service.d/immutafs.conf: [Unit];Wants=data.mount;After=data.mount;After=data-store.mount;After=srv-large.mount',
+      ],
+    );
+  });
+  test('an automount of the store: its file system is mounted', () => {
+    const files = { ...marker, 'etc/systemd/system/data.mount': 'x' };
+    assert.match(generate({ ...writable, files }).join('\n'), '[Unit];Wants=data.mount;After=data.mount;');
   });
   for (const [title, boot] of [
     ['without the marker', writable],
@@ -307,6 +332,10 @@ const scratchDevice = String.raw`dev-disk-by\x2did-virtio\x2dscratch.device`;
       const found = generate(boot);
       assert.not.match(found.join('\n'), /default\.target|move/);
     });
+  test('the boot could not be counted: an ordinary boot, which mounts what has been moved', () => {
+    const files = { ...marker, 'run/immutafs/move-refused': '' };
+    same(generate({ ...writable, files }), generate(writable));
+  });
   test('the kernel arguments name a target: an ordinary boot, which mounts what has been moved', () => {
     const files = { ...marker, 'proc/cmdline': 'ro systemd.unit=multi-user.target quiet\n' };
     const found = generate({ ...writable, files });
