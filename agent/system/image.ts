@@ -50,6 +50,7 @@ export function imageReader(system: SystemReader): SystemReader {
     readAt: (file, offset, bytes) => system.readAt(at(file), offset, bytes),
     pieces: (file) => system.pieces(at(file)),
     list: (directory) => system.list(at(directory)),
+    hasEntries: (directory) => system.hasEntries(at(directory)),
     link: (file) => system.link(at(file, false)),
     resolve: (file) => system.resolve(at(file)),
     stat: (file) => system.stat(at(file, false)),

@@ -84,6 +84,9 @@ export function systemReader({ root = '/', self = [process.execPath] }: ReaderOp
     /** Returns the names in a directory, sorted. */
     list: (directory: string): string[] =>
       onFile(directory, () => verified(directory, verify, fs.readdirSync(at(directory)).sort())),
+    /** Whether a directory, which another user may have filled, has an entry. */
+    hasEntries: (directory: string): boolean =>
+      onFile(directory, () => verified(directory, verify, hasEntries(at(directory)))),
     /** Returns the target of a symbolic link, unresolved, one character per byte (latin1). */
     link: (file: string): string =>
       onFile(file, () => verified(path.dirname(file), verify, fs.readlinkSync(at(file), 'latin1'))),
@@ -126,6 +129,15 @@ export function systemReader({ root = '/', self = [process.execPath] }: ReaderOp
     }),
     now: (): Date => new Date(),
   };
+}
+
+function hasEntries(directory: string): boolean {
+  const opened = fs.opendirSync(directory);
+  try {
+    return opened.readSync() !== null;
+  } finally {
+    opened.closeSync();
+  }
 }
 
 /** Verifies a file after it was read, so that the check applies to the file that was read. Returns the value read. */

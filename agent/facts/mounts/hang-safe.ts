@@ -47,6 +47,7 @@ export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader
     readAt: after(follow, reader.readAt),
     pieces: after(follow, reader.pieces),
     list: after(follow, reader.list),
+    hasEntries: after(follow, reader.hasEntries),
     link: after(followDirectory, reader.link),
     resolve: after(follow, reader.resolve),
     stat: after(followDirectory, reader.stat),

@@ -2,7 +2,7 @@ import { monotonicMilliseconds } from '../../system/clock.ts';
 import { namesIfReadable } from '../../system/names.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { cached } from '../../lib/cached.ts';
-import { SystemError } from '../../lib/errors.ts';
+import { SystemError, unlessSystemError } from '../../lib/errors.ts';
 import { type Observed, observe } from '../observed.ts';
 import { homeFiles, homeUnits } from './places.ts';
 import { readAccounts } from '../identity.ts';
@@ -56,7 +56,8 @@ function readHome(reader: SystemReader, home: string, isLate: boolean): Pick<Aut
   const isInDirectory = (name: string) => isThere(name.slice(0, Math.max(0, name.lastIndexOf('/'))));
   return {
     units:
-      areDirectories(reader, home, homeUnits) && namesIfReadable(reader, `${home}/${homeUnits}`).length > 0,
+      areDirectories(reader, home, homeUnits) &&
+      unlessSystemError(() => reader.hasEntries(`${home}/${homeUnits}`)) === true,
     files: homeFiles.filter((name) => isInDirectory(name) && isOwn(reader, home, name)),
   };
 }

@@ -43,6 +43,7 @@ readingIn('refuses every path at or below /proc, /sys, /dev and /run, also throu
     readAt: (file) => reader.readAt(file, 0, 1),
     pieces: (file) => reader.pieces(file),
     list: (file) => reader.list(file),
+    hasEntries: (file) => reader.hasEntries(file),
     resolve: (file) => reader.resolve(file),
     usage: (file) => reader.usage(file),
   };

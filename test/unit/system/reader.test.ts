@@ -69,6 +69,7 @@ readingIn('list sorts names, link returns the target unresolved, resolve follows
   writeFiles(root, { 'd/b': '', 'd/a': '', l: { linkTo: 'd/../d/a' } });
   const reader = systemReader({ root: fs.realpathSync(root) });
   assert.equal(reader.list('/d'), ['a', 'b']);
+  assert.is(reader.hasEntries('/d'), true);
   assert.is(reader.link('/l'), 'd/../d/a');
   assert.is(reader.resolve('/l'), '/d/a');
   assert.is(reader.resolve('/'), '/');

@@ -18,6 +18,7 @@ const calls: Record<string, (reader: SystemReader, file: string) => unknown> = {
   readAt: (reader, file) => reader.readAt(file, 0, 1),
   pieces: (reader, file) => [...reader.pieces(file)],
   list: (reader, file) => reader.list(file),
+  hasEntries: (reader, file) => reader.hasEntries(file),
   link: (reader, file) => reader.link(file),
   resolve: (reader, file) => reader.resolve(file),
   stat: (reader, file) => reader.stat(file),
