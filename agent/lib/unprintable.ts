@@ -39,12 +39,11 @@ export function limitJson(text: string, bytes: number): string {
 }
 
 /**
- * Returns a label's value for Prometheus's text format. Escapes backslashes, quotes and line feeds, and replaces other
- * unprintable characters by `?`.
+ * Returns a label's value for Prometheus's text format, as the host's metrics have it. Different texts remain different
+ * (`escapeUnprintable`), because two samples of a metric with equal labels invalidate it.
  */
 export function labelValue(text: string): string {
-  const lines = text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').split('\n');
-  return lines.map(clean).join('\\n');
+  return escapeUnprintable(text).replaceAll('\\', '\\\\').replaceAll('"', '\\"');
 }
 
 /**

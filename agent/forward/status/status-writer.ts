@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   type ForwardCounts,
   type ForwardSource,
@@ -220,12 +221,20 @@ const pathBytes = 300;
  */
 function limitSource(source: ForwardSource): ForwardSource {
   return {
-    path: limitJson(source.path, pathBytes),
+    path: limitPath(source.path),
     acknowledgedBytes: saturated(source.acknowledgedBytes),
     behindBytes: saturated(source.behindBytes),
     lostBytes: saturated(source.lostBytes),
     error: limitError(source.error),
   };
+}
+
+/** Different paths remain different, because the metrics have the path as a label. */
+function limitPath(path: string): string {
+  const limited = limitJson(path, pathBytes);
+  if (limited === path) return path;
+  const digest = createHash('sha256').update(path).digest('hex').slice(0, 16);
+  return `${limitJson(path, pathBytes - digest.length - 1)}~${digest}`;
 }
 
 function limitError(error: string): string {

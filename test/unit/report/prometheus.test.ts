@@ -132,7 +132,20 @@ metrics('the state of each path of SCRATCH; no family without a path', () => {
 
 metrics('labels are escaped', () => {
   const host = { ...sample.host, kernel: 'a"b\\c\nd' };
-  assert.match(formatPrometheus({ ...sample, host }), 'kernel="a\\"b\\\\c\\nd"} 1\n');
+  assert.match(formatPrometheus({ ...sample, host }), 'kernel="a\\"b\\\\\\\\c\\\\nd"} 1\n');
+});
+
+metrics('the names of log files that differ in an unprintable character have different labels', () => {
+  const names = ['a\x01', 'a\x02', 'a?', 'a\\u0001', 'a\n', 'a\\n', 'a\u202e'];
+  const sources = names.map((path) => ({
+    ...{ path, acknowledgedBytes: 1, behindBytes: 0, lostBytes: 0, error: '' },
+  }));
+  const text = formatPrometheus({ ...sample, forward: { ...forward, sources } });
+  const labels = [...text.matchAll(/^immutafs_forward_file_lost_bytes\w*(\{.*\}) /gm)].map(
+    ([, label]) => label,
+  );
+  assert.is(labels.length, names.length);
+  assert.is(new Set(labels).size, names.length);
 });
 
 metrics.run();

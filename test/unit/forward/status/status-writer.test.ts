@@ -129,6 +129,20 @@ status('a long reason is cut', () => {
   assert.is(state().error, 'x'.repeat(500));
 });
 
+status('long paths that begin alike remain different', () => {
+  const { it, writer, state } = begin();
+  const names = ['a', 'b'].map((end) => `/var/log/${'x'.repeat(400)}${end}`);
+  it.sources = [...names, '/var/log/short'].map((path) => ({
+    ...{ path, error: '', acknowledgedBytes: 0, behindBytes: 0, lostBytes: 0 },
+  }));
+  writer.set('connected', 'relp://a:1');
+  second();
+  const paths = state().sources.map(({ path }) => path);
+  assert.is(new Set(paths).size, 3);
+  assert.ok(paths.every((path) => path.length <= 300));
+  assert.is(paths[2], '/var/log/short');
+});
+
 for (const [what, text] of [
   ['control characters', '\x01'.repeat(4000)],
   ['DEL', '\x7f'.repeat(4000)],
