@@ -56,6 +56,7 @@ class Fake(Domain):
         )(subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
         super().__init__(types.SimpleNamespace(params={"uri": "qemu:///system", "domain": UUID, "target": None}, run_command=run))
         self.folder, self.said, self.others, self.migration = folder, ("running", "booted"), [], {}
+        self.starts_itself, self.can_reset = False, True
         self.text = xml_of(folder)
         base, data = os.path.join(folder, "base.qcow2"), os.path.join(folder, "data.raw")
         self.nodes = [
@@ -75,6 +76,12 @@ class Fake(Domain):
 
     def every_xml(self):
         return [self.text, self.text] + self.others
+
+    def autostarts(self):
+        return self.starts_itself
+
+    def resets_nvram(self):
+        return self.can_reset
 
     def monitor(self, command):
         return {"query-block": self.blocks, "query-named-block-nodes": self.nodes, "query-migrate": self.migration}[command]

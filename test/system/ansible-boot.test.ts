@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { callPlugin } from '../harness/collection.ts';
+import { callPlugin, runPython } from '../harness/collection.ts';
 
 /** Tests the settings in a domain's XML that determine its next boot (ansible/plugins/module_utils/boot.py). */
 const test = suite('boot settings of a domain');
@@ -40,9 +40,9 @@ function domain({ os = '', root = '', disks = [`${serialA}${first}`, serialB], .
     <devices>${vda}${vdb}${devices}</devices></domain>`;
 }
 
-function factsOf(parts: Parts | string, ...options: boolean[]): Facts {
+function factsOf(parts: Parts | string, resets = true, autostarts = false): Facts {
   const xml = typeof parts === 'string' ? parts : domain(parts);
-  return callPlugin('module_utils.boot', 'boot_facts', { xml }, 'vda', ...options) as Facts;
+  return callPlugin('module_utils.boot', 'boot_facts', { xml }, 'vda', resets, autostarts) as Facts;
 }
 
 const path = '/var/lib/libvirt/qemu/nvram/g.fd';
@@ -178,6 +178,22 @@ test('corrected(): nothing is wrong afterwards, and nothing else has changed', (
   const scsi = domain({ disks: [first, ''] }).replaceAll("bus='virtio'", "bus='scsi'");
   const same = callPlugin('module_utils.boot', 'corrected', { xml: scsi }, 'vda') as { xml: string };
   assert.not.match(same.xml, '<serial>', 'on SCSI the WWID would change');
+});
+
+/** The domain is that of libvirt's test driver, which needs no daemon. Without the binding's methods, virsh would be run. */
+test('libvirt’s Python binding says whether a domain starts automatically, and whether a start can recreate its variables', () => {
+  const program = `import json, sys, types
+from ansible_collections.immutafs.agent.plugins.module_utils import binding
+json.load(sys.stdin)
+connection = binding.connect("test:///default")
+own = connection.lookupByName("test")
+programs = types.SimpleNamespace(params={"uri": "test:///default", "domain": own.UUIDString(), "target": None})
+domain = binding.BoundDomain(programs, connection)
+found = [domain.autostarts(), domain.resets_nvram()]
+own.setAutostart(True)
+domain.connection = types.SimpleNamespace(getLibVersion=lambda: 8000000)
+print(json.dumps(found + [domain.autostarts(), domain.resets_nvram()]))`;
+  assert.equal(runPython(program, null), [false, true, true, false]);
 });
 
 test.run();

@@ -56,6 +56,10 @@ def running_xml(uri):
         connection.close()
 
 
+# The first version that recreates the variable store at a start (VIR_DOMAIN_START_RESET_NVRAM): 8.1.0.
+RESETS_NVRAM = 8001000
+
+
 class BoundDomain(Domain):
     """A domain with a UUID. `programs`: a Programs with this UUID as `domain`."""
 
@@ -85,6 +89,14 @@ class BoundDomain(Domain):
             if domain.isActive():
                 found.append(domain.XMLDesc(0))
         return found
+
+    @raising
+    def autostarts(self):
+        return self.bound.autostart() != 0
+
+    @raising
+    def resets_nvram(self):
+        return self.connection.getLibVersion() >= RESETS_NVRAM
 
     @raising
     def monitor(self, command):

@@ -19,7 +19,7 @@ RESTARTS = ("restart", "coredump-restart", "rename-restart")
 NVVARS = "OVMF then reads variables from a file NvVars on any FAT volume, which root in the guest can write"
 
 
-def boot_facts(root, target, resets=True, autostarts=False):
+def boot_facts(root, target, resets, autostarts):
     """
     Returns the boot settings in an XML:
 
@@ -31,7 +31,7 @@ def boot_facts(root, target, resets=True, autostarts=False):
     `resets`: whether virsh supports start --reset-nvram. `autostarts`: whether libvirt starts the domain automatically.
     """
     store, blockers = variable_store(root)
-    uefi = store is not None or blockers != []
+    uefi = has_variables(root)
     if store is not None and not resets:
         blockers.append(
             "this libvirt has no virsh start --reset-nvram, so UEFI variables that root in the guest wrote are kept: "
@@ -43,14 +43,20 @@ def boot_facts(root, target, resets=True, autostarts=False):
             "run virsh autostart --disable, and start the domain as described in docs/host.md"
         )
     kernel = root.find("./os/kernel") is not None
-    wrong = wrong_serials(root)
     if not kernel:
-        wrong += wrong_order(root, target)
         blockers += wrong_slot(root, target)
-    if uefi:
-        wrong += ["%s is %s" % (name, action) for name, action in restarts(root)]
     firmware = "uefi" if uefi else "kernel" if kernel else "bios"
-    return {"firmware": firmware, "store": store, "wrong": wrong, "blockers": blockers}
+    return {"firmware": firmware, "store": store, "wrong": wrong_settings(root, target), "blockers": blockers}
+
+
+def wrong_settings(root, target):
+    """Returns messages about the settings in an XML that the module `boot` can correct."""
+    wrong = wrong_serials(root)
+    if root.find("./os/kernel") is None:
+        wrong += wrong_order(root, target)
+    if has_variables(root):
+        wrong += ["%s is %s" % (name, action) for name, action in restarts(root)]
+    return wrong
 
 
 def corrected(root, target):
@@ -65,11 +71,16 @@ def corrected(root, target):
         # At most 20 characters (the limit of virtio-blk), and unique across domains, because a disk may be moved.
         identity = (root.findtext("uuid") or "").replace("-", "")[:12]
         ElementTree.SubElement(disk, "serial").text = "%s-%s" % (identity, target_of(disk))
-    store, blockers = variable_store(root)
-    if store is not None or blockers:
+    if has_variables(root):
         for name, _ in restarts(root):
             root.find(name).text = "destroy"
     return root
+
+
+def has_variables(root):
+    """Whether the firmware has UEFI variables, wherever they are."""
+    store, blockers = variable_store(root)
+    return store is not None or blockers != []
 
 
 def variable_store(root):

@@ -61,7 +61,7 @@ def examine(domain, socket, settings):
     refuse(channel_problem(domains, uuid, socket))
     refuse_namesakes(domains, name, uuid)
     refuse(machine_problem(root, text))
-    firmware = boot_facts(root, domain.target)
+    firmware = boot_facts(root, domain.target, domain.resets_nvram(), domain.autostarts())
     refuse(boot_problem(firmware))
     files = chain_of(domain, text)
     refuse_writers(domain, text, files)

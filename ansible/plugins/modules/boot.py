@@ -3,7 +3,7 @@
 
 from xml.etree import ElementTree
 
-from ansible_collections.immutafs.agent.plugins.module_utils.boot import boot_facts, corrected
+from ansible_collections.immutafs.agent.plugins.module_utils.boot import corrected, wrong_settings
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import find_disk, normalised
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
 from ansible_collections.immutafs.agent.plugins.module_utils.module import DISK, run
@@ -54,7 +54,7 @@ def correct(module):
     before = ElementTree.fromstring(text)
     if find_disk(before, domain.target) is None:
         raise LibvirtError("%s has no disk %s" % (domain.name, domain.target))
-    wrong = boot_facts(before, domain.target)["wrong"]
+    wrong = wrong_settings(before, domain.target)
     after = corrected(before, domain.target)
     changed = normalised(after) != normalised(before)
     if changed and not module.check_mode:

@@ -5,7 +5,7 @@ import os
 from xml.etree import ElementTree
 
 from ansible_collections.immutafs.agent.plugins.module_utils import record
-from ansible_collections.immutafs.agent.plugins.module_utils.boot import boot_facts
+from ansible_collections.immutafs.agent.plugins.module_utils.boot import boot_facts, variable_store
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import describe_disk, read_only_disks
 from ansible_collections.immutafs.agent.plugins.module_utils.image import sharers, writers, written
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError, qemu_readonly
@@ -251,8 +251,8 @@ def rollback_of(domain):
 
 def recreates_store(domain):
     """Whether the domain has UEFI variables and libvirt can recreate the variable store."""
-    facts = boot_facts(ElementTree.fromstring(domain.xml(inactive=True)), domain.target)
-    return facts["store"] is not None and domain.resets_nvram()
+    store, _ = variable_store(ElementTree.fromstring(domain.xml(inactive=True)))
+    return store is not None and domain.resets_nvram()
 
 
 def shut_down(domain, params):

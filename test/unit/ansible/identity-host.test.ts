@@ -124,6 +124,20 @@ os.rename(base, base + ".old"); create("-f", "qcow2", base, "1M"); os.utime(base
 const write = `domain.text = xml_of(folder, %s)`;
 const withXml = (more: string) => write.replace('%s', more);
 
+const uefi = withXml(
+  `os_more="<loader type='pflash' readonly='yes'>/OVMF.fd</loader><nvram>/a</nvram>", top="<on_reboot>destroy</on_reboot>"`,
+);
+
+const withUefi = examined(uefi);
+identity('UEFI variables that are recreated at each start', () =>
+  assert.is((withUefi() as { firmware: string }).firmware, 'uefi'),
+);
+
+certified(
+  'BIOS, which libvirt starts automatically, without --reset-nvram',
+  'domain.starts_itself, domain.can_reset = True, False',
+);
+
 const forgeries: [title: string, change: string, reason: RegExp][] = [
   [
     'the system disk is writable (maintenance, rehearsal)',
@@ -287,6 +301,16 @@ domain.nodes[0]["file"] = domain.blocks[0]["inserted"]["image"]["filename"] = fo
       `os_more="<loader type='pflash' readonly='yes'>/OVMF.fd</loader><nvram>/a</nvram>", top="<on_reboot>restart</on_reboot>"`,
     ),
     /^on_reboot is restart/,
+  ],
+  [
+    'UEFI variables that survive an automatic start',
+    `${uefi}; domain.starts_itself = True`,
+    /^libvirt starts the domain automatically/,
+  ],
+  [
+    'UEFI variables that no start can recreate',
+    `${uefi}; domain.can_reset = False`,
+    /^this libvirt has no virsh start --reset-nvram/,
   ],
   [
     'a disk by <qemu:commandline>',
