@@ -34,10 +34,11 @@ class StatementError(Exception):
     """Why a statement is not accepted."""
 
 
-def verify_statement(text, nonce, anchors, trust_domain, now):
+def verify_statement(text, nonce, anchors, trust_domain, now, name=None, uuid=None):
     """
     Returns the claims of a statement. `nonce`: what the verifier has sent, as bytes; `anchors`: the certificates that it trusts;
-    `now`: seconds since 1970. Raises StatementError.
+    `now`: seconds since 1970; `name` and `uuid`: those of the domain that the verifier expects. Without them, the statement may be
+    about any guest of the trust domain, because a guest can pass on the nonce to another one. Raises StatementError.
     """
     header, claims, signed, signature = parse(text)
     moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=int(now))
@@ -52,6 +53,7 @@ def verify_statement(text, nonce, anchors, trust_domain, now):
     except InvalidSignature as error:
         raise StatementError("the signature is not that of the host") from error
     refuse_claims(claims, nonce, trust_domain, now)
+    refuse_other(claims, trust_domain, name, uuid)
     return claims
 
 
@@ -133,6 +135,15 @@ def refuse_claims(claims, nonce, trust_domain, now):
     facts = claims.get("immutafs")
     if not isinstance(facts, dict) or facts.get("enforcement") != "host":
         raise StatementError("it does not say that the host enforces the seal")
+
+
+def refuse_other(claims, trust_domain, name, uuid):
+    """Raises StatementError if the claims are about another guest than that with this name and this UUID, if they are given."""
+    subject, found = claims["sub"], claims["immutafs"].get("name")
+    if name is not None and found != name:
+        raise StatementError("it is about the guest %s, not %s" % (found, name))
+    if uuid is not None and subject != "spiffe://%s/guest/%s" % (trust_domain, uuid.lower()):
+        raise StatementError("it is about the guest with the UUID %s, not %s" % (subject.rpartition("/")[2], uuid))
 
 
 def key_of(claims):

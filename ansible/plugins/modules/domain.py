@@ -91,6 +91,11 @@ saved:
   description: Whether the domain has a saved memory image.
   returned: if O(state) is not given
   type: bool
+uuid:
+  description: UUID of the domain.
+  returned: if O(state) is not given
+  type: str
+  sample: 0b6c71de-0000-4000-8000-000000000001
 target:
   description: Target of the disk.
   returned: if O(state) is not given
@@ -292,7 +297,7 @@ def press_button(domain):
 
 def query(domain):
     """
-    Returns changed, target, bus, serial, wwn, state, reason, saved, persistent, live, qemu, now, read_only, written, boot,
+    Returns changed, uuid, target, bus, serial, wwn, state, reason, saved, persistent, live, qemu, now, read_only, written, boot,
     boot_now, rollback, read, writers, sharers.
     """
     state, reason = domain.state()
@@ -304,6 +309,7 @@ def query(domain):
     qemu = qemu_readonly(domain, live["alias"]) if live else None
     return {
         "changed": False,
+        "uuid": ElementTree.fromstring(text).findtext("uuid"),
         "target": domain.target,
         "bus": persistent["bus"],
         "serial": (live or persistent)["serial"],

@@ -13,8 +13,12 @@ short_description: Verify the statement of a host about a sealed guest
 version_added: 0.1.0
 description:
   - Verifies the signature of the host, its certificate, the time and the nonce, and returns what the host states.
+  - A guest that is not sealed can pass on the nonce to a sealed one, and print the statement of that guest. With O(domain) and
+    O(uuid), the module accepts only the statement about this domain. Without them, it proves only that the host has examined
+    some guest of the trust domain; the verifier must then compare RV(claims.sub), or compare the key in RV(claims.cnf) with that of
+    the TLS client.
   - Runs on the controller (C(delegate_to=localhost)). The task file V(challenge) of the role V(identity) makes a nonce, requests
-    the statement from the guest, and runs this module.
+    the statement from the guest, and runs this module with the domain of the guest.
   - Needs python3-cryptography 3.2 or later.
 options:
   statement:
@@ -33,6 +37,14 @@ options:
     description: Name of the trust domain.
     type: str
     required: true
+  domain:
+    description:
+      - Name of the domain about which the statement must be. Names are unique only on one host.
+    type: str
+  uuid:
+    description:
+      - UUID of the domain about which the statement must be, as C(virsh domuuid) prints it on its host.
+    type: str
 attributes:
   check_mode: {description: Changes nothing., support: full}
 author: immutafs-agent (@immutafs-agent)
@@ -49,6 +61,8 @@ EXAMPLES = r"""
     nonce: '{{ nonce }}'
     ca: /etc/pki/identity-ca.pem
     trust_domain: example.org
+    domain: web1
+    uuid: 0b6c71de-0000-4000-8000-000000000001
   delegate_to: localhost
 """
 
@@ -65,6 +79,8 @@ ARGUMENTS = {
     "nonce": {"type": "str", "required": True},
     "ca": {"type": "path", "required": True},
     "trust_domain": {"type": "str", "required": True},
+    "domain": {"type": "str"},
+    "uuid": {"type": "str"},
 }
 
 
@@ -84,7 +100,8 @@ def verify(module):
             anchors = credentials.certificates_in(file.read())
         nonce = credentials.decode(params["nonce"])
         given = (params["statement"].strip(), nonce, anchors, params["trust_domain"], time.time())
-        return {"changed": False, "claims": statement.verify_statement(*given)}
+        claims = statement.verify_statement(*given, name=params["domain"], uuid=params["uuid"])
+        return {"changed": False, "claims": claims}
     except (OSError, ValueError, credentials.CredentialError) as error:
         raise LibvirtError("the nonce or the CA cannot be used: %s" % error) from error
     except statement.StatementError as error:

@@ -432,9 +432,9 @@ def issue(key=host_key, chain=(host,), now=NOW, nonces=(nonce,), domain="example
     issuer = credentials.Issuer(file_key(key), pems, domain, "example.com", hours * 3600)
     issued = issuer.issue(of, point_of(new_key()), list(nonces), now)
     return issued["certificate"], issued["statement"]
-def judged(text, nonce=nonce, anchors=(root,), domain="example.org", now=NOW):
+def judged(text, nonce=nonce, anchors=(root,), domain="example.org", now=NOW, **guest):
     try:
-        return verify_statement(text, nonce, list(anchors), domain, now)["sub"]
+        return verify_statement(text, nonce, list(anchors), domain, now, **guest)["sub"]
     except StatementError as error:
         return str(error)
 def changed(text, **claims):
@@ -474,6 +474,19 @@ const judgements: [title: string, text: string, reason: RegExp][] = [
     /^it does not say that the host/,
   ],
   ['another subject', 'judged(signed(sub="spiffe://example.org/host/a"))', /^its subject is not a guest/],
+  ['the challenged guest', 'judged(good, name="web1", uuid=UUID.upper())', /^spiffe:/],
+  ['the statement of another guest', 'judged(good, name="web2")', /^it is about the guest web1, not web2$/],
+  [
+    'the statement of a guest of the same name on another host',
+    'judged(good, name="web1", uuid=OTHER)',
+    /^it is about the guest with the UUID 0b6c71de-0000-4000-8000-000000000001, not 0b6c71de-0000-4000-8000-000000000002$/,
+  ],
+  [
+    'a subject that is not the guest of the facts',
+    'judged(signed(sub="spiffe://example.org/guest/" + OTHER), uuid=UUID)',
+    /^it is about the guest with the UUID 0b6c71de-0000-4000-8000-000000000002, not/,
+  ],
+  ['a guest without a name', 'judged(signed(immutafs={"enforcement": "host"}), name="web1")', /^it is about/],
   ['no end', 'judged(signed(exp=None))', /^it has no times/],
   ['no JWT', 'judged("a.b")', /^it is not a JWT/],
   ['a text without end', 'judged("a" * 100000)', /^it is not a JWT: it is too long/],

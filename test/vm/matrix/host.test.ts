@@ -110,10 +110,19 @@ host(
     await expect('domain', { state: 'running' }, { changed: true });
     const boot = { firmware: 'bios', store: null, wrong: unsetBoot, blockers: [] };
     const { read, ...found } = await module('domain', {});
+    const uuid = (await virsh('domuuid', 'stub')).trim();
     assert.equal(
       { ...found, reason: '', written: 0 },
       {
-        ...{ changed: false, failed: false, state: 'running', reason: '', target: 'vda', bus: 'virtio' },
+        ...{
+          changed: false,
+          failed: false,
+          state: 'running',
+          reason: '',
+          uuid,
+          target: 'vda',
+          bus: 'virtio',
+        },
         ...{ serial: null, wwn: null, saved: false, persistent: true, live: true, qemu: true, now: true },
         ...{ read_only: ['vda'], boot, boot_now: boot, written: 0 },
         ...{ rollback: null, writers: null, sharers: null },
