@@ -148,12 +148,53 @@ def create(*arguments):
     subprocess.run(["/usr/bin/qemu-img", "create", "-q", *arguments], check=True)
 
 
-def seed_at(folder, name, label=b"cidata"):
-    """Makes an image with the label of a CD."""
+def seed_at(folder, name, label=b"cidata", joliet=None):
+    """Makes an image with the descriptors of a CD. `joliet`: the label in the extension for Unicode names."""
+    path, supplementary = os.path.join(folder, name), b""
+    if joliet is not None:
+        supplementary = b"\x02CD001\x01".ljust(40, b"\0") + joliet.encode("utf-16-be").ljust(48, b"\0") + b"%/E"
+    with open(path, "wb") as file:
+        file.write(bytes(32768) + (b"\x01CD001\x01".ljust(40, b"\0") + label.ljust(32)).ljust(2048, b"\0"))
+        file.write(supplementary.ljust(2048, b"\0") + b"\xffCD001\x01")
+    return path
+
+
+def vfat_at(folder, name, label="CIDATA", options=(), mib=2):
+    """Makes an image with the file system vfat."""
     path = os.path.join(folder, name)
     with open(path, "wb") as file:
-        file.write(bytes(examination.LABEL_AT) + label.ljust(32) + bytes(1000))
+        file.truncate(mib * 2**20)
+    subprocess.run(["/usr/sbin/mkfs.vfat", "-n", label, *options, path], check=True, stdout=subprocess.DEVNULL)
     return path
+
+
+def partitioned(path, kind, more=""):
+    """Moves the content of an image into a partition at 1 MiB. `kind`: dos or gpt. `more`: lines for sfdisk(8) after the partition."""
+    with open(path, "rb") as file:
+        content = file.read()
+    with open(path, "wb") as file:
+        file.seek(2**20)
+        file.write(content)
+        file.truncate(2**20 * 2 + len(content))
+    script = "label: %s\nstart=2048, size=%d\n%s" % (kind, len(content) // 512, more)
+    subprocess.run(["/usr/sbin/sfdisk", "-q", path], input=script.encode(), check=True)
+    return path
+
+
+def overwrite(path, at, data):
+    """Writes bytes into an image, and returns its path."""
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(data)
+    return path
+
+
+def drive(path, target="vdb", kind="file", form="raw", more="", readonly=True):
+    """Returns the XML of a virtio disk."""
+    text = "<disk type='%s' device='disk'><driver type='%s'/><source %s='%s'>%s</source><target dev='%s' bus='virtio'/>"
+    text += "%s<serial>%s</serial><alias name='%s-alias'/></disk>"
+    source = "file" if kind == "file" else "dev"
+    return text % (kind, form, source, path, more, target, "<readonly/>" if readonly else "", target, target)
 
 
 def cd(path, target="sda", readonly=True):

@@ -6,6 +6,7 @@ Each value is measured at the time of the call, from libvirt, QEMU and the files
 import fcntl
 import hashlib
 import os
+import stat
 from xml.etree import ElementTree
 
 from ansible_collections.immutafs.agent.plugins.module_utils import receipt, record
@@ -14,9 +15,18 @@ from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import (
     describe_disk,
     disk_source,
     disks_of,
+    find_disk,
+    read_only_disks,
     system_disk,
 )
-from ansible_collections.immutafs.agent.plugins.module_utils.image import backing_files, file_of, identity_of, writers
+from ansible_collections.immutafs.agent.plugins.module_utils.image import (
+    backing_files,
+    file_of,
+    identity_of,
+    path_of,
+    writers,
+)
+from ansible_collections.immutafs.agent.plugins.module_utils.labels import UnknownContent, has_seed
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import qemu_readonly
 from ansible_collections.immutafs.agent.plugins.module_utils.scratch_mark import machine_of
 
@@ -29,9 +39,7 @@ STARTED_HERE = ("booted", "unpaused", "migration canceled", "save canceled", "ev
 # The formats of images that have all data in one file. `file` is a raw image to which libvirt has given no format driver.
 PLAIN = ("raw", "qcow2", "file")
 
-# The label of a seed, and its place in the primary volume descriptor of a CD (ECMA-119, 8.4.7).
-SEED_LABEL = b"cidata"
-LABEL_AT, LABEL_END = 32808, 32840
+# Upper bound on the size of a seed, in bytes.
 SEED_LIMIT = 16 * 2**20
 
 
@@ -255,22 +263,65 @@ def image_of(text, target):
 
 def seed_of(domain, text):
     """Returns the SHA-256 of the image of the seed, or None if the domain has none. Raises Refusal if it is not certain."""
-    found = []
-    for disk in disks_of(text):
-        path = (disk["source"] or {}).get("file")
-        if path is None or disk["target"] == domain.target or disk["format"] != "raw":
-            continue
-        with open(path, "rb") as file:
-            start = file.read(LABEL_END)
-            if start[LABEL_AT:].strip().lower() != SEED_LABEL:
-                continue
-            content = start + file.read(SEED_LIMIT)
-        alias = describe_disk(text, disk["target"])["alias"]
-        if not disk["readonly"] or qemu_readonly(domain, alias) is not True:
-            raise Refusal("the seed on %s is writable" % disk["target"])
-        if len(content) > SEED_LIMIT:
-            raise Refusal("the seed on %s is larger than %d bytes" % (disk["target"], SEED_LIMIT))
-        found.append(hashlib.sha256(content).hexdigest())
+    found = [seed_on(domain, text, disk) for disk in disks_of(text)]
+    found = [digest for digest in found if digest is not None]
     if len(found) > 1:
         raise Refusal("the domain has more than one seed")
+    if "hostdev" in read_only_disks(text):
+        raise Refusal("it is unknown whether a SCSI device that is passed through read-only has a seed: detach it")
     return found[0] if found else None
+
+
+def seed_on(domain, text, disk):
+    """Returns the SHA-256 of a disk (see disks_of) that has a seed, or None. Raises Refusal if it is not certain."""
+    target, content, unknown = disk["target"], None, None
+    if disk["source"] is None or target == domain.target:
+        return None
+    try:
+        content = content_of_seed(domain, text, disk)
+    except UnknownContent as error:
+        unknown = error
+    if content is None and unknown is None:
+        return None
+    in_qemu = qemu_readonly(domain, describe_disk(text, target)["alias"])
+    if unknown is not None:
+        # The guest accepts no seed from a device that it can write.
+        if in_qemu is False:
+            return None
+        detail = unknown.__cause__ if isinstance(unknown.__cause__, OSError) else None
+        message = "it is unknown whether the read-only disk %s has a seed: %s" % (target, unknown)
+        raise Refusal(message, None if detail is None else "%s: %s" % (detail.filename, detail.strerror)) from unknown
+    if not disk["readonly"] or in_qemu is not True:
+        raise Refusal("the seed on %s is writable" % target)
+    if len(content) > SEED_LIMIT:
+        raise Refusal("the seed on %s is larger than %d bytes" % (target, SEED_LIMIT))
+    return hashlib.sha256(content).hexdigest()
+
+
+def content_of_seed(domain, text, disk):
+    """
+    Returns the content of a disk (see disks_of), at most one byte more than SEED_LIMIT, or None if it has no seed. Raises
+    UnknownContent if the host cannot tell, caused by an OSError if it cannot read the disk.
+    """
+    path, element = path_of(domain, disk["source"]), find_disk(ElementTree.fromstring(text), disk["target"])
+    if path is None:
+        raise UnknownContent("it is neither a file nor a block device")
+    if disk["format"] != "raw":
+        raise UnknownContent("its format is %s, and not raw" % disk["format"])
+    if element.find("source/slices") is not None:
+        raise UnknownContent("it is a part of a file")
+    block = element.find("blockio")
+    sector = 512 if block is None else int(block.get("logical_block_size", "512"))
+    try:
+        # A FIFO would otherwise block.
+        file = open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
+    except OSError as error:
+        raise UnknownContent("the host cannot read it") from error
+    with file:
+        kind = os.fstat(file.fileno()).st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISBLK(kind):
+            raise UnknownContent("it is neither a file nor a block device")
+        if not has_seed(file, None if element.get("device") == "cdrom" else sector):
+            return None
+        file.seek(0)
+        return file.read(SEED_LIMIT + 1)

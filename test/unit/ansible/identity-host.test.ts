@@ -47,6 +47,11 @@ function examined(change: string): () => unknown {
   };
 }
 
+interface Facts {
+  uuid: string;
+  seed: string | null;
+}
+
 const uuid = '0b6c71de-0000-4000-8000-000000000001';
 
 const sealed = examined('');
@@ -80,6 +85,73 @@ identity('a seed, and the name and version of the image', () => {
   assert.match(String(facts['seed']), /^[0-9a-f]{64}$/);
   assert.equal(facts['image'], { name: 'web', version: '7' });
 });
+
+/** Changes the domain to one with further disks. @param drives Python that returns their XML @param targets of those that are read-only */
+const withDrives = (drives: string, targets: readonly string[], writable: readonly string[] = []) => `
+domain.text = xml_of(folder, more=${drives})
+domain.blocks += [block(each) for each in ${JSON.stringify(targets)}] + [block(each, False) for each in ${JSON.stringify(writable)}]`;
+
+const vfat = "vfat_at(folder, 'seed.img')";
+const seeds: [title: string, change: string][] = [
+  ['a vfat seed', withDrives(`cd(${vfat})`, ['sda'])],
+  [
+    'a vfat seed with the label in lower case',
+    withDrives("drive(vfat_at(folder, 'seed.img', 'cidata'))", ['vdb']),
+  ],
+  [
+    'a vfat seed with FAT16',
+    withDrives("drive(vfat_at(folder, 'seed.img', options=['-F', '16'], mib=16))", ['vdb']),
+  ],
+  [
+    'a vfat seed with FAT32',
+    withDrives("drive(vfat_at(folder, 'seed.img', options=['-F', '32'], mib=8))", ['vdb']),
+  ],
+  [
+    'a vfat seed with the label in the root directory alone',
+    withDrives(`drive(overwrite(${vfat}, 43, b'NO NAME    '))`, ['vdb']),
+  ],
+  ['a vfat seed on a block device', withDrives(`drive(${vfat}, kind='block')`, ['vdb'])],
+  ['a vfat seed in a partition', withDrives(`drive(partitioned(${vfat}, 'dos'))`, ['vdb'])],
+  ['a vfat seed in a partition of a GPT', withDrives(`drive(partitioned(${vfat}, 'gpt'))`, ['vdb'])],
+  [
+    'a CD with the label in both character sets',
+    withDrives("cd(seed_at(folder, 'a.iso', b'CIDATA', 'cidata'))", ['sda']),
+  ],
+];
+for (const [title, change] of seeds) {
+  const facts = examined(`${change}
+import hashlib
+def examine(real=host.examine, path=folder + ("/a.iso" if "a.iso" in domain.text else "/seed.img")):
+    facts = real()
+    with open(path, "rb") as file:
+        return facts if isinstance(facts, str) else dict(facts, expected=hashlib.sha256(file.read()).hexdigest())
+host.examine = examine`);
+  identity(title, () => {
+    const { seed, expected } = facts() as Facts & { expected: string };
+    assert.match(String(seed), /^[0-9a-f]{64}$/);
+    assert.is(seed, expected);
+  });
+}
+
+const withoutSeed: [title: string, change: string][] = [
+  ['vfat with another label', withDrives("drive(vfat_at(folder, 'a.img', 'TOOLS'))", ['vdb'])],
+  ['vfat whose label differs in case', withDrives("drive(vfat_at(folder, 'a.img', 'Cidata'))", ['vdb'])],
+  ['a CD whose label differs in case', withDrives("cd(seed_at(folder, 'a.iso', b'Cidata'))", ['sda'])],
+  ['ext4', withDrives("drive(overwrite(folder + '/data.raw', 1080, b'\\x53\\xef'))", ['vdb'])],
+  ['an empty disk', withDrives("drive(folder + '/data.raw')", ['vdb'])],
+  [
+    'a writable disk with unknown content, or that the host cannot read',
+    withDrives(
+      `drive(overwrite(folder + '/data.raw', 536, b'LVM2 001'), readonly=False) + drive(folder + '/absent', 'vdc', 'block', readonly=False)`,
+      [],
+      ['vdb', 'vdc'],
+    ),
+  ],
+];
+for (const [title, change] of withoutSeed) {
+  const facts = examined(change);
+  identity(`no seed: ${title}`, () => assert.is((facts() as Facts).seed, null));
+}
 
 function certified(title: string, change: string): void {
   const facts = examined(change);
@@ -356,6 +428,89 @@ domain.nodes[0]["file"] = domain.blocks[0]["inserted"]["image"]["filename"] = fo
     'two seeds',
     'domain.text = xml_of(folder, more=cd(seed_at(folder, "a.iso")) + cd(seed_at(folder, "b.iso"), "sdb")); domain.blocks += [block("sda"), block("sdb")]',
     /^the domain has more than one seed/,
+  ],
+  [
+    'two vfat seeds',
+    withDrives("drive(vfat_at(folder, 'a.img')) + drive(vfat_at(folder, 'b.img'), 'vdc')", ['vdb', 'vdc']),
+    /^the domain has more than one seed/,
+  ],
+  [
+    'two seeds, one with iso9660 and one with vfat',
+    withDrives(`cd(seed_at(folder, 'a.iso')) + drive(${vfat})`, ['sda', 'vdb']),
+    /^the domain has more than one seed/,
+  ],
+  [
+    'a vfat seed that is writable',
+    withDrives(`drive(${vfat}, readonly=False)`, [], ['vdb']),
+    /^the seed on vdb is writable/,
+  ],
+  [
+    'a vfat file system with the label in its boot sector alone',
+    withDrives("drive(overwrite(vfat_at(folder, 'a.img', 'NO NAME'), 43, b'CIDATA     '))", ['vdb']),
+    /^it is unknown whether the read-only disk vdb has a seed: its file system at byte 0 has two labels/,
+  ],
+  [
+    'a CD with two labels',
+    withDrives("cd(seed_at(folder, 'a.iso', b'tools', 'cidata'))", ['sda']),
+    /^it is unknown whether the read-only disk sda has a seed: its file system at byte 0 has two labels/,
+  ],
+  [
+    'a read-only block device that the host cannot read',
+    withDrives("drive(folder + '/absent', kind='block')", ['vdb']),
+    /^it is unknown whether the read-only disk vdb has a seed: the host cannot read it: .*\/absent: No such file/,
+  ],
+  [
+    'a read-only disk that is neither a file nor a block device',
+    withDrives("drive('/dev/null', kind='block')", ['vdb']),
+    /^it is unknown whether the read-only disk vdb has a seed: it is neither a file nor a block device/,
+  ],
+  [
+    'a read-only disk on the network',
+    withDrives(
+      `drive("x").replace("type='file'", "type='network'").replace("file='x'", "protocol='nbd' name='x'")`,
+      ['vdb'],
+    ),
+    /^it is unknown whether the read-only disk vdb has a seed: it is neither a file nor a block device/,
+  ],
+  [
+    'a read-only disk that is a part of a file',
+    withDrives(`drive(${vfat}, more="<slices><slice type='storage' offset='512' size='512'/></slices>")`, [
+      'vdb',
+    ]),
+    /^it is unknown whether the read-only disk vdb has a seed: it is a part of a file/,
+  ],
+  [
+    'a read-only qcow2 disk',
+    withDrives("drive(folder + '/other.qcow2', form='qcow2')", ['vdb']),
+    /^it is unknown whether the read-only disk vdb has a seed: its format is qcow2, and not raw/,
+  ],
+  [
+    'a read-only disk with LVM',
+    withDrives("drive(overwrite(folder + '/data.raw', 536, b'LVM2 001'))", ['vdb']),
+    /^it is unknown whether the read-only disk vdb has a seed: its content at byte 0 is unknown/,
+  ],
+  [
+    'a read-only disk with LVM in a partition',
+    withDrives("drive(partitioned(overwrite(folder + '/data.raw', 536, b'LVM2 001'), 'gpt'))", ['vdb']),
+    /^it is unknown whether the read-only disk vdb has a seed: its content at byte 1048576 is unknown/,
+  ],
+  [
+    'a read-only disk with an extended partition',
+    withDrives(`drive(partitioned(${vfat}, 'dos', 'type=5'))`, ['vdb']),
+    /^it is unknown whether the read-only disk vdb has a seed: it has an extended partition/,
+  ],
+  [
+    'a GPT for another size of sectors',
+    withDrives(
+      `drive(partitioned(${vfat}, 'gpt')).replace("<readonly/>", "<blockio logical_block_size='4096'/><readonly/>")`,
+      ['vdb'],
+    ),
+    /^it is unknown whether the read-only disk vdb has a seed: its GPT cannot be read/,
+  ],
+  [
+    'a SCSI device that is passed through read-only',
+    `domain.text = xml_of(folder, more="<hostdev mode='subsystem' type='scsi'><readonly/></hostdev>")`,
+    /^it is unknown whether a SCSI device that is passed through read-only has a seed/,
   ],
   [
     'a seed without end',
