@@ -1,5 +1,6 @@
 import { type Config, configFile, formatLine, forwardProblems, readConfig, words } from '../config/config.ts';
 import { auditLogFile } from '../facts/security/audit.ts';
+import { earliestBootTime } from '../forward/files/boot-time.ts';
 import { LogFiles } from '../forward/files/log-files.ts';
 import { sealedBytes } from '../forward/files/sealed-bytes.ts';
 import { Checkpoint } from '../forward/pipeline/checkpoint.ts';
@@ -71,7 +72,7 @@ export async function forwardCommand(
     ...{ patterns: words(FORWARD_FILES), auditFile: auditLogFile(reader), trouble },
     ...{ records: start.files, trusted: start.trusted },
     firstOffset: (file) => sealedBytes(reader, file),
-    booted: reader.now().getTime() - reader.environment().seconds * 1000,
+    booted: earliestBootTime(reader),
   });
   const checkpoint = new Checkpoint(start.cursor, files, (acknowledged) => store.save(acknowledged));
   const status = new StatusWriter({

@@ -5,7 +5,7 @@ import { type LineChunk, filePosition } from '../../agent/forward/stages.ts';
 /** Returns log files that are read from their beginning, as if nothing was forwarded before. */
 export function logFiles(patterns: readonly string[], more: Partial<LogFilesOptions> = {}): LogFiles {
   return new LogFiles({
-    ...{ patterns, records: [], auditFile: '', trusted: true, booted: 0, firstOffset: () => 0 },
+    ...{ patterns, records: [], auditFile: '', trusted: true, booted: () => 0, firstOffset: () => 0 },
     trouble: (reason) => {
       throw new Error(reason);
     },

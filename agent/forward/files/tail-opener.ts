@@ -27,8 +27,8 @@ export interface TailOpenerOptions {
   trusted: boolean;
   /** Where to begin in a log of which nothing was forwarded, in bytes. */
   firstOffset: (path: string) => number;
-  /** The time of the boot, in milliseconds since the epoch: files that were rotated after it are read, too. */
-  booted: number;
+  /** Returns the time of the boot, in milliseconds since the epoch: files that were rotated after it are read, too. */
+  booted: () => number;
   lose: (bytes: number, why: string) => void;
 }
 
@@ -94,8 +94,8 @@ export class TailOpener {
     const { booted, trusted } = this.#options;
     const unread = this.records.find(({ offset }) => offset === 0);
     const last = unread?.modified ?? this.records.at(-1)?.modified;
-    if (last === undefined) return booted;
-    return trusted ? last : Math.min(last, booted);
+    if (last === undefined) return booted();
+    return trusted ? last : Math.min(last, booted());
   }
 
   /**

@@ -10,7 +10,7 @@ const reading = suite('reader of log files');
 function looksIn10Seconds(patterns: readonly string[]): { looks: number; settled: boolean } {
   mock.timers.enable({ apis: ['setTimeout'] });
   const files = new LogFiles({
-    ...{ patterns, records: [], auditFile: '', trusted: true, booted: 0 },
+    ...{ patterns, records: [], auditFile: '', trusted: true, booted: () => 0 },
     firstOffset: () => 0,
     trouble: () => undefined,
   });

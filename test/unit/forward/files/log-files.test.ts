@@ -27,7 +27,7 @@ class World {
 
   open(records: ReturnType<LogFiles['records']>, patterns = [this.log]): LogFiles {
     const files = new LogFiles({
-      ...{ patterns, records, auditFile: '', trusted: true, booted: 0, firstOffset: () => 0 },
+      ...{ patterns, records, auditFile: '', trusted: true, booted: () => 0, firstOffset: () => 0 },
       trouble: (reason) => assert.unreachable(reason),
     });
     files.attach({ lost: (text) => this.lost.push(text) });

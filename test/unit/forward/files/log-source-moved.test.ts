@@ -36,7 +36,7 @@ function source(log: NumberedLog, onOpen: (count: number) => void, more: Partial
   let opened = 0;
   return new LogSource({
     ...{ named: true, path: log.file, audit: false, firstOffset: () => 0 },
-    ...{ records: [], trusted: true, booted: 0 },
+    ...{ records: [], trusted: true, booted: () => 0 },
     nextId: () => {
       onOpen(opened);
       return (opened += 1);

@@ -38,7 +38,7 @@ function daemonTo(port: number, root: string, scheme = 'syslog+tcp', patterns: s
   const messages: string[] = [];
   const log = new CountingLog((_, text) => void messages.push(text), Date.now);
   const files = new LogFiles({
-    ...{ patterns, records: [], auditFile: '', trusted: true, booted: 0 },
+    ...{ patterns, records: [], auditFile: '', trusted: true, booted: () => 0 },
     ...{ firstOffset: () => 0, trouble: () => undefined },
   });
   const checkpoint = new Checkpoint('', files, () => undefined);
