@@ -2,7 +2,7 @@ import { type Config, configFile, formatLine, forwardProblems, readConfig, words
 import { auditLogFile } from '../facts/security/audit.ts';
 import { earliestBootTime } from '../forward/files/boot-time.ts';
 import { LogFiles } from '../forward/files/log-files.ts';
-import { sealedBytes } from '../forward/files/sealed-bytes.ts';
+import { isOfThisBoot, sealedBytes } from '../forward/files/sealed-bytes.ts';
 import { Checkpoint } from '../forward/pipeline/checkpoint.ts';
 import { CheckpointStore, readStart } from '../forward/pipeline/checkpoint-store.ts';
 import { Daemon } from '../forward/pipeline/daemon.ts';
@@ -71,7 +71,8 @@ export async function forwardCommand(
   const files = new LogFiles({
     ...{ patterns: words(FORWARD_FILES), auditFile: auditLogFile(reader), trouble },
     ...{ records: start.files, trusted: start.trusted },
-    firstOffset: (file) => sealedBytes(reader, file),
+    firstOffset: (log, file) => sealedBytes(reader, log, file),
+    isOfThisBoot: (log, file) => isOfThisBoot(reader, log, file),
     booted: earliestBootTime(reader),
   });
   const checkpoint = new Checkpoint(start.cursor, files, (acknowledged) => store.save(acknowledged));

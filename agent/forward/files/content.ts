@@ -4,6 +4,8 @@ import type { LogFile } from '../../system/log-file.ts';
 /** How much of the beginning of a file, and of the bytes before an offset, identifies its content. */
 export const headBytes = 1024;
 const beforeBytes = 256;
+/** The maximum length of a line. A longer line is sent in several parts. */
+export const lineBytes = 1024 * 1024;
 
 /** Where reading of a file stopped, and hashes by which the file is recognised under any name. */
 export interface TailRecord {
@@ -62,6 +64,13 @@ export function hasContent(
 export function bytesAt(file: LogFile, offset: number, length: number): Buffer {
   const buffer = Buffer.alloc(length);
   return buffer.subarray(0, length === 0 ? 0 : file.read(buffer, offset));
+}
+
+/** Returns the offset of the last beginning of a line up to an offset; 0 if none is in the 1 MiB before it. */
+export function endOfLineBefore(file: LogFile, offset: number): number {
+  const from = Math.max(0, offset - lineBytes);
+  const end = bytesAt(file, from, offset - from).lastIndexOf(10) + 1;
+  return end === 0 ? 0 : from + end;
 }
 
 /** Returns the last bytes of two consecutive pieces. */

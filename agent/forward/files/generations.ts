@@ -69,14 +69,19 @@ export interface Found {
   file: LogFile;
 }
 
+/** Compares the numbers of the inodes only, because a device may have another number in each boot. */
+export function hasSameInode(one: { inode: string }, other: { inode: string }): boolean {
+  return one.inode.split(':')[1] === other.inode.split(':')[1];
+}
+
 /**
  * Finds the file that has the content of a record: first by its inode, then by its content alone. Its offset is not 0.
  * @throws MovedError if a candidate is gone, or if another file has its name meanwhile
  * @throws SystemError for a temporary error
  */
 export function findContent(candidates: readonly Generation[], record: TailRecord): Found | undefined {
-  const byInode = candidates.filter((each) => each.inode === record.inode);
-  const others = candidates.filter((each) => each.inode !== record.inode);
+  const byInode = candidates.filter((each) => hasSameInode(each, record));
+  const others = candidates.filter((each) => !hasSameInode(each, record));
   for (const generation of [...byInode, ...others]) {
     if (generation.bytes < record.offset) continue;
     const file = openGeneration(generation);

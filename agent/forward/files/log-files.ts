@@ -17,7 +17,10 @@ const nameMilliseconds = 20;
 /** The maximum number of names that are kept: another user may create any number of them. */
 const mostNames = 1000;
 
-export interface LogFilesOptions extends Pick<LogSourceOptions, 'trusted' | 'firstOffset' | 'booted'> {
+export interface LogFilesOptions extends Pick<
+  LogSourceOptions,
+  'trusted' | 'firstOffset' | 'isOfThisBoot' | 'booted'
+> {
   /** Absolute paths; `*`, `?` and `[…]` match within a name. */
   patterns: readonly string[];
   records: readonly FileRecord[];
@@ -228,15 +231,13 @@ export class LogFiles {
   }
 
   #source(file: string, slot: number): LogSource {
-    const { patterns, records, trusted, firstOffset, booted, auditFile } = this.#options;
+    const { patterns, records, trusted, firstOffset, isOfThisBoot, booted, auditFile } = this.#options;
     return new LogSource({
       path: file,
       named: patterns.some((pattern) => path.posix.normalize(pattern) === file),
       audit: file === auditFile,
       records: records.filter((record) => record.path === file),
-      trusted,
-      firstOffset,
-      booted,
+      ...{ trusted, firstOffset, booted, ...(isOfThisBoot && { isOfThisBoot }) },
       nextId: () => (this.#generation += 1) * idStep + slot,
       lost: (text) => this.#listener?.lost(text),
     });

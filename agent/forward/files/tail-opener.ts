@@ -1,9 +1,11 @@
 import { type LogFile, statLogFile } from '../../system/log-file.ts';
-import type { TailRecord } from './content.ts';
+import { type TailRecord, endOfLineBefore } from './content.ts';
 import {
+  type Found,
   type Generation,
   MovedError,
   findContent,
+  hasSameInode,
   openGeneration,
   openListed,
   rotatedFiles,
@@ -25,8 +27,13 @@ export interface TailOpenerOptions {
   records: readonly TailRecord[];
   /** Whether this boot wrote the records. Whoever had root in another boot may have forged those of that boot. */
   trusted: boolean;
-  /** Where to begin in a log of which nothing was forwarded, in bytes. */
-  firstOffset: (path: string) => number;
+  /**
+   * How much of a file of a log, of the log itself or of a rotated file, is on the sealed disk, in bytes. A log of which
+   * nothing was forwarded is read from there.
+   */
+  firstOffset: (log: string, file: string) => number;
+  /** Whether this boot wrote to a file of a log; undefined if only the clock can tell. */
+  isOfThisBoot?: (log: string, file: Generation) => boolean | undefined;
   /** Returns the time of the boot, in milliseconds since the epoch: files that were rotated after it are read, too. */
   booted: () => number;
   lose: (bytes: number, why: string) => void;
@@ -52,14 +59,20 @@ export class TailOpener {
    * @throws SystemError if a file cannot be opened at present; no file is open then
    */
   resume(itself: readonly Generation[], rotated: readonly Generation[], now: number): Tail[] {
-    const from = this.#since();
     const tails: Tail[] = [];
-    const isOpen = (inode: string) => tails.some((tail) => tail.inode === inode);
     try {
+      const isUnread = this.#unread();
       this.#openRecorded([...itself, ...rotated], tails);
-      if (!itself.some(({ inode }) => isOpen(inode))) {
-        const newer = rotated.filter(({ inode, modified }) => modified >= from && !isOpen(inode));
-        const offset = this.#options.firstOffset(this.#options.path);
+      const log = tails.find(({ inode }) => itself.some((each) => each.inode === inode));
+      // A record of an earlier boot proves neither that this boot did not rotate the log nor the order of the files.
+      if (log === undefined || !this.#options.trusted) {
+        if (log !== undefined) tails.splice(tails.indexOf(log), 1);
+        log?.close();
+        const newer = rotated.filter(
+          (file) => isUnread(file) && !tails.some(({ inode }) => inode === file.inode),
+        );
+        const { path, firstOffset } = this.#options;
+        const offset = log?.acknowledged ?? firstOffset(path, path);
         tails.push(...this.openAll([...newer, ...itself], now, offset));
       }
     } catch (error) {
@@ -79,7 +92,7 @@ export class TailOpener {
       const left = candidates.filter(({ inode }) => !tails.some((tail) => tail.inode === inode));
       const found = findContent(left, record);
       if (found !== undefined) {
-        tails.push(this.open(found.file, record.offset));
+        tails.push(this.open(found.file, this.#acceptedOffset(found, record)));
         continue;
       }
       this.#options.lose(record.bytes - record.offset, 'it was removed or changed before it could be read');
@@ -89,13 +102,33 @@ export class TailOpener {
     }
   }
 
-  /** Rotated files that were written after this time, in milliseconds since the epoch, were not forwarded yet. */
-  #since(): number {
-    const { booted, trusted } = this.#options;
+  /**
+   * Returns where to continue in a file that has the content of a record. The hashes of a forged record may cover what an
+   * earlier boot expected this boot to write, so they do not prove that this content was forwarded.
+   */
+  #acceptedOffset({ generation, file }: Found, record: TailRecord): number {
+    const { path, trusted, firstOffset, booted, isOfThisBoot } = this.#options;
+    const { offset } = record;
+    if (trusted) return offset;
+    const ofThisBoot = isOfThisBoot?.(path, generation);
+    if (ofThisBoot === false) return offset;
+    const sealed = Math.min(offset, firstOffset(path, generation.file));
+    const mayBeForwarded = hasSameInode(generation, record) || generation.modified < booted();
+    if (ofThisBoot === true || !mayBeForwarded) return sealed;
+    return Math.max(sealed, endOfLineBefore(file, offset));
+  }
+
+  /** Returns a function that returns whether a rotated file without a record may contain what was not forwarded. */
+  #unread(): (file: Generation) => boolean {
+    const { path, trusted, booted, isOfThisBoot } = this.#options;
     const unread = this.records.find(({ offset }) => offset === 0);
     const last = unread?.modified ?? this.records.at(-1)?.modified;
-    if (last === undefined) return booted();
-    return trusted ? last : Math.min(last, booted());
+    const since = booted();
+    return (file) => {
+      const isLater = last !== undefined && file.modified >= last;
+      if (last !== undefined && trusted) return isLater;
+      return isLater || (isOfThisBoot?.(path, file) ?? file.modified >= since);
+    };
   }
 
   /**

@@ -9,13 +9,12 @@ import {
   hashesOf,
   headBytes,
   lastBytes,
+  lineBytes,
   sampleOf,
   endOfNuls,
   nulRunIn,
 } from './content.ts';
 
-/** The maximum length of a line. A longer line is sent in several parts. */
-const lineBytes = 1024 * 1024;
 const chunkBytes = 64 * 1024;
 /** The maximum number of lines that are emitted at once, which bounds the memory for their messages. */
 const chunkLines = 1024;
