@@ -17,6 +17,8 @@ export interface TailRecord {
   modified: number;
   head: string;
   before: string;
+  /** Whether an earlier boot made the record, and this boot has not found the file yet. */
+  isEarlier?: true;
 }
 
 /** Where a log was acknowledged. */

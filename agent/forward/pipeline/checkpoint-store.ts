@@ -44,7 +44,8 @@ export function readStart(
   if (reason !== '') trouble(`FORWARD_STATE: ${reason}${where}`);
   // In this boot, lines of log files may have been acknowledged before any entry of the journal.
   const trusted = files.length > 0;
-  return { ...earlier, files: trusted ? files : earlier.files, trusted };
+  const unused = earlier.files.map((record) => ({ ...record, isEarlier: true as const }));
+  return { ...earlier, files: trusted ? files : unused, trusted };
 }
 
 /** `problem`: why the checkpoint, or a part of it, is not usable; '' if it is. */
@@ -166,8 +167,10 @@ export class CheckpointStore {
   save(acknowledged: Acknowledged): void {
     const { writer, bootId, trouble } = this.#options;
     this.#saveLater(acknowledged);
+    // The records in the checkpoint of this boot are trusted.
+    const files = acknowledged.files.filter(({ isEarlier }) => isEarlier !== true);
     try {
-      writer.writeAtomically(checkpointFile, formatCheckpoint(bootId, acknowledged), 0o644);
+      writer.writeAtomically(checkpointFile, formatCheckpoint(bootId, { ...acknowledged, files }), 0o644);
     } catch (error) {
       trouble(errorMessage(error));
     }

@@ -147,4 +147,17 @@ for (const [title, [text, change, expected]] of Object.entries(continued))
     assert.equal(linesOf(log, records).lines, expected);
   });
 
+earlierIn('a record is marked until its log is found', (directory) => {
+  const log = `${directory}/app.log`;
+  const record: FileRecord = { ...forged(log, 'one\n'), isEarlier: true };
+  const files = logFiles([log], { trusted: false, records: [record] });
+  assert.equal([forwardedLines(files), files.records()], [[], [{ ...record, offset: 0, bytes: 0 }]]);
+  write(log, 'one\ntwo\n', 100);
+  assert.equal(forwardedLines(files, 6000), ['one', 'two']);
+  assert.equal(
+    files.records().map(({ offset, isEarlier }) => [offset, isEarlier]),
+    [[8, undefined]],
+  );
+});
+
 earlier.run();

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -31,6 +32,7 @@ const record = {
   ...{ path: '/var/log/a "b"\u2028é', inode: '65024:131', offset: 5, bytes: 9, modified: 1.5 },
   ...{ head: hash, before: hash },
 };
+const earlierRecord = { ...record, isEarlier: true as const };
 const line = `FILE=65024:131 5 9 1.5 ${hash} ${hash} ${toJson(record.path)}\n`;
 const bad = line.replace('1.5', '-1.5');
 const good = `BOOT=${boot}\nCURSOR=${cursor}\n`;
@@ -105,7 +107,7 @@ stores('a malformed position is reported, and does not change where the journal 
 stores('on a data disk: the same', () => {
   const durable = `MACHINE=${machine}\nBOOT=${earlier}\nCURSOR=${cursorOf(earlier)}\n${bad}${line}`;
   assert.equal(read(undefined, durable, state), {
-    ...{ cursor: cursorOf(earlier), files: [record], firstBoot: 'this', trusted: false },
+    ...{ cursor: cursorOf(earlier), files: [earlierRecord], firstBoot: 'this', trusted: false },
     problems: [`FORWARD_STATE: ${state}/checkpoint contains malformed positions of log files (1)`],
   });
   for (const [unusable, problem] of [
@@ -171,6 +173,32 @@ stores('a file that cannot be written is reported, forwarding continues, and no 
     assert.equal(stored(), { cursor, files: [record], ...ofThisBoot });
   });
 });
+
+stores(
+  'a record of an earlier boot for a log that does not exist is kept on the data disk only',
+  async () => {
+    const root = fs.mkdtempSync(path.join(os.tmpdir(), 'store-'));
+    try {
+      for (const directory of [forwardDirectory, state])
+        fs.mkdirSync(path.join(root, directory), { recursive: true });
+      const reader = systemReader({ root });
+      const trouble = (reason: string) => assert.unreachable(reason);
+      const options = { reader, writer: systemWriter(root), directory: state, bootId: boot, trouble };
+      const store = new CheckpointStore(options, { cursor: '', files: [], ...ofThisBoot });
+      const other = { ...record, path: '/var/log/other.log' };
+      store.save({ cursor, files: [other, earlierRecord] });
+      await store.flush();
+      const start = readStart(reader, state, clock, trouble);
+      assert.equal([start.files, start.trusted], [[other], true]);
+      fs.rmSync(path.join(root, checkpointFile));
+      const next = readStart(reader, state, { ...clock, bootId: 'c'.repeat(32) }, trouble);
+      const unused = [{ ...other, isEarlier: true }, earlierRecord];
+      assert.equal([next.files, next.trusted], [unused, false]);
+    } finally {
+      fs.rmSync(root, { recursive: true });
+    }
+  },
+);
 
 stores.run();
 
