@@ -9,7 +9,7 @@ import {
   listBoots,
 } from '../../system/journalctl.ts';
 import type { CreateJournalReader, JournalEvents, Reader } from '../stages.ts';
-import { parseCursor, sameEntry } from '../../lib/journal-export/cursor.ts';
+import { type Cursor, isLater, parseCursor, sameEntry } from '../../lib/journal-export/cursor.ts';
 import { JournalReader } from './journal-reader.ts';
 
 /** How often a boot is read again without progress. */
@@ -37,6 +37,23 @@ export function journalReaders(
       return new JournalReader(fields, cursor, events);
     return new EarlierBoots({ fields, bootId, first, events }, cursor);
   };
+}
+
+/**
+ * Returns the boots that may have entries after an entry: its own boot, and those whose last entry is later or unknown.
+ * @param lastOf returns the cursor of the last entry of a boot, or '' or undefined if it is not known
+ */
+export async function bootsWithLater(
+  boots: readonly string[],
+  after: Cursor,
+  lastOf: (boot: string) => Promise<string | undefined>,
+): Promise<string[]> {
+  const found: string[] = [];
+  for (const boot of boots) {
+    const last = parseCursor((await lastOf(boot)) ?? '');
+    if (boot === after.boot || last === undefined || isLater(last, after)) found.push(boot);
+  }
+  return found;
 }
 
 interface Options {
@@ -120,12 +137,7 @@ class EarlierBoots implements Reader {
     const boots = (await this.#list()).filter((boot) => boot !== this.#options.bootId).slice(-mostBoots);
     const after = parseCursor(this.#cursor);
     if (after === undefined) return this.#fromFirst(boots);
-    const found: string[] = [];
-    for (const boot of boots) {
-      const last = parseCursor((await lastCursor(boot)) ?? '');
-      if (boot === after.boot || last === undefined || last.realtime > after.realtime) found.push(boot);
-    }
-    return found;
+    return bootsWithLater(boots, after, lastCursor);
   }
 
   async #list(): Promise<string[]> {

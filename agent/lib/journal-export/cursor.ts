@@ -45,6 +45,15 @@ export function reaches(one: Cursor, other: Cursor): boolean {
   return one.monotonic >= other.monotonic;
 }
 
+/**
+ * Whether the entry `one` was logged after the entry `other`, also in another boot. Sequence numbers of the same source do
+ * not depend on the clock.
+ */
+export function isLater(one: Cursor, other: Cursor): boolean {
+  if (one.source === other.source) return one.sequence > other.sequence;
+  return one.realtime > other.realtime;
+}
+
 /** Returns the number of entries after `one` up to `other`; null if their sequence numbers are not comparable. */
 export function entriesBetween(one: Cursor | undefined, other: Cursor): number | null {
   return one?.source === other.source ? Math.max(0, other.sequence - one.sequence) : null;
