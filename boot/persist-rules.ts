@@ -1,5 +1,6 @@
 /** Rules for PERSIST that depend only on the configuration. Those of pathRefusal and fstabRefusal also apply to SCRATCH. */
 import { itemOptions, pathOf, words } from '../agent/config/boot-keys.ts';
+import { isMountedIn } from '../agent/facts/boot/kept-paths.ts';
 import { placeOf, startPlaces } from '../agent/facts/security/places.ts';
 import { isBelow } from '../agent/lib/paths.ts';
 import type { BootConfig } from './config.ts';
@@ -41,6 +42,7 @@ export function persistRefusal(
   return (
     pathRefusal('PERSIST', path) ??
     autostartRefusal(item) ??
+    recordsRefusal(item) ??
     outerRefusal(values, item) ??
     overlayRefusal(values, path) ??
     storeRefusal(values, path) ??
@@ -84,6 +86,20 @@ function autostartRefusal({ path, options }: PersistItem): Refusal | undefined {
     reason,
     remedy: `To keep it all the same, write ${item} in PERSIST. Root in an earlier boot may have written it.`,
   };
+}
+
+/** The records of `prepare`: its action log, and the moves (agent/facts/boot/moves.ts). */
+const records = '/var/lib/immutafs';
+
+/**
+ * Refuses a path with the records of `prepare`, which must be the same in every maintenance boot: the boot that moves data mounts
+ * nothing of PERSIST. A sealed boot does not use them.
+ */
+function recordsRefusal({ path, options }: PersistItem): Refusal | undefined {
+  const reason = `the boot that moves data would not find what prepare has recorded in ${records}`;
+  if (isBelow(path, records)) return { reason, remedy: 'Remove it from PERSIST.' };
+  if (!isBelow(records, path) || !isMountedIn(options, { mode: 'maintenance' })) return undefined;
+  return { reason, remedy: `In PERSIST, name the directories beside ${records}.` };
 }
 
 /**

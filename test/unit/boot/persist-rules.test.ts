@@ -11,11 +11,11 @@ const fstab = ['/data', '/var/lib/db'].map((target) => ({
 }));
 
 /** Returns why an item of PERSIST is refused. @param values of the configuration */
-function refusalOf(item: string, values: { PERSIST?: string; PERSIST_STORE?: string } = {}) {
+function refusalOf(item: string, values: { PERSIST?: string; PERSIST_STORE?: string } = {}, lines = fstab) {
   const reader = { stat: (file: string) => (units.includes(file) ? 0 : undefined) } as BootReader;
   const config = { PERSIST: item, OVERLAY: '/opt/layer', PERSIST_STORE: '/data/store', ...values };
   const [found] = itemsOf(item);
-  return found && persistRefusal(reader, config, fstab, found);
+  return found && persistRefusal(reader, config, lines, found);
 }
 
 /** An item of PERSIST, and the reason for which it is refused before any mount is considered; undefined: accepted. */
@@ -112,6 +112,19 @@ for (const [PERSIST, isRefused] of [
     const refusal = refusalOf(item, { PERSIST });
     const reason = 'in maintenance, /srv/a would show what an earlier boot wrote to /srv/a/b';
     assert.is(refusal?.reason, isRefused ? reason : undefined);
+  });
+}
+for (const [item, isRefused] of [
+  ['/var/lib/immutafs', true],
+  ['/var/lib/immutafs:autostart', true],
+  ['/var/lib/immutafs/backup', true],
+  ['/var/lib:autostart,maintenance', true],
+  ['/var/lib:autostart', false],
+  ['/var/lib/immutafs-data', false],
+] as const) {
+  test(`PERSIST=${item}: the records of prepare`, () => {
+    const reason = 'the boot that moves data would not find what prepare has recorded in /var/lib/immutafs';
+    assert.is(refusalOf(item, {}, [])?.reason, isRefused ? reason : undefined);
   });
 }
 test('without a store, nothing is kept', () => {
