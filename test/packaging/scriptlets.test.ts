@@ -1,5 +1,6 @@
 import { symlinkSync } from 'node:fs';
 import * as assert from 'uvu/assert';
+import { type Move, writeMoves } from '../../agent/prepare/move/record.ts';
 import { buildRpm } from '../../packaging/rpm.ts';
 import { rootSuite, type ScratchRoot } from './scratch-root.ts';
 import { assertQuiet, run, type Outcome } from './support.ts';
@@ -74,6 +75,44 @@ test('erase: fails while fstab mounts / read-only, because / would stay read-onl
     '#UUID=0 / xfs ro\nUUID=1 / xfs errors=remount-ro 0 0\nserver:/ /mnt nfs ro 0 0\nUUID=2 /boot xfs ro',
   );
   assertQuiet(erase(root));
+});
+
+const moves: readonly [kind: Move['kind'], phase: Move['phase'], refusal?: RegExp][] = [
+  ['state', 'planned'],
+  ['state', 'copying'],
+  ['state', 'switching', /is on the data disk/],
+  ['state', 'moved', /is on the data disk/],
+  ['state', 'returning', /is on the data disk/],
+  ['state', 'restoring', /is on the data disk/],
+  ['home', 'planned'],
+  ['home', 'copying'],
+  ['home', 'switching', /is not complete/],
+  ['home', 'moved'],
+  ['home', 'returning', /is not complete/],
+  ['home', 'restoring', /is not complete/],
+];
+test('erase: fails while data is on another disk that only this package mounts, or a move is not complete', ({
+  root,
+}) => {
+  for (const [kind, phase, refusal] of moves) {
+    const title = `${kind} ${phase}`;
+    install(root);
+    assertQuiet(upgrade(root));
+    root.write('var/lib/immutafs/moves.json', recordOf({ kind: 'home', phase: 'moved' }, { kind, phase }));
+    root.write('etc/immutafs/move-at-boot', '0\n');
+    root.calls();
+    const { code, stderr } = erase(root);
+    assert.is(code, refusal === undefined ? 0 : 1, title);
+    assert.is(root.has('etc/immutafs/move-at-boot'), refusal !== undefined, title);
+    assert.is(root.has('usr/bin/immutafs-agent'), refusal !== undefined, title);
+    if (refusal === undefined) continue;
+    assert.match(
+      stderr,
+      /^immutafs-agent: not erased\. [^\n]* \/var\/lib\/app [^\n]* prepare --undo --reboot\. [^\n]*\n/,
+    );
+    assert.match(stderr, refusal, title);
+    assert.equal(root.calls(), [], title);
+  }
 });
 
 test('yum 3: its plug-in gets a configuration file, which an administrator may edit and which erasing removes', ({
@@ -225,6 +264,25 @@ function scriptlet(shell: string, tag: string, argument: string, { sealed }: { s
   const seal = sealed ? 'mount --bind /usr /usr && mount -o remount,bind,ro /usr &&' : '';
   const script = `${seal} exec "$0" -c "$1" scriptlet "$2"`;
   return run('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', script, shell, text, argument]);
+}
+
+/** Returns the text of a record of moves, as prepare writes it. */
+function recordOf(...states: Pick<Move, 'kind' | 'phase'>[]): string {
+  const texts: string[] = [];
+  const writer = {
+    makeDirectory: () => undefined,
+    replaceText: (_: string, text: string) => texts.push(text),
+  };
+  const list = states.map((state): Move => ({
+    ...{ id: 'x', kind: 'state', path: '/var/lib/app', item: '/var/lib/app', store: '/data/store', type: '' },
+    ...{ origin: { fs: 'x', inode: 1, uid: 0, gid: 0, volume: null }, place: { fs: 'y', inode: 2 } },
+    ...{ file: '/etc/immutafs/immutafs.conf', before: '"phase": "moved",\n', after: null, content: null },
+    ...{ phase: 'moved', task: 'move', at: null, problem: null, purged: false },
+    ...state,
+  }));
+  const tools = { reader: {}, writer } as unknown as Parameters<typeof writeMoves>[0];
+  writeMoves(tools, { schema: 1, moves: list, cleanVar: false, restoreFiles: false, rehearse: null });
+  return texts.join('');
 }
 
 function install(root: ScratchRoot): Outcome {
