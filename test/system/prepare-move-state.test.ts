@@ -35,6 +35,21 @@ move('--undo brings back what was written since, then restores the files; the ne
   );
 });
 
+move(
+  '--undo restores the configuration byte for byte that a step has changed before two moves',
+  () => {
+    const stdout = outputOf(`stop_all() { umount -l "$app" /var/lib/other 2>/dev/null || true; }
+    cp /etc/immutafs/immutafs.conf /run/conf; mkdir -p /opt/before /var/lib/other; echo content >/var/lib/other/file
+    prepare --apply --yes --move-state /opt/before:autostart >/dev/null || true; move /var/lib/other >/dev/null; boot
+    mounts; mountpoint -q /var/lib/other; grep ^PERSIST= /etc/immutafs/immutafs.conf
+    undone | grep 'moved back'; mounts && exit 1; whole; cat /var/lib/other/file; cmp /run/conf /etc/immutafs/immutafs.conf; agent prepare --undo`);
+    assert.match(
+      stdout,
+      /\nPERSIST=\/opt\/before:autostart \/var\/lib\/app \/var\/lib\/other\n\/var\/lib\/other moved back[^\n]*\n\/var\/lib\/app moved back[^\n]*\ncontent\nNothing to undo/,
+    );
+  },
+);
+
 move('what is only planned is withdrawn by --undo', () => {
   const stdout = outputOf(`cp /etc/immutafs/immutafs.conf /run/conf; move >/dev/null; agent prepare --undo
     ls -A /etc/immutafs; test ! -e /var/lib/immutafs/moves.json; boot; mounts && exit 1; whole; cmp /run/conf /etc/immutafs/immutafs.conf`);

@@ -35,8 +35,7 @@ export async function runTasks(
   try {
     moves = readMoves(reader);
     const save = () => writeMoves(tools, moves);
-    for (const move of moves.moves.filter(({ task }) => task !== null))
-      await runTask(tools, moves, { move, save, at });
+    for (const move of inOrder(moves.moves)) await runTask(tools, moves, { move, save, at });
     if (moves.cleanVar) {
       moves.cleanVar = false;
       await cleanVar(contextOf(tools));
@@ -56,6 +55,15 @@ export async function runTasks(
   writeMoves(tools, moves);
   removeMarker(tools);
   return isGood;
+}
+
+/** Returns the moves with tasks, those that return last, in the reverse order. */
+function inOrder(moves: readonly Move[]): Move[] {
+  const { back = [], others = [] } = Object.groupBy(
+    moves.filter(({ task }) => task !== null),
+    ({ task }) => (task === 'return' ? 'back' : 'others'),
+  );
+  return [...others, ...back.toReversed()];
 }
 
 async function runTask(tools: Tools, moves: Moves, task: Task): Promise<void> {
