@@ -24,6 +24,8 @@ export async function buildRpm(): Promise<string> {
     'dist/third-party.json',
     'dist/{lib,licences,man,completion}/**',
     '{boot,dracut,units}/**',
+    'docs/*.md',
+    'docs/log-server/*',
     'packaging/*',
     'packaging/build/{run-dist.sh,version.ts,paths.ts}',
     'packaging/{sbom,selinux}/*',
