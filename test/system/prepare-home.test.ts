@@ -101,6 +101,22 @@ move(
   },
 );
 
+for (const [title, edit, check, expected] of [
+  ['is restored byte for byte', ':', 'cmp /etc/fstab /run/fstab', /\n\/etc\/fstab: restored\n/],
+  [
+    'keeps an edit of an administrator, which is named',
+    "echo '# mine' >>/etc/fstab",
+    "grep '# mine' /etc/fstab",
+    /\n\/etc\/fstab: kept, because it was changed after prepare;[^]*\n# mine\n$/,
+  ],
+] as const) {
+  move(`--undo: fstab that the step fstab has changed after the move ${title}`, () => {
+    const script = `fill; picture /home >/run/before; cp /etc/fstab /run/fstab; moved_home >/dev/null
+      agent prepare --only fstab --apply --yes >/dev/null; grep ' / xfs defaults,ro ' /etc/fstab; ${edit}; undone_home; whole_home; findmnt /home && exit 1; ${check}`;
+    assert.match(outputOf(script), expected);
+  });
+}
+
 move(
   'another directory than that of the plan, a process of a user, or a disk that is gone: nothing is moved',
   () => {

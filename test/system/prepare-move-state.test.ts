@@ -36,16 +36,16 @@ move('--undo brings back what was written since, then restores the files; the ne
 });
 
 move(
-  '--undo restores the configuration byte for byte that a step has changed before two moves',
+  '--undo restores the configuration byte for byte that steps have changed before and after two moves',
   () => {
     const stdout = outputOf(`stop_all() { umount -l "$app" /var/lib/other 2>/dev/null || true; }
-    cp /etc/immutafs/immutafs.conf /run/conf; mkdir -p /opt/before /var/lib/other; echo content >/var/lib/other/file
+    cp /etc/immutafs/immutafs.conf /run/conf; mkdir -p /opt/before /opt/after /var/lib/other; echo content >/var/lib/other/file
     prepare --apply --yes --move-state /opt/before:autostart >/dev/null || true; move /var/lib/other >/dev/null; boot
-    mounts; mountpoint -q /var/lib/other; grep ^PERSIST= /etc/immutafs/immutafs.conf
+    prepare --apply --yes --move-state /opt/after:autostart >/dev/null || true; mounts; mountpoint -q /var/lib/other; grep ^PERSIST= /etc/immutafs/immutafs.conf
     undone | grep 'moved back'; mounts && exit 1; whole; cat /var/lib/other/file; cmp /run/conf /etc/immutafs/immutafs.conf; agent prepare --undo`);
     assert.match(
       stdout,
-      /\nPERSIST=\/opt\/before:autostart \/var\/lib\/app \/var\/lib\/other\n\/var\/lib\/other moved back[^\n]*\n\/var\/lib\/app moved back[^\n]*\ncontent\nNothing to undo/,
+      /\nPERSIST=\/opt\/before:autostart \/var\/lib\/app \/var\/lib\/other \/opt\/after:autostart\n\/var\/lib\/other moved back[^\n]*\n\/var\/lib\/app moved back[^\n]*\ncontent\nNothing to undo/,
     );
   },
 );

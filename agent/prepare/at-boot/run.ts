@@ -35,7 +35,10 @@ export async function runTasks(
   try {
     moves = readMoves(reader);
     const save = () => writeMoves(tools, moves);
-    for (const move of inOrder(moves.moves)) await runTask(tools, moves, { move, save, at });
+    for (const move of inOrder(moves.moves)) {
+      const others = moves.moves.filter((each) => each !== move);
+      await runTask(tools, moves, { move, others, save, at });
+    }
     if (moves.cleanVar) {
       moves.cleanVar = false;
       await cleanVar(contextOf(tools));

@@ -3,7 +3,7 @@ import { itemOptions } from '../../config/keys.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Context } from '../engine/context.ts';
 import { whyNotKept } from '../steps/persist.ts';
-import { nameNewPlace, nameOldPlace } from './config.ts';
+import { type MoveInRecord, nameNewPlace, nameOldPlace } from './config.ts';
 import { oldContent } from '../../facts/boot/marker-files.ts';
 import { compareTrees, contentOf, copyTree } from '../move/copy.ts';
 import {
@@ -22,10 +22,7 @@ import { type Trees, expectAllCopyable } from '../move/requirements.ts';
 import { clearViews, fileSystemOf, makeDirectory, mountVolume, uncover, view } from '../move/views.ts';
 
 /** What a task needs besides the context. */
-export interface Task {
-  move: Move;
-  /** Writes the record. */
-  save: () => void;
+export interface Task extends MoveInRecord {
   at: At;
 }
 
@@ -62,7 +59,7 @@ export async function moveAway(context: Context, task: Task): Promise<void> {
     at('renamed');
     if (!isOfVolume(move)) await setAside(context, move, at);
   } catch (error) {
-    if (!wasUsed) await giveBack(context, move);
+    if (!wasUsed) await giveBack(context, task);
     throw error;
   }
   at('done');
@@ -183,10 +180,11 @@ async function discardCopy(context: Context, move: Move, to: string): Promise<vo
 }
 
 /** Makes the boot use the old content again, before any service has used the new one. */
-async function giveBack(context: Context, move: Move): Promise<void> {
+async function giveBack(context: Context, task: Task): Promise<void> {
   const { reader } = context;
+  const { move } = task;
   if (!isOfVolume(move)) await bringBack(context, move, () => undefined);
-  nameOldPlace(context, move);
+  nameOldPlace(context, task);
   if (move.kind === 'state') {
     const { copy, final } = placeInStore(move);
     const { inode } = move.place;
@@ -210,7 +208,7 @@ export async function moveBack(context: Context, task: Task): Promise<void> {
   try {
     if (!isOfVolume(move)) await bringBack(context, move, at);
     at('config');
-    nameOldPlace(context, move);
+    nameOldPlace(context, task);
   } catch (error) {
     if (!isOfVolume(move) && isNamed(reader, move)) await setAside(context, move, () => undefined);
     throw error;

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { SystemError, errorMessage, hasCode, unless } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Tools } from './context.ts';
@@ -83,6 +84,27 @@ export function logAction(tools: Tools, step: StepId, action: Action): (problem:
     }
     writeActionLog(tools, now.with(index, { ...entry, ended: reader.now().toISOString(), problem }));
   };
+}
+
+/**
+ * Changes the texts that logged edits of a file have of it, and their backups, like the file itself, so that --undo recognises the
+ * file afterwards. To be called before the file is changed, and again after a power cut.
+ * @param change has no effect on its own result
+ */
+export function changeLoggedTexts(tools: Tools, file: string, change: (text: string) => string): void {
+  const { reader, writer } = tools;
+  const log = readActionLog(reader);
+  const changed = log.map((entry): LoggedAction => {
+    const { action, backup } = entry;
+    if (action.do !== 'edit' || action.file !== file) return entry;
+    if (backup !== null && reader.stat(backup)?.kind === 'file') {
+      const text = reader.read(backup);
+      if (change(text) !== text) writer.replaceText(backup, change(text));
+    }
+    const before = action.before === null ? null : change(action.before);
+    return { ...entry, action: { ...action, before, after: change(action.after) } };
+  });
+  if (!isDeepStrictEqual(changed, log)) writeActionLog(tools, changed);
 }
 
 /** Writes the action log. Texts with one character per byte are read back unchanged. */

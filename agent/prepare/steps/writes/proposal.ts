@@ -44,16 +44,19 @@ export function isDirectory(reader: SystemReader, directory: string): boolean {
   );
 }
 
+type Values = Partial<Record<'OVERLAY' | 'MOUNT_OPTIONS' | 'PERSIST' | 'SCRATCH_DEVICE', string>>;
+
 /**
  * Returns the change of the configuration file.
  * @param values the new values by key
  * @returns no action if there is nothing to change; or, as a text, why the file must be changed manually
  */
-export function editConfig(
-  reader: SystemReader,
-  values: Partial<Record<'OVERLAY' | 'MOUNT_OPTIONS' | 'PERSIST' | 'SCRATCH_DEVICE', string>>,
-): ActionOf<'edit'>[] | string {
-  const before = textBefore(reader, configFile, 65536);
+export function editConfig(reader: SystemReader, values: Values): ActionOf<'edit'>[] | string {
+  return editConfigText(textBefore(reader, configFile, 65536), values);
+}
+
+/** Does the same for a text of the configuration file. @param before null: the file does not exist */
+export function editConfigText(before: string | null, values: Values): ActionOf<'edit'>[] | string {
   const text = before ?? '';
   const problem = parseConfig(text).problems.find(({ key }) => Object.hasOwn(values, key));
   if (problem !== undefined) {
