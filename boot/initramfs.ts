@@ -121,7 +121,7 @@ function warnOfOpenDisks({ reader, fstab, warn }: Boot & Early): void {
     const found = disksOfSource(reader, source);
     if (found === undefined || found.disks.length === 0 || found.state === 'sealed') continue;
     warn(
-      `${target} is on a disk that the host left writable (${found.disks.map(wordOf).join(' ')}): this guest is not sealed`,
+      `${target} is on a disk that the host left writable (${found.disks.map(wordOf).join(' ')}): this guest is not sealed. Make this disk read-only on the host`,
     );
   }
 }

@@ -9,7 +9,7 @@ import type { Context } from './command.ts';
 import type { BootConfig } from './config.ts';
 import { type FstabLine, disksOfSource, sourceFile } from './fstab.ts';
 import { restoreLabels } from './labels.ts';
-import { flagsOf, mountOn } from './mount.ts';
+import { afterUncleanSeal, flagsOf, mountOn } from './mount.ts';
 import {
   Refused,
   describe,
@@ -130,7 +130,7 @@ export function mountLowerVolume(
       appendBootEnv(
         boot,
         'WARNING',
-        `${target}: mounted with norecovery, it was not unmounted cleanly before it was sealed`,
+        `${target}: mounted with norecovery, it was not unmounted cleanly before it was sealed. ${afterUncleanSeal}`,
       );
   }
 }

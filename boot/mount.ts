@@ -120,6 +120,9 @@ export function mountOn({ native, reader }: Context, fileSystem: FileSystem, tar
   return { as: 'failed', reason: `the mount of ${file} on ${target} failed: ${failed.reason}; see dmesg` };
 }
 
+/** What to do about a file system that is mounted without its log. */
+export const afterUncleanSeal = 'Open the guest, shut it down cleanly, and seal it again';
+
 /**
  * Does the same. If it fails, systemd mounts the file system. `immutafs-agent status` reports a mount without the log.
  */
@@ -133,6 +136,8 @@ export function mountReadOnly(context: Context, fileSystem: FileSystem, target: 
   if (mounted?.as === 'failed') print(mounted.reason);
   if (mounted?.as === 'norecovery') {
     const shown = target.replace(/^\/sysroot(?=\/|$)/, '') || '/';
-    print(`${shown} is mounted with norecovery: it was not unmounted cleanly before it was sealed`);
+    print(
+      `${shown} is mounted with norecovery: it was not unmounted cleanly before it was sealed. ${afterUncleanSeal}`,
+    );
   }
 }

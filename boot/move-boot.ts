@@ -56,7 +56,10 @@ export function endMove(context: Context): void {
       run(context, 60, 'systemctl', '--force', 'reboot');
     return;
   }
-  native.print(2, `immutafs: data is not moved: ${moveMarker} cannot be written\n`);
+  native.print(
+    2,
+    `immutafs: data is not moved: ${moveMarker} cannot be written. See dmesg, then run: immutafs-agent prepare\n`,
+  );
   refuseMove(context);
   run(context, 50, 'systemctl', '--no-block', 'isolate', 'multi-user.target');
 }
@@ -80,7 +83,10 @@ export function abandonMove(context: Context): void {
     refuseMove(context);
     throw error;
   }
-  context.native.print(2, 'immutafs: data is not moved: a file system could not be mounted. Rebooting\n');
+  context.native.print(
+    2,
+    'immutafs: data is not moved: a file system could not be mounted. Rebooting; then run: immutafs-agent prepare\n',
+  );
   // A reboot by jobs would conflict with the start of emergency.service.
   run(context, 60, 'systemctl', '--force', 'reboot');
 }

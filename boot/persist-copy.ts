@@ -102,7 +102,7 @@ function run(
       `${program} took more than ${seconds} s`,
       'Name smaller directories in PERSIST, or use a faster disk.',
     );
-  refuse(`${program} failed: ${firstLine(ended)}`, 'See dmesg.');
+  refuse(`${program} failed: ${firstLine(ended)}`, 'Check the disks (dmesg). The next boot tries again.');
 }
 
 // --- owner, mode, label and access control lists -------------------------------------------------------------------

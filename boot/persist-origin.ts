@@ -60,7 +60,7 @@ function checkNothingBelow(guest: Guest, path: string, store: StoreFileSystem | 
   const { below } = mountsAtAndBelow(guest, path, store ?? { device: '', top: '' });
   if (below !== undefined)
     refuse(
-      `${below}, a mount point, is below it`,
+      `${below}, below this path, is a mount point`,
       `In ${guest.key}, name the directories of ${path} beside ${below}.`,
     );
 }

@@ -60,7 +60,7 @@ export function checkStoreAt(guest: Guest, expected: string): Store {
   if (mount.target === '/' || mount.target.length < expected.length)
     refuse(
       `the file system of PERSIST_STORE ${expected === '' ? '' : `at ${expected} `}is not mounted`,
-      `Attach the disk, and mount it by a line in /etc/fstab${expected === '' ? '' : ` for ${expected}`}, with the options nosuid,nodev,nofail.`,
+      `Attach the disk, and mount it by a line in /etc/fstab${expected === '' ? '' : ` for ${expected}`}, with the options nosuid,nodev,noexec,nofail.`,
     );
   const disks = mount.device === root.device ? root.disks : (disksUnder(guest, mount) ?? []);
   checkDisks(mount, disks, root);
@@ -102,7 +102,7 @@ function checkOptions({ target, options, superOptions }: Mount): void {
   if (missing !== undefined)
     refuse(
       `${target} is mounted without ${missing}`,
-      `Add nosuid,nodev to the line of ${target} in /etc/fstab.`,
+      `Add nosuid,nodev,noexec to the line of ${target} in /etc/fstab.`,
     );
 }
 

@@ -42,7 +42,7 @@ interface Checked extends PersistItem {
 function checkPath(guest: Guest, path: string): Checked {
   const item =
     itemsOf(guest.config.PERSIST).find((each) => each.path === path) ??
-    refuse('PERSIST does not name it', 'Reboot, so that the units of the boot fit the configuration.');
+    refuse('PERSIST does not name this path', 'The units are from an older configuration: reboot.');
   unlessRefused(persistRefusal(guest.reader, guest.config, guest.fstab, item));
   return checkInStore(guest, item, checkStore(guest));
 }

@@ -113,7 +113,7 @@ function checkUnused(guest: Guest, { node, number }: ScratchDevice, link: string
   const directory = `/sys/class/block/${name}`;
   const [user] = namesIfThere(reader, `${directory}/holders`);
   if (user !== undefined)
-    refuse(`${node} is part of ${user}`, 'Name another device, or take it out of this one.');
+    refuse(`${node} is in use by ${user}`, `Name another device, or remove ${node} from ${user}.`);
   const isPartition = (each: string) =>
     each.startsWith(name) && reader.stat(`${directory}/${each}/partition`) !== undefined;
   if (namesIfThere(reader, directory).some(isPartition))

@@ -184,7 +184,10 @@ export function checkMark(open: OpenDevice, owner: Owner): void {
   const { device } = open;
   const text = onDevice(device, () => open.native.readBlock(open.file, 0, markBytes));
   if (!text.startsWith(title))
-    unusable(device, contentIn(open, 0, mebibyte) === -1 ? 'has no mark' : 'has no mark, and other data');
+    unusable(
+      device,
+      contentIn(open, 0, mebibyte) === -1 ? 'has no mark' : 'has no mark, and contains other data',
+    );
   let length = title.length;
   const checkLine = (key: string, wanted: string, reason: string) => {
     if (!text.startsWith(key, length)) unusable(device, 'has a mark that this version does not know');

@@ -38,6 +38,9 @@ import { readUdevData } from './udev.ts';
  *   SEED_IGNORED=DEVICE DISKS          a seed on a device that the host did not make read-only
  */
 
+/** What to do about a seed that is not used. */
+const explained = 'See: immutafs-agent status --explain seed-genuine';
+
 /** Exists from the moment in which the boot begins to write files of the seed to /etc. */
 const applying = `${seedDirectory}/applying`;
 
@@ -56,7 +59,7 @@ export function findSeed(guest: Guest): void {
   const [seed] = found;
   if (seed === undefined) {
     appendBootRecord(guest, 'SEED', 'none');
-    report(native, 'no device with the label cidata that the host made read-only');
+    report(native, `no device with the label cidata that the host made read-only. ${explained}`);
     return;
   }
   let sum = '';
@@ -86,7 +89,7 @@ function recordFailure(guest: Guest, reason: string): void {
   if (failed !== undefined) report(native, failed.reason);
   const text = reason.replaceAll('\n', ' ');
   appendBootRecord(guest, 'SEED', `${isPartial ? 'incomplete' : 'refused'} ${text}`);
-  report(native, text);
+  report(native, `${text}. ${explained}`);
 }
 
 function report(native: Native, text: string): void {

@@ -52,7 +52,9 @@ export function settle({ native, reader, warn }: Early, seconds: number): boolea
     if (!isBusy()) return true;
     native.sleep(1000);
   }
-  warn(`udev is still busy after ${seconds} s; disks may be missing`);
+  warn(
+    `udev is still busy after ${seconds} s; disks may be missing: see dmesg, and detach the disk that does not answer`,
+  );
   return false;
 }
 

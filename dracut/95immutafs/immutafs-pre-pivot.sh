@@ -12,10 +12,10 @@ if [ ! -e /proc/vmcore ]; then
     10) immutafs_shell='immutafs: /var could not be assembled and ON_FAILURE=emergency' ;;
     11) immutafs_end='immutafs: /var could not be assembled and ON_FAILURE=poweroff' ;;
     12)
-      immutafs_shell='immutafs: the system is mounted from an impostor of the sealed disk, or this is unknown'
+      immutafs_shell='immutafs: the system is mounted from a copy of the sealed disk, or the boot could not rule this out: see the message above'
       immutafs_end=$immutafs_shell
       ;;
-    13) immutafs_end='immutafs: the system is mounted from an impostor of the sealed disk, or this is unknown' ;;
+    13) immutafs_end='immutafs: the system is mounted from a copy of the sealed disk, or the boot could not rule this out: see the message above' ;;
     *)
       # A fault that nobody planned: ON_FAILURE applies, and power-off while it is unknown. immutafs=off is the rescue.
       immutafs_end="immutafs: immutafs-boot failed (exit code $immutafs_code)"
@@ -25,6 +25,7 @@ if [ ! -e /proc/vmcore ]; then
       case $immutafs_on_failure in
         degraded) echo "$immutafs_end; the boot continues" >/dev/console; immutafs_end='' ;;
         emergency) immutafs_shell=$immutafs_end immutafs_end='' ;;
+        *) immutafs_end="$immutafs_end. To boot without it, add the kernel argument immutafs=off" ;;
       esac
       ;;
   esac

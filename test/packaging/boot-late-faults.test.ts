@@ -159,7 +159,7 @@ inNamespace('late, the file system cannot be read', (test, shell) => {
       before: volume('vda', '/var'),
     });
     const warning =
-      'WARNING=/var: mounted with norecovery, it was not unmounted cleanly before it was sealed';
+      'WARNING=/var: mounted with norecovery, it was not unmounted cleanly before it was sealed. Open the guest, shut it down cleanly, and seal it again';
     assert.equal(booted.bootEnv.slice(-5), [
       ...['LAYER=/var begun', warning, 'LAYER=/var overlay', 'VAR=overlay', 'ASSEMBLED=late'],
     ]);

@@ -112,7 +112,7 @@ inNamespace('sealed', (test, shell) => {
         devices: [{ name: 'vdb', device: '252:16', bus: 'virtio-blk', offered }],
         before: 'mknod /dev/vdb b 252 16',
       });
-      const warning = `WARNING=${target} is on a disk that the host left writable (vdb:0:none): this guest is not sealed`;
+      const warning = `WARNING=${target} is on a disk that the host left writable (vdb:0:none): this guest is not sealed. Make this disk read-only on the host`;
       assert.equal(bootEnv, [...env({}), ...(isNamed ? [warning] : [])]);
     });
   }

@@ -59,7 +59,7 @@ mounts('a path that PERSIST does not name is checked with given options', () => 
   });
   assert.match(
     stdout,
-    /^REASON=PERSIST does not name it\nREMEDY=[^\n]*\n0\nREASON=\/etc [^\n]*\nREMEDY=[^\n]*\n0\n$/,
+    /^REASON=PERSIST does not name this path\nREMEDY=[^\n]*\n0\nREASON=\/etc [^\n]*\nREMEDY=[^\n]*\n0\n$/,
   );
 });
 mounts('a directory whose content was moved to the store is not copied into a store without it', () => {

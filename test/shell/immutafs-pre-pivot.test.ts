@@ -25,7 +25,8 @@ withoutBusybox('immutafs-pre-pivot.sh is sourced', (test, shell) => {
   const exit = (code: number) => `exit ${code}`;
   const off = 'systemctl --force --force poweroff\nagain\n';
   const shellFor = (why: string) => `emergency -n immutafs immutafs: ${why}\n`;
-  const impostor = 'the system is mounted from an impostor of the sealed disk, or this is unknown';
+  const impostor =
+    'the system is mounted from a copy of the sealed disk, or the boot could not rule this out: see the message above';
   for (const [code, expected] of [
     [0, 'after\n'],
     [1, 'after\n'],

@@ -341,7 +341,8 @@ waiting('udevadm succeeds although udev is still busy, as in systemd 219: the bo
 waiting('the root is on the sealed disk or the check is off: the boot continues, with a warning', () => {
   const files = { ...root, ...queue };
   const { code, warnings, stderr } = check({ disk: 'sealed', cmdline: byUuid, files });
-  const warning = 'udev is still busy after 180 s; disks may be missing';
+  const warning =
+    'udev is still busy after 180 s; disks may be missing: see dmesg, and detach the disk that does not answer';
   assert.equal([code, warnings, stderr], [0, [`WARNING=${warning}`], `immutafs: warning: ${warning}\n`]);
   assert.equal(check({ cmdline: `${byUuid} immutafs=off`, files }).programs, []);
 });

@@ -85,7 +85,7 @@ test('a log that cannot be replayed; and both mounts fail: left to systemd', () 
     const failed =
       'immutafs: warning: the mount of /dev/vda2 on /sysroot failed: Structure needs cleaning; see dmesg\n';
     const warning =
-      'immutafs: warning: / is mounted with norecovery: it was not unmounted cleanly before it was sealed\n';
+      'immutafs: warning: / is mounted with norecovery: it was not unmounted cleanly before it was sealed. Open the guest, shut it down cleanly, and seal it again\n';
     assert.is(stderr, isFatal ? failed : warning);
   }
 });

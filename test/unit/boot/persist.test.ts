@@ -155,7 +155,7 @@ for (const [title, reason, given] of [
     '/data/store/var=lib=x is not a directory',
     { change: after(made(), (at) => fs.writeFileSync(at('data/store/var=lib=x'), '')) },
   ],
-  ['not in PERSIST', 'PERSIST does not name it', { persist: '/var/lib/y' }],
+  ['not in PERSIST', 'PERSIST does not name this path', { persist: '/var/lib/y' }],
   ['not permitted by the configuration', '/etc/lvm/x configures this agent', { path: '/etc/lvm/x' }],
   ['a file', '/var/lib/x/file is not a directory: if a program renamed', { path: '/var/lib/x/file' }],
   ['no such directory', '/var/lib/none does not exist on the disk', { path: '/var/lib/none' }],
@@ -195,7 +195,7 @@ for (const [title, reason, given] of [
   ],
   [
     'a mount point below it',
-    '/var/lib/x/a, a mount point, is below it',
+    '/var/lib/x/a, below this path, is a mount point',
     { mounts: [mount(9, '0:9', '/var/lib/x/a', { ...tmpfs, parent: 4 })] },
   ],
   [

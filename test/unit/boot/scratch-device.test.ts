@@ -89,8 +89,12 @@ const relink = ({ at }: Guest, device: string | undefined) => {
 /** What happens to a device after it was marked, and why the next boot does not format it. */
 const refused = suite('scratch-check: devices that are not formatted');
 for (const [title, change, reason] of [
-  ['ext4', (guest) => run(guest, 'mkfs.ext4', '-q', '-F', '-E', 'nodiscard'), 'has no mark, and other data'],
-  ['swap', (guest) => run(guest, 'mkswap'), /^\/dev\/vdb has (no mark, and )?other data/],
+  [
+    'ext4',
+    (guest) => run(guest, 'mkfs.ext4', '-q', '-F', '-E', 'nodiscard'),
+    'has no mark, and contains other data',
+  ],
+  ['swap', (guest) => run(guest, 'mkswap'), /^\/dev\/vdb has (no mark, and contains )?other data/],
   ['a partition table', (guest) => run(guest, 'sfdisk', '-q'), /^\/dev\/vdb has .*(mark|data)/],
   ['a boot sector only', ({ write }) => write(510, 'x'), 'has other data: byte 510'],
   ['the last byte of the first MiB', ({ write }) => write(1048575, 'x'), 'has other data: byte 1048575'],
@@ -154,7 +158,7 @@ for (const [title, change, reason] of [
   [
     'it is part of another device',
     ({ at }) => fs.mkdirSync(at('sys/class/block/vdb/holders/dm-3'), { recursive: true }),
-    'is part of dm-3',
+    'is in use by dm-3',
   ],
   ['it has partitions', (guest) => relink(guest, 'vdc'), '/dev/vdc has partitions'],
   [
