@@ -108,7 +108,8 @@ const exitCodes = `
 Exit codes: 0 sealed, every required check passed; 1 a required check failed;
 2 usage or configuration error; 3 a required check could not be evaluated;
 4 not sealed by intent (maintenance, rehearsal or off). Exit codes of prepare
-and check --ready-to-seal: 0 no step remains; 1 steps remain or are blocked.
+and check --ready-to-seal: 0 no step remains, or with --reboot, the rest is
+left for the next boot; 1 steps remain or are blocked, or the guest is sealed.
 Exit codes of changes: 0 everything was compared; 3 not everything was
 compared; 4 there is no layer by intent. The exit code of session is that of
 its command. Exit codes of status --nagios:

@@ -86,7 +86,9 @@ function showState(
   if (json === true) for (const loss of losses) output.stdout(`${lossJson(loss)}\n`);
   else if (losses.length > 0) output.stdout(`${lossTable(losses).join('\n')}\n`);
   if (losses.length === 0 && json !== true)
-    output.stdout('The next reboot loses nothing that is undecided. Logs, caches and the like are reset.\n');
+    output.stdout(
+      'The next reboot loses no state, except what was accepted. Logs, caches and the like are reset.\n',
+    );
   if (!isComplete) warn('not every entry of the layers was read, because there are too many');
   return isComplete && problems.length === 0 ? 0 : 3;
 }

@@ -78,7 +78,7 @@ export async function endCommand(
     return 0;
   }
   if (withdrawRequest(reader, writer)) {
-    output.stdout('The request is withdrawn: the next boot is no rehearsal.\n');
+    output.stdout('The request is withdrawn: the next boot is an ordinary one.\n');
     return 0;
   }
   output.stdout('There is no rehearsal to end.\n');

@@ -94,8 +94,8 @@ function exitsOf(command: Command): [string, string][] {
   ];
   if (name === 'prepare')
     return [
-      ['0', 'No step remains, or every step was run.'],
-      ['1', 'Steps remain or are blocked.'],
+      ['0', 'No step remains. With\n.Fl Fl reboot :\nthe rest is left for the next boot.'],
+      ['1', 'Steps remain or are blocked, or the guest is sealed.'],
       ...failure,
     ];
   if (name === 'changes')
@@ -190,8 +190,7 @@ After the update, the host shuts it down, makes the disk
 read\\-only
 .Pq Cm readonly=on
 and starts it again.
-The project's
-.Pa docs/host.md
+.Pa /usr/share/doc/immutafs-agent/host.md
 describes this for other hosts and for many guests.`;
 
 const files: [string, string][] = [

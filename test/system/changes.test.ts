@@ -363,7 +363,7 @@ losses('what the next reboot loses, the largest first; nothing without state', (
     'all databases and roles',
   ]);
   assert.match(command, /^immutafs-agent changes --export \S+ \/var\/lib\/pgsql$/);
-  assert.match(after(':').stdout, /^The next reboot loses nothing that is undecided\./);
+  assert.match(after(':').stdout, /^The next reboot loses no state, except what was accepted\./);
 });
 losses('what cloud-init wrote to /etc from the seed is no loss; without SEED=host, it is', () => {
   const overlay = `mkdir /run/var/etc /run/var/etc-work /run/immutafs/etc; mount --bind /etc /run/immutafs/etc
@@ -373,7 +373,7 @@ mkdir -p /etc/immutafs /etc/acme; echo x >/etc/acme/state`;
     inNamespace(
       `${guest()}\n${overlay}; echo SEED=${seed} >/etc/immutafs/immutafs.conf\n"$@" changes --state`,
     ).stdout;
-  assert.match(after('host'), /^The next reboot loses nothing that is undecided\./);
+  assert.match(after('host'), /^The next reboot loses no state, except what was accepted\./);
   assert.match(after('off'), /^\/etc\S* .* in \d+ files? .* what was written here since the boot$/m);
 });
 losses.run();

@@ -127,7 +127,7 @@ move(
     const stdout = outputOf(script.replaceAll('run_moves;', 'run_moves || true;'));
     assert.match(
       stdout,
-      /sleep \(process \d+\) runs as the user 12345[^]*is not the directory for which the move was planned[^]*is not attached[^]*\n\/home\n$/,
+      /process \d+ \(sleep\) of user 12345 is running[^]*is not the directory for which the move was planned[^]*is not attached[^]*\n\/home\n$/,
     );
   },
 );

@@ -98,7 +98,7 @@ const refusals: [string, RegExp][] = [
     "sed -i 's,^PERSIST_STORE=.*,PERSIST_STORE=/srv/store,' /etc/immutafs/immutafs.conf",
     /is on the disk of \/|is not mounted/,
   ],
-  ['mkdir $app/mnt; mount -t tmpfs x $app/mnt', /app\/mnt, a mount point, is below it/],
+  ['mkdir $app/mnt; mount -t tmpfs x $app/mnt', /app\/mnt, below this path, is a mount point/],
   ["echo 'PERSIST=/var/lib' >>/etc/immutafs/immutafs.conf", /kept already, as a part of \/var\/lib/],
   ['mkdir -p $kept; chmod 700 /data/store', /exists from an earlier use of PERSIST/],
   // A user chose the name in place of the old content.
@@ -138,7 +138,7 @@ const changes: [string, RegExp][] = [
   ['chmod 777 /var/lib', /is below \/var\/lib, which other users than root can change/],
   ['mount -t tmpfs x "$app"', /is a mount point already|was planned/],
   ['mkdir -m 700 "$app/moved-by-immutafs-agent"', /contains moved-by-immutafs-agent/],
-  ['setpriv --reuid 1000 sleep 60 & sleep 0.3', /sleep \(process \d+\) runs as the user 1000/],
+  ['setpriv --reuid 1000 sleep 60 & sleep 0.3', /process \d+ \(sleep\) of user 1000 is running/],
   ['umount /data', /is not mounted/],
   ['mkdir -p -m 700 /data/store; mkdir "$kept"', /exists already/],
 ];
@@ -177,8 +177,9 @@ move(
     );
     assert.is(refused.length, 5, stdout);
     for (const reason of refused.slice(0, 3))
-      assert.match(reason ?? '', /python3 \(process \d+\) runs as the user 1000/);
-    for (const reason of refused.slice(3)) assert.match(reason ?? '', /is neither there nor in/);
+      assert.match(reason ?? '', /process \d+ \(python3\) of user 1000 is running/);
+    for (const reason of refused.slice(3))
+      assert.match(reason ?? '', /the original directory \S+ is missing/);
   },
 );
 

@@ -13,7 +13,7 @@ import { fileOf } from './config.ts';
 import { type Move, type Moves, describeTask, planTasks, readMoves } from '../move/record.ts';
 import { formatBytes } from '../../lib/format.ts';
 import { sizeOfDirectory } from '../move/requirements.ts';
-import { whyNotReturned } from './tasks.ts';
+import { notEmpty, whyNotReturned } from './tasks.ts';
 import { clearViews, fileSystemOf, mountVolume } from '../move/views.ts';
 
 /** The executors of `prepare` that record tasks. None of them reads or changes what moves. */
@@ -80,8 +80,7 @@ async function expectEmpty(context: Context, volume: Volume): Promise<void> {
   try {
     const root = await mountVolume(context, volume, 'new');
     const found = context.reader.list(root).filter((name) => name !== 'lost+found');
-    if (found.length > 0)
-      throw new SystemError(`the file system ${volume.uuid} is not empty: ${found.slice(0, 5).join(', ')}`);
+    if (found.length > 0) throw new SystemError(notEmpty(volume.uuid, found));
   } finally {
     await clearViews(context);
   }

@@ -119,7 +119,7 @@ export function expectAlone(reader: SystemReader): void {
     if (other === undefined) continue;
     const name = /^Name:\s+(.*)$/m.exec(status)?.[1] ?? '?';
     throw new SystemError(
-      `${name} (process ${pid}) runs as the user ${other}, and nothing may run meanwhile`,
+      `process ${pid} (${name}) of user ${other} is running; data moves only while no such process runs. Disable its unit, and run prepare again`,
     );
   }
 }

@@ -129,7 +129,9 @@ async function expectOrigin({ reader }: Context, move: Move): Promise<void> {
     whyNotMoved(reader, path);
   if (reason !== undefined) throw new SystemError(`${path} ${reason}`);
   if ((await fileSystemOf(reader, path)) !== origin.fs)
-    throw new SystemError(`${path} is on another file system than when the move was planned`);
+    throw new SystemError(
+      `${path} is on another file system than when the move was planned: run prepare again`,
+    );
 }
 
 function expectIdentity({ reader }: Context, { path, origin }: Move, mounted: string): void {
@@ -140,14 +142,18 @@ function expectIdentity({ reader }: Context, { path, origin }: Move, mounted: st
   );
 }
 
+/** Describes a file system that cannot be a new place, because it has files. */
+export function notEmpty(fs: string, files: readonly string[]): string {
+  return `the file system ${fs} is not empty: ${files.slice(0, 5).join(', ')}; remove its files, or use another file system`;
+}
+
 async function openNewPlace(context: Context, move: Move, save: () => void): Promise<string> {
   const { reader } = context;
   const { place, store, kind, phase } = move;
   if (kind === 'home') {
     const to = await mountVolume(context, { uuid: place.fs }, 'new');
     const found = reader.list(to).filter((name) => name !== 'lost+found');
-    if (phase === 'planned' && found.length > 0)
-      throw new SystemError(`the file system ${place.fs} is not empty: ${found.slice(0, 5).join(', ')}`);
+    if (phase === 'planned' && found.length > 0) throw new SystemError(notEmpty(place.fs, found));
     begin(move, save);
     return to;
   }
@@ -155,7 +161,9 @@ async function openNewPlace(context: Context, move: Move, save: () => void): Pro
   if (reader.stat(final) !== undefined) throw new SystemError(`${final} exists already: rename or remove it`);
   if (reader.stat(store) === undefined) await makeDirectory(context, store);
   if ((await fileSystemOf(reader, store)) !== place.fs)
-    throw new SystemError(`${store} is on another file system than when the move was planned`);
+    throw new SystemError(
+      `${store} is on another file system than when the move was planned: run prepare again`,
+    );
   if (reader.stat(copy) === undefined) await makeDirectory(context, copy);
   place.inode = reader.stat(copy)?.inode ?? null;
   begin(move, save);
@@ -294,7 +302,8 @@ export async function purge(context: Context, { move, save, at }: Task): Promise
     );
   const reason = await whyNotReturned(context, move);
   if (reason !== undefined) throw new SystemError(reason);
-  if (!isUsed(reader, move)) throw new SystemError(`${shownPlace(move)} is not in use`);
+  if (!isUsed(reader, move))
+    throw new SystemError(`${shownPlace(move)} is not in use, because ${move.file} does not name it`);
   if (move.kind === 'home') await uncover(context, move.path);
   await setAside(context, move, at);
   const old = await view(context, 'rw', contentPath(move), 'old');

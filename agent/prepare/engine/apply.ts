@@ -34,7 +34,9 @@ export async function applyAll(
       say(`${id}: ${step.why.join(' ')}`);
       await apply(executors, tools, step);
       if ((await planOne(id))?.state === 'needed')
-        say(`${id} was carried out, but the step is still needed.`);
+        say(
+          `${id} was carried out, but the step is still needed: run \`immutafs-agent prepare\` to see why.`,
+        );
     }
   } finally {
     unlock();

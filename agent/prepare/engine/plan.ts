@@ -107,7 +107,8 @@ function reasonToRefuse(snapshot: Snapshot): string | null {
     return 'This boot is a rehearsal, in which nothing is changed: the plan is shown when it has ended.';
   }
   if (isSealedBoot) return `This is a sealed boot (${bootEnvFile}). ${remedy}.`;
-  if (root === undefined) return 'No mount serves /.';
+  if (root === undefined)
+    return 'The mount table has no entry for /: run prepare in the guest itself, not in a chroot.';
   const own = mounts.serving('/var');
   if (own?.type === 'overlay' && own.target === '/var') {
     return `/var is an overlay: changes there are lost at the next boot. ${remedy}.`;

@@ -30,7 +30,8 @@ export async function formatHome(context: Context, { disk }: ActionOf<'format-ho
   await run('/usr/sbin/mkfs.xfs', ['-q', '-f', device]);
   await settle(context);
   const { UUID: uuid = '', TYPE: type } = await probe(reader, device);
-  if (type !== 'xfs' || uuid === '') throw new SystemError(`mkfs.xfs succeeded, but ${device} has no XFS`);
+  if (type !== 'xfs' || uuid === '')
+    throw new SystemError(`mkfs.xfs succeeded, but ${device} has no XFS: see dmesg, and run prepare again`);
 }
 
 /** Waits for udev, which rereads the partition table after a write to the disk and briefly removes the partitions. */
@@ -46,6 +47,6 @@ async function waitForPartition(reader: SystemReader, node: string): Promise<str
     await sleep(200);
   }
   throw new SystemError(
-    `parted created a partition on ${deviceOf(node)}, but its device did not appear within 10 s`,
+    `parted created a partition on ${deviceOf(node)}, but its device did not appear within 10 s: see dmesg, and run prepare again`,
   );
 }

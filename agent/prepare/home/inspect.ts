@@ -101,12 +101,14 @@ function wrongKind(reader: SystemReader, node: string): string | undefined {
   if (/^(dm-|md)/.test(name)) {
     return 'is a volume of LVM, device-mapper or md, not a disk: create a file system on it and name it with --home-uuid';
   }
-  return /^(ram|zram|sr|fd)\d/.test(name) ? 'is not a persistent disk' : undefined;
+  return /^(ram|zram|sr|fd)\d/.test(name) ? 'is not a persistent disk: name another disk' : undefined;
 }
 
 function hardware(reader: SystemReader, node: string, bytes: number): string[] {
   if (bytes === 0) return ['has no size: check whether it has a medium'];
-  return reader.read(`${node}/ro`).trim() === '0' ? [] : ['is read-only'];
+  return reader.read(`${node}/ro`).trim() === '0'
+    ? []
+    : ['is read-only: name another disk, or make it writable on the host'];
 }
 
 /** Returns the reasons why a device or one of its partitions is in use, now or at the next boot. */

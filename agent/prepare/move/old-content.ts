@@ -41,7 +41,7 @@ export function locate(reader: SystemReader, move: Move): 'in place' | 'beside' 
   if (isThere(beside)) return 'beside';
   if (isOfRoot(reader, aside) && isThere(content)) return 'aside';
   throw new SystemError(
-    `the directory that was ${directory} is neither there nor in ${aside}: find out who moved it`,
+    `the original directory ${directory} is missing (looked at ${directory} and ${content}): find it and move it back`,
   );
 }
 

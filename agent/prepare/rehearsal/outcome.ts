@@ -108,7 +108,7 @@ function headOf(outcome: Outcome): string {
       return `The next boot is a rehearsal${limit}, if the host leaves the disk writable: reboot. To withdraw it: immutafs-agent prepare --end-rehearsal`;
     }
     case 'not carried out':
-      return 'A rehearsal was requested, but this boot is none. To withdraw it: immutafs-agent prepare --end-rehearsal';
+      return 'A rehearsal was requested, but this boot is not a rehearsal. To withdraw it: immutafs-agent prepare --end-rehearsal';
     case 'running':
       return `This boot is a rehearsal. It ends in ${formatAge(outcome.endsInSeconds)}. To end it now: immutafs-agent prepare --end-rehearsal`;
     case 'ended': {

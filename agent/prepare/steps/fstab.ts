@@ -30,7 +30,7 @@ export function planFstab(look: Snapshot): Planned {
     const change = changeOf(look, entry);
     if (change === undefined) continue;
     edits.set(entry.line, change.edit);
-    why.push(`Line ${entry.line}, ${entry.target}: ${change.what}.`);
+    why.push(`Line ${entry.line} (${entry.target}): ${change.what}.`);
   }
   const options = shmOptions(look);
   const added = when(
@@ -65,7 +65,7 @@ function undeclaredData(look: Snapshot): Pick<Part, 'manual' | 'notes'> {
     .filter(({ mount, isConfigured }) => isConfigured && mount.target !== '/var')
     .map(({ mount, reason, remedy }) => ({
       isLayer: isBelow(mount.target, '/var'),
-      text: `${mount.target}, ${mount.type} (${mount.source}): ${reason}. A guest in which it is writable is not sealed. ${remedy}`,
+      text: `${mount.target}, ${mount.type} (${mount.source}): ${reason}. While this file system is writable, the guest does not count as sealed. ${remedy}`,
     }));
   return {
     manual: found.filter(({ isLayer }) => !isLayer).map(({ text }) => text),
@@ -105,7 +105,7 @@ function shmChange(look: Snapshot, { options }: FstabEntry): Change | undefined 
   const lacking = shmOptions(look).filter((option) => !inEffect(options, option, option.replace(/^no/, '')));
   if (lacking.length === 0) return undefined;
   return {
-    what: `with ${lacking.join(',')}, as in MOUNT_OPTIONS`,
+    what: `${optionsWill(lacking, 'added')}, as in MOUNT_OPTIONS`,
     edit: (line) => withOptions(line, mergeOptions(optionsOf(line), lacking)),
   };
 }
@@ -115,10 +115,10 @@ function mountChange({ target, options, pass }: FstabEntry): Change | undefined 
   // The boot itself mounts /var and the file systems below it read-only, as lower layers.
   const isWritable = !isBelow(target, '/var') && options.lastIndexOf('ro') <= options.lastIndexOf('rw');
   const what = [
-    ...when(isWritable, 'read-only (ro)'),
-    ...when(pass !== 0, 'not checked at boot (pass 0)'),
-    ...when(useless.length > 0, `without ${useless.join(',')}`),
-  ].join(', ');
+    ...when(isWritable, optionsWill(['ro'], 'added')),
+    ...when(useless.length > 0, optionsWill(useless, 'removed')),
+    ...when(pass !== 0, 'the last field will be set to 0'),
+  ].join('; ');
   if (what === '') return undefined;
   return {
     what,
@@ -132,6 +132,10 @@ function mountChange({ target, options, pass }: FstabEntry): Change | undefined 
   };
 }
 
+function optionsWill(options: readonly string[], verb: 'added' | 'removed'): string {
+  return `${options.length === 1 ? 'option' : 'options'} ${options.join(',')} will be ${verb}`;
+}
+
 function swapChange(look: Snapshot, entry: FstabEntry): Change | undefined {
   const { source } = entry;
   const isFile = source.startsWith('/') && !isBelow(source, '/dev');
@@ -140,7 +144,7 @@ function swapChange(look: Snapshot, entry: FstabEntry): Change | undefined {
     : look.systemDisks.includes(entry.disks);
   if (!onSystem) return undefined;
   return {
-    what: `no swap on ${source}, which becomes read-only; use zram or a separate disk for swap`,
+    what: `${source} will be commented out, because its disk becomes read-only; use zram or a separate disk for swap`,
     edit: commentedOut('on the disk that becomes read-only; use zram or a separate disk for swap'),
   };
 }

@@ -29,7 +29,9 @@ export function planKernelArguments({ reader, mounts }: Snapshot, running: reado
   // Whether a guest of an image is started by UEFI is known only there.
   const isEfi = unlessRefused(() => needsNoEfi(reader)) === true;
   const wanted: RequiredArgument[] = isEfi ? ['noresume', 'noefi'] : ['noresume'];
-  const unreadable = unread.map((reason) => `A file of the boot loader cannot be read: ${reason}.`);
+  const unreadable = unread.map(
+    (reason) => `A file of the boot loader cannot be read: ${reason}. Check the file, and run prepare again.`,
+  );
   const lines = kernelLines({ files });
   // An image may get its boot loader only later in its build.
   if (lines.length === 0 && reader.image === undefined)

@@ -60,7 +60,9 @@ export async function readPackages(
     parser.take(part);
   });
   if (ended === 'good') return parser.done();
-  return ended === 'deadline' ? `${rpm} did not end within ${limit / 1000} s` : `${rpm} -qa failed`;
+  return ended === 'deadline'
+    ? `${rpm} did not end within ${limit / 1000} s`
+    : `${rpm} -qa failed; to repair the package database, run \`rpm --rebuilddb\``;
 }
 
 /** Where dpkg keeps the list of the files of each package, which it writes when it has unpacked them (dpkg(1)). */

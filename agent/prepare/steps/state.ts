@@ -128,7 +128,7 @@ function summaryOf(look: Snapshot, { paths }: Accepted): string {
   const kept = persistedFolders(look.config);
   const accepted = paths.filter((path) => isReset(look, path));
   return [
-    'A reboot loses nothing that is undecided.',
+    'All state that was found is kept, or its loss is accepted.',
     ...when(kept.length > 0, `Kept: ${shortList(kept, ' ', 8)}.`),
     ...when(accepted.length > 0, `Reset, as accepted: ${shortList(accepted, ' ', 8)}.`),
   ].join(' ');

@@ -274,7 +274,7 @@ outcomes('the request was not carried out', () => {
     });
     assert.match(
       (await run()).stdout,
-      /^This guest is sealed[^]*A rehearsal was requested, but this boot is none[^]* because x\n/,
+      /^This guest is sealed[^]*A rehearsal was requested, but this boot is not a rehearsal[^]* because x\n/,
     );
   });
 });

@@ -185,7 +185,7 @@ const ofImage = '/dev/mapper/rhel-root / xfs defaults 0 0\nUUID=1 /boot xfs defa
 for (const [line, expected] of [
   ['', /No boot would keep \/var\/lib\/pgsql: \/etc\/fstab mounts no file system/],
   ['/dev/mapper/rhel-data /data xfs nosuid,nodev 0 0\n', /is on the system disk/],
-  ['LABEL=data /data xfs nodev,nofail 0 0\n', /lacks nosuid\. Add nosuid\./],
+  ['LABEL=data /data xfs nodev,nofail 0 0\n', /lacks nosuid\. Add nosuid,noexec\./],
   ['LABEL=data /data xfs ro,nosuid,nodev,nofail 0 0\n', /has the option ro/],
   ['LABEL=data /data xfs nosuid,nodev,nofail 0 0\n', undefined],
 ] as const) {

@@ -102,7 +102,7 @@ rehearse('a power cut ends the rehearsal, and its report is kept; the host seals
     assert.is(sealed.step('marker').exit, 0);
     assert.match(
       sealed.step('shown').stdout,
-      /^This guest is sealed[^]*A rehearsal was requested, but this boot is none/,
+      /^This guest is sealed[^]*A rehearsal was requested, but this boot is not a rehearsal/,
     );
   }),
 );

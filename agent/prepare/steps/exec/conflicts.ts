@@ -131,6 +131,6 @@ function whyIncomplete(roots: readonly string[], ended: Ended['ended']): string 
   const search = `the search for set-user-ID programs and device files below ${roots.join(' ')}`;
   if (ended === 'deadline') return `${search} was not complete after ${searchLimit / 1000} s`;
   if (ended === 'full')
-    return `${search} found too many files (more than 16 MiB of names): give the directory a file system of its own, or leave nosuid and nodev out there`;
+    return `${search} found too many files (more than 16 MiB of names): give the directory a file system of its own, or omit nosuid and nodev for this path in MOUNT_OPTIONS`;
   return undefined;
 }

@@ -76,7 +76,7 @@ export function waysOut(look: Snapshot, findings: readonly StateFinding[]): stri
   const layers = outside.filter((directory) => canOverlay(look.reader, directory));
   const isKeepable = findings.some(({ persist }) => persist.length > 0);
   return [
-    'A reboot would lose the state in the table, and no administrator has decided whether it may.',
+    'A reboot would lose the state in the table. Decide for each entry: keep it, or accept the loss.',
     ...when(
       isKeepable && config.PERSIST_STORE === '',
       `Before something is kept, set PERSIST_STORE in ${configFile} to a directory on a data disk that the host leaves writable and /etc/fstab mounts.`,

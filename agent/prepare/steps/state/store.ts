@@ -30,15 +30,16 @@ export function whyNothingIsKept(look: Snapshot, paths: readonly string[] = []):
     .at(-1);
   if (line === undefined) {
     if (hasMountUnit(look, store)) return undefined;
-    return `${nothing}: /etc/fstab mounts no file system for PERSIST_STORE (${store}). Add a line for ${aboveOf(store)}, on a data disk that the host leaves writable, with the options nosuid,nodev,nofail.`;
+    return `${nothing}: /etc/fstab mounts no file system for PERSIST_STORE (${store}). Add a line for ${aboveOf(store)}, on a data disk that the host leaves writable, with the options nosuid,nodev,noexec,nofail.`;
   }
   // In a guest, the program of the boot judges the mount itself (findUnkeptPaths).
   if (reader.image === undefined) return undefined;
   const where = `line ${line.line} of /etc/fstab, which mounts the file system of PERSIST_STORE on ${line.target},`;
   if (line.options.includes('ro')) return `${nothing}: ${where} has the option ro. Replace it by rw.`;
-  const missing = ['nosuid', 'nodev'].filter((option) => !line.options.includes(option));
+  const lacking = ['nosuid', 'nodev', 'noexec'].filter((option) => !line.options.includes(option));
+  const missing = lacking.filter((option) => option !== 'noexec');
   if (missing.length > 0)
-    return `${nothing}: ${where} lacks ${missing.join(' and ')}. Add ${missing.join(',')}.`;
+    return `${nothing}: ${where} lacks ${missing.join(' and ')}. Add ${lacking.join(',')}.`;
   if (look.systemDisks.includes(line.disks))
     return `${nothing}: ${where} is on the system disk. Put PERSIST_STORE on a data disk that the host leaves writable.`;
   return undefined;

@@ -65,7 +65,10 @@ applying('a program that succeeds and changes nothing is reported', () =>
     const options = { apply: true, yes: true, only: ['etc' as const] };
     const { code, stdout } = await prepare(options, { ...writer, run: ending(0) });
     assert.is(code, 1);
-    assert.match(stdout, 'etc was carried out, but the step is still needed.');
+    assert.match(
+      stdout,
+      'etc was carried out, but the step is still needed: run `immutafs-agent prepare` to see why.',
+    );
   }),
 );
 applying('a file that was changed after the plan was made stays as it is', () =>

@@ -67,7 +67,10 @@ packages('an unusable database is a reason, not an empty database', async () => 
       run: () => Promise.resolve({ stdout: '', ended }),
     }) as unknown as SystemReader;
   assert.is(await readPackages(reader(false, 'good'), wanted), '/usr/bin/rpm is not installed');
-  assert.is(await readPackages(reader(true, 'bad'), wanted), '/usr/bin/rpm -qa failed');
+  assert.is(
+    await readPackages(reader(true, 'bad'), wanted),
+    '/usr/bin/rpm -qa failed; to repair the package database, run `rpm --rebuilddb`',
+  );
   assert.is(await readPackages(reader(true, 'deadline'), wanted), '/usr/bin/rpm did not end within 60 s');
   assert.type(await readPackages(reader(true, 'good'), wanted), 'object');
 });
