@@ -21,7 +21,7 @@ export const auditForwarded: Check = {
 
 function judgeTrail({ config, mode, identity, forward }: AssessedFacts, file: string): Outcome {
   if (config.FORWARD === '') {
-    const remedy = 'Set FORWARD in /etc/immutafs/immutafs.conf to a log server.';
+    const remedy = 'Set FORWARD in /etc/immutafs/immutafs.conf to a log server while the disk is writable.';
     return { status: 'warn', observed: 'not forwarded, because FORWARD is empty', remedy };
   }
   const forwarder = unwrap(forward);
@@ -51,7 +51,7 @@ function judgeTrail({ config, mode, identity, forward }: AssessedFacts, file: st
     };
   }
   if (source === undefined) {
-    const remedy = `Add ${file} to FORWARD_FILES and restart immutafs-forward.service.`;
+    const remedy = `Add ${file} to FORWARD_FILES while the disk is writable, and restart immutafs-forward.service.`;
     return { status: lost, observed: 'the forwarder does not read it', remedy };
   }
   if (source.error === '') return { status: 'pass', observed: 'forwarded' };

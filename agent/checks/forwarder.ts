@@ -38,7 +38,8 @@ function misconfigured(problems: readonly string[]): Outcome {
     subject: configFile,
     expected: 'a valid configuration of the log server and its certificates',
     observed: `the forwarder does not start: ${problems.join('; ')}`,
-    remedy: 'Fix the lines named, then run `systemctl restart immutafs-forward.service`.',
+    remedy:
+      'Fix the lines named while the disk is writable, then run `systemctl restart immutafs-forward.service`.',
   };
 }
 
@@ -131,7 +132,7 @@ export const forwardEncrypted: Check = {
         status: asksForTls(facts) ? 'fail' : 'warn',
         subject: sent.join(' '),
         observed: 'logs are sent unencrypted',
-        remedy: `In FORWARD, replace ${sent.join(' ')} by a server with relp+tls, syslog+tls or journal+https, and restart immutafs-forward.service.`,
+        remedy: `In FORWARD, replace ${sent.join(' ')} by a server with relp+tls, syslog+tls or journal+https while the disk is writable, and restart immutafs-forward.service.`,
       };
     }
     if (plain.length > 0) {

@@ -32,7 +32,8 @@ export const identity: Check = {
       return {
         status: 'fail',
         observed: 'the domain has no port org.immutafs.identity',
-        remedy: 'On the host, add the channel to the domain (docs/identity.md), and start the guest again.',
+        remedy:
+          'On the host, add the channel to the domain (/usr/share/doc/immutafs-agent/identity.md), and start the guest again.',
       };
     return {
       status: uptime < slowBoot ? 'warn' : 'fail',

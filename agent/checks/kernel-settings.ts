@@ -82,7 +82,7 @@ export const randomSeed: Check = {
       status: 'warn',
       subject: seedFile,
       observed: `no random source${ignored}; ${seed ? 'the seed is the same at every boot' : 'there is no seed'}`,
-      remedy: 'Add virtio-rng to the domain (docs/host.md).',
+      remedy: 'Add virtio-rng to the domain (/usr/share/doc/immutafs-agent/host.md).',
     };
   },
 };

@@ -157,7 +157,7 @@ export const varUsage: Check = {
         config,
         largest.map(({ path }) => path),
       ) ?? 'SCRATCH';
-    const remedy = `Find the largest directories with \`du -xh /run/var | sort -h | tail\`; make the program write less, put its directory on SCRATCH_DEVICE (${scratch}), or increase VAR_SIZE or VAR_INODES.`;
+    const remedy = `Find the largest directories with \`du -xh /run/var | sort -h | tail\`; make the program write less, put its directory on SCRATCH_DEVICE (${scratch}), or increase VAR_SIZE or VAR_INODES while the disk is writable. For more space until the reboot: \`mount -o remount,size=SIZE /run/var\`, or nr_inodes=NUMBER.`;
     return { status, expected, observed, remedy };
   },
 };
@@ -181,8 +181,8 @@ export const stateKept: Check = {
   evaluate: ({ resetState }) => {
     const { list, isComplete } = unwrap(resetState);
     if (list.length === 0) {
-      const where = isComplete ? 'was written' : 'in the entries that were read';
-      return { status: 'pass', observed: `nothing undecided ${where}` };
+      const where = isComplete ? '' : ', in the entries that were read';
+      return { status: 'pass', observed: `no state was written that a reboot would lose${where}` };
     }
     return {
       status: 'warn',

@@ -16,7 +16,7 @@ export const forwardMessages = {
     means:
       'The connection failed or ended; the message contains the reason. The forwarder tries again after one second, then at growing intervals of at most 30 seconds.',
     why: 'The entries stay in the journal and are sent later. But the journal is in memory: it is lost at the end of this boot, and its oldest entries are deleted when it is full.',
-    fix: 'If the problem persists, run `immutafs-agent forward --test`: it shows which step fails (name, connection, certificates or protocol). docs/log-server.md describes the server. If a certificate was refused or has expired, replace the files: the forwarder reads them at every connection and needs no restart.',
+    fix: 'If the problem persists, run `immutafs-agent forward --test`: it shows which step fails (name, connection, certificates or protocol). /usr/share/doc/immutafs-agent/log-server.md describes the server. If a certificate was refused or has expired, replace the files: the forwarder reads them at every connection and needs no restart.',
   },
   trouble: {
     messageId: '397d99b7a76a4838bbe09274d46ea346',
@@ -39,7 +39,7 @@ export const forwardMessages = {
     title: 'the journal is not forwarded',
     means: 'The forwarder has ended because FORWARD names no server.',
     why: 'In a sealed boot /var is in memory: log entries are lost at the end of the boot.',
-    fix: 'Set FORWARD in /etc/immutafs/immutafs.conf and start immutafs-forward.service again, or disable the service.',
+    fix: 'Set FORWARD in /etc/immutafs/immutafs.conf while the disk is writable, and start immutafs-forward.service again, or disable the service.',
   },
   misconfigured: {
     messageId: 'b331bf9acda5478b84935f886b29f870',
