@@ -189,7 +189,7 @@ const neededForMounts = [
   ...['systemd-tmpfiles-setup-dev.service', 'systemd-udevd.service', 'systemd-udev-trigger.service'],
   ...['systemd-journald.service', 'lvm2-lvmetad.socket', 'lvm2-lvmpolld.socket', 'dm-event.socket'],
   'multipathd.service',
-  // Encrypted disks, and what asks for their passphrases on the console.
+  // Encrypted disks, and what prompts for their passphrases.
   ...['cryptsetup.target', 'integritysetup.target', 'veritysetup.target'],
   ...['systemd-ask-password-console.path', 'systemd-ask-password-plymouth.path'],
 ];

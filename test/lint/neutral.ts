@@ -4,7 +4,7 @@ import { projectFiles } from './files.ts';
 
 /** What QuickJS does not have. */
 const missing =
-  /\b(Buffer|process|TextDecoder|TextEncoder|structuredClone|setTimeout|setInterval|queueMicrotask|URL|fetch|AbortSignal|Intl|Date|JSON|Promise|Proxy|console)\b(?=[.(])|\bnew RegExp\b|\basync\b(?!")|\bawait\b|\.(?:localeCompare|normalize)\(/g;
+  /(?<!-)\b(Buffer|process|TextDecoder|TextEncoder|structuredClone|setTimeout|setInterval|queueMicrotask|URL|fetch|AbortSignal|Intl|Date|JSON|Promise|Proxy|console)\b(?=[.(])|\bnew RegExp\b|\basync\b(?!")|\bawait\b|\.(?:localeCompare|normalize)\(/g;
 
 /** The rule of the seal in another language, or in a second function: drivers, the feature, and the levels of md. */
 const rule = /virtio[_-]pci|VIRTIO_BLK_F_RO|vmw_pvscsi|md\/(?:level|degraded)/;

@@ -133,17 +133,18 @@ for (const [title, [file, ...changes]] of Object.entries(kept)) {
 
 undoing('a failure at any write: a repetition completes it', async () => {
   const changes = [overlay, a, options, b];
+  const state = { isCut: true };
   let writes = 0;
-  for (let isCut = true; isCut; writes += 1) {
+  for (; state.isCut; writes += 1) {
     await after(conf, changes, ({ tools, text, said }, moves, original) => {
-      isCut = false;
+      state.isCut = false;
       let left = writes;
       const writer: SystemWriter = {
         ...tools.writer,
         replaceText: (...args) => {
-          if (left === 0) isCut = true;
+          if (left === 0) state.isCut = true;
           left -= 1;
-          if (isCut) throw new Error('cut');
+          if (state.isCut) throw new Error('cut');
           tools.writer.replaceText(...args);
         },
       };
@@ -152,10 +153,11 @@ undoing('a failure at any write: a repetition completes it', async () => {
       const save = () => void (record = JSON.stringify(moves));
       try {
         giveBack({ ...tools, writer }, moves, save);
+        save();
       } catch (error) {
         assert.is((error as Error).message, 'cut');
       }
-      giveBack(tools, JSON.parse(isCut ? record : JSON.stringify(moves)) as Move[]);
+      giveBack(tools, JSON.parse(record) as Move[]);
       assert.ok(undo(tools), `${writes}: ${said.join('\n')}`);
       assert.is(text(), original);
     });
