@@ -279,14 +279,17 @@ class Builder:
     def unfinished(self, template, store):
         """
         Returns the version that an interrupted run has made from the current image, or to which it has brought the owner,
-        or None. A version that has failed in the owner, or that is older than a day, does not count.
+        or None. A version that has failed in the owner, from which an administrator has returned the owner to the current
+        image, or that is older than a day, does not count.
         """
         made = self.versions(store)
         for found in made:
             if template.has(found["path"]) and template.record.get("phase") is not None:
                 return found["image"]
         newest = made[-1] if made else None
-        if newest is None or newest["source"] != template.path or newest["path"] == template.record.get("failed"):
+        if newest is None or newest["source"] != template.path:
+            return None
+        if newest["path"] in (template.record.get("failed"), template.record.get("previous")):
             return None
         return newest["image"] if time.time() - newest["at"] < REUSED else None
 

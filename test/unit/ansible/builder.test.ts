@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { callPlugin } from '../../harness/collection.ts';
+import { callPlugin, runPython } from '../../harness/collection.ts';
 
 /** Tests the XML of the domain in which an image is made (ansible/plugins/module_utils/builder.py). */
 const test = suite('the builder of an image');
@@ -138,6 +138,25 @@ for (const [keep, failed, expected] of [
       expected.map((path) => ({ path })),
     );
   });
+}
+
+/** Python that prints the version that the module takes again. The owner has the image /old; the receipt is that of 2. */
+const unfinishedProgram = `import json, sys, time
+from types import SimpleNamespace
+from ansible_collections.immutafs.agent.plugins.modules.builder import Builder
+subject = Builder.__new__(Builder)
+subject.versions = lambda store: [{"image": "2", "source": "/old", "path": "/web-2", "at": time.time() - 3600}]
+template = SimpleNamespace(path="/old", record=json.load(sys.stdin), has=lambda path: path == "/old")
+print(json.dumps(subject.unfinished(template, None)))`;
+
+for (const [title, record, expected] of [
+  ['a run that was killed before the exchange', {}, '2'],
+  ['such a run, after an earlier update', { previous: '/web-1' }, '2'],
+  ['a version that has failed', { failed: '/web-2' }, null],
+  ['a version from which an administrator has returned', { previous: '/web-2' }, null],
+] as const) {
+  test(`${title}: ${expected === null ? 'another version is made' : 'its version is used'}`, () =>
+    assert.is(runPython(unfinishedProgram, record), expected));
 }
 
 test.run();
