@@ -92,19 +92,27 @@ class Domain:
             try:
                 return self.dump_every_xml()
             except LibvirtError:
-                # A domain was undefined after it was listed.
+                # A domain was undefined after it was listed, or libvirt was restarted.
                 time.sleep(INTERVAL)
         return self.dump_every_xml()
 
     def dump_every_xml(self):
-        """See `every_xml`. Raises LibvirtError if a domain disappears meanwhile."""
+        """
+        See `every_xml`. Raises LibvirtError if a domain disappears meanwhile. virsh connects again if libvirt is restarted, and
+        its exit code is that of the last command, so the answer is compared with the domains.
+        """
         texts = []
         for which, command in ((["--persistent"], "dumpxml --inactive"), ([], "dumpxml")):
             uuids = self.list_uuids(*which)
             for begin in range(0, len(uuids), BATCH):
-                commands = "; ".join("%s %s" % (command, uuid) for uuid in uuids[begin : begin + BATCH])
+                batch = uuids[begin : begin + BATCH]
+                commands = "; ".join("%s %s" % (command, uuid) for uuid in batch)
                 out = self.run("/usr/bin/virsh", "--connect", self.uri, commands)
-                texts += re.findall(r"^<domain .*?^</domain>$", out, re.MULTILINE | re.DOTALL)
+                found = re.findall(r"^<domain .*?^</domain>$", out, re.MULTILINE | re.DOTALL)
+                if [uuid_of(text) for text in found] != batch:
+                    words = "virsh has not printed the XML of each domain: %d of %d"
+                    raise LibvirtError(words % (len(found), len(batch)))
+                texts += found
         return texts
 
     def list_uuids(self, *which):
@@ -200,6 +208,14 @@ class Domain:
                 raise LibvirtError("%s is %s, not %s, after %d s" % (self.name, state, wanted, seconds))
             time.sleep(INTERVAL)
         return round(time.time() - begin, 1)
+
+
+def uuid_of(text):
+    """Returns the UUID in the XML of a domain; None if the text is not XML."""
+    try:
+        return ElementTree.fromstring(text).findtext("uuid")
+    except ElementTree.ParseError:
+        return None
 
 
 def qemu_readonly(domain, alias):

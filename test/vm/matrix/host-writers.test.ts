@@ -2,6 +2,7 @@ import { rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import * as assert from 'uvu/assert';
+import { runPython } from '../../harness/collection.ts';
 import { redefine, refusalOf, setReadOnly } from '../libvirt/hypervisor.ts';
 import { assertPlayed } from '../libvirt/playbooks.ts';
 import { defineStubDomain } from '../libvirt/stub-domain.ts';
@@ -130,6 +131,40 @@ host(
   },
   { systemFormat: 'qcow2' },
 );
+
+/** Python that reads domains by the UUIDs of a list, and prints their number or the error. */
+const reader = `import json, subprocess, sys
+from types import SimpleNamespace
+from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
+given = json.load(sys.stdin)
+
+def run_command(argv, **options):
+    found = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+    return found.returncode, found.stdout, found.stderr
+
+class Listed(Domain):
+    def list_uuids(self, *which):
+        return given["uuids"]
+
+try:
+    module = SimpleNamespace(params={"uri": given["uri"], "domain": "stub", "target": "vda"}, run_command=run_command)
+    result = len(Listed(module).dump_every_xml())
+except LibvirtError as error:
+    result = str(error)
+print(json.dumps(result))`;
+
+host('a domain that virsh does not find among others is not overlooked', async ({ hypervisor, virsh }) => {
+  await defineStubDomain(hypervisor, 'other');
+  const uuids = (await virsh('list', '--all', '--uuid')).split('\n').filter((line) => line !== '');
+  const read = (...list: string[]) => runPython(reader, { uri: hypervisor.uri, uuids: list });
+  assert.is(read(...uuids), 4);
+  // The exit code of virsh is that of the last command.
+  const [first = '', last = ''] = uuids;
+  assert.is(
+    read(first, '00000000-0000-4000-8000-000000000000', last),
+    'virsh has not printed the XML of each domain: 2 of 3',
+  );
+});
 
 for (const systemFormat of ['raw', 'qcow2'] as const) {
   host(
