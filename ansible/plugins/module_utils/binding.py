@@ -66,6 +66,7 @@ class BoundDomain(Domain):
     @raising
     def __init__(self, programs, connection):
         super().__init__(programs)
+        self.uuid = self.name
         self.connection = connection
         self.bound = connection.lookupByUUIDString(self.name)
 

@@ -22,6 +22,9 @@ INTERVAL = 0.5
 BATCH = 200
 TRIES = 3
 
+# Names that virsh may take for an ID or a UUID, which it tries before the name. More names than these match.
+AMBIGUOUS = re.compile(r"[\s+0-9A-Fa-f-]*")
+
 
 class LibvirtError(Exception):
     """An error with a message for the administrator who runs the playbook."""
@@ -35,6 +38,8 @@ class Domain:
         self.uri = module.params["uri"]
         self.name = module.params["domain"]
         self.target = module.params["target"]
+        # The UUID of a domain whose name is ambiguous, once it is known.
+        self.uuid = None
         # The directory of each storage pool that was queried; None if it has none.
         self.pools = {}
 
@@ -52,7 +57,26 @@ class Domain:
 
     def virsh(self, command, *args):
         """Runs `virsh COMMAND DOMAIN ARGS`."""
-        return self.run("/usr/bin/virsh", "--connect", self.uri, command, self.name, *args)
+        return self.run("/usr/bin/virsh", "--connect", self.uri, command, self.address(), *args)
+
+    def address(self):
+        """
+        Returns what virsh takes for this domain: the name, or the UUID if the name is ambiguous. Raises LibvirtError if virsh
+        takes the name for another domain.
+        """
+        if not AMBIGUOUS.fullmatch(self.name):
+            return self.name
+        if self.uuid is None:
+            root = ElementTree.fromstring(self.run("/usr/bin/virsh", "--connect", self.uri, "dumpxml", self.name))
+            if root.findtext("name") != self.name:
+                raise LibvirtError("virsh takes %s for the ID or UUID of another domain: rename it" % self.name)
+            self.uuid = root.findtext("uuid")
+        return self.uuid
+
+    def undefine(self):
+        """Undefines the domain, with its UEFI variables and its saved memory image."""
+        self.virsh("undefine", "--nvram", "--managed-save")
+        self.uuid = None
 
     def volume_path(self, pool, volume):
         """

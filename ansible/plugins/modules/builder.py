@@ -337,7 +337,7 @@ class Builder:
             return
         if self.domain.state()[0] != "shut off":
             self.domain.virsh("destroy")
-        self.domain.virsh("undefine", "--nvram", "--managed-save")
+        self.domain.undefine()
         self.store_with(file).remove(file)
 
     def store_with(self, copied):
@@ -419,7 +419,7 @@ class Builder:
         for end, text in texts.items():
             record.write(beside + end, text)
             os.chmod(beside + end, 0o644)
-        self.domain.virsh("undefine", "--nvram", "--managed-save")
+        self.domain.undefine()
         store.publish(copied, path)
         return result
 

@@ -83,7 +83,7 @@ def change(domain, before, wanted):
     def action():
         option = "readonly=on" if wanted else "readonly=off"
         edit = ["--edit", "target=" + domain.target, "--disk", option]
-        domain.run(domain.module.params["virt_xml"], "--connect", domain.uri, domain.name, *edit)
+        domain.run(domain.module.params["virt_xml"], "--connect", domain.uri, domain.address(), *edit)
 
     def check(after, error):
         if without_readonly(after, domain.target) != without_readonly(before, domain.target):

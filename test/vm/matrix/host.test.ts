@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import type { ModuleResult } from '../libvirt/playbooks.ts';
 import { rawCopy } from '../libvirt/images.ts';
-import { stubArguments, unsetBoot } from '../libvirt/stub-domain.ts';
+import { defineStubDomain, stubArguments, unsetBoot } from '../libvirt/stub-domain.ts';
 import { type Answer, type Stub, stubSuite } from '../libvirt/stub-suite.ts';
 import { writeProgram } from '../libvirt/write-program.ts';
 
@@ -137,6 +137,39 @@ host(
     await expect('domain', {}, { ...off, persistent: true, live: null, qemu: null, now: null });
   },
   { isSealed: true },
+);
+
+host(
+  'a name that virsh takes for another domain is refused, and the other domain is left alone',
+  async (stub) => {
+    const { hypervisor, module, virsh } = stub;
+    await virsh('start', 'stub');
+    // virsh takes a name for an ID, then for a UUID, and only then for a name.
+    const [id, uuid] = [(await virsh('domid', 'stub')).trim(), (await virsh('domuuid', 'stub')).trim()];
+    const off = { state: 'shut off', force: true, timeout: 1 };
+    for (const domain of [id, uuid]) {
+      await defineStubDomain(hypervisor, domain);
+      const refused = { domain, ...off };
+      await stub.expect(
+        'domain',
+        refused,
+        `virsh takes ${domain} for the ID or UUID of another domain: rename it`,
+      );
+    }
+    await stub.expect('disk', { domain: id, readonly: true }, /^virsh takes /);
+    assert.match(await virsh('domstate', 'stub'), 'running');
+
+    // The counterpart: no domain has this ID any more.
+    await virsh('destroy', 'stub');
+    const disk = (changed: boolean) => stub.expect('disk', { domain: id, readonly: true }, { changed });
+    await disk(true);
+    await disk(false);
+    const { state, read_only: sealed } = await module('domain', { domain: id });
+    assert.equal([state, sealed], ['shut off', null]);
+    assert.not.match(await stub.xml(), '<readonly/>');
+    await stub.expect('domain', { domain: id, state: 'running' }, { changed: true });
+    assert.match(await virsh('list', '--name'), new RegExp(`^${id}\\s*$`));
+  },
 );
 
 host.run();
