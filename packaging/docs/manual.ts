@@ -94,7 +94,7 @@ function exitsOf(command: Command): [string, string][] {
   ];
   if (name === 'prepare')
     return [
-      ['0', 'No step remains. With\n.Fl Fl reboot :\nthe rest is left for the next boot.'],
+      ['0', 'No step remains.\nWith\n.Fl Fl reboot :\nthe rest is left for the next boot.'],
       ['1', 'Steps remain or are blocked, or the guest is sealed.'],
       ...failure,
     ];

@@ -51,7 +51,7 @@ const rows: [string, RegExp, string?][] = [
   ],
   ['mkfs.ext4 -q "$disk"; mount "$disk" /srv', /is mounted at \/srv/, '--home-device "$disk" --wipe "$disk"'],
   ['echo "$disk /data xfs defaults 0 0" >>/etc/fstab', /is named in line 3 of \/etc\/fstab, for \/data/],
-  ['blockdev --setro "$disk"', /is read-only\./],
+  ['blockdev --setro "$disk"', /is read-only: name another disk/],
   [
     'mkdir /home/x; mount -t tmpfs x /home/x',
     /Mounted below \/home, where the new \/home would hide them: \/home\/x/,
