@@ -321,4 +321,105 @@ host('update.yml opens no guest without a snapshot, nor outside of its window', 
   );
 });
 
+/** Makes programs that take the place of ssh and of the guest, which reports a verdict. @returns variables of playbooks */
+async function answering({ folder }: Stub, verdict: 'sealed' | 'failed'): Promise<Record<string, unknown>> {
+  const bin = join(folder, verdict);
+  const status = {
+    ...{ at: new Date().toISOString(), verdict, mode: 'sealed', enforcement: 'host', host: { bootId: '1' } },
+    checks: [{ id: 'disk', status: verdict === 'sealed' ? 'pass' : 'fail', severity: 'required' }],
+    disks: [{ name: 'vda', bus: 'virtio-blk', hostReadOnly: true, holds: ['/'] }],
+    forward: {
+      target: 'relp://log',
+      state: 'connected',
+      error: '',
+      lag: { entries: 0, seconds: 0 },
+      sources: [],
+    },
+  };
+  const agent = `echo '${JSON.stringify(status)}'; exit ${verdict === 'sealed' ? 0 : 1}`;
+  await writeProgram(join(bin, 'immutafs-agent'), agent);
+  await writeProgram(join(bin, 'systemctl'), 'echo running');
+  const command = 'exec sh -c "$(printf %s "$argument" | sed s:/run/immutafs/report.json:/dev/null:g)"';
+  const each = 'for argument; do [ "$argument" != -O ] || exit 0; done';
+  const ssh = await writeProgram(join(bin, 'ssh'), `export PATH=${bin}:/usr/bin:/bin\n${each}\n${command}`);
+  return { ansible_ssh_executable: ssh, immutafs_health_wait: 0 };
+}
+
+host('a run restores no snapshot of an update that it has neither begun nor continued', async (stub) => {
+  const { ansible } = stub;
+  const { snapshot, write, assertDisk, variables } = snapshotsOf(stub);
+  const [sealed, failed] = [await answering(stub, 'sealed'), await answering(stub, 'failed')];
+  const wrong = { immutafs_window: [{ from: '9', to: '10:00' }] };
+  await write(1);
+  await snapshot('present', changed);
+  await write(2);
+  await stub.expectPlays(
+    [
+      ['sealed', 'shut off', 'update', wrong, 2, /^stub: shut off, sealed\. FAILED: .*must be HH:MM/],
+      ['sealed', 'running', 'update', failed, 2, /FAILED: Verify the guest before anything is changed/],
+    ],
+    variables,
+  );
+  await assertDisk(2, ['immutafs']);
+  // The counterparts: the guest is as the update has left it, open or sealed.
+  const windowOfOpen = { ...wrong, immutafs_start_timeout: 1 };
+  assertPlayed(
+    await playOpen(stub, { ...variables, ...windowOfOpen }),
+    2,
+    /The rollback failed: Wait until the guest has started/,
+  );
+  await assertDisk(1, []);
+  await stub.virsh('destroy', 'stub');
+  await snapshot('absent', changed);
+  await snapshot('present', changed);
+  await write(2);
+  await stub.virsh('start', 'stub');
+  const unhealthy = { ...variables, ...sealed, immutafs_health_commands: [['false']] };
+  assertPlayed(
+    await ansible.play('update', unhealthy),
+    2,
+    /^stub: sealed; rolled back: Run the health commands: false ended with 1/,
+  );
+  await assertDisk(1, []);
+});
+
+/** Runs update.yml for a guest that is shut off and open. */
+async function playOpen({ ansible, expect, virsh }: Stub, variables: Record<string, unknown>) {
+  await virsh('destroy', 'stub');
+  await expect('disk', { readonly: false }, changed);
+  return ansible.play('update', variables);
+}
+
+host(
+  'a guest that is opened or sealed without a snapshot has finished the update that left one',
+  async (stub) => {
+    const { virsh } = stub;
+    const { snapshot, write, assertDisk, variables } = snapshotsOf(stub);
+    const noAnswer = /FAILED: Wait until the guest has started/;
+    const open = /^stub: shut off, open\. FAILED: Create the snapshot: stub is open and has no snapshot/;
+    await write(1);
+    for (const [playbook, more] of [
+      ['unseal', {}],
+      ['update', { immutafs_rollback: false }],
+    ] as const) {
+      await snapshot('present', { ...changed, phase: null });
+      await stub.expectPlays([['sealed', 'shut off', playbook, { ...variables, ...more }, 2, noAnswer]]);
+      await virsh('destroy', 'stub');
+      await snapshot('query', { phase: 'kept' });
+      await write(2);
+      await stub.expectPlays([['open', 'shut off', 'update', variables, 2, open]]);
+      await assertDisk(2, ['immutafs']);
+      await stub.expect('disk', { readonly: true }, changed);
+    }
+    await snapshot('present', { ...changed, phase: null });
+    // Not yet, because the guest has not been sealed.
+    await stub.expectPlays([['open', 'shut off', 'seal', variables, 2, noAnswer]]);
+    await virsh('destroy', 'stub');
+    await snapshot('query', { phase: null });
+    const sealed = { ...variables, ...(await answering(stub, 'sealed')) };
+    await stub.expectPlays([['sealed', 'shut off', 'seal', sealed, 0, ['stub: sealed']]]);
+    await snapshot('query', { phase: 'kept' });
+  },
+);
+
 host.run();
