@@ -49,7 +49,8 @@ options:
     description:
       - V(query) only returns the receipt.
       - V(recorded) writes a receipt, unless there is one. A receipt that is not signed is signed with O(key), unless the
-        guest differs from it.
+        guest differs from it. A receipt whose RV(image) differs from that of the disk, as after a reboot of the host that
+        changed device numbers, gets the present one and is signed again, unless the guest differs from it.
       - V(retired) renames the receipt to C(previous.json), before the guest is opened.
       - V(reinstated) makes the previous receipt the current one, after the disk was rolled back.
       - V(verified) reads the disk, and returns how it differs from the receipt.
@@ -227,7 +228,7 @@ class Receipt:
                 "by": found["by"],
                 "agent": found["guest"]["agent"],
                 "sha256": found["disk"]["sha256"],
-                "state": "signed" if os.path.exists(self.current + ".asc") else "not signed",
+                "state": "signed" if self.is_signed() else "not signed",
             }
         except (KeyError, TypeError, ValueError) as error:
             raise LibvirtError("%s is not a receipt: %r" % (self.current, error)) from error
@@ -238,13 +239,13 @@ class Receipt:
 
     def recorded(self):
         """Writes the receipt, then its signature."""
-        exists = os.path.exists(self.current)
-        complete = exists and (not self.params["key"] or os.path.exists(self.current + ".asc"))
+        found = record.read(self.current)
+        is_bound = found is not None and found.get("image") == self.image
+        complete = is_bound and (not self.params["key"] or self.is_signed())
         if complete or self.domain.module.check_mode:
             return {"changed": not complete}
-        if exists:
-            self.refuse_different()
-            self.sign()
+        if found is not None:
+            self.complete(is_bound)
             return {"changed": True}
         claims = self.claims()
         content = {
@@ -257,11 +258,35 @@ class Receipt:
             "disk": self.recorded_elsewhere() or self.disk(),
             "guest": claims,
         }
+        self.write(content)
+        return {"changed": True}
+
+    def complete(self, is_bound):
+        """Signs the receipt. Before, binds it to the present image unless `is_bound`. Raises LibvirtError if the guest differs."""
+        if is_bound:
+            self.refuse_different("was not signed", self.disk())
+            self.sign()
+            return
+        what = "was not bound to the present image"
+        if self.is_signed():
+            if not self.params["key"]:
+                raise LibvirtError("%s is signed, but no key is given: set immutafs_receipt_key" % self.current)
+            self.verify_signature()
+        elif self.params["key"]:
+            what = "was not signed"
+        self.refuse_different(what, self.recorded_elsewhere() or self.disk())
+        self.write(dict(self.read_receipt(), image=self.image))
+
+    def write(self, content):
+        """Writes the receipt, then its signature."""
         record.remove(self.current + ".asc")
         record.write(self.current, json.dumps(content, indent=1) + "\n")
         if self.params["key"]:
             self.sign()
-        return {"changed": True}
+
+    def is_signed(self):
+        """Whether the receipt has a signature, valid or not."""
+        return os.path.exists(self.current + ".asc")
 
     def recorded_elsewhere(self):
         """Returns the disk in the receipt of another domain with the same image, whose files were not written since."""
@@ -277,13 +302,13 @@ class Receipt:
                 return found["disk"]
         return None
 
-    def refuse_different(self):
-        """Raises LibvirtError if the guest differs from its receipt, which is not signed yet."""
-        wrong = self.differences(self.read_receipt(), self.disk())
+    def refuse_different(self, what, disk):
+        """Raises LibvirtError if the guest, with this disk, differs from its receipt. `what` was therefore not done."""
+        wrong = self.differences(self.read_receipt(), disk)
         if wrong:
             raise LibvirtError(
-                "%s was not signed, because the guest differs from it: %s. Examine the guest. To record a new receipt, run "
-                "immutafs.agent.unseal and immutafs.agent.seal" % (self.current, "; ".join(wrong))
+                "%s %s, because the guest differs from it: %s. Examine the guest. To record a new receipt, run "
+                "immutafs.agent.unseal and immutafs.agent.seal" % (self.current, what, "; ".join(wrong))
             )
 
     def sign(self):

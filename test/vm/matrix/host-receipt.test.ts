@@ -189,13 +189,8 @@ onDisk(
 onDisk(
   'a receipt is signed, and a changed receipt, another key or no signature are refused',
   async ({ expectReceipt, differences, refused, write, file }) => {
-    const home = (await execa('mktemp', ['-d'])).stdout;
-    const gpg = (...args: string[]) => execa('gpg', ['--homedir', home, '--batch', ...args]);
-    try {
-      for (const name of ['seal', 'other']) {
-        const key = ['--quick-generate-key', `${name}@example.org`, 'ed25519', 'sign', 'never'];
-        await gpg('--passphrase', '', ...key);
-      }
+    await withKeys(['seal', 'other'], async (home) => {
+      const gpg = (...args: string[]) => execa('gpg', ['--homedir', home, '--batch', ...args]);
       const by = (name: string) => ({ key: `${name}@example.org`, gnupg_home: home });
       const key = by('seal');
       const signed = await expectReceipt('recorded', { claims, ...key }, {});
@@ -228,12 +223,77 @@ onDisk(
         /receipt\.json was not signed, because the guest differs from it: the disk differs in bytes 8388608-/,
       );
       assert.is(await readFile(file, 'utf8'), text, 'a receipt is never overwritten');
-    } finally {
-      await execa('gpgconf', ['--homedir', home, '--kill', 'all']);
-      await rm(home, { recursive: true, force: true });
-    }
+    });
   },
 );
+
+onDisk(
+  'a receipt is bound to the image again whose device number has changed, unless the content differs',
+  async ({ hypervisor, xml, expectReceipt, differences, write, file }) => {
+    const read = async () => JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+    const { image } = await expectReceipt('recorded', { claims }, {});
+    const recorded = await read();
+    assert.is(recorded['image'], image);
+    const stale = String(image).replace(/ \d+:/, ' 64999:');
+    assert.is.not(stale, image);
+    const asAfterReboot = (more = {}) =>
+      writeFile(file, JSON.stringify({ ...recorded, image: stale, ...more }));
+
+    await asAfterReboot();
+    await expectReceipt('recorded', { claims }, { changed: true, image });
+    assert.equal(await read(), recorded, 'time and user are those of the seal');
+    await expectReceipt('recorded', { claims }, { changed: false });
+
+    await withKeys(['seal', 'other'], async (home) => {
+      const by = (name: string) => ({ key: `${name}@example.org`, gnupg_home: home });
+      await expectReceipt('recorded', { claims, ...by('seal') }, { changed: true });
+      // A device number that changes does not change the receipt, so this signature is valid after a reboot.
+      await asAfterReboot();
+      await execa('gpg', [
+        ...['--homedir', home, '--batch', '--yes', '--local-user', 'seal@example.org'],
+        ...['--armor', '--detach-sign', '--output', `${file}.asc`, file],
+      ]);
+      await expectReceipt('recorded', { claims }, /receipt\.json is signed, but no key is given/);
+      await expectReceipt('recorded', { claims, ...by('other') }, /has no valid signature by other@/);
+      await expectReceipt('recorded', { claims, ...by('seal') }, { changed: true });
+      assert.equal(await read(), recorded);
+      assert.equal(await differences(by('seal')), []);
+      // What somebody has changed is not signed.
+      await asAfterReboot({ by: 'mallory@control' });
+      await expectReceipt('recorded', { claims, ...by('seal') }, /BAD signature/);
+      await rm(`${file}.asc`);
+    });
+
+    await asAfterReboot();
+    await write(9 * MiB);
+    const before = await readFile(file, 'utf8');
+    const differs =
+      /receipt\.json was not bound to the present image, because the guest differs from it: the disk differs in bytes 8388608-/;
+    await expectReceipt('recorded', { claims }, differs);
+    assert.is(await readFile(file, 'utf8'), before);
+    const { image: now } = await expectReceipt('query', {}, {});
+    const text = (await xml()).replace('<name>stub<', '<name>second<').replace(/ *<uuid>.*\n/, '');
+    await defineXml(hypervisor, text);
+    // The image that the receipt of another domain describes is not read again.
+    await expectReceipt('recorded', { domain: 'second', claims }, { image: now });
+    await expectReceipt('recorded', { claims }, differs);
+  },
+);
+
+/** Calls `work` with a directory of GnuPG keys of these users, and removes it. */
+async function withKeys(names: readonly string[], work: (home: string) => Promise<unknown>): Promise<void> {
+  const home = (await execa('mktemp', ['-d'])).stdout;
+  try {
+    for (const name of names) {
+      const key = ['--quick-generate-key', `${name}@example.org`, 'ed25519', 'sign', 'never'];
+      await execa('gpg', ['--homedir', home, '--batch', '--passphrase', '', ...key]);
+    }
+    await work(home);
+  } finally {
+    await execa('gpgconf', ['--homedir', home, '--kill', 'all']);
+    await rm(home, { recursive: true, force: true });
+  }
+}
 
 /** Revokes a key with the certificate that gpg has written for it. */
 async function revoke(home: string, fingerprint: string): Promise<void> {
