@@ -422,4 +422,23 @@ host(
   },
 );
 
+host(
+  'a rollback ends once the guest has started, also if its checks failed before the update',
+  async (stub) => {
+    const { snapshot, record, variables } = snapshotsOf(stub);
+    const failed = { ...variables, ...(await answering(stub, 'failed')), immutafs_update_failing: true };
+    await record({ phase: 'restored', reason: 'a command failed' });
+    const rolledBack =
+      /FAILED: .*a command failed\. The rollback failed: Query the status of the sealed guest/;
+    await stub.expectPlays([['sealed', 'shut off', 'update', failed, 2, rolledBack]]);
+    await snapshot('query', { phase: null });
+    const day = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'][(new Date().getUTCDay() + 2) % 7];
+    const closed = { ...failed, immutafs_window: [{ days: [day], from: '10:00', to: '10:30' }] };
+    // The update goes on.
+    await stub.expectPlays([
+      ['sealed', 'running', 'update', closed, 0, /not updated: outside of every window/],
+    ]);
+  },
+);
+
 host.run();
