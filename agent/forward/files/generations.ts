@@ -59,8 +59,8 @@ export function isRotation(suffix: string): boolean {
   return rotation.test(suffix);
 }
 
-/** Of two files with the same time, the one with the higher number is older. */
-function rotationNumber(file: string): number {
+/** Returns N of `app.log.N`, else 0. Of two files with the same time, the one with the higher number is older. */
+export function rotationNumber(file: string): number {
   return Number(/\.(\d{1,6})$/.exec(file)?.[1] ?? 0);
 }
 

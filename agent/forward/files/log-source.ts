@@ -11,6 +11,7 @@ import {
   openListed,
   rotatedFiles,
 } from './generations.ts';
+import { SeenFiles } from './seen-files.ts';
 import { TailOpener, type TailOpenerOptions, mostTails } from './tail-opener.ts';
 import type { Skipped, Tail } from './tail.ts';
 
@@ -51,6 +52,9 @@ export class LogSource {
   /** Files that took the place of the log while older ones were being read: their sizes by inode. */
   readonly #expected = new Map<string, number>();
   readonly #opener: TailOpener;
+  readonly #seen = new SeenFiles();
+  /** Whether there are rotated files that could not be opened yet, because too many others are open. */
+  #areWaiting = false;
   #changes = 0;
   /** The skipped NUL bytes that are not reported yet. */
   #nuls = 0;
@@ -164,6 +168,11 @@ export class LogSource {
     for (let at = 0; at < this.#tails.length && this.#changes < mostChanges; at += 1) {
       const tail = this.#tails[at];
       if (tail === undefined) continue;
+      if (this.#areWaiting && at === this.#tails.length - 1 && this.#insertCopies(tail, at)) {
+        this.#changes += 1;
+        at -= 1;
+        continue;
+      }
       const next = tail.next(now, final);
       if (typeof next === 'object' && 'text' in next) return next;
       if (next === undefined) {
@@ -174,8 +183,8 @@ export class LogSource {
       this.#changes += 1;
       if (next === 'truncated') this.#truncated(tail, at);
       else if (next === 'stale') this.#renew(tail, at);
-      else if ('nuls' in next) this.#reportSkipped(next);
-      else this.#insertCopies(tail, at, next.emptySince);
+      else if (next === 'filled') this.#insertCopies(tail, at);
+      else this.#reportSkipped(next);
       at -= 1;
     }
     return undefined;
@@ -211,8 +220,8 @@ export class LogSource {
 
   /** Goes on in the copy that copytruncate made, if there is one, then in later copies, and then in the file itself. */
   #truncated(tail: Tail, at: number): void {
-    const replacements = listedAgain(() => this.#copiesOf(tail));
-    if (replacements.length === 0) {
+    const { isFound, copies: replacements } = listedAgain(() => this.#copiesOf(tail));
+    if (!isFound) {
       this.#lose(tail.bytes - tail.read, 'it was truncated before it could be read');
       if (tail.acknowledged < tail.read) this.#gone.push(tail);
     }
@@ -226,18 +235,29 @@ export class LogSource {
     if (this.#tails.length === 0) this.#opener.records = [{ ...tail.recordOfSeen(), offset: 0 }];
   }
 
-  /** Opens the copy of a truncated file, from where the file was read, and later copies. @returns empty if there is no copy */
-  #copiesOf(tail: Tail): Tail[] {
-    const rotated = rotatedFiles(this.path).filter(({ inode }) => !this.#isOpen(inode));
-    const found = this.#copyOf(tail, rotated);
-    if (found === undefined) return [];
+  /**
+   * Opens the copy of a truncated file, from where the file was read, and the files that are new.
+   * @returns whether there is a copy
+   */
+  #copiesOf(tail: Tail): { isFound: boolean; copies: Tail[] } {
+    const rotated = rotatedFiles(this.path);
+    const found = this.#copyOf(
+      tail,
+      rotated.filter(({ inode }) => !this.#isOpen(inode)),
+    );
+    if (found === undefined && tail.retired !== undefined) return { isFound: false, copies: [] };
     try {
-      const later = this.#opener.openCopies(rotated.slice(rotated.indexOf(found.generation) + 1));
-      const copy = this.#opener.continue(tail, found.file);
-      copy.retire(0, true);
-      return [copy, ...later];
+      const wanted = this.#newOf(rotated).filter((each) => each !== found?.generation);
+      const copies = this.#opener.openCopies(wanted);
+      if (found !== undefined) {
+        const copy = this.#opener.continue(tail, found.file);
+        copy.retire(0, true);
+        copies.unshift(copy);
+      }
+      this.#remember(rotated, wanted);
+      return { isFound: found !== undefined, copies };
     } catch (error) {
-      found.file.close();
+      found?.file.close();
       throw error;
     }
   }
@@ -252,11 +272,11 @@ export class LogSource {
     this.#searched = now;
     if (log !== undefined && this.#reopen(live, log)) return true;
     if (log?.inode === live.inode) return false;
-    const between = rotatedFiles(this.path).filter(
-      ({ inode, modified }) => modified >= live.modified && inode !== log?.inode && !this.#isOpen(inode),
-    );
+    const rotated = rotatedFiles(this.path);
+    const between = this.#newOf(rotated).filter(({ inode }) => inode !== log?.inode);
     const newer = [...between, ...(log === undefined ? [] : [log])];
     const opened = this.#opener.openAll(newer, now);
+    this.#remember(rotated, newer);
     if (opened.length === 0) return false;
     live.retire(now);
     this.#tails.push(...opened);
@@ -287,24 +307,43 @@ export class LogSource {
     return record.offset === 0 ? undefined : findContent(candidates, record);
   }
 
-  /** Reads first what copytruncate copied of a file that was empty before and may be empty again. */
-  #insertCopies(tail: Tail, at: number, emptySince: number): void {
+  /**
+   * Reads first what copytruncate copied of a file that was empty before and may be empty again.
+   * @returns whether there is a copy
+   */
+  #insertCopies(tail: Tail, at: number): boolean {
     const [log] = this.#itself();
-    if (log?.inode !== tail.inode) return;
-    const copies = listedAgain(() =>
-      this.#opener.openCopies(
-        rotatedFiles(this.path).filter(
-          ({ inode, modified }) => modified > emptySince && !this.#isOpen(inode),
-        ),
-      ),
-    );
+    if (log?.inode !== tail.inode) return false;
+    const copies = listedAgain(() => {
+      const rotated = rotatedFiles(this.path);
+      const wanted = this.#newOf(rotated);
+      const opened = this.#opener.openCopies(wanted);
+      this.#remember(rotated, wanted);
+      return opened;
+    });
     this.#tails.splice(at, 0, ...copies);
+    return copies.length > 0;
+  }
+
+  /** Returns the files that were not there when the rotated files were listed last, or could not be opened then. */
+  #newOf(rotated: readonly Generation[]): Generation[] {
+    return rotated.filter((file) => !this.#seen.has(file) && !this.#isOpen(file.inode));
+  }
+
+  /** Remembers the rotated files. @param wanted those that had to be opened, of which the first ones were */
+  #remember(rotated: readonly Generation[], wanted: readonly Generation[]): void {
+    const waiting = new Set(wanted.slice(mostTails));
+    this.#areWaiting = waiting.size > 0;
+    this.#seen.set(rotated.filter((file) => !waiting.has(file)));
   }
 
   /** Opens the log for the first time. @returns whether it exists */
   #open(now: number): boolean {
-    this.#tails = this.#opener.resume(this.#itself(), rotatedFiles(this.path), now);
+    const rotated = rotatedFiles(this.path);
+    const { tails, wanted } = this.#opener.resume(this.#itself(), rotated, now);
+    this.#tails = tails;
     this.exists = this.#tails.length > 0;
+    if (this.exists) this.#remember(rotated, wanted);
     return this.exists;
   }
 
@@ -324,6 +363,7 @@ export class LogSource {
       const isLatest = index === this.#tails.length - 2;
       const isQuiet = now - (tail.quietSince ?? now) >= retiredMilliseconds && !isLatest;
       if (!tail.done || (!many && !isQuiet)) continue;
+      this.#seen.add(tail);
       tail.close();
       this.#tails = this.#tails.filter((each) => each !== tail);
     }

@@ -8,6 +8,7 @@ import {
   hasSameInode,
   openGeneration,
   openListed,
+  rotationNumber,
   rotatedFiles,
 } from './generations.ts';
 import { Tail } from './tail.ts';
@@ -55,25 +56,35 @@ export class TailOpener {
    * Opens a log for the first time, so that reading continues after what was forwarded before.
    * @param itself the log, unless it does not exist
    * @param rotated its rotated files, the oldest first
-   * @returns the files to read, in order; none if there is none
+   * @returns the files to read, in order, none if there is none; and those that had to be opened without a record, of which
+   *     only the first ones are open
    * @throws SystemError if a file cannot be opened at present; no file is open then
    */
-  resume(itself: readonly Generation[], rotated: readonly Generation[], now: number): Tail[] {
+  resume(
+    itself: readonly Generation[],
+    rotated: readonly Generation[],
+    now: number,
+  ): { tails: Tail[]; wanted: Generation[] } {
     const tails: Tail[] = [];
+    const wanted: Generation[] = [];
     try {
       const isUnread = this.#unread();
-      this.#openRecorded([...itself, ...rotated], tails);
+      const last = this.#openRecorded([...itself, ...rotated], tails);
       const log = tails.find(({ inode }) => itself.some((each) => each.inode === inode));
       // A record of an earlier boot proves neither that this boot did not rotate the log nor the order of the files.
       if (log === undefined || !this.#options.trusted) {
         if (log !== undefined) tails.splice(tails.indexOf(log), 1);
         log?.close();
+        // The clock may have been set back since the last record, but log.1 is newer than log.2.
+        const isNewer = ({ file }: Generation) =>
+          last !== undefined && rotationNumber(file) > 0 && rotationNumber(file) < rotationNumber(last.file);
         const newer = rotated.filter(
-          (file) => isUnread(file) && !tails.some(({ inode }) => inode === file.inode),
+          (file) => (isUnread(file) || isNewer(file)) && !tails.some(({ inode }) => inode === file.inode),
         );
         const { path, firstOffset } = this.#options;
         const offset = log?.acknowledged ?? firstOffset(path, path);
-        tails.push(...this.openAll([...newer, ...itself], now, offset));
+        wanted.push(...newer, ...itself);
+        tails.push(...this.openAll(wanted, now, offset));
       }
     } catch (error) {
       for (const tail of tails) tail.close();
@@ -81,11 +92,15 @@ export class TailOpener {
     }
     for (const tail of tails.slice(0, -1)) tail.retire(now);
     if (tails.length > 0) this.records = [];
-    return tails;
+    return { tails, wanted };
   }
 
-  /** Opens the files that the records describe, and counts what is lost of those that are not found. */
-  #openRecorded(candidates: readonly Generation[], tails: Tail[]): void {
+  /**
+   * Opens the files that the records describe, and counts what is lost of those that are not found.
+   * @returns the last file that was found
+   */
+  #openRecorded(candidates: readonly Generation[], tails: Tail[]): Generation | undefined {
+    let last: Generation | undefined;
     for (const record of this.records) {
       // A file of which nothing was acknowledged has no content to recognise; it is read like a new one.
       if (record.offset === 0) continue;
@@ -93,6 +108,7 @@ export class TailOpener {
       const found = findContent(left, record);
       if (found !== undefined) {
         tails.push(this.open(found.file, this.#acceptedOffset(found, record)));
+        last = found.generation;
         continue;
       }
       this.#options.lose(record.bytes - record.offset, 'it was removed or changed before it could be read');
@@ -100,6 +116,7 @@ export class TailOpener {
       const counted = { ...record, offset: 0, bytes: 0 };
       this.records = this.records.map((each) => (each === record ? counted : each));
     }
+    return last;
   }
 
   /**

@@ -28,11 +28,10 @@ const eventMilliseconds = 100;
  * - `truncated`: the file was truncated, or its content was replaced.
  * - `stale`: the open file shows less than its size, because an overlay copied it up (Linux before 4.19, overlayfs.rst), or
  *   because it was truncated just now.
- * - `emptySince`: the file was empty at this time, in milliseconds since the epoch, and was modified since. It may have
- *   been filled, copied and truncated meanwhile.
+ * - `filled`: the file was empty, and was modified since. It may have been filled, copied and truncated meanwhile.
  * - `nuls`: so many NUL bytes were skipped, and `unknown` bytes that were not examined, because nearly all are holes.
  */
-type Next = LineChunk | 'truncated' | 'stale' | { emptySince: number } | Skipped | undefined;
+type Next = LineChunk | 'truncated' | 'stale' | 'filled' | Skipped | undefined;
 
 export interface Skipped {
   nuls: number;
@@ -180,12 +179,11 @@ export class Tail {
     if (!untouched) this.#changed = now;
     this.#heldUntil = 0;
     if (bytes < before || !this.#sameContent()) return 'truncated';
-    const since = this.modified;
     this.bytes = bytes;
     this.modified = modified;
     if (before === 0 && !untouched) {
       this.#hold();
-      return { emptySince: since };
+      return 'filled';
     }
     if (bytes === this.read) return undefined;
     if (this.#unchanged.bytes !== bytes) this.#unchanged = { bytes, since: now };
