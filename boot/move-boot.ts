@@ -1,4 +1,4 @@
-import { moveMarker, moveRefused } from '../agent/facts/boot/marker-files.ts';
+import { moveMarker } from '../agent/facts/boot/marker-files.ts';
 import { isJournalMoved } from '../agent/facts/boot/moved-journal.ts';
 import { onFile, unlessSystemError } from '../agent/lib/errors.ts';
 import { baseName, parentOf } from '../agent/lib/paths.ts';
@@ -6,6 +6,8 @@ import type { Context } from './command.ts';
 import { makeDirectories, reopen, using } from './persist-guest.ts';
 import { runProgram } from './programs.ts';
 
+/** Exists in a boot that cannot move, although there is the marker. */
+export const moveRefused = '/run/immutafs/move-refused';
 /** Exists in a boot that has been counted. */
 const counted = '/run/immutafs/move-counted';
 const mostBoots = 3;

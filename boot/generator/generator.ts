@@ -10,13 +10,14 @@
  * in fstab. Swap on a disk of the root is not activated.
  */
 import { namesTarget, splitKernelArguments } from '../../agent/facts/boot/kernel-arguments.ts';
-import { moveMarker, moveRefused } from '../../agent/facts/boot/marker-files.ts';
+import { moveMarker } from '../../agent/facts/boot/marker-files.ts';
 import { unescapeBytes } from '../../agent/lib/octal.ts';
 import { readCommandLine } from '../boot-state.ts';
 import { type FstabLine, disksOfSource, hasOption, isAutomount, sourceFile } from '../fstab.ts';
 import type { BootReader } from '../reader.ts';
 import { escapePath } from '../unit-names.ts';
 import { howVarIsMounted } from '../mount-units.ts';
+import { moveRefused } from '../move-boot.ts';
 import { type Guest, addServiceBeforeMount, isOnRootDisk, readGuest } from './guest.ts';
 import { addPersistUnits, addScratchUnits } from './lists.ts';
 import { addMountOptionUnits } from './mount-options.ts';

@@ -5,8 +5,6 @@
  * boots that have tried (boot/move-boot.ts).
  */
 export const moveMarker = '/etc/immutafs/move-at-boot';
-/** Exists in a boot that cannot move, although there is the marker (boot/move-boot.ts). */
-export const moveRefused = '/run/immutafs/move-refused';
 
 /** The directory in a moved directory of the system disk that contains its old content (prepare/move/old-content.ts). */
 export const oldContent = 'moved-by-immutafs-agent';
