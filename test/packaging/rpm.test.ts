@@ -85,13 +85,15 @@ test('contains these units, which rpm.spec installs by their suffix', () => {
   assert.equal(query('[%{FILENAMES}\n]').match(unit), [
     ...['check.service', 'check.timer', 'drift.service', 'forward-state.service', 'forward.service'],
     ...['identity.path', 'identity.service', 'identity.target', 'identity.timer'],
-    ...['mount-options@.service', 'mount@.service', 'move.service', 'move.target'],
+    ...['mount-options@.service', 'mount@.service'],
+    ...['move-begin.service', 'move-end.service', 'move.service', 'move.target'],
     ...['persist.service', 'persist@.service'],
     ...['rehearsal-limit.service', 'rehearsal.service', 'scratch-device.service', 'scratch-discard.service'],
     ...[
       'scratch-trim.service',
       'scratch.service',
       'seed-close.service',
+      'seed-ended.service',
       'seed-finish.service',
       'seed.service',
     ],
