@@ -57,7 +57,8 @@ export function hasNoEfiRuntime(words: readonly string[]): boolean {
 }
 
 /**
- * Whether an argument names the target that systemd starts instead of default.target (kernel-command-line(7); systemd, src/core/main.c).
+ * Whether an argument names the target that systemd starts instead of default.target (kernel-command-line(7), and
+ * src/core/main.c of systemd).
  */
 export function namesTarget(words: readonly string[]): boolean {
   return words.some((word) => /^(systemd\.unit=.*|rescue|emergency|single|-b|-?s|S|[1-5])$/.test(word));
