@@ -22,12 +22,16 @@ INTERVAL = 1
 STALLED = 600
 
 
+class NoSnapshots(LibvirtError):
+    """The storage of a disk cannot have snapshots. The message says what the administrator can do."""
+
+
 def storage_of(source, run):
     """
     Returns the storage of a disk, which has the methods of `Qcow2`.
 
-    `source` has the keys type, path and format (see disk_source in domain_xml). Raises LibvirtError for storage that has
-    no snapshots, with what the administrator can do.
+    `source` has the keys type, path and format (see disk_source in domain_xml). Raises NoSnapshots, or LibvirtError if the
+    storage cannot be queried.
     """
     kind, path, form = source["type"], source["path"], source["format"]
     if kind == "file" and form == "qcow2":
@@ -35,15 +39,34 @@ def storage_of(source, run):
     if kind == "block" and form == "raw":
         return Volume(path, run)
     if kind == "file" and form == "raw":
-        raise LibvirtError(
+        raise NoSnapshots(
             "%s is a raw file, which has no snapshots: while the domain is shut off, convert the file (qemu-img convert "
             "-f raw -O qcow2) and set the new file and the type qcow2 in the domain XML, or set immutafs_rollback: false"
             % path
         )
-    raise LibvirtError(
+    raise NoSnapshots(
         "a disk of type '%s' with the format '%s' cannot be rolled back, only qcow2 files and LVM volumes can: set "
         "immutafs_rollback: false, and create the snapshot with the tools of the storage" % (kind, form)
     )
+
+
+def volume_of_lvm(path, devices="/sys/dev/block"):
+    """
+    Returns whether a block device is a volume of LVM, by its UUID in the kernel's device mapper, which begins with LVM-
+    (lib/misc/lvm-globals.h and dev_manager.c of LVM, UUID_PREFIX). Also returns True if there is no device: it may be a
+    volume that is not active, about which lvs knows more.
+    """
+    try:
+        device = os.stat(path).st_rdev
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        raise LibvirtError("%s cannot be examined: %s" % (path, error.strerror))
+    try:
+        with open("%s/%d:%d/dm/uuid" % (devices, os.major(device), os.minor(device))) as file:
+            return file.read().startswith("LVM-")
+    except FileNotFoundError:
+        return False
 
 
 def bytes_of(size, whole=None, variable="immutafs_snapshot_size"):
@@ -72,14 +95,14 @@ class Qcow2:
         """
         Returns size (bytes of the guest's disk), free (bytes that a snapshot can use), taken (seconds since the epoch,
         or None without a snapshot), valid (whether the snapshot can be restored, or None without a snapshot) and merging
-        (whether the storage is restoring the snapshot). Raises LibvirtError if the file cannot have snapshots.
+        (whether the storage is restoring the snapshot). Raises NoSnapshots, or LibvirtError if the file cannot be read.
         """
         info = json.loads(self.run("/usr/bin/qemu-img", "info", "-U", "-f", "qcow2", "--output=json", self.path))
         data = info.get("format-specific", {}).get("data", {})
         if data.get("corrupt"):
             raise LibvirtError("qemu-img reports that %s is corrupt: repair it with qemu-img check" % self.path)
         if "data-file" in data:
-            raise LibvirtError("%s has an external data file, so that it cannot have internal snapshots" % self.path)
+            raise NoSnapshots("%s has an external data file, so that it cannot have internal snapshots" % self.path)
         taken = [each["date-sec"] for each in info.get("snapshots", []) if each["name"] == TAG]
         space = os.statvfs(os.path.dirname(self.path))
         free = space.f_bavail * space.f_frsize
@@ -134,10 +157,15 @@ class Volume:
 
     def __init__(self, path, run):
         self.path, self.run = path, run
+        if not volume_of_lvm(path):
+            raise NoSnapshots(
+                "%s is not a logical volume of LVM and cannot be rolled back: set immutafs_rollback: false, and create the "
+                "snapshot with the tools of the storage" % path
+            )
         lines = self.lvs("vg_name,lv_name,lv_size,vg_free,segtype", path)
         if len(lines) != 1 or lines[0][4] not in ("linear", "striped"):
             kinds = ", ".join(sorted(set(line[4] for line in lines)))
-            raise LibvirtError(
+            raise NoSnapshots(
                 "%s consists of segments of the type %s; only a volume with one linear or striped segment can be rolled "
                 "back: set immutafs_rollback: false, and create the snapshot manually" % (path, kinds)
             )

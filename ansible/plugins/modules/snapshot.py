@@ -9,7 +9,7 @@ from ansible_collections.immutafs.agent.plugins.module_utils import record
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import describe_disk, disk_source
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
 from ansible_collections.immutafs.agent.plugins.module_utils.module import DIRECTORY, DISK, run
-from ansible_collections.immutafs.agent.plugins.module_utils.storage import bytes_of, storage_of
+from ansible_collections.immutafs.agent.plugins.module_utils.storage import NoSnapshots, bytes_of, storage_of
 
 DOCUMENTATION = r"""
 ---
@@ -34,7 +34,9 @@ options:
         guest, or if O(size) is not free, counting what the snapshot that was kept holds.
       - V(restored) brings the disk into the state of the snapshot, and deletes the snapshot. In check mode, it also fails
         if the snapshot cannot be restored, whether or not the domain is shut off.
-      - V(kept) records that the update is finished, so that the next V(present) replaces the snapshot.
+      - V(kept) records that the update is finished, so that the next V(present) replaces the snapshot. It does nothing
+        while a restoration is not finished, and on a disk that cannot have snapshots, for which it returns RV(taken) as null
+        and nothing more.
       - V(absent) deletes the snapshot and the record.
     type: str
     choices: [query, present, restored, kept, absent]
@@ -111,7 +113,18 @@ ARGUMENTS = {
 
 def main():
     required = [("state", "restored", ["reason"])]
-    run(ARGUMENTS, lambda module: Snapshot(Domain(module)).bring(module.params["state"]), required)
+    run(ARGUMENTS, bring, required)
+
+
+def bring(module):
+    """Brings the snapshot into the state of the options and returns the result of the module."""
+    state = module.params["state"]
+    try:
+        return Snapshot(Domain(module)).bring(state)
+    except NoSnapshots:
+        if state == "kept":
+            return {"changed": False, "taken": None}
+        raise
 
 
 class Snapshot:
@@ -135,7 +148,7 @@ class Snapshot:
             "query": lambda: False,
             "present": lambda: seen["taken"] is None or seen["phase"] == "kept",
             "restored": lambda: seen["phase"] != "restored",
-            "kept": lambda: seen["taken"] is not None and seen["phase"] != "kept",
+            "kept": lambda: seen["taken"] is not None and seen["phase"] is None,
             "absent": lambda: seen["taken"] is not None or seen["phase"] is not None,
         }[state]()
         if state == "present" and seen["phase"] != "kept":

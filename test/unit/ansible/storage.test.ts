@@ -1,6 +1,9 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { runPython } from '../../harness/collection.ts';
+import { callPlugin, runPython } from '../../harness/collection.ts';
+import { inTemporaryDirectory } from '../../harness/temporary.ts';
 
 /** Tests how storage.py reads lvs, and what it then runs. lvm-snapshot.test.ts tests it with LVM itself. */
 const storage = suite('snapshots of LVM volumes');
@@ -54,4 +57,25 @@ for (const attributes of ['Swi-m-s---', 'Swi-M-s---']) {
     assert.equal(ran, ['lvs']);
   });
 }
+
+for (const [is, uuid] of [
+  [true, 'LVM-bGbQtM2zcAAtvJnzGGMsnOAnRPyJVk0R'],
+  [false, 'mpath-LVM-3600'],
+  [false, null],
+] as const) {
+  storage(`a device whose UUID in the device mapper is ${uuid} is ${is ? 'a' : 'no'} volume of LVM`, () =>
+    inTemporaryDirectory((folder) => {
+      // The number of /dev/null.
+      const device = path.join(folder, '1:3');
+      mkdirSync(path.join(device, 'dm'), { recursive: true });
+      if (uuid === null) rmSync(path.join(device, 'dm'), { recursive: true });
+      else writeFileSync(path.join(device, 'dm/uuid'), `${uuid}\n`);
+      assert.is(callPlugin('module_utils.storage', 'volume_of_lvm', '/dev/null', folder), is);
+    }),
+  );
+}
+
+storage('lvs examines a device that does not exist: the volume may not be active', () =>
+  assert.is(callPlugin('module_utils.storage', 'volume_of_lvm', '/dev/nowhere/os'), true),
+);
 storage.run();

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import * as assert from 'uvu/assert';
 import { until } from '../../wire/support/until.ts';
+import { withLoop } from '../harness/loop.ts';
 import { defineXml, libvirtdOf, redefine } from '../libvirt/hypervisor.ts';
 import { assertPlayed } from '../libvirt/playbooks.ts';
 import { rawCopy, writeBytes } from '../libvirt/images.ts';
@@ -86,6 +87,7 @@ host(
     for (const left of [['immutafs'], []]) {
       await assertDisk(null, left);
       await record({ phase: 'restoring', reason });
+      await snapshot('kept', { ...unchanged, phase: 'restoring' });
       await snapshot('restored', { phase: 'restored', reason }, { reason: 'the second' });
       await assertDisk(1, []);
     }
@@ -109,13 +111,29 @@ host(
 );
 
 host(
-  'a raw disk is refused with the way out',
-  ({ expect }) =>
-    expect(
-      'snapshot',
-      {},
+  'a disk that cannot have snapshots is refused with the way out, and has none that could be kept',
+  async (stub) => {
+    const { hypervisor, image, xml } = stub;
+    const { snapshot } = snapshotsOf(stub);
+    const own = await xml();
+    const assertNone = async (message: RegExp) => {
+      await snapshot('query', message);
+      await snapshot('kept', { ...unchanged, taken: null });
+    };
+    await assertNone(
       /system\.raw is a raw file, which has no snapshots: .*qemu-img convert .* immutafs_rollback: /,
-    ),
+    );
+    await withLoop(image, { offset: 0, size: 2 ** 20 }, async (device) => {
+      await defineXml(
+        hypervisor,
+        own.replace("type='file'", "type='block'").replace(`file='${image}'`, `dev='${device}'`),
+      );
+      await assertNone(/^\/dev\/loop\d+ is not a logical volume of LVM .* immutafs_rollback: false/);
+    });
+    // A disk of which nothing is known may have a snapshot.
+    await defineXml(hypervisor, own.replace("type='raw'", "type='qcow2'"));
+    await snapshot('kept', /qemu-img/);
+  },
   { systemFormat: 'raw' },
 );
 
