@@ -134,15 +134,19 @@ def in_udev(serial):
 
 def open_boot(seen):
     """Returns the messages about boot settings of this start and of the next start that do not ensure a sealed boot."""
-    facts = seen["boot_now"]["wrong"] + seen["boot"]["wrong"] + seen["boot"]["blockers"]
-    return list(dict.fromkeys(facts))
+    facts = [seen[boot][kind] for boot in ("boot_now", "boot") for kind in ("wrong", "blockers")]
+    return list(dict.fromkeys(sum(facts, [])))
 
 
 def is_sealed(seen):
-    """Whether the guest is sealed now and at the next start, and its boot settings need no correction by `boot`."""
+    """
+    Whether the guest is sealed now and at the next start, and its boot settings need neither a correction by `boot` nor
+    another start, because an administrator has corrected them since the last one.
+    """
     if not (seen["now"] and seen["persistent"]):
         return False
-    return not seen["boot"]["wrong"] and not seen["boot_now"]["wrong"]
+    ends = set(seen["boot_now"]["blockers"]) - set(seen["boot"]["blockers"])
+    return not (seen["boot"]["wrong"] or seen["boot_now"]["wrong"] or ends)
 
 
 def failing(status):

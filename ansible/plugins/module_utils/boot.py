@@ -42,6 +42,7 @@ def boot_facts(root, target, resets, autostarts):
             "libvirt starts the domain automatically and keeps UEFI variables that root in the guest wrote: "
             "run virsh autostart --disable, and start the domain as described in docs/host.md"
         )
+    blockers += duplicate_serials(root)
     kernel = root.find("./os/kernel") is not None
     if not kernel:
         blockers += wrong_slot(root, target)
@@ -51,7 +52,7 @@ def boot_facts(root, target, resets, autostarts):
 
 def wrong_settings(root, target):
     """Returns messages about the settings in an XML that the module `boot` can correct."""
-    wrong = wrong_serials(root)
+    wrong = ["%s has no serial" % target_of(disk) for disk in without_serial(root)]
     if root.find("./os/kernel") is None:
         wrong += wrong_order(root, target)
     if has_variables(root):
@@ -141,12 +142,14 @@ def without_serial(root):
     return [disk for disk in disks if disk.find("target").get("bus") == "virtio" and disk.find("serial") is None]
 
 
-def wrong_serials(root):
-    """Returns messages about disks without a serial and about serials that are not unique."""
-    wrong = ["%s has no serial" % target_of(disk) for disk in without_serial(root)]
-    serials = [serial.text for serial in root.findall("./devices/disk/serial")]
-    twice = sorted({each for each in serials if serials.count(each) > 1})
-    return wrong + ["the serial %s is on more than one disk" % each for each in twice]
+def duplicate_serials(root):
+    """Returns messages about serials that are not unique. The guest may name any of the disks by its serial."""
+    targets = {}
+    for disk in root.findall("./devices/disk"):
+        if disk.find("serial") is not None:
+            targets.setdefault(disk.findtext("serial"), []).append(target_of(disk))
+    one = "the serial %s is on more than one disk (%s): set another while the guest is open (virsh edit)"
+    return [one % (serial, ", ".join(names)) for serial, names in sorted(targets.items()) if len(names) > 1]
 
 
 def restarts(root):

@@ -203,9 +203,9 @@ for (const [title, guest, host, ...wrong] of [
     {
       ...sealed,
       boot: { ...badBoot, blockers: ['no reset'] },
-      boot_now: { ...wellBooted, wrong: [order, 'on_reboot is restart'] },
+      boot_now: { ...wellBooted, wrong: [order, 'on_reboot is restart'], blockers: ['a serial twice'] },
     },
-    ...[order, 'on_reboot is restart', 'no reset'],
+    ...[order, 'on_reboot is restart', 'a serial twice', 'no reset'],
   ],
   ['the same in maintenance, where the guest may', claimsOpen, { ...open, boot: badBoot, boot_now: badBoot }],
 ] as const) {
@@ -236,6 +236,7 @@ proof('the directories with programs are those of the agent', () => {
   );
 });
 
+const blocked = { ...wellBooted, blockers: ['a serial twice'] };
 proof('is_sealed: read-only now and after the next start, nothing to correct', () => {
   for (const [host, expected] of [
     [sealed, true],
@@ -243,6 +244,10 @@ proof('is_sealed: read-only now and after the next start, nothing to correct', (
     [seen(true, true, false), false],
     [{ ...sealed, boot: badBoot }, false],
     [{ ...sealed, boot_now: badBoot }, false],
+    // An administrator has corrected it, which applies from the next start on.
+    [{ ...sealed, boot_now: blocked }, false],
+    // Another start would not change it.
+    [{ ...sealed, boot_now: blocked, boot: blocked }, true],
   ] as const) {
     assert.is(call('is_sealed', host), expected);
   }
