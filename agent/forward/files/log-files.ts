@@ -9,6 +9,11 @@ import { LogSource, type LogSourceOptions } from './log-source.ts';
 import { expandPattern, fixedDirectory, isRotationOfAny, matchOf, wildcard } from './patterns.ts';
 
 const mostLogs = 200;
+/**
+ * The maximum number of records of one log that are considered: the newest ones. The forwarder writes one for each open file
+ * of the log, but an earlier boot may have written thousands, each of which would be sought in each rotated file.
+ */
+const mostRecords = 32;
 /** The id of a file modulo this number is the number of its log. */
 const idStep = 256;
 const searchMilliseconds = 5000;
@@ -236,7 +241,7 @@ export class LogFiles {
       path: file,
       named: patterns.some((pattern) => path.posix.normalize(pattern) === file),
       audit: file === auditFile,
-      records: records.filter((record) => record.path === file),
+      records: records.filter((record) => record.path === file).slice(-mostRecords),
       ...{ trusted, firstOffset, booted, ...(isOfThisBoot && { isOfThisBoot }) },
       nextId: () => (this.#generation += 1) * idStep + slot,
       lost: (text) => this.#listener?.lost(text),

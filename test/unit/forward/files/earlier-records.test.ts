@@ -147,6 +147,17 @@ for (const [title, [text, change, expected]] of Object.entries(continued))
     assert.equal(linesOf(log, records).lines, expected);
   });
 
+earlierIn('only the newest records of a log are considered, also if there are thousands', (directory) => {
+  const log = `${directory}/app.log`;
+  write(log, 'one\ntwo\n', -100);
+  const records = (unknown: number) => [
+    forged(log, 'one\n', { inode: inodeOf(log) }),
+    ...Array.from({ length: unknown }, () => forged(log, 'unknown\n')),
+  ];
+  assert.equal(linesOf(log, records(31)).lines, ['two']);
+  assert.equal(linesOf(log, records(5000)).lines, ['one', 'two'], 'the oldest record is not used');
+});
+
 earlierIn('a record is marked until its log is found', (directory) => {
   const log = `${directory}/app.log`;
   const record: FileRecord = { ...forged(log, 'one\n'), isEarlier: true };
