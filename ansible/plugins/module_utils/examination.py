@@ -245,7 +245,8 @@ def disk_of_receipt(domain, name, text, settings):
         raise Refusal("the receipt is of another domain or disk")
     identity = identity_of(domain, text)
     if identity is None or found.get("image") != identity:
-        raise Refusal("the receipt is not of the image that %s has now" % domain.target)
+        text = "the receipt is not of the image that %s has now: run immutafs.agent.seal, which compares them"
+        raise Refusal(text % domain.target)
     sha256 = found["disk"]["sha256"]
     if sha256 in settings["withdrawn"]:
         raise Refusal("the image with the SHA-256 %s was withdrawn" % sha256)
