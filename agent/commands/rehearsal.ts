@@ -77,12 +77,17 @@ export async function endCommand(
     output.stdout('The rehearsal ends: the guest reboots into maintenance mode.\n');
     return 0;
   }
-  if (withdrawRequest(reader, writer)) {
-    output.stdout('The request is withdrawn: the next boot is an ordinary one.\n');
-    return 0;
+  const unlock = writer.lock(lockFile);
+  try {
+    if (withdrawRequest(reader, writer)) {
+      output.stdout('The request is withdrawn: the next boot is an ordinary one.\n');
+      return 0;
+    }
+    output.stdout('There is no rehearsal to end.\n');
+    return 1;
+  } finally {
+    unlock();
   }
-  output.stdout('There is no rehearsal to end.\n');
-  return 1;
 }
 
 /** `record-rehearsal`: runs the recorder until SIGTERM (immutafs-rehearsal.service). @returns the exit code */

@@ -1,5 +1,6 @@
 import type { SystemReader } from '../system/reader.ts';
 import { type Parts, applyAll, basicExecutors } from './engine/apply.ts';
+import { lockLog } from './engine/action-log.ts';
 import type { Tools } from './engine/context.ts';
 import { type Plan, plan } from './engine/plan.ts';
 import { undo } from './engine/undo.ts';
@@ -66,8 +67,11 @@ export async function prepareGuest(
   settings: Settings,
   chosen: ReadonlySet<StepId>,
 ): Promise<Plan> {
-  const after = await applyAll(parts, tools, settings, chosen);
-  return retryTasks(tools) ? planGuest(tools.reader, settings, chosen) : after;
+  await locked(tools, async () => {
+    await applyAll(parts, tools, settings, chosen);
+    retryTasks(tools);
+  });
+  return planGuest(tools.reader, settings, chosen);
 }
 
 /**
@@ -75,11 +79,23 @@ export async function prepareGuest(
  * @returns whether everything was restored
  */
 export async function undoGuest(tools: Tools): Promise<boolean> {
-  if (tools.reader.image === undefined && !(await planReturn(tools))) return false;
-  return undo(tools);
+  return locked(
+    tools,
+    async () => (tools.reader.image !== undefined || (await planReturn(tools))) && undo(tools),
+  );
 }
 
 /** Carries out what was recorded for this boot (agent/prepare/move/run.ts). @returns whether everything succeeded */
 export function runMoves(tools: Tools, at?: At): Promise<boolean> {
-  return runTasks(tools, () => undo(tools), at);
+  return locked(tools, () => runTasks(tools, () => undo(tools), at));
+}
+
+/** Runs an action that reads and changes the records of `prepare`, while no other process does. */
+async function locked<T>(tools: Tools, action: () => Promise<T>): Promise<T> {
+  const unlock = lockLog(tools);
+  try {
+    return await action();
+  } finally {
+    unlock();
+  }
 }

@@ -1,5 +1,4 @@
 import { SystemError, errorMessage } from '../../lib/errors.ts';
-import { lockLog } from '../engine/action-log.ts';
 import { type Context, type Tools, contextOf } from '../engine/context.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { beginRehearsal } from '../rehearsal/request.ts';
@@ -19,7 +18,7 @@ import { clearViews } from '../move/views.ts';
 
 /**
  * Carries out the recorded tasks, one after the other. A task that fails does not keep the others from being done; its reason
- * is recorded. A power cut leaves the marker, so that the next maintenance boot goes on.
+ * is recorded. A power cut leaves the marker, so that the next maintenance boot goes on. The caller holds the lock.
  * @param restore restores the files that prepare has changed; returns whether all were restored
  * @param at is called at each point where tests let the run fail
  * @returns whether everything succeeded
@@ -30,23 +29,17 @@ export async function runTasks(
   at: At = () => undefined,
 ): Promise<boolean> {
   const { reader } = tools;
-  const unlock = lockLog(tools);
-  let moves: Moves;
-  try {
-    moves = readMoves(reader);
-    const save = () => writeMoves(tools, moves);
-    for (const move of inOrder(moves.moves)) {
-      const others = moves.moves.filter((each) => each !== move);
-      await runTask(tools, moves, { move, others, save, at });
-    }
-    if (moves.cleanVar) {
-      moves.cleanVar = false;
-      await cleanVar(contextOf(tools));
-    }
-    save();
-  } finally {
-    unlock();
+  const moves = readMoves(reader);
+  const save = () => writeMoves(tools, moves);
+  for (const move of inOrder(moves.moves)) {
+    const others = moves.moves.filter((each) => each !== move);
+    await runTask(tools, moves, { move, others, save, at });
   }
+  if (moves.cleanVar) {
+    moves.cleanVar = false;
+    await cleanVar(contextOf(tools));
+  }
+  save();
   let isGood = moves.moves.every(({ problem }) => problem === null);
   if (moves.restoreFiles) {
     moves.restoreFiles = false;

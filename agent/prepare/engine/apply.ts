@@ -1,9 +1,9 @@
 import path from 'node:path';
 import { SystemError, errorMessage } from '../../lib/errors.ts';
-import { lockLog, logAction } from './action-log.ts';
+import { logAction } from './action-log.ts';
 import { type ActionOf, type Context, type Executors, type Tools, contextOf } from './context.ts';
 import { textBefore } from './part.ts';
-import { type Plan, type Planners, plan } from './plan.ts';
+import { type Planners, plan } from './plan.ts';
 import { type Action, type Settings, type Step, type StepId, stepIds } from './step.ts';
 
 export interface Parts {
@@ -13,8 +13,7 @@ export interface Parts {
 
 /**
  * Carries out the chosen steps in order. Each step is planned after the steps before it have run, and again after it
- * has run.
- * @returns a plan with the remaining changes
+ * has run. The caller holds the lock.
  * @throws SystemError if an action fails; the actions and steps after it are then not carried out
  */
 export async function applyAll(
@@ -22,26 +21,18 @@ export async function applyAll(
   tools: Tools,
   settings: Settings,
   chosen: ReadonlySet<StepId>,
-): Promise<Plan> {
+): Promise<void> {
   const { reader, say } = tools;
   const planOne = async (id: StepId) =>
     (await plan(planners, reader, settings, chosen, new Set([id]))).steps[0];
-  const unlock = lockLog(tools);
-  try {
-    for (const id of stepIds.filter((each) => chosen.has(each))) {
-      const step = await planOne(id);
-      if (step?.state !== 'needed') continue;
-      say(`${id}: ${step.why.join(' ')}`);
-      await apply(executors, tools, step);
-      if ((await planOne(id))?.state === 'needed')
-        say(
-          `${id} was carried out, but the step is still needed: run \`immutafs-agent prepare\` to see why.`,
-        );
-    }
-  } finally {
-    unlock();
+  for (const id of stepIds.filter((each) => chosen.has(each))) {
+    const step = await planOne(id);
+    if (step?.state !== 'needed') continue;
+    say(`${id}: ${step.why.join(' ')}`);
+    await apply(executors, tools, step);
+    if ((await planOne(id))?.state === 'needed')
+      say(`${id} was carried out, but the step is still needed: run \`immutafs-agent prepare\` to see why.`);
   }
-  return plan(planners, reader, settings, chosen);
 }
 
 /**

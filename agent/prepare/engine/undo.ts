@@ -1,5 +1,5 @@
 import type { SystemReader } from '../../system/reader.ts';
-import { type LoggedAction, backupFolder, lockLog, readActionLog, writeActionLog } from './action-log.ts';
+import { type LoggedAction, backupFolder, readActionLog, writeActionLog } from './action-log.ts';
 import type { ActionOf, Tools } from './context.ts';
 import type { Action } from './step.ts';
 
@@ -14,29 +14,24 @@ const undone = (text: string | undefined): Undone => ({ text, isKept: false });
 const kept = (text: string): Undone => ({ text, isKept: true });
 
 /**
- * Restores every file that `prepare` changed, the last change first.
+ * Restores every file that `prepare` changed, the last change first. The caller holds the lock.
  * @returns whether every file was restored; a file that was changed after `prepare` is not restored
  */
 export function undo(tools: Tools): boolean {
-  const unlock = lockLog(tools);
-  try {
-    const log = readActionLog(tools.reader);
-    if (log.length === 0) tools.say('Nothing to undo: prepare has changed nothing.');
-    const rest: LoggedAction[] = [];
-    for (const entry of log.toReversed()) {
-      const { text, isKept } = undoOne(tools, entry);
-      if (isKept) rest.unshift(entry);
-      if (text !== undefined) tools.say(text);
-    }
-    if (log.length > 0) writeActionLog(tools, rest);
-    if (rest.length > 0)
-      tools.say(
-        `${rest.length} of ${log.length} changes are not undone. The original files are in ${backupFolder}, which is not removed with the package. Resolve the causes above, and run prepare --undo again.`,
-      );
-    return rest.length === 0;
-  } finally {
-    unlock();
+  const log = readActionLog(tools.reader);
+  if (log.length === 0) tools.say('Nothing to undo: prepare has changed nothing.');
+  const rest: LoggedAction[] = [];
+  for (const entry of log.toReversed()) {
+    const { text, isKept } = undoOne(tools, entry);
+    if (isKept) rest.unshift(entry);
+    if (text !== undefined) tools.say(text);
   }
+  if (log.length > 0) writeActionLog(tools, rest);
+  if (rest.length > 0)
+    tools.say(
+      `${rest.length} of ${log.length} changes are not undone. The original files are in ${backupFolder}, which is not removed with the package. Resolve the causes above, and run prepare --undo again.`,
+    );
+  return rest.length === 0;
 }
 
 function undoOne(tools: Tools, { action, backup, ended }: LoggedAction): Undone {

@@ -106,12 +106,10 @@ export function planTasks(tools: Pick<Tools, 'reader' | 'writer'>, moves: Moves)
   if (rehearsal !== undefined) writer.remove(rehearsalMarker);
 }
 
-/** Makes the next maintenance boots try again what three boots have not completed. @returns whether there was such a task */
-export function retryTasks(tools: Pick<Tools, 'reader' | 'writer'>): boolean {
+/** Makes the next maintenance boots try again what three boots have not completed. */
+export function retryTasks(tools: Pick<Tools, 'reader' | 'writer'>): void {
   const moves = readMoves(tools.reader);
-  if (!hasTasks(moves) || tools.reader.stat(moveMarker) !== undefined) return false;
-  planTasks(tools, moves);
-  return true;
+  if (hasTasks(moves) && tools.reader.stat(moveMarker) === undefined) planTasks(tools, moves);
 }
 
 export function removeMarker({ reader, writer }: Pick<Tools, 'reader' | 'writer'>): void {

@@ -9,6 +9,7 @@ import { type LoggedAction, readActionLog } from '../../../../agent/prepare/engi
 import type { Action, Step } from '../../../../agent/prepare/engine/step.ts';
 import { executorsWith, toolsOf } from '../../../harness/fake-executors.ts';
 import { withGuest } from '../../../harness/guest.ts';
+import { recordOf } from '../../../harness/moves.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 import { tree, withBox } from '../../../harness/prepare-box.ts';
 import { errorOf } from '../../../harness/rejection.ts';
@@ -94,6 +95,21 @@ applying('neither --apply nor --undo runs while another process has the lock', (
     assert.is((await prepare({ apply: true, yes: true })).code, 0);
   }),
 );
+applying('what is recorded for the next boot stays while another process has the lock', () => {
+  const guest = ordinaryGuest();
+  const record = recordOf('/var/lib/app', 'a', { phase: 'planned', task: 'move' });
+  guest.files['var/lib/immutafs/moves.json'] = record.replace('"rehearse":null', '"rehearse":600');
+  return withBox(guest, async ({ read, writer, prepare }) => {
+    const before = read('var/lib/immutafs/moves.json');
+    const unlock = writer.lock('/run/immutafs/prepare.lock');
+    for (const options of [{ undo: true }, { endRehearsal: true }]) {
+      const error = await errorOf(prepare(options));
+      assert.match(error.message, 'another immutafs-agent prepare is running');
+      assert.is(read('var/lib/immutafs/moves.json'), before, Object.keys(options).join());
+    }
+    unlock();
+  });
+});
 applying.run();
 
 const log = suite('prepare: the action log');
