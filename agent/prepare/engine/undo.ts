@@ -20,10 +20,18 @@ const kept = (text: string): Undone => ({ text, isKept: true });
 export function undo(tools: Tools): boolean {
   const log = readActionLog(tools.reader);
   if (log.length === 0) tools.say('Nothing to undo: prepare has changed nothing.');
-  const rest: LoggedAction[] = [];
+  let rest: readonly LoggedAction[] = log;
+  const restored = new Set<string>();
   for (const entry of log.toReversed()) {
+    const { action } = entry;
+    // Otherwise, after an interruption, a later change of the file would count as one that was made after prepare.
+    if ('file' in action && restored.has(action.file)) {
+      writeActionLog(tools, rest);
+      restored.clear();
+    }
     const { text, isKept } = undoOne(tools, entry);
-    if (isKept) rest.unshift(entry);
+    if (!isKept) rest = rest.filter((each) => each !== entry);
+    if ('file' in action) restored.add(action.file);
     if (text !== undefined) tools.say(text);
   }
   if (log.length > 0) writeActionLog(tools, rest);

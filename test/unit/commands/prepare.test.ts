@@ -44,6 +44,24 @@ power('after each change: --undo restores the files, and --apply again completes
     });
   }
 });
+power('after each change of --undo: a repetition completes it', async () => {
+  let isCut = true;
+  for (let calls = 0; isCut; calls++) {
+    isCut = false;
+    await withBox(ordinaryGuest(), async ({ root, writer, prepare, actionLog }) => {
+      const before = tree(root);
+      await prepare({ apply: true, yes: true, only: ['tmp', 'mtab', 'fstab'] });
+      await prepare({ undo: true }, cutOff(writer, calls)).catch((error: unknown) => {
+        assert.match((error as Error).message, 'power cut');
+        isCut = true;
+      });
+      const { code, stdout } = await prepare({ undo: true });
+      assert.is(code, 0, `${calls} calls: ${stdout}`);
+      for (const file of edited) assert.is(tree(root)[file], before[file], `${file}, ${calls} calls`);
+      assert.equal(actionLog(), []);
+    });
+  }
+});
 power.run();
 
 const retry = suite('prepare: a task that three boots have not completed');
