@@ -58,6 +58,19 @@ state(
   },
 );
 
+state('an accepted directory is not searched, whatever bytes its name has', () => {
+  const { steps } = plansOf(`mkdir -p root var/tmp var/lib/rpm var/cache var/log mnt
+    for name in plain donn\u00e9es "$(printf 'x\\377y')"; do mkdir -p "var/lib/$name"; echo x >"var/lib/$name/file"; done
+    json state
+    mkdir -p etc/immutafs; printf '/var/lib/x\\377y\\n' >>etc/immutafs/accepted-writes
+    agent prepare --apply --yes --only state --accept /var/lib/plain /var/lib/donn\u00e9es
+    json state`);
+  assert.equal(steps.map(shortOf), [
+    ['by hand', '/var/lib/données 1', '/var/lib/plain 1', '/var/lib/x\\xffy 1'],
+    ['done'],
+  ]);
+});
+
 /**
  * Services of Debian that the table does not have: the list of the package (var/lib/dpkg/info), the directory that is there
  * once it is installed, and what the service writes below it.

@@ -1,3 +1,6 @@
+import { isUtf8 } from 'node:buffer';
+import { isBelow } from '../../../facts/mounts/mountinfo.ts';
+import { decodeBytes } from '../../../lib/format.ts';
 import { harmlessDirectories, statePlaceOf, type StateRule } from '../../../services/state-rules.ts';
 import type { Ended, SystemReader } from '../../../system/reader.ts';
 import { findRecords, prune } from '../../../system/find.ts';
@@ -60,15 +63,19 @@ export async function searchState(
 ): Promise<{ groups: StateGroup[]; incomplete: string | undefined }> {
   const groups = new Map<string, StateGroup>();
   let further = 0;
+  // The arguments of a program are UTF-8, and an accepted path can have other bytes.
+  const pruned = decided.filter((each) => isUtf8(Buffer.from(each, 'latin1')));
+  const others = decided.filter((each) => !pruned.includes(each));
   const args = [
     ...roots,
-    ...['-ignore_readdir_race', '-xdev', ...prune([...harmlessDirectories, ...decided])],
+    ...['-ignore_readdir_race', '-xdev', ...prune([...harmlessDirectories, ...pruned.map(decodeBytes)])],
     ...['-type', 'f', '-printf', '%T@ %s %U %p\\0'],
   ];
   const ended = await findRecords(reader, args, limit, (record) => {
     const [, modified, bytes, owner, path = ''] = /^(\S+) (\d+) (\d+) (.*)$/s.exec(record) ?? [];
     // find prunes only directories, and an administrator may have accepted a single file.
-    const isSearched = path.startsWith('/') && !decided.includes(path);
+    const isDecided = decided.includes(path) || others.some((each) => isBelow(path, each));
+    const isSearched = path.startsWith('/') && !isDecided;
     const place = isSearched ? statePlaceOf(path, tops, Number(bytes)) : undefined;
     if (place === undefined || (place.isExamined && isExpendable(path))) return;
     const { key, directory, rule, isExamined } = place;
