@@ -31,22 +31,25 @@ export function* layerEntries(
   isSkipped: (path: string, file: string) => boolean,
   limit = mostEntries,
 ): Generator<{ path: string; target: string; stat: Stat } | undefined> {
-  const queue = uppers.map((layer) => ({ ...layer, directory: '' }));
   let entries = 0;
-  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-    const { target, upper, directory } = next;
-    for (const name of namesIfThere(reader, `${upper}${directory}`)) {
-      if (++entries > limit) {
-        yield undefined;
-        return;
+  // One level of directories after the other. Array.shift() of a queue takes a minute for 200,000 directories.
+  for (let level = uppers.map((layer) => ({ ...layer, directory: '' })); level.length > 0;) {
+    const below: typeof level = [];
+    for (const { target, upper, directory } of level) {
+      for (const name of namesIfThere(reader, `${upper}${directory}`)) {
+        if (++entries > limit) {
+          yield undefined;
+          return;
+        }
+        const entry = `${directory}/${name}`;
+        if (isSkipped(`${target}${entry}`, `${upper}${entry}`)) continue;
+        const stat = reader.stat(`${upper}${entry}`);
+        if (stat === undefined) continue;
+        if (stat.kind === 'directory') below.push({ target, upper, directory: entry });
+        yield { path: `${target}${entry}`, target, stat };
       }
-      const entry = `${directory}/${name}`;
-      if (isSkipped(`${target}${entry}`, `${upper}${entry}`)) continue;
-      const stat = reader.stat(`${upper}${entry}`);
-      if (stat === undefined) continue;
-      if (stat.kind === 'directory') queue.push({ target, upper, directory: entry });
-      yield { path: `${target}${entry}`, target, stat };
     }
+    level = below;
   }
 }
 

@@ -21,7 +21,7 @@ import { device } from '../../harness/copies.ts';
 import { el7Guest } from '../../harness/el7-guest.ts';
 import { goodGuest, withGuest, evaluateFixture } from '../../harness/guest.ts';
 import { inDirectories, inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
-import { findLargestFiles } from '../../../agent/facts/largest-files.ts';
+import { findLargestFiles, layerEntries } from '../../../agent/facts/largest-files.ts';
 import { all, file, usage } from '../../harness/changes.ts';
 
 const cost = suite('gatherFacts');
@@ -479,6 +479,19 @@ largest('an endless tree ends after 20,000 entries', () => {
 });
 const times = { mode: 0o755, uid: 0, gid: 0, changed: 0, modified: 0, device: '0:1', inode: 1 };
 const directory = { kind: 'directory', bytes: 0, allocatedBytes: 4096, ...times } as const;
+largest('many directories beside each other take no longer than their number', () => {
+  const names = Array.from({ length: 150_000 }, (_, index) => String(index));
+  const wide = {
+    ...systemReader(),
+    list: (each: string) => (each === '/up' ? names : []),
+    stat: () => directory,
+  };
+  const began = performance.now();
+  let count = 0;
+  for (const entry of layerEntries(wide, [up], never, Infinity)) if (entry !== undefined) count += 1;
+  assert.is(count, names.length);
+  assert.ok(performance.now() - began < 10_000);
+});
 largest.run();
 
 const nearlyFull = suite('largest files of a report');
