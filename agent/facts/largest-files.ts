@@ -1,4 +1,5 @@
-import { namesIfThere } from '../system/names.ts';
+import { unlessAbsent } from '../lib/errors.ts';
+import { decodeBytes, encodeBytes } from '../lib/format.ts';
 import type { Stat, SystemReader } from '../system/reader.ts';
 
 /** An upper layer and the directory on which its overlay is mounted. */
@@ -21,8 +22,9 @@ const shown = 5;
 
 /**
  * Reads the entries of upper layers, the ones of a directory before those below them.
- * @param isSkipped whether an entry is left out with its content, by its path in the overlay and in the upper layer
- * @returns each entry with its path in the overlay; undefined, and then none, after `limit` entries
+ * @param isSkipped whether an entry is left out with its content, by its path in the overlay (latin1) and in the upper layer
+ * @returns each entry with its path in the overlay and the target of the overlay, both with one character per byte (latin1), because
+ *     programs choose the names; undefined, and then none, after `limit` entries
  * @throws SystemError
  */
 export function* layerEntries(
@@ -33,17 +35,17 @@ export function* layerEntries(
 ): Generator<{ path: string; target: string; stat: Stat } | undefined> {
   let entries = 0;
   // One level of directories after the other. Array.shift() of a queue takes a minute for 200,000 directories.
-  for (let level = uppers.map((layer) => ({ ...layer, directory: '' })); level.length > 0;) {
+  for (let level = uppers.map(asBytes); level.length > 0;) {
     const below: typeof level = [];
     for (const { target, upper, directory } of level) {
-      for (const name of namesIfThere(reader, `${upper}${directory}`)) {
+      for (const name of unlessAbsent(() => reader.listBytes(`${upper}${directory}`)) ?? []) {
         if (++entries > limit) {
           yield undefined;
           return;
         }
         const entry = `${directory}/${name}`;
-        if (isSkipped(`${target}${entry}`, `${upper}${entry}`)) continue;
-        const stat = reader.stat(`${upper}${entry}`);
+        if (isSkipped(`${target}${entry}`, decodeBytes(`${upper}${entry}`))) continue;
+        const stat = reader.statBytes(`${upper}${entry}`);
         if (stat === undefined) continue;
         if (stat.kind === 'directory') below.push({ target, upper, directory: entry });
         yield { path: `${target}${entry}`, target, stat };
@@ -51,6 +53,10 @@ export function* layerEntries(
     }
     level = below;
   }
+}
+
+function asBytes({ target, upper }: UpperLayer): UpperLayer & { directory: string } {
+  return { target: encodeBytes(target), upper: encodeBytes(upper), directory: '' };
 }
 
 /**
@@ -69,7 +75,7 @@ export function findLargestFiles(
   for (const entry of layerEntries(reader, uppers, (_, file) => isMount(file))) {
     if (entry === undefined) break;
     const { target, stat } = entry;
-    const path = `${target}${entry.path.slice(target.length).split('/').slice(0, 3).join('/')}`;
+    const path = decodeBytes(`${target}${entry.path.slice(target.length).split('/').slice(0, 3).join('/')}`);
     const { bytes, inodes } = found.get(path) ?? { bytes: 0, inodes: 0 };
     found.set(path, { path, bytes: bytes + stat.allocatedBytes, inodes: inodes + 1 });
   }

@@ -46,7 +46,7 @@ export function findResetState(
   entriesLimit?: number,
 ): ResetStates {
   const found = new Map<string, ResetState>();
-  const paths = [...accepted.paths.map(decodeBytes), ...pathItems(config.SCRATCH).map(({ path }) => path)];
+  const paths = [...accepted.paths, ...pathItems(config.SCRATCH).map(({ path }) => path)];
   const isSkipped = (path: string) => harmless.has(path) || isAccepted({ paths }, path);
   const layers = uppers.filter(({ target }) => !isSeedOverlay(config, target) && !isSkipped(target));
   const overlays = layers.map(({ target }) => target).filter((target) => !/^\/var(\/|$)/.test(target));
@@ -76,5 +76,7 @@ function newState(service: Service | undefined): ResetState {
 }
 
 function sorted(found: ReadonlyMap<string, ResetState>): ResetState[] {
-  return [...found.values()].toSorted((one, other) => other.bytes - one.bytes);
+  return [...found.values()]
+    .map((state) => ({ ...state, directories: state.directories.map(decodeBytes) }))
+    .toSorted((one, other) => other.bytes - one.bytes);
 }

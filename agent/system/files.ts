@@ -109,7 +109,7 @@ export function* readPieces(file: string): Generator<Buffer, undefined> {
 }
 
 /** Returns the result of lstat(2), or undefined if the file does not exist. */
-export function statIfPresent(file: string): Stat | undefined {
+export function statIfPresent(file: string | Buffer): Stat | undefined {
   const stat = fs.lstatSync(file, { throwIfNoEntry: false });
   return stat && describeStat(stat);
 }

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { SystemError, unless } from '../lib/errors.ts';
+import { decodeBytes } from '../lib/format.ts';
 import type { Ended, SystemReader } from './reader.ts';
 import { readXattrsProgram } from './layers/xattrs.ts';
 import type { SystemWriter } from './writer.ts';
@@ -50,10 +51,18 @@ export function imageReader(system: SystemReader): SystemReader {
     readAt: (file, offset, bytes) => system.readAt(at(file), offset, bytes),
     pieces: (file) => system.pieces(at(file)),
     list: (directory) => system.list(at(directory)),
+    listBytes: (directory) => {
+      at(decodeBytes(directory));
+      return system.listBytes(directory);
+    },
     hasEntries: (directory) => system.hasEntries(at(directory)),
     link: (file) => system.link(at(file, false)),
     resolve: (file) => system.resolve(at(file)),
     stat: (file) => system.stat(at(file, false)),
+    statBytes: (file) => {
+      at(decodeBytes(file), false);
+      return system.statBytes(file);
+    },
     usage: (file) => system.usage(at(file)),
     now: () => system.now(),
     run: async (program, args, milliseconds, output): Promise<Ended> => {

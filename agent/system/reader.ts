@@ -3,6 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import { onFile, unlessAbsent } from '../lib/errors.ts';
+import { decodeBytes } from '../lib/format.ts';
 import { bootProgram, readDeviceTables, verifyKernelFile, readKernelLog } from './kernel.ts';
 import { type Ended, runChild } from './exec.ts';
 import {
@@ -84,6 +85,11 @@ export function systemReader({ root = '/', self = [process.execPath] }: ReaderOp
     /** Returns the names in a directory, sorted. */
     list: (directory: string): string[] =>
       onFile(directory, () => verified(directory, verify, fs.readdirSync(at(directory)).sort())),
+    /** Like `list`, for names that other programs choose: the path and the names have one character per byte (latin1). */
+    listBytes: (directory: string): string[] =>
+      onFile(decodeBytes(directory), () =>
+        fs.readdirSync(Buffer.from(at(directory), 'latin1'), { encoding: 'latin1' }).sort(),
+      ),
     /** Whether a directory, which another user may have filled, has an entry. */
     hasEntries: (directory: string): boolean =>
       onFile(directory, () => verified(directory, verify, hasEntries(at(directory)))),
@@ -94,6 +100,9 @@ export function systemReader({ root = '/', self = [process.execPath] }: ReaderOp
     resolve: (file: string): string => onFile(file, () => resolve(at(file), root, verify)),
     /** Returns the result of lstat(2), or undefined if the file does not exist. */
     stat: (file: string): Stat | undefined => onFile(file, () => statIfPresent(at(file))),
+    /** Like `stat`, for a path with one character per byte (latin1). */
+    statBytes: (file: string): Stat | undefined =>
+      onFile(decodeBytes(file), () => statIfPresent(Buffer.from(at(file), 'latin1'))),
     usage: (file: string): Usage => onFile(file, () => usageOf(at(file))),
     /**
      * Tries to write to each directory's file system in a child process, without leaving a file behind.

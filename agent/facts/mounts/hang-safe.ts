@@ -1,5 +1,6 @@
 import { cached } from '../../lib/cached.ts';
 import { SystemError } from '../../lib/errors.ts';
+import { decodeBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type Mount, type MountTable, lowersOf, optionOf } from './mountinfo.ts';
 
@@ -47,10 +48,13 @@ export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader
     readAt: after(follow, reader.readAt),
     pieces: after(follow, reader.pieces),
     list: after(follow, reader.list),
+    // A path whose bytes are not UTF-8 is that of no mount point in the table.
+    listBytes: after((file) => follow(decodeBytes(file)), reader.listBytes),
     hasEntries: after(follow, reader.hasEntries),
     link: after(followDirectory, reader.link),
     resolve: after(follow, reader.resolve),
     stat: after(followDirectory, reader.stat),
+    statBytes: after((file) => followDirectory(decodeBytes(file)), reader.statBytes),
     usage: after(follow, reader.usage),
     kernelLog: () => {
       follow('/dev/kmsg');

@@ -282,6 +282,27 @@ reset('what SCRATCH names is left out, in memory and in an overlay of its own, a
   assert.equal(found({ files, scratch: '/var/lib/acme:empty /opt/agent:exec' }), ['- /var/lib/acmex 1']);
 });
 
+reset('names that are not UTF-8', () =>
+  inTemporaryDirectory((root) => {
+    const states = (accepted: string[]) =>
+      findResetState(
+        systemReader({ root }),
+        { SCRATCH: '', SEED: 'none', FORWARD_FILES: '' },
+        [ofVar],
+        { paths: accepted },
+        never,
+      ).list.map(({ directories, files }) => `${directories.join()} ${files}`);
+    writeFiles(root, { 'up/lib/donn\u00e9es/a': 'x' });
+    for (const name of ['lib/acme', 'lib/x\xff']) {
+      const folder = Buffer.from(path.join(root, 'up', name), 'latin1');
+      fs.mkdirSync(folder);
+      fs.writeFileSync(Buffer.concat([folder, Buffer.from('/caf\xe9', 'latin1')]), 'x');
+    }
+    assert.equal(states([]).toSorted(), ['/var/lib/acme 1', '/var/lib/données 1', '/var/lib/x\\xff 1']);
+    assert.equal(states(['/var/lib/x\xff', '/var/lib/donn\xc3\xa9es']), ['/var/lib/acme 1']);
+  }),
+);
+
 reset('the content of a mount point is not part of the layer', () => {
   const isMount = (directory: string) => directory === '/up/lib/acme';
   const files = { 'up/lib/acme/a': 'x', 'up/lib/b/c': 'x', 'opt/y': '' };
@@ -308,8 +329,8 @@ reset(
         findResetState(
           {
             ...reader,
-            stat: (file) => {
-              const stat = reader.stat(file);
+            statBytes: (file) => {
+              const stat = reader.statBytes(file);
               return stat === undefined ? undefined : { ...stat, uid };
             },
           },
@@ -462,7 +483,7 @@ largestIn('a mount point is not accessed', (root) => {
   writeFiles(root, { 'up/a/b': 'x', 'up/hangs/c': 'x' });
   const reader = systemReader({ root });
   const touched: string[] = [];
-  const watched = { ...reader, stat: (file: string) => (touched.push(file), reader.stat(file)) };
+  const watched = { ...reader, statBytes: (file: string) => (touched.push(file), reader.statBytes(file)) };
   const found = findLargestFiles(watched, [up], (file) => file === '/up/hangs');
   assert.equal(found.map(({ path: each }) => each).sort(), ['/var/a', '/var/a/b']);
   assert.equal(touched, ['/up/a', '/up/a/b']);
@@ -474,7 +495,7 @@ largestIn('a sparse file counts its allocated bytes', (root) => {
   assert.is(findLargestFiles(systemReader({ root }), [up])[0]?.bytes, 0);
 });
 largest('an endless tree ends after 20,000 entries', () => {
-  const endless = { ...systemReader(), list: () => ['a', 'b'], stat: () => directory };
+  const endless = { ...systemReader(), listBytes: () => ['a', 'b'], statBytes: () => directory };
   assert.ok(findLargestFiles(endless, [up]).length > 0);
 });
 const times = { mode: 0o755, uid: 0, gid: 0, changed: 0, modified: 0, device: '0:1', inode: 1 };
@@ -483,8 +504,8 @@ largest('many directories beside each other take no longer than their number', (
   const names = Array.from({ length: 150_000 }, (_, index) => String(index));
   const wide = {
     ...systemReader(),
-    list: (each: string) => (each === '/up' ? names : []),
-    stat: () => directory,
+    listBytes: (each: string) => (each === '/up' ? names : []),
+    statBytes: () => directory,
   };
   const began = performance.now();
   let count = 0;
