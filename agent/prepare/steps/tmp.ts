@@ -22,6 +22,15 @@ const inodes = '50k';
 
 /** Plans the step `tmp`: /tmp is a noexec tmpfs. The content of the present /tmp stays on the disk, below the mount. */
 export function planTmp(look: Snapshot): Planned {
+  const { reader } = look;
+  const kind = reader.stat('/tmp')?.kind;
+  // systemd refuses to mount on a symbolic link (src/core/unit.c, unit_fail_if_symlink), and the boot needs each mount of fstab.
+  if (kind !== undefined && kind !== 'directory') {
+    const what = kind === 'link' ? `a link to ${reader.link('/tmp')}` : 'not a directory';
+    return stepOf('by hand', [
+      `/tmp is ${what}, on which no boot can mount a file system: replace it by a directory of mode 1777.`,
+    ]);
+  }
   const lines = look.fstab.lines.filter(({ target }) => target === '/tmp');
   if (lines.length > 1) {
     const numbers = lines.map(({ line }) => line).join(', ');

@@ -250,6 +250,16 @@ table('tmp', 'tmp', {
   'by hand: two lines': [fstab('tmpfs /tmp tmpfs', 'tmpfs /tmp tmpfs'), /several lines for \/tmp \(2, 3\)/],
 });
 
+tableOf((tmp: string | { linkTo: string }) => {
+  const guest = ordinaryGuest();
+  guest.directories = guest.directories.filter((each) => each !== 'tmp');
+  Object.assign(guest.files, { tmp });
+  return guest;
+})('tmp: not a directory', 'tmp', {
+  'by hand: a link': [{ linkTo: '/var/tmp' }, /a link to \/var\/tmp, on which no boot can mount/],
+  'by hand: a file': ['', /not a directory/],
+});
+
 const unit = 'etc/systemd/system/tmp.mount';
 const unitAndLine = [`remove /${unit}`, newTmp(tmpOptions)];
 table('tmp: units of the administrator', 'tmp', {
