@@ -176,7 +176,7 @@ export function correctLoaderFile(
  * @returns the text of the file; undefined if an assignment is not a plain string, because a shell evaluates the file
  */
 export function correctDefaults(text: string, wanted: readonly RequiredArgument[]): string | undefined {
-  const assignment = /^([ \t]*(?:export[ \t]+)?GRUB_CMDLINE_LINUX(_DEFAULT)?=)(.*)$/gm;
+  const assignment = /^([ \t]*(?:export[ \t]+)?GRUB_CMDLINE_LINUX(_DEFAULT)?\+?=)(.*)$/gm;
   const found = [...text.matchAll(assignment)];
   if (!found.some(([, , isDefault]) => isDefault === undefined)) {
     return `${text}${text === '' || text.endsWith('\n') ? '' : '\n'}GRUB_CMDLINE_LINUX="${wanted.join(' ')}"\n`;
@@ -192,7 +192,10 @@ export function correctDefaults(text: string, wanted: readonly RequiredArgument[
         return line;
       }
       const around = quote === '' ? '"' : quote;
-      return `${before}${around}${correctArguments(words, isDefault === undefined ? wanted : [])}${around}${rest}`;
+      const corrected = correctArguments(words, isDefault === undefined ? wanted : []);
+      // What is appended (+=) begins with the blank that separates it.
+      const blank = before.endsWith('+=') && /^\s|^$/.test(words) && /^\S/.test(corrected) ? ' ' : '';
+      return `${before}${around}${blank}${corrected}${around}${rest}`;
     },
   );
   return unclear.length === 0 ? after : undefined;

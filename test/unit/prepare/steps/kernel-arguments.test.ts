@@ -177,6 +177,16 @@ for (const [title, before, after] of [
     'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX quiet"\n',
     'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX quiet noresume"\n',
   ],
+  [
+    'only appended to',
+    'GRUB_CMDLINE_LINUX+=" rd.lvm.lv=rhel/root resume=/dev/y"\n',
+    'GRUB_CMDLINE_LINUX+=" rd.lvm.lv=rhel/root noresume"\n',
+  ],
+  [
+    'assigned, and nothing left of what was appended',
+    'GRUB_CMDLINE_LINUX="quiet"\nGRUB_CMDLINE_LINUX+=" resume=/dev/y"\nGRUB_CMDLINE_LINUX+=""\n',
+    'GRUB_CMDLINE_LINUX="quiet noresume"\nGRUB_CMDLINE_LINUX+=" noresume"\nGRUB_CMDLINE_LINUX+=" noresume"\n',
+  ],
 ] as const) {
   args(`/etc/default/grub: ${title}`, () => {
     assert.is(correctDefaults(before, ['noresume']), after);
