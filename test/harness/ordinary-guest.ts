@@ -68,6 +68,7 @@ export function ordinaryGuest(): Guest {
       'for script in early-program; do\n  inst "/usr/libexec/immutafs/$script"\ndone\ninst /usr/libexec/immutafs/library.sh\n',
     'usr/libexec/immutafs/only-later': '#!/bin/sh\n',
     [`boot/vmlinuz-${kernel}`]: 'kernel',
+    [`usr/lib/modules/${kernel}/modules.order`]: '',
     'boot/vmlinuz-0-rescue-0123456789abcdef0123456789abcdef': 'kernel',
     [`boot/initramfs-${kernel}.img`]: goodImage({
       'usr/lib/dracut/hooks/pre-pivot/10-immutafs-pre-pivot.sh': undefined,

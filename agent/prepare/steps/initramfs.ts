@@ -35,11 +35,19 @@ export async function planInitramfs({ reader, mounts }: Snapshot): Promise<Plann
     const names = kernels.map(({ version }) => version).join(', ');
     return stepOf('done', [`The initramfs of ${names} has the scripts and the overlay driver.`]);
   }
-  const why = wrong.map(({ kernel, fault }) => `${kernel.image} ${fault}.`);
+  const without = wrong.filter(({ kernel }) => !hasModules(reader, kernel));
+  const why = [
+    ...wrong.map(({ kernel, fault }) => `${kernel.image} ${fault}.`),
+    ...without.map(
+      ({ kernel: { version } }) =>
+        `dracut can make no image for ${version}, because there is no /usr/lib/modules/${version}: remove /boot/vmlinuz-${version} and its entry in the boot menu, or install the package of the kernel again.`,
+    ),
+  ];
+  if (without.length === wrong.length) return stepOf('by hand', why);
   if (reader.stat('/usr/bin/dracut') === undefined) {
     return stepOf('blocked', [...why, 'dracut is not installed: install it.']);
   }
-  const wanted = wrong.map(({ kernel }) => kernel);
+  const wanted = wrong.filter((each) => !without.includes(each)).map(({ kernel }) => kernel);
   const space = spaceProblem(reader, wanted);
   if (space !== undefined) return stepOf('blocked', [...why, space]);
   const isImage = reader.image !== undefined;
@@ -47,6 +55,11 @@ export async function planInitramfs({ reader, mounts }: Snapshot): Promise<Plann
   // Whoever builds an image unmounts its file systems, which writes the journal of /boot as well.
   const isFlushed = !isImage && mounts.serving('/boot')?.target === '/boot';
   return stepOf('needed', why, [...actions, ...when(isFlushed, flushBoot)]);
+}
+
+/** Whether the modules of a kernel are there, without which dracut(8) ends with an error. */
+function hasModules(reader: SystemReader, { version }: Kernel): boolean {
+  return ['/usr/lib/modules', '/lib/modules'].some((each) => reader.stat(`${each}/${version}`) !== undefined);
 }
 
 /**

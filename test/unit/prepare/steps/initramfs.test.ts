@@ -72,6 +72,14 @@ table('initramfs', 'initramfs', {
       written,
     ],
   ],
+  'by hand: a copy of a kernel, without modules': [
+    { [image]: goodImage(), [`boot/vmlinuz-${kernel}.old`]: 'kernel' },
+    /\.old\.img does not exist\..*there is no \/usr\/lib\/modules\/\S+\.old: remove \/boot\/vmlinuz-\S+\.old/,
+  ],
+  'needed: a kernel beside a copy without modules': [
+    { [`boot/vmlinuz-${kernel}.old`]: 'kernel' },
+    ...[/lacks the hook/, /no \/usr\/lib\/modules\/\S+\.old: remove/, actions],
+  ],
   'blocked: no dracut': [{ 'usr/bin/dracut': undefined }, /dracut is not installed/],
   'blocked: the dracut module of the package is not there': [
     { 'usr/lib/dracut/modules.d/95immutafs/module-setup.sh': undefined },
