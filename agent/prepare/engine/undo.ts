@@ -1,3 +1,4 @@
+import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type LoggedAction, backupFolder, readActionLog, writeActionLog } from './action-log.ts';
 import type { ActionOf, Tools } from './context.ts';
@@ -8,6 +9,7 @@ type FileAction = Extract<Action, { file: string }>;
 interface Undone {
   text: string | undefined;
   isKept: boolean;
+  isFailed?: boolean;
 }
 
 const undone = (text: string | undefined): Undone => ({ text, isKept: false });
@@ -21,7 +23,7 @@ export function undo(tools: Tools): boolean {
   const log = readActionLog(tools.reader);
   if (log.length === 0) tools.say('Nothing to undo: prepare has changed nothing.');
   let rest: readonly LoggedAction[] = log;
-  const restored = new Set<string>();
+  const [restored, failed] = [new Set<string>(), new Set<string>()];
   for (const entry of log.toReversed()) {
     const { action } = entry;
     // Otherwise, after an interruption, a later change of the file would count as one that was made after prepare.
@@ -29,7 +31,10 @@ export function undo(tools: Tools): boolean {
       writeActionLog(tools, rest);
       restored.clear();
     }
-    const { text, isKept } = undoOne(tools, entry);
+    // An earlier change of a file that could not be restored is undone together with the later ones.
+    if ('file' in action && failed.has(action.file)) continue;
+    const { text, isKept, isFailed = false } = undoOrKeep(tools, entry);
+    if ('file' in action && isFailed) failed.add(action.file);
     if (!isKept) rest = rest.filter((each) => each !== entry);
     if ('file' in action) restored.add(action.file);
     if (text !== undefined) tools.say(text);
@@ -40,6 +45,16 @@ export function undo(tools: Tools): boolean {
       `${rest.length} of ${log.length} changes are not undone. The original files are in ${backupFolder}, which is not removed with the package. Resolve the causes above, and run prepare --undo again.`,
     );
   return rest.length === 0;
+}
+
+/** Undoes a change. Keeps it if the system refuses, for example because the file is immutable (chattr(1)). */
+function undoOrKeep(tools: Tools, entry: LoggedAction): Undone {
+  try {
+    return undoOne(tools, entry);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return { ...kept(`not restored: ${error.message}`), isFailed: true };
+  }
 }
 
 function undoOne(tools: Tools, { action, backup, ended }: LoggedAction): Undone {

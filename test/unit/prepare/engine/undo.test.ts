@@ -2,6 +2,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { SystemError } from '../../../../agent/lib/errors.ts';
+import type { SystemWriter } from '../../../../agent/system/writer.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 import { type Box, type Said, edited, tree, withBox } from '../../../harness/prepare-box.ts';
 import { guestWith } from '../../../harness/step-table.ts';
@@ -57,6 +59,28 @@ undoing('a file that was changed since stays, and can be restored later', () =>
     assert.is(tree(root)['etc/mtab'], before['etc/mtab']);
     assert.is(actionLog().length, 2);
     fs.writeFileSync(at('etc/fstab'), ours, 'latin1');
+    assert.is((await prepare({ undo: true })).code, 0);
+    assert.is(tree(root)['etc/fstab'], before['etc/fstab']);
+  }),
+);
+undoing('a file that cannot be restored does not keep the others from being restored', () =>
+  withBox(ordinaryGuest(), async ({ root, writer, prepare, actionLog }) => {
+    const before = tree(root);
+    await prepare({ apply: true, yes: true });
+    const done = tree(root);
+    const copyInto: SystemWriter['copyInto'] = (from, to) => {
+      if (to === '/etc/fstab') throw new SystemError('/etc/fstab: operation not permitted', 'EPERM');
+      writer.copyInto(from, to);
+    };
+    const { code, stdout } = await prepare({ undo: true }, { ...writer, copyInto });
+    assert.is(code, 1);
+    assert.match(stdout, 'not restored: /etc/fstab: operation not permitted');
+    assert.not.match(stdout, 'kept, because');
+    assert.equal(
+      edited.map((file) => tree(root)[file]),
+      [done['etc/fstab'], before['etc/mtab'], before['etc/resolv.conf']],
+    );
+    assert.is(actionLog().length, 2);
     assert.is((await prepare({ undo: true })).code, 0);
     assert.is(tree(root)['etc/fstab'], before['etc/fstab']);
   }),
