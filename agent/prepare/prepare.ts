@@ -1,7 +1,8 @@
 import type { SystemReader } from '../system/reader.ts';
 import { type Parts, applyAll, basicExecutors } from './engine/apply.ts';
-import { lockLog } from './engine/action-log.ts';
-import type { Tools } from './engine/context.ts';
+import { readMountTable } from '../facts/mounts/mountinfo.ts';
+import { lockLog, readActionLog } from './engine/action-log.ts';
+import { type Tools, contextOf } from './engine/context.ts';
 import { type Plan, plan } from './engine/plan.ts';
 import { undo } from './engine/undo.ts';
 import type { Settings, StepId } from './engine/step.ts';
@@ -18,7 +19,7 @@ import { planEtc } from './steps/etc.ts';
 import { planExec } from './steps/exec.ts';
 import { planImage } from './steps/image.ts';
 import { planFstab } from './steps/fstab.ts';
-import { planInitramfs } from './steps/initramfs.ts';
+import { flushBoot, planInitramfs } from './steps/initramfs.ts';
 import { planMtab } from './steps/mtab.ts';
 import { planScratch } from './steps/scratch.ts';
 import { planState } from './steps/state.ts';
@@ -79,10 +80,24 @@ export async function prepareGuest(
  * @returns whether everything was restored
  */
 export async function undoGuest(tools: Tools): Promise<boolean> {
-  return locked(
-    tools,
-    async () => (tools.reader.image !== undefined || (await planReturn(tools))) && undo(tools),
-  );
+  return locked(tools, async () => {
+    const { reader } = tools;
+    if (reader.image === undefined && !(await planReturn(tools))) return false;
+    const isOfBoot = readActionLog(reader).some(
+      ({ action }) => 'file' in action && action.file.startsWith('/boot/'),
+    );
+    const isRestored = undo(tools);
+    if (isOfBoot) await flush(tools);
+    return isRestored;
+  });
+}
+
+/** Does for the restored files what the steps do for the changed ones. */
+async function flush(tools: Tools): Promise<void> {
+  const { reader } = tools;
+  if (reader.image !== undefined || readMountTable(reader).serving('/boot')?.target !== '/boot') return;
+  const { program, args, seconds } = flushBoot;
+  await contextOf(tools).run(program, args, { seconds });
 }
 
 /** Carries out what was recorded for this boot (agent/prepare/move/run.ts). @returns whether everything succeeded */

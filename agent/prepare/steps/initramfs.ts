@@ -11,6 +11,7 @@ import {
 } from './initramfs/image.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import { type Planned, stepOf, when } from '../engine/part.ts';
+import type { ActionOf } from '../engine/context.ts';
 import type { Action } from '../engine/step.ts';
 
 const scriptFolder = '/usr/libexec/immutafs';
@@ -153,7 +154,7 @@ function hasOverlay(reader: SystemReader, version: string, files: readonly CpioF
  * our rename. The shell ignores signals, so that Ctrl-C does not leave /boot frozen. FAT cannot be frozen, and has no
  * journal.
  */
-export const flushBoot: Action = {
+export const flushBoot: ActionOf<'run'> = {
   do: 'run',
   program: '/bin/sh',
   args: [

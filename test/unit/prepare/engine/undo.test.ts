@@ -85,6 +85,25 @@ undoing('a file that cannot be restored does not keep the others from being rest
     assert.is(tree(root)['etc/fstab'], before['etc/fstab']);
   }),
 );
+undoing('what it restores in /boot is on the disk for the boot loader, too', async () => {
+  const guest = ordinaryGuest();
+  guest.files['boot/grub2/grub.cfg'] =
+    'linux16 /vmlinuz-3.10.0 root=/dev/mapper/rhel-root ro resume=/dev/y\n';
+  await withBox(guest, async ({ read, writer, prepare }) => {
+    const ran: string[] = [];
+    const run: SystemWriter['run'] = (program, args, ...rest) => {
+      if (args.some((word) => word.includes('fsfreeze')))
+        ran.push(read('boot/grub2/grub.cfg').includes('resume=') ? 'restored' : 'changed');
+      return writer.run(program, args, ...rest);
+    };
+    await prepare({ apply: true, yes: true, only: ['mtab'] }, { ...writer, run });
+    await prepare({ undo: true }, { ...writer, run });
+    assert.equal(ran, []);
+    await prepare({ apply: true, yes: true, only: ['boot'] }, { ...writer, run });
+    assert.is((await prepare({ undo: true }, { ...writer, run })).code, 0);
+    assert.equal(ran, ['changed', 'restored']);
+  });
+});
 /** Undoes logged actions of the step `home`, one of which wrote /etc/fstab. */
 const undoLogged = (
   actions: readonly object[],
