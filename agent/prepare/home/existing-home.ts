@@ -87,7 +87,12 @@ export function planOptions({ config, fstab }: Snapshot, home: Mount | undefined
   const now = home === undefined ? [] : wanted.filter((option) => !home.options.includes(option));
   const before = fstab.text ?? '';
   const lines = linesOf(before, '/home');
-  const later = wanted.filter((option) => lines.some(({ options }) => !options.includes(option)));
+  // Of two opposite options, the last one takes effect.
+  const isOverridden = (options: readonly string[], option: string) =>
+    options.lastIndexOf(option) < options.lastIndexOf(option === 'ro' ? 'rw' : option.replace(/^no/, ''));
+  const later = wanted.filter((option) =>
+    lines.some(({ options }) => !options.includes(option) || isOverridden(options, option)),
+  );
   if (now.length === 0 && later.length === 0) return {};
   const missing = mergeOptions(now, later).join(', ');
   const why = [`/home must have the options ${wanted.join(', ')}; missing: ${missing}.`];

@@ -90,6 +90,22 @@ first('several items of REQUIRE_OPTIONS for /home count together', async () => {
   const { why } = await planned(guest, 'home');
   assert.match(why.join('\n'), '/home must have the options nosuid, noexec; missing: nosuid, noexec.');
 });
+first('an option of the line for /home that a later one reverts is missing', async () => {
+  for (const [options, after] of [
+    ['noexec,nosuid,nodev,exec', 'noexec,nosuid,nodev'],
+    ['exec,noexec,nosuid,nodev', undefined],
+  ] as const) {
+    const guest = guestWithDisk(false);
+    guest.mounts['new'] = '252:16 / /home rw,noexec,nosuid,nodev - xfs /dev/vdb rw';
+    guest.files['etc/fstab'] = `/dev/vdb /home xfs ${options} 0 0\n`;
+    const { actions, why } = await planned(guest, 'home');
+    assert.equal(
+      actions.map((action) => action.do === 'edit' && action.after),
+      after === undefined ? [] : [`/dev/vdb /home xfs ${after} 0 0\n`],
+      why.join(' '),
+    );
+  }
+});
 first.run();
 
 const actions = suite('prepare: the actions that give /home a file system');
