@@ -42,16 +42,21 @@ export async function planMoves(look: Snapshot): Promise<MovePlan> {
     .map((item) => (item.includes(':') ? item : persistItemOf(item)))
     .filter((item) => !waiting.some(({ path }) => path === pathOf(item)));
   const plans: PartOfPlan[] = [finish(look, recorded, items.map(pathOf))];
-  for (const item of items) plans.push(await planMove(look, item));
+  const planned = waiting.filter(({ task }) => task === 'move').map(({ path }) => path);
+  const moving = [...planned, ...items.map(pathOf)];
+  for (const item of items) plans.push(await planMove(look, item, moving));
   plans.unshift(planEdit(look, plans));
   if (items.length > 0) plans.push({ manual: missingPrograms(look.reader, false) });
   const { why, manual, actions } = join(...plans);
   const paths = [...items.map(pathOf), ...waiting.map(({ path }) => path)];
-  const planned = describeTasks(look.reader, waiting);
-  return { why: [...new Set(why)], manual: [...new Set(manual)], actions, paths, planned };
+  return {
+    ...{ why: [...new Set(why)], manual: [...new Set(manual)], actions, paths },
+    planned: describeTasks(look.reader, waiting),
+  };
 }
 
-async function planMove(look: Snapshot, asked: string): Promise<PartOfPlan> {
+/** @param moving the paths that move in the next maintenance boot */
+async function planMove(look: Snapshot, asked: string, moving: readonly string[]): Promise<PartOfPlan> {
   const { reader, mounts, config } = look;
   const store = config.PERSIST_STORE;
   const items = words(config.PERSIST);
@@ -61,7 +66,8 @@ async function planMove(look: Snapshot, asked: string): Promise<PartOfPlan> {
   const { path, final, copy } = place;
   if (named !== undefined && isKept(mounts, place)) return {};
   const unkept = (await whyNotKept(reader, path, item.slice(path.length + 1))) ?? whyNotMoved(reader, path);
-  const manual = unkept === undefined ? nested(items, path) : [`${path} ${unkept}`];
+  const manual =
+    unkept === undefined ? [...nested(items, path), ...nestedMoves(moving, path)] : [`${path} ${unkept}`];
   if (manual.length > 0) return { manual };
   if (isAutostart(item)) return planLater(look, item, place, named !== undefined);
   if (reader.stat(final) !== undefined) {
@@ -125,6 +131,16 @@ function nested(items: readonly string[], path: string): string[] {
       `${path} contains ${other}, which PERSIST keeps: name the directories beside it.`,
     );
   });
+}
+
+function nestedMoves(moving: readonly string[], path: string): string[] {
+  return moving.flatMap((other) => [
+    ...when(other !== path && isBelow(path, other), `${path} moves already, as a part of ${other}.`),
+    ...when(
+      other !== path && isBelow(other, path),
+      `${path} contains ${other}, which moves, too: name only one of them.`,
+    ),
+  ]);
 }
 
 async function tooSmall(

@@ -2,6 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { noSettings } from '../../../../agent/prepare/engine/step.ts';
+import { recordOf } from '../../../harness/moves.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 import { planned } from '../../../harness/planned.ts';
 
@@ -10,8 +11,9 @@ const move = suite('prepare: plan of --move-state');
 const programs = ['usr/bin/rsync', 'usr/bin/find', 'usr/bin/lsattr', 'usr/bin/flock', 'usr/sbin/blkid'];
 
 /** Plans the step for a guest with a store on /home. @param refusal what persist-check prints; empty: it accepts */
-async function planMove(items: string, refusal = '', conf = '') {
+async function planMove(items: string, refusal = '', conf = '', record?: string) {
   const guest = ordinaryGuest();
+  if (record !== undefined) guest.files['var/lib/immutafs/moves.json'] = record;
   guest.files['etc/immutafs/immutafs.conf'] = `PERSIST_STORE=/home/store\n${conf}`;
   guest.files['var/lib/pgsql/data/1'] = 'row';
   guest.files['opt/agent/state'] = 'x';
@@ -79,6 +81,22 @@ move('what the boot refuses, and what is nested with a kept path, is blocked', a
     assert.is(state, expected, text);
     assert.match(text, said);
   }
+});
+
+move('what is nested with another move is blocked', async () => {
+  const both = await planMove('/var/lib/pgsql/data /var/lib/pgsql');
+  assert.equal([both.state, both.actions], ['blocked', []], both.text);
+  assert.match(both.text, /\/data moves already, as a part of \/var\/lib\/pgsql\..*name only one of them/);
+  const task = { phase: 'planned', task: 'move' } as const;
+  for (const [recorded, asked] of [
+    ['/var/lib/pgsql', '/var/lib/pgsql/data'],
+    ['/var/lib/pgsql/data', '/var/lib/pgsql'],
+  ] as const) {
+    const plan = await planMove(asked, '', '', recordOf(recorded, 'a', task));
+    assert.is(plan.state, 'blocked', plan.text);
+  }
+  const beside = await planMove('/var/lib/pgsql', '', '', recordOf('/var/lib/pgsql2', 'a', task));
+  assert.is(beside.state, 'needed', beside.text);
 });
 
 move.run();
