@@ -1,9 +1,12 @@
 import path from 'node:path';
 import { overlayRefusal, resetDirectories, writableOverlays } from '../../config/overlay-paths.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
-import { shortList } from '../../lib/format.ts';
+import { pathItems } from '../../facts/boot/kept-paths.ts';
+import { decodeBytes, shortList } from '../../lib/format.ts';
+import type { OpenFile } from '../engine/processes.ts';
 import { when } from '../engine/part.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
+import { persistedFolders } from './persist.ts';
 
 /** The memory of the guest and the maximum size of the upper layer of /var (VAR_SIZE), in bytes. /proc/meminfo counts in KiB. */
 export function layerSize({ reader, config }: Snapshot): { memory: number; layer: number } {
@@ -24,6 +27,35 @@ export function isLayered({ mounts, systemDisks }: Snapshot, path: string): bool
   if (mount === undefined) return true;
   if (!isBelow(mount.target, '/var')) return isBelow(path, '/var');
   return systemDisks.holds(mount);
+}
+
+/**
+ * Returns the paths of SCRATCH; none without SCRATCH_DEVICE, because they are in memory then.
+ * @param having only those with one of these options
+ */
+export function scratchFolders({ config }: Snapshot, having?: readonly string[]): string[] {
+  if (config.SCRATCH_DEVICE === '') return [];
+  return pathItems(config.SCRATCH)
+    .filter(({ options }) => having === undefined || options.some((each) => having.includes(each)))
+    .map(({ path }) => path);
+}
+
+/**
+ * Returns the files that are open for writing and that a write copies into memory: those on the system disk, below /var or a path
+ * of OVERLAY, and not below a path of SCRATCH or PERSIST.
+ * @param overlaid the paths of OVERLAY
+ */
+export function copiedFiles(look: Snapshot, overlaid: readonly string[] = []): OpenFile[] {
+  const elsewhere = [...scratchFolders(look), ...persistedFolders(look.config)];
+  return look
+    .openFiles(['/var', ...overlaid])
+    .filter(({ path }) => !elsewhere.some((folder) => isBelow(path, folder)))
+    .filter(({ path }) => {
+      const shown = decodeBytes(path);
+      return isBelow(path, '/var')
+        ? isLayered(look, shown)
+        : look.systemDisks.holds(look.mounts.serving(shown));
+    });
 }
 
 export function isReset({ config }: Snapshot, path: string): boolean {

@@ -2,7 +2,6 @@ import { formatBytes, shortList } from '../../lib/format.ts';
 import { unlessRefused } from '../../system/image.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { configFile } from '../../config/config.ts';
-import { pathItems } from '../../facts/boot/kept-paths.ts';
 import { proposePersist } from '../../assess/persist-proposal.ts';
 import { containerStores, proposeScratch } from '../../assess/scratch-proposal.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
@@ -11,7 +10,15 @@ import type { Snapshot } from '../engine/snapshot.ts';
 import { readMoves } from '../move/record.ts';
 import { findOverlayMetadata } from './overlay-metadata.ts';
 import { persistedFolders } from './persist.ts';
-import { describeOverlays, isLayered, layerSize, layeredRoots, planOverlays } from './layers.ts';
+import {
+  copiedFiles,
+  describeOverlays,
+  isLayered,
+  layerSize,
+  layeredRoots,
+  planOverlays,
+  scratchFolders,
+} from './layers.ts';
 
 /**
  * The maximum share of the memory that the upper layer of /var may take, so that enough memory is left for the guest.
@@ -56,10 +63,7 @@ const advice =
 function estimate(look: Snapshot, overlaid: readonly string[]) {
   const { config } = look;
   const { memory, layer } = layerSize(look);
-  const elsewhere = [...scratchFolders(look), ...persistedFolders(config)];
-  const files = look
-    .openFiles(['/var', ...overlaid])
-    .filter(({ path }) => !elsewhere.some((folder) => isBelow(path, folder)));
+  const files = copiedFiles(look, overlaid);
   const cost = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const share = Math.ceil((cost / layer) * 100);
   const texts = files.map(({ path, bytes, who }) => `${path} ${formatBytes(bytes)} by ${who.join(', ')}`);
@@ -88,17 +92,6 @@ function overlaidStores(look: Snapshot): string[] {
       isLayered(look, store) &&
       !directories.some((directory) => isBelow(store, directory)),
   );
-}
-
-/**
- * Returns the paths of SCRATCH; none without SCRATCH_DEVICE, because they are in memory then.
- * @param having only those with one of these options
- */
-function scratchFolders({ config }: Snapshot, having?: readonly string[]): string[] {
-  if (config.SCRATCH_DEVICE === '') return [];
-  return pathItems(config.SCRATCH)
-    .filter(({ options }) => having === undefined || options.some((each) => having.includes(each)))
-    .map(({ path }) => path);
 }
 
 /** Returns the paths over which a sealed boot mounts a directory of another disk, so that no overlay is below them. */

@@ -2,7 +2,7 @@ import { decodeBytes, formatBytes } from '../../../lib/format.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import { type Part, when } from '../../engine/part.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
-import { isLayered, layerSize } from '../layers.ts';
+import { copiedFiles, isLayered, layerSize } from '../layers.ts';
 import { auditdConf } from '../../../facts/security/audit.ts';
 
 interface AuditSpace extends Partial<Pick<Part, 'why' | 'manual'>> {
@@ -20,7 +20,7 @@ export function planAuditSpace(look: Snapshot, values: Values): AuditSpace {
   const before = readSpaceSettings(values);
   if (!isLayered(look, before.logFile)) return { done: [`${before.logFile} is not in the overlay on /var.`] };
   const { layer } = layerSize(look);
-  const used = look.openFiles(['/var']).reduce((sum, { bytes }) => sum + bytes, 0);
+  const used = copiedFiles(look).reduce((sum, { bytes }) => sum + bytes, 0);
   const fill = { layer, used, rotated: rotatedBytes(look.reader, before, values) };
   const settings = necessarySettings(values, fill);
   const now = new Map([...values, ...settings]);

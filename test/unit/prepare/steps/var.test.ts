@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { planned } from '../../../harness/planned.ts';
-import { guestWith, table } from '../../../harness/step-table.ts';
+import { type Files, guestWith, table, tableOf } from '../../../harness/step-table.ts';
 
 const big = { 'var/log/messages': 'x'.repeat(1024 * 1024), 'etc/immutafs/immutafs.conf': 'VAR_SIZE=1m\n' };
 const cached = {
@@ -83,6 +83,22 @@ table('var', 'var', {
   'done: open files as large as VAR_SIZE, on SCRATCH_DEVICE': [
     { ...big, ...scratch('/var/log') },
     /: 0 B of the 1\.0 MiB/,
+  ],
+});
+
+/** Mounts a device on /var/log, where a file is open that is as large as VAR_SIZE. */
+tableOf(([line, files]: readonly [string, Files]) => {
+  const guest = guestWith({ ...big, ...files });
+  guest.mounts['log'] = line;
+  return guest;
+})('var: file systems below /var', 'var', {
+  'done: a data disk': [
+    ['252:16 / /var/log rw,noexec,nosuid,nodev - xfs /dev/vdb rw', {}],
+    /would be copied into memory: 0 B of/,
+  ],
+  'by hand: the twin: a volume of the system disk': [
+    ['253:2 / /var/log rw - xfs /dev/mapper/rhel-home rw', {}],
+    /\(100%\)/,
   ],
 });
 
