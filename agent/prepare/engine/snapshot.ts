@@ -8,13 +8,22 @@ import { type PermittedMounts, permittedMounts } from '../../assess/permitted-mo
 import { type SystemDisks, findRequiredDisks, findSystemDisks } from '../../assess/system-disks.ts';
 import { mountsOfPrograms } from '../../assess/undeclared-mounts.ts';
 import { findScratchDevice } from '../../facts/boot/scratch.ts';
+import { decodeBytes } from '../../lib/format.ts';
+import { mayHang } from '../../facts/mounts/hang-safe.ts';
 import { readMountUnits } from '../../facts/mounts/mount-units.ts';
 import { observe } from '../../facts/observed.ts';
 import { describeFstab, readFstabText } from '../../facts/mounts/fstab.ts';
 import { type MountTable, readMountTable } from '../../facts/mounts/mountinfo.ts';
 import { type LayerFiles, findLayerFiles } from './layer-files.ts';
 import { describeImageFstab, imageArguments, imageMounts } from './image-snapshot.ts';
-import { type OpenFile, type ProcessList, listProcesses, openFilesIn, readOpenPaths } from './processes.ts';
+import {
+  type OpenFile,
+  type OpenPath,
+  type ProcessList,
+  listProcesses,
+  openFilesIn,
+  readOpenPaths,
+} from './processes.ts';
 import { type Action, type Settings, noSettings } from './step.ts';
 
 /**
@@ -42,7 +51,7 @@ export interface Snapshot {
   homeIsSkipped: boolean;
   /**
    * Returns the files below some folders that processes other than this one have open for writing, the largest first; none
-   * in an image. The open files of all processes are read at the first call.
+   * in an image, and none on a file system that may hang. The open files of all processes are read at the first call.
    */
   openFiles: (folders: readonly string[]) => OpenFile[];
   /** Lists the other processes, at the first call. */
@@ -77,7 +86,12 @@ export function readSnapshot(
   });
   const systemDisks = findSystemDisks({ config, mounts }, disks, mountsOfPrograms(mounts, permitted));
   // The reader of an image refuses to list processes. The refusal is not remembered, because it is reported with each step.
-  const openPaths = once(() => readOpenPaths(reader));
+  // What a server or another process provides is on no disk that the host makes read-only.
+  const isLocal = ({ path }: OpenPath) => {
+    const mount = mounts.serving(decodeBytes(path));
+    return mount === undefined || !mayHang(mount);
+  };
+  const openPaths = once(() => readOpenPaths(reader).filter(isLocal));
   return {
     ...{ reader, settings, config, mounts, disks, systemDisks, permitted, fstab, homeIsSkipped },
     openFiles: (folders) => openFilesIn(reader, unlessRefused(openPaths) ?? [], folders),

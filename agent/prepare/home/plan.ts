@@ -18,14 +18,15 @@ import { capacityOf, sizeOfDirectory, findNotCopied, missingPrograms } from '../
 /** Plans the step `home`: /home is on a disk that the host leaves writable. */
 export async function planHome(snapshot: Snapshot): Promise<Planned> {
   const { reader, mounts } = snapshot;
-  const stat = reader.stat('/home');
+  const own = homeMount(mounts);
+  // What is mounted is a directory, and its server may not answer.
+  const stat = own === undefined ? reader.stat('/home') : ({ kind: 'directory' } as const);
   if (stat === undefined) return stepOf('done', ['There is no /home.']);
   if (stat.kind !== 'directory') {
     return stepOf('by hand', [
       `/home is not a directory but ${stat.kind === 'link' ? `a link to ${reader.link('/home')}` : 'a file'}: replace it by a directory, or keep the content on a disk of its own.`,
     ]);
   }
-  const own = homeMount(mounts);
   const record = readMoves(reader).moves.find(({ path: moved }) => moved === '/home');
   if (record !== undefined && record.task !== null)
     return stepOf('at next boot', describeTasks(reader, [record]));

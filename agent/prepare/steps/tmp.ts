@@ -22,8 +22,9 @@ const inodes = '50k';
 
 /** Plans the step `tmp`: /tmp is a noexec tmpfs. The content of the present /tmp stays on the disk, below the mount. */
 export function planTmp(look: Snapshot): Planned {
-  const { reader } = look;
-  const kind = reader.stat('/tmp')?.kind;
+  const { reader, mounts } = look;
+  const isMounted = reader.image === undefined && mounts.at('/tmp').length > 0;
+  const kind = isMounted ? 'directory' : reader.stat('/tmp')?.kind;
   // systemd refuses to mount on a symbolic link (src/core/unit.c, unit_fail_if_symlink), and the boot needs each mount of fstab.
   if (kind !== undefined && kind !== 'directory') {
     const what = kind === 'link' ? `a link to ${reader.link('/tmp')}` : 'not a directory';

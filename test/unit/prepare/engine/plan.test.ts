@@ -41,6 +41,31 @@ plan('the tables of device-mapper are read once, because each read starts a proc
   await planOf(ordinaryGuest(), { as });
   assert.is(reads, 1);
 });
+plan('does not access file systems of servers, which may not answer', async () => {
+  const guest = ordinaryGuest();
+  guest.mounts['home'] = '0:50 / /home rw,noexec,nosuid,nodev - nfs4 server:/home rw';
+  guest.mounts['share'] = '0:51 / /var/share rw,noexec,nosuid,nodev - nfs4 server:/share rw';
+  for (const [fd, file] of ['home/alice/mail', 'var/share/data'].entries()) {
+    guest.files[`proc/900/fd/${fd}`] = { linkTo: `/${file}` };
+    guest.files[`proc/900/fdinfo/${fd}`] = 'flags:\t02\n';
+    guest.files[file] = 'x';
+  }
+  const safe = (file: string) => {
+    if (/^\/(home|var\/share)(\/|$)/.test(file)) throw new Error(`${file} would hang`);
+    return file;
+  };
+  const as = (reader: SystemReader): SystemReader => ({
+    ...reader,
+    stat: (file) => reader.stat(safe(file)),
+    list: (file) => reader.list(safe(file)),
+    usage: (file) => reader.usage(safe(file)),
+    resolve: (file) => reader.resolve(safe(file)),
+    read: (file, limit) => reader.read(safe(file), limit),
+    readIfPresent: (file, limit) => reader.readIfPresent(safe(file), limit),
+  });
+  const { steps } = await planOf(guest, { as });
+  assert.match(steps[0]?.why[0] ?? '', '/home is server:/home, which is not on the system');
+});
 plan('--json', () =>
   withBox(ordinaryGuest(), async ({ prepare }) => {
     const { code, stdout } = await prepare({ json: true, only: ['mtab'] });
