@@ -1,3 +1,4 @@
+import { shortList } from '../../lib/format.ts';
 import { unlessRefused } from '../../system/image.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type Part, type Planned, stepFrom, when } from '../engine/part.ts';
@@ -82,7 +83,7 @@ function volumeGroups(reader: SystemReader): string[] {
 
 function writers({ openFiles }: Snapshot): string[] {
   return openFiles(['/etc']).map(
-    ({ path, who }) => `${who.join(', ')} has ${path} open for writing: configure another path.`,
+    ({ path, who }) => `${shortList(who, ', ', 3)} has ${path} open for writing: configure another path.`,
   );
 }
 

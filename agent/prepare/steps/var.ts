@@ -66,7 +66,9 @@ function estimate(look: Snapshot, overlaid: readonly string[]) {
   const files = copiedFiles(look, overlaid);
   const cost = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const share = Math.ceil((cost / layer) * 100);
-  const texts = files.map(({ path, bytes, who }) => `${path} ${formatBytes(bytes)} by ${who.join(', ')}`);
+  const texts = files.map(
+    ({ path, bytes, who }) => `${path} ${formatBytes(bytes)} by ${shortList(who, ', ', 3)}`,
+  );
   const shown = files.length === 0 ? '' : `; ${shortList(texts, ', ', 5)}`;
   return {
     files,

@@ -40,6 +40,16 @@ table('var', 'var', {
   ],
   'done: --clean-var with nothing to clean': [{}, [], { cleanVar: true }],
   'done: a file open for reading': [{ 'proc/812/fdinfo/7': 'flags:\t0100000\n' }, /: 0 B of/],
+  'done: many processes have a file open': [
+    Object.fromEntries(
+      [900, 901, 902, 903].flatMap((pid) => [
+        [`proc/${pid}/fd/7`, { linkTo: '/var/log/messages' }],
+        [`proc/${pid}/fdinfo/7`, 'flags:\t0100001\n'],
+        [`proc/${pid}/comm`, 'httpd\n'],
+      ]),
+    ) as Files,
+    /by rsyslogd \(812\), httpd \(900\), httpd \(901\) and 2 more\./,
+  ],
   'done: a process that has ended': [{ 'proc/813/comm': '' }],
   'by hand: VAR_SIZE larger than the memory': [
     { 'etc/immutafs/immutafs.conf': 'VAR_SIZE=2g\n' },
