@@ -73,7 +73,9 @@ export async function sizeOfDirectory(
   enough: number,
 ): Promise<number | undefined> {
   const whole = reader.usage(path).usedBytes;
-  if (whole <= enough || mounts.serving(path)?.target === path) return whole;
+  const mount = mounts.serving(path);
+  // A mount of PERSIST shows one directory of a file system.
+  if (whole <= enough || (mount?.target === path && mount.root === '/')) return whole;
   const { stdout, ended } = await reader.run(du, ['-sxB1', path]);
   const bytes = Number(stdout.split('\t')[0]);
   return ended === 'good' && bytes > 0 ? bytes : undefined;

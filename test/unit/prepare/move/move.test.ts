@@ -5,7 +5,9 @@ import {
   capacityOf,
   foreignNames,
   installHint,
+  sizeOfDirectory,
 } from '../../../../agent/prepare/move/requirements.ts';
+import { mountTable } from '../../../../agent/facts/mounts/mountinfo.ts';
 import type { SystemReader } from '../../../../agent/system/reader.ts';
 import { byLines } from '../../../../agent/prepare/move/lines.ts';
 
@@ -33,6 +35,23 @@ move('capacity of a disk', () => {
   assert.is(capacityOf(0), 0);
   assert.ok(capacityOf(1024 ** 3) < 1024 ** 3 * 0.9 && capacityOf(1024 ** 4) > 1024 ** 4 * 0.95);
 });
+for (const [title, target, root, expected] of [
+  ['a directory of a file system', '/var', '/', 10],
+  ['a file system of its own', '/var/lib/app', '/', 5000],
+  ['a directory that PERSIST mounts', '/var/lib/app', '/store/var=lib=app', 10],
+] as const) {
+  move(`the size of ${title}`, async () => {
+    const mounts = mountTable(
+      `1 0 253:0 / / rw - xfs /dev/vda rw\n2 1 252:16 ${root} ${target} rw - xfs /dev/vdb rw\n`,
+    );
+    const reader = {
+      usage: () => ({ usedBytes: 5000 }),
+      run: () => Promise.resolve({ stdout: '10\t/var/lib/app\n', ended: 'good' }),
+    } as unknown as SystemReader;
+    assert.is(await sizeOfDirectory(reader, mounts, '/var/lib/app', 100), expected);
+    assert.is(await sizeOfDirectory(reader, mounts, '/var/lib/app', 5000), 5000);
+  });
+}
 for (const [managers, expected] of [
   [['dnf', 'yum'], 'run `dnf install attr`'],
   [['yum'], 'run `yum install attr`'],
