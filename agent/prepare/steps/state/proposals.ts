@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+import { acceptedFile } from '../../../config/accepted.ts';
 import { configFile, words } from '../../../config/config.ts';
 import { pathOf } from '../../../config/keys.ts';
 import { formatBytes, minute, shellWord, shortList } from '../../../lib/format.ts';
@@ -33,12 +35,22 @@ function commandOf(
   return acceptance(look, directories);
 }
 
-/** Returns the command that accepts the reset of directories. */
+/**
+ * Returns the command that accepts the reset of directories. A name that is not UTF-8 cannot be an argument of the agent, but the
+ * file can have it.
+ */
 function acceptance(look: Snapshot, directories: readonly string[]): string {
+  if (!directories.every((each) => isUtf8(Buffer.from(each, 'latin1'))))
+    return `printf ${directories.map((each) => `'${printfFormat(each)}\\n'`).join('')} >>${acceptedFile}`;
   const { image } = look.reader;
   const isOutside = image === undefined && directories.some((each) => !isReset(look, each));
   const options = [...when(image !== undefined, '--image'), '--apply', '--only', 'state'];
   return `immutafs-agent prepare ${options.join(' ')}${isOutside ? ' writes' : ''} --accept ${directories.map(shellWord).join(' ')}`;
+}
+
+/** Returns a path as a format of printf(1) within single quotes. */
+function printfFormat(path: string): string {
+  return path.replace(/[^\w./@+:-]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`);
 }
 
 function describe(look: Snapshot, finding: FoundState): string {

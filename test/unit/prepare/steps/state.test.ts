@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { PrepareOptions } from '../../../../agent/commands/prepare.ts';
@@ -118,6 +119,15 @@ table('step state: services and directories', 'state', {
     ({ stateFindings = [] }) => {
       const { command = '' } = stateFindings.find(({ name }) => name === strange) ?? {};
       assert.ok(command.endsWith(` --accept '/var/lib/$(id) '\\''x'\\'''`), command);
+    },
+  ],
+  'by hand: a name that is not UTF-8 is accepted by a line of the file': [
+    { found: ["10 1 /var/lib/a\\ '%\xff/b"], files: {} },
+    ({ stateFindings: [finding] = [] }) => {
+      const { command = '' } = finding ?? {};
+      assert.match(command, / >>\/etc\/immutafs\/accepted-writes$/);
+      const line = execFileSync('sh', ['-c', command.replace(/ >>.*/, '')], { encoding: 'latin1' });
+      assert.is(line, "/var/lib/a\\ '%\xff\n");
     },
   ],
   'by hand: files that are renamed between directories are kept together': [
