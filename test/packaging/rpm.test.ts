@@ -1,4 +1,4 @@
-import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -105,6 +105,24 @@ test('contains these units, which rpm.spec installs by their suffix', () => {
 test('the only configuration file is not replaced if it was edited', () => {
   assert.is(run('rpm', ['-qpc', rpm]).stdout, '/etc/immutafs/immutafs.conf\n');
   assert.match(query('[%{FILENAMES} %{FILEFLAGS:fflags}\n]'), '/etc/immutafs/immutafs.conf cn\n');
+});
+
+test('on a sealed guest, rpm cannot take its lock, except for another root, in which it leaves nothing', () => {
+  inTemporaryDirectory((other) => {
+    mkdirSync(path.join(other, 'usr'));
+    const readOnly = 'mount --bind /usr /usr && mount -o remount,bind,ro /usr && exec "$@"';
+    const record = ['--dbpath=/database', '-i', '--justdb', '--nodeps', '--noscripts', '--notriggers', rpm];
+    const install = (...words: string[]) => {
+      const args = [`--load=${inRoot('packaging/macros.immutafs')}`, ...words, ...record];
+      return run('unshare', ['--mount', 'sh', '-c', readOnly, 'sh', 'rpm', ...args]);
+    };
+    for (const words of [[], ['--root=/'], ['--root', '/'], ['-r', '/']])
+      assert.match(install(...words).stderr, /lock on \/usr\/THIS GUEST IS SEALED, /, words.join(' '));
+    for (const words of [[`--root=${other}`], ['--root', other], ['-r', other]]) {
+      assert.is(install(...words, '--replacepkgs').code, 0, words.join(' '));
+      assert.equal(readdirSync(path.join(other, 'usr')), [], words.join(' '));
+    }
+  }, scratch);
 });
 
 test('rpmlint reports no error', () => {
