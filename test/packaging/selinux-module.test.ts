@@ -181,6 +181,22 @@ scriptlets('outside optional blocks, the module uses only names of every support
   );
 });
 
+scriptlets('systemd may mount on the directories that the sandbox of the forwarder changes', () => {
+  // The other directories have types of mount points in each policy. With the boolean init_create_dirs, which may be off, systemd
+  // may mount on nearly every directory.
+  const unit = readFileSync(inRoot('units/immutafs-forward.service'), 'utf8');
+  assert.match(unit, /^ReadWriteDirectories=-\/run\/immutafs\/forward$/m);
+  assert.match(unit, /^InaccessibleDirectories=.* -\/etc\/pki\/tls\/private$/m);
+  const rules = statements(
+    readFileSync(inRoot('packaging/selinux/immutafs.cil'), 'utf8').replace(/;.*$/gm, ''),
+  );
+  for (const type of ['immutafs_forward_state_t', 'cert_t'])
+    assert.ok(
+      rules.some((rule) => rule.startsWith(`(allow init_t ${type} (dir (`) && /[( ]mounton[) ]/.test(rule)),
+      type,
+    );
+});
+
 /** Types of the policy of RHEL 7 to 10 (fedora-selinux/selinux-policy) and of the reference policy. */
 const commonTypes = new Set(
   (
