@@ -17,6 +17,8 @@ const folder = '/run/immutafs';
 export const lvmlocal = `${folder}/lvmlocal.conf`;
 /** The patterns of global_filter (lvm.conf(5)) that reject the impostors of sealed physical volumes. */
 const filterFile = `${folder}/lvm-filter`;
+/** The groups that are activated read-only, one in a line. */
+const groupsFile = `${folder}/lvm-read-only`;
 const own = '/etc/lvm/lvmlocal.conf';
 
 /**
@@ -24,7 +26,7 @@ const own = '/etc/lvm/lvmlocal.conf';
  * - volume groups on a read-only SCSI disk are activated read-only, because the kernel rejects a writable table on such a disk
  *   (drivers/md/dm-table.c);
  * - physical volumes on writable disks that pose as sealed physical volumes are ignored.
- * The configuration of the real root is the resulting file (bindLocalConfig).
+ * The configuration of the real root has the same settings (bindLocalConfig).
  */
 export function configureLvm(boot: Early): void {
   const { native, reader } = boot;
@@ -38,9 +40,9 @@ export function configureLvm(boot: Early): void {
   if (groups.length === 0 && reader.stat(filterFile) === undefined) return;
   const text = localConfig(boot, reader.read(original), groups) + withoutDevicesFile(boot, '');
   write(boot, own, text);
-  // Without this file, bindLocalConfig writes a list of the active volumes. Only SCSI disks need a list before activation.
-  if (groups.length > 0) write(boot, lvmlocal, text);
-  else native.remove(lvmlocal);
+  // Without this file, writeLocalConfig lists the active volumes. Only SCSI disks need a list before activation.
+  if (groups.length > 0) write(boot, groupsFile, groups.map((group) => `${group}\n`).join(''));
+  else native.remove(groupsFile);
 }
 
 function write({ native }: Early, file: string, text: string): void {
@@ -118,17 +120,18 @@ function withoutDevicesFile({ reader }: Early, root: string): string {
 }
 
 /**
- * Writes the LVM configuration for the real root.
+ * Writes the LVM configuration for the real root. It begins with the file of that root, because the initramfs may not have it, or has an
+ * older one.
  * @param isSealed whether this boot is sealed
  * @returns whether the real root needs it
  */
 export function writeLocalConfig(boot: Early, root: string, isSealed: boolean): boolean {
   const { reader } = boot;
-  const existing = reader.readIfPresent(lvmlocal);
-  const volumes = existing === undefined && isSealed ? readOnlyVolumes(boot) : [];
-  if (existing === undefined && volumes.length === 0 && reader.stat(filterFile) === undefined) return false;
+  const groups = reader.readIfPresent(groupsFile);
+  const volumes = groups?.trimEnd().split('\n') ?? (isSealed ? readOnlyVolumes(boot) : []);
+  if (volumes.length === 0 && reader.stat(filterFile) === undefined) return false;
   boot.native.makeDirectory(folder);
-  const text = existing ?? localConfig(boot, reader.readIfPresent(`${root}${own}`) ?? '', volumes);
+  const text = localConfig(boot, reader.readIfPresent(`${root}${own}`) ?? '', volumes);
   write(boot, lvmlocal, text + withoutDevicesFile(boot, root));
   return true;
 }

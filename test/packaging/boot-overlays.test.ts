@@ -147,7 +147,7 @@ inNamespace('OVERLAY in the initramfs', (test, shell) => {
       files: {
         ...overlays('/etc'),
         'sysroot/etc/lvm/lvmlocal.conf': '#\n',
-        'run/immutafs/lvmlocal.conf': '#\n',
+        'run/immutafs/lvm-filter': '"r|x|"\n',
       },
     });
     assert.equal(

@@ -72,7 +72,7 @@ function configure({ links, lvm, uuid = 'other', own, devicesFile, filter = '', 
   return {
     programs: ran.programs,
     initramfs: ran.after('etc/lvm/lvmlocal.conf'),
-    run: ran.after('run/immutafs/lvmlocal.conf'),
+    groups: ran.after('run/immutafs/lvm-read-only'),
     impostors: ran.after('run/immutafs/impostors'),
   };
 }
@@ -138,8 +138,8 @@ for (const [title, volumes, expected, noted] of [
   ],
 ] as [string, Partial<Volumes>, string | undefined, string | undefined][]) {
   test(title, () => {
-    const { initramfs, run, impostors } = configure({ ...linked, ...volumes });
-    assert.equal([initramfs, run], [expected, undefined]);
+    const { initramfs, groups, impostors } = configure({ ...linked, ...volumes });
+    assert.equal([initramfs, groups], [expected, undefined]);
     assert.is(impostors, noted === undefined ? undefined : `IMPOSTOR=/dev/vdb2 /dev/vda2 ${noted}\n`);
   });
 }
@@ -170,8 +170,8 @@ for (const [title, volumes, expected] of [
   ],
 ] as [string, Volumes, string][]) {
   test(title, () => {
-    const { initramfs, run } = configure(volumes);
-    assert.equal([initramfs, run], [expected, expected]);
+    const { initramfs, groups } = configure(volumes);
+    assert.equal([initramfs, groups], [expected, 'rhel\n']);
   });
 }
 test('nothing is sealed, or a virtual disk alone: lvm does not run', () => {
@@ -207,16 +207,15 @@ for (const [title, given, mode, expected] of [
     `config {\n}\n${listed}`,
   ],
   [
-    'what lvm-config wrote, and the devices file of the root',
+    'a filter, and the devices file of the root',
     {
       files: {
-        'run/immutafs/lvmlocal.conf': 'x\n',
         'run/immutafs/lvm-filter': '"r|x|"\n',
         'sysroot/etc/lvm/devices/system.devices': '',
       },
     },
     'maintenance',
-    'x\ndevices {\n\tuse_devicesfile = 0\n}\n',
+    '# immutafs: these pose as sealed physical volumes\ndevices {\n\tglobal_filter = [ "r|x|" ]\n}\ndevices {\n\tuse_devicesfile = 0\n}\n',
   ],
   [
     'a filter alone',
@@ -237,4 +236,26 @@ for (const [title, given, mode, expected] of [
     assert.is(ran.mounts.includes(bound), expected !== undefined);
   });
 }
+for (const own of [undefined, 'older {\n}\n'])
+  local(
+    `on a SCSI disk, the file of the root counts, not that of the initramfs${own === undefined ? ', which has none' : ''}`,
+    () => {
+      const ran = inEarlyBoot(
+        {
+          devices: disks,
+          links: ['lvm/sda2 sda2', sealedLink],
+          program: () => '  sealed group rhel',
+          files: {
+            ...(own === undefined ? {} : { 'etc/lvm/lvmlocal.conf': own }),
+            'sysroot/etc/lvm/lvmlocal.conf': 'local {\n}\n',
+            'sysroot/etc/immutafs/immutafs.conf': 'MODE=sealed\n',
+          },
+        },
+        ['lvm-config'],
+        ['initramfs', '/sysroot'],
+      );
+      assert.is(ran.after('etc/lvm/lvmlocal.conf'), `${own ?? ''}${readOnly}`);
+      assert.is(ran.after('run/immutafs/lvmlocal.conf'), `local {\n}\n${readOnly}`);
+    },
+  );
 local.run();
