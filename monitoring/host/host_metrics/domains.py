@@ -40,6 +40,8 @@ def query_domain(options, uuid, begin):
     end = begin + options.total_timeout
     seconds = min(options.timeout, max(0, end - time.monotonic()))
     domain = Domain(Programs({"uri": options.uri, "domain": uuid, "target": None}, seconds))
+    # virsh is given the UUID itself, and not a name that looks like one.
+    domain.uuid = uuid
     try:
         state = domain.state()[0]
         found["running"] = state not in ("shut off", "crashed")
