@@ -56,6 +56,17 @@ choice('without a change, twelve commits with different endings choose each scen
   assert.equal(chosen.toSorted(), scenarios.toSorted());
 });
 
+choice(
+  'every commit chooses the scenarios that take a minute at most, and then its part of the others',
+  () => {
+    const seconds = (file: string) => (file === long('scratch') ? 60 : 61);
+    const runs = Array.from('0123456789ab').map((commit) => choose({ commit, seconds }).chosen);
+    assert.ok(runs.every((run) => run.includes(long('scratch'))));
+    assert.equal([...new Set(runs.flat())].toSorted(), scenarios.toSorted());
+    assert.is(runs.flat().length, runs.length + scenarios.length - 1);
+  },
+);
+
 choice('twelve commits choose each of many scenarios once, and none of them has all the longest', () =>
   inTemporaryDirectory((root) => {
     const all = Array.from({ length: 30 }, (_, index) => long(`scenario-${index}`));

@@ -1,7 +1,7 @@
 /**
- * Which of the long guest tests (`test/vm/matrix`, `test/vm/long`) a run of the continuous integration contains: those
- * nearest to what changed since they last passed, and a twelfth of all, which the commit chooses. All of them take several
- * hours in emulation.
+ * Which of the long guest tests (`test/vm/matrix`, `test/vm/long`) a run of the continuous integration contains: the brief
+ * ones, a twelfth of the others, which the commit chooses, and those nearest to what changed since they last passed. All of them
+ * take several hours in emulation.
  */
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -19,11 +19,14 @@ export interface Pass {
 
 const folders = ['test/vm/matrix', 'test/vm/long'];
 
-/** The scenarios are dealt to so many parts, of which a commit chooses one. */
+/** A scenario that takes no longer than this, in seconds, is in every run: mostly playbooks without a guest that boots. */
+const briefSeconds = 60;
+
+/** The other scenarios are dealt to so many parts, of which a commit chooses one. */
 const parts = 12;
 
 /**
- * The sum of the durations of the scenarios that one run contains. About two and a half run at a time, so that these
+ * The sum of the durations of the other scenarios that one run contains. About two and a half run at a time, so that these
  * seconds are 20 minutes.
  */
 const budgetSeconds = 3000;
@@ -94,7 +97,7 @@ export function circumstances(root: string, seconds: Circumstances['seconds']): 
 }
 
 /**
- * Chooses the part of the commit whole, and then, while the budget lasts, the scenarios that the change touches, the
+ * Chooses the brief scenarios and the part of the commit whole, and then, while the budget lasts, the scenarios that the change touches, the
  * nearest first, and those of which nothing is known.
  *
  * @returns the chosen scenarios, and those that the change touches but for which no time is left
@@ -105,7 +108,10 @@ export function chooseScenarios(
   { commit, changed, seconds }: Circumstances,
 ): { chosen: string[]; leftOut: string[] } {
   const number = Number.parseInt(commit.slice(-8), 16);
-  const deal = scenarios.toSorted((a, b) => seconds(b) - seconds(a) || (a < b ? -1 : 1));
+  const brief = scenarios.filter((scenario) => seconds(scenario) <= briefSeconds);
+  const deal = scenarios
+    .filter((scenario) => !brief.includes(scenario))
+    .toSorted((a, b) => seconds(b) - seconds(a) || (a < b ? -1 : 1));
   const chosen = deal.filter((_, index) => partOf(index) === number % parts);
   const nearness = nearnessOf(root, scenarios);
   const rest = deal
@@ -120,7 +126,7 @@ export function chooseScenarios(
     (fits ? chosen : leftOut).push(scenario);
     if (fits) left -= seconds(scenario);
   }
-  return { chosen: chosen.toSorted(), leftOut };
+  return { chosen: [...brief, ...chosen].toSorted(), leftOut };
 
   /** A scenario of which nothing is known comes after those that the change certainly touches. */
   function near(scenario: string): number {
