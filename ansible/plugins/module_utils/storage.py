@@ -50,23 +50,25 @@ def storage_of(source, run):
     )
 
 
-def volume_of_lvm(path, devices="/sys/dev/block"):
+def is_logical_volume(path, devices="/sys/dev/block"):
     """
-    Returns whether a block device is a volume of LVM, by its UUID in the kernel's device mapper, which begins with LVM-
-    (lib/misc/lvm-globals.h and dev_manager.c of LVM, UUID_PREFIX). Also returns True if there is no device: it may be a
-    volume that is not active, about which lvs knows more.
+    Returns whether a block device is a logical volume, by its UUID in the kernel's device mapper, which begins with LVM-
+    (UUID_PREFIX in dev_manager.c of LVM). Also returns True if the device does not exist: the volume may be inactive, and
+    lvs then gives the reason. Raises LibvirtError if the device cannot be examined.
     """
     try:
         device = os.stat(path).st_rdev
     except FileNotFoundError:
         return True
     except OSError as error:
-        raise LibvirtError("%s cannot be examined: %s" % (path, error.strerror))
+        raise LibvirtError("%s cannot be examined: %s" % (path, error.strerror)) from error
     try:
         with open("%s/%d:%d/dm/uuid" % (devices, os.major(device), os.minor(device))) as file:
             return file.read().startswith("LVM-")
     except FileNotFoundError:
         return False
+    except OSError as error:
+        raise LibvirtError("%s cannot be examined: %s" % (path, error.strerror)) from error
 
 
 def bytes_of(size, whole=None, variable="immutafs_snapshot_size"):
@@ -157,7 +159,7 @@ class Volume:
 
     def __init__(self, path, run):
         self.path, self.run = path, run
-        if not volume_of_lvm(path):
+        if not is_logical_volume(path):
             raise NoSnapshots(
                 "%s is not a logical volume of LVM and cannot be rolled back: set immutafs_rollback: false, and create the "
                 "snapshot with the tools of the storage" % path

@@ -35,8 +35,8 @@ options:
       - V(restored) brings the disk into the state of the snapshot, and deletes the snapshot. In check mode, it also fails
         if the snapshot cannot be restored, whether or not the domain is shut off.
       - V(kept) records that the update is finished, so that the next V(present) replaces the snapshot. It does nothing
-        while a restoration is not finished, and on a disk that cannot have snapshots, for which it returns RV(taken) as null
-        and nothing more.
+        while a restoration is not finished, or if the disk cannot have snapshots; in the second case, RV(taken) is null, and the
+        other values are not returned.
       - V(absent) deletes the snapshot and the record.
     type: str
     choices: [query, present, restored, kept, absent]
@@ -75,31 +75,31 @@ taken:
 valid:
   description: Whether the snapshot can be restored. Null without a snapshot.
   type: bool
-  returned: always
+  returned: if the disk can have snapshots
 phase:
   description: V(restoring) or V(restored) until V(absent) follows; V(kept); or null.
   type: str
-  returned: always
+  returned: if the disk can have snapshots
 reason:
   description: Reason of the restoration, or null.
   type: str
-  returned: always
+  returned: if the disk can have snapshots
 size:
   description: Size of the disk in bytes.
   type: int
-  returned: always
+  returned: if the disk can have snapshots
 free:
   description: Bytes that are free for a snapshot.
   type: int
-  returned: always
+  returned: if the disk can have snapshots
 required:
   description: Bytes that must be free for a snapshot.
   type: int
-  returned: always
+  returned: if the disk can have snapshots
 removable_online:
   description: Whether the snapshot can be deleted while the domain is running.
   type: bool
-  returned: always
+  returned: if the disk can have snapshots
 """
 
 ARGUMENTS = {

@@ -63,19 +63,19 @@ for (const [is, uuid] of [
   [false, 'mpath-LVM-3600'],
   [false, null],
 ] as const) {
-  storage(`a device whose UUID in the device mapper is ${uuid} is ${is ? 'a' : 'no'} volume of LVM`, () =>
+  storage(`a device whose UUID in the device mapper is ${uuid} is ${is ? 'a' : 'not a'} logical volume`, () =>
     inTemporaryDirectory((folder) => {
       // The number of /dev/null.
       const device = path.join(folder, '1:3');
       mkdirSync(path.join(device, 'dm'), { recursive: true });
       if (uuid === null) rmSync(path.join(device, 'dm'), { recursive: true });
       else writeFileSync(path.join(device, 'dm/uuid'), `${uuid}\n`);
-      assert.is(callPlugin('module_utils.storage', 'volume_of_lvm', '/dev/null', folder), is);
+      assert.is(callPlugin('module_utils.storage', 'is_logical_volume', '/dev/null', folder), is);
     }),
   );
 }
 
-storage('lvs examines a device that does not exist: the volume may not be active', () =>
-  assert.is(callPlugin('module_utils.storage', 'volume_of_lvm', '/dev/nowhere/os'), true),
+storage('a device that does not exist is left to lvs: the volume may be inactive', () =>
+  assert.is(callPlugin('module_utils.storage', 'is_logical_volume', '/dev/nowhere/os'), true),
 );
 storage.run();
