@@ -17,7 +17,7 @@ const folder = '/run/immutafs';
 export const lvmlocal = `${folder}/lvmlocal.conf`;
 /** The patterns of global_filter (lvm.conf(5)) that reject the impostors of sealed physical volumes. */
 const filterFile = `${folder}/lvm-filter`;
-/** The groups that are activated read-only, one in a line. */
+/** The groups that are activated read-only, one per line. */
 const groupsFile = `${folder}/lvm-read-only`;
 const own = '/etc/lvm/lvmlocal.conf';
 
