@@ -440,6 +440,21 @@ host(
   },
 );
 
+host('a run that continues a rollback updates nothing, although the rollback is complete', async (stub) => {
+  const { snapshot, write, assertDisk, record, variables } = snapshotsOf(stub);
+  const sealed = { ...variables, ...(await answering(stub, 'sealed')) };
+  const update = { ...sealed, immutafs_update_commands: [['touch', join(stub.folder, 'updated')]] };
+  await write(1);
+  await snapshot('present', changed);
+  await write(2);
+  await record({ phase: 'restoring', reason: 'a command failed' });
+  const rolledBack = /^stub: sealed; rolled back: a command failed$/;
+  await stub.expectPlays([['sealed', 'shut off', 'update', update, 2, rolledBack]]);
+  await snapshot('query', { phase: null, taken: null });
+  await assertDisk(1, []);
+  assert.is(existsSync(join(stub.folder, 'updated')), false);
+});
+
 host(
   'a rollback ends once the guest has started, also if its checks failed before the update',
   async (stub) => {
