@@ -87,13 +87,13 @@ export async function undoGuest(tools: Tools): Promise<boolean> {
       ({ action }) => 'file' in action && action.file.startsWith('/boot/'),
     );
     const isRestored = undo(tools);
-    if (isOfBoot) await flush(tools);
+    if (isOfBoot) await flushRestored(tools);
     return isRestored;
   });
 }
 
-/** Does for the restored files what the steps do for the changed ones. */
-async function flush(tools: Tools): Promise<void> {
+/** Writes restored files of /boot through to the disk, as the steps do with the files that they change. */
+async function flushRestored(tools: Tools): Promise<void> {
   const { reader } = tools;
   if (reader.image !== undefined || readMountTable(reader).serving('/boot')?.target !== '/boot') return;
   const { program, args, seconds } = flushBoot;
