@@ -10,8 +10,9 @@ import {
   readOnlyGroups,
   readSealedGroups,
   splitVolumeName,
+  unsealedVolumes,
 } from './lvm.ts';
-import { namesOf, settle } from './udev.ts';
+import { settle } from './udev.ts';
 
 const folder = '/run/immutafs';
 export const lvmlocal = `${folder}/lvmlocal.conf`;
@@ -51,7 +52,7 @@ function write({ native }: Early, file: string, text: string): void {
 
 /** Writes the patterns that reject the impostors among the unsealed volumes, if there are any. */
 function rejectImpostors(boot: Early): void {
-  if (namesOf(boot.reader, 'unsealed-lvm').length === 0) return;
+  if (unsealedVolumes(boot).length === 0) return;
   // udev makes the links of a device one after the other, and then writes its entry in the database.
   settle(boot, 60);
   const found = findLvmImpostors(boot);

@@ -1,5 +1,6 @@
 import { type PhysicalVolume, posesAsMember } from '../agent/assess/impostor-rule.ts';
 import type { Impostor } from '../agent/facts/boot/boot-env.ts';
+import { unlessSystemError } from '../agent/lib/errors.ts';
 import { namesIfReadable } from '../agent/system/names.ts';
 import { isSealedDevice } from './disks.ts';
 import { type Early, programFile } from './early.ts';
@@ -70,21 +71,48 @@ interface FoundImpostor extends Impostor {
   links: readonly string[];
 }
 
+/**
+ * Returns the kernel names of the physical volumes that are not sealed. LVM finds them by their labels alone; udev reports only the
+ * other signature of a device that has one as well, such as that of BlueStore in front of the label.
+ */
+export function unsealedVolumes({ reader }: Pick<Early, 'reader'>): string[] {
+  return [
+    ...namesOf(reader, 'unsealed-lvm'),
+    ...namesOf(reader, 'unsealed').filter((name) => uuidInLabel(reader, name) !== undefined),
+  ];
+}
+
+/**
+ * Returns the UUID in the label of a physical volume, which is in one of the first four sectors; undefined if there is none (lvm2,
+ * lib/label/label.h and lib/format_text/layout.h).
+ */
+function uuidInLabel(reader: BootReader, name: string): string | undefined {
+  const text = unlessSystemError(() => reader.readAt(`/dev/${name}`, 4 * 512)) ?? '';
+  const label = [0, 1, 2, 3]
+    .map((sector) => text.slice(sector * 512, (sector + 1) * 512))
+    .find((each) => each.startsWith('LABELONE') && each.startsWith('LVM2 001', 24));
+  if (label === undefined) return undefined;
+  // The offset of the header has four bytes, and is less than a sector.
+  const offset = label.charCodeAt(20) + 256 * label.charCodeAt(21);
+  return withHyphens(label.slice(offset, offset + 32));
+}
+
 /** Finds the impostors among the physical volumes that are not sealed. */
 export function findLvmImpostors(boot: Early): FoundImpostor[] {
   const { reader } = boot;
-  const names = namesOf(reader, 'unsealed-lvm');
+  const names = unsealedVolumes(boot);
   const sealed = names.length === 0 ? undefined : readSealedGroups(boot);
   if (sealed === undefined) return [];
   return names.flatMap((name) => {
-    const { uuid, links } = readUdevData(reader, name);
+    const data = readUdevData(reader, name);
     const [found] = queryVolumes(boot, [`/dev/${name}`]);
+    const uuid = data.type === 'LVM2_member' ? data.uuid : (uuidInLabel(reader, name) ?? '');
     const volume = { uuid, groupUuid: found?.groupUuid ?? '', group: found?.group ?? '' };
     const identity = identityOfImpostor(reader, sealed, volume);
     if (identity === undefined) return [];
     const same = deviceAt(reader, 'by-uuid', uuid);
     const sealedDevice = same === undefined ? sealed.file : `/dev/${same}`;
-    return [{ device: `/dev/${name}`, sealedDevice, identity, links }];
+    return [{ device: `/dev/${name}`, sealedDevice, identity, links: data.links }];
   });
 }
 
@@ -123,7 +151,12 @@ export function posesAsSealedGroup(
 function groupUuidOf(reader: BootReader, name: string): string | undefined {
   const uuid = reader.readIfPresent(`/sys/class/block/${name}/dm/uuid`) ?? '';
   if (!uuid.startsWith('LVM-')) return undefined;
-  return uuid.slice(4, 36).replace(/^(.{6})(.{4})(.{4})(.{4})(.{4})(.{4})(.{6})$/, '$1-$2-$3-$4-$5-$6-$7');
+  return withHyphens(uuid.slice(4, 36));
+}
+
+/** Returns a UUID in the notation of LVM. @param plain without hyphens */
+function withHyphens(plain: string): string {
+  return plain.replace(/^(.{6})(.{4})(.{4})(.{4})(.{4})(.{4})(.{6})$/s, '$1-$2-$3-$4-$5-$6-$7');
 }
 
 /**

@@ -62,7 +62,7 @@ export function settle({ native, reader, warn }: Early, seconds: number): boolea
 const folder = '/dev/block/immutafs';
 
 export type Kind =
-  | ('lvm' | 'read-only-lvm' | 'unsealed-lvm' | 'md')
+  | ('lvm' | 'read-only-lvm' | 'unsealed-lvm' | 'unsealed' | 'md')
   | ('by-uuid' | 'by-label' | 'by-partuuid' | 'by-partlabel')
   | `member/${string}`;
 

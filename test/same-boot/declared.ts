@@ -53,7 +53,7 @@ export const declared: readonly Variation[] = [
   { keys: /^program /, values: /^read-only, /, reason: 'what services of the sealed disk have loaded' },
   { keys: /^key (keyring|user) (invocation_id|_ses|_uid)/, reason: 'keyrings of services' },
   { keys: /^unit (immutafs-persist@\S+|system-immutafs\\x2dpersist\.slice)/, reason: 'copy directories to the data disk in the first boot only' },
-  { keys: /^file \/(etc\/lvm\/lvmlocal\.conf|run\/immutafs\/(impostors|lvm)|run\/lvm\/initrd_|dev\/block\/immutafs\/unsealed-)/, reason: 'the filter that keeps LVM from copies of physical volumes' },
+  { keys: /^file \/(etc\/lvm\/lvmlocal\.conf|run\/immutafs\/(impostors|lvm)|run\/lvm\/initrd_|dev\/block\/immutafs\/unsealed)/, reason: 'the filter that keeps LVM from copies of physical volumes' },
   { keys: /^file \/run\/lvm\/(newhints|(pvs|vgs)_(online|lookup)(\/\S*)?)$/, reason: 'what LVM has found, also on writable disks; volumes in use are compared' },
   { keys: new RegExp(`^file (/run/systemd/transient|${layers}/lvm)$`), values: /^40755 0:0( |$)/, reason: 'directories of transient units, which are compared, and of the filter for LVM' },
   // File systems of data disks, which root may damage.

@@ -6,8 +6,9 @@ import { runInSandbox } from '../shell/sandbox.ts';
  * Runs `immutafs-boot lvm-config` with this machine's lvm and three physical volumes, of which the first is sealed.
  *
  * @param others lines of sh that make a volume group on the second physical volume, $second
+ * @param hidden whether udev does not report the second physical volume, because it has another signature, too
  */
-function tell(others: string): Record<string, string> {
+function tell(others: string, hidden = false): Record<string, string> {
   const { code, out, stderr } = runInSandbox({
     shell: ['dash'],
     devices: [],
@@ -19,7 +20,7 @@ function tell(others: string): Record<string, string> {
     run: `
 mount -t sysfs sys /sys
 export LVM_SUPPRESS_FD_WARNINGS=1
-mkdir -p /dev/block/immutafs; mount -t tmpfs x /dev/block/immutafs; mkdir /dev/block/immutafs/{lvm,unsealed-lvm,by-uuid}
+mkdir -p /dev/block/immutafs; mount -t tmpfs x /dev/block/immutafs; mkdir /dev/block/immutafs/{lvm,unsealed-lvm,unsealed,by-uuid}
 attach() { truncate -s 32m "/$1"; losetup -f --show "/$1"; }
 only() { lvm "$1" --driverloaded n --config "devices { global_filter=[\\"a|^$2$|\\",\\"r|.*|\\"] }" "\${@:3}"; }
 uuid() { set -- $(only pvs "$1" --noheadings -o pv_uuid 2>/dev/null); echo "$1"; }
@@ -29,15 +30,17 @@ only pvcreate $first $first; only vgcreate $first rhel $first
 only pvcreate $third $third; only vgcreate $third data $third
 ${others}
 set +e
-ln -s $first /dev/block/immutafs/lvm/; ln -s $second $third /dev/block/immutafs/unsealed-lvm/
+ln -s $first /dev/block/immutafs/lvm/; ln -s $third /dev/block/immutafs/unsealed-lvm/
+ln -s $second /dev/block/immutafs/${hidden ? 'unsealed' : 'unsealed-lvm'}/
 ln -s $first /dev/block/immutafs/by-uuid/$(uuid $first)
 mkdir -p /run/udev/data
-for device in $second $third; do
+for device in ${hidden ? '' : '$second '}$third; do
   printf 'E:ID_FS_TYPE=LVM2_member\\nE:ID_FS_UUID_ENC=%s\\n' $(only pvs $device --noheadings -o pv_uuid $device 2>/dev/null) >/run/udev/data/b$(cat /sys/class/block/\${device##*/}/dev)
 done
 /usr/libexec/immutafs/immutafs-boot lvm-config
 code=$?
 lvm pvs --driverloaded n --noheadings -o vg_name 2>/dev/null | tr -d ' ' | sort >/out/groups
+lvm lvs --driverloaded n --noheadings -o lv_name,devices 2>/dev/null | sed "s|$first|FIRST|; s|$second|SECOND|" >/out/volumes
 sed "s|$first|FIRST|; s|$second|SECOND|" /run/immutafs/impostors >/out/impostors
 losetup -d $first $second $third
 exit $code
@@ -67,6 +70,25 @@ lvm('not a member of the sealed group', () => {
   const { groups, impostors } = tell(`lvm pvcreate ${both} $second; lvm vgextend ${both} rhel $second`);
   assert.is(groups, 'data\nrhel\nrhel\n');
   assert.is(impostors, '');
+});
+
+lvm('newer metadata of the sealed group, with a volume elsewhere, behind another signature', () => {
+  // The signature of BlueStore is in the first sector, the label of LVM in the second one.
+  const make = `
+copy=$(attach copy)
+only lvcreate $first -an -Zn -Wn -n opt -l 1 rhel
+dd if=$first of=$copy bs=1M status=none
+both() { lvm "$1" --driverloaded n --config "devices { global_filter=[\\"a|^$copy$|\\",\\"a|^$second$|\\",\\"r|.*|\\"] }" "\${@:2}"; }
+both pvcreate $second; both vgextend rhel $second
+both lvremove -y rhel/opt; both lvcreate -an -Zn -Wn -n opt -l 1 rhel $second
+losetup -d $copy
+`;
+  const sign = `printf 'bluestore block device\\n' | dd of=$second conv=notrunc status=none
+! blkid --probe $second | grep LVM2_member`;
+  const { groups, impostors, volumes } = tell(`${make}${sign}`, true);
+  assert.is(volumes?.trim(), 'opt  FIRST(0)');
+  assert.is(groups, 'data\nrhel\n');
+  assert.is(impostors, 'IMPOSTOR=SECOND FIRST VG=rhel\n');
 });
 
 lvm.run();

@@ -174,8 +174,8 @@ for (const [title, volumes, expected] of [
     assert.equal([initramfs, groups], [expected, 'rhel\n']);
   });
 }
-test('nothing is sealed, or a virtual disk alone: lvm does not run', () => {
-  for (const links of [['unsealed-lvm/vdb2'], ['lvm/vda2 vda2']]) {
+test('nothing is sealed, or a virtual disk alone, or beside a device without a label: lvm does not run', () => {
+  for (const links of [['unsealed-lvm/vdb2'], ['lvm/vda2 vda2'], ['lvm/vda2 vda2', 'unsealed/vdb2']]) {
     const { initramfs, programs } = configure({ links, lvm: {} });
     assert.equal([initramfs, programs], [undefined, []]);
   }

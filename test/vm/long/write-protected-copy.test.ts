@@ -34,7 +34,7 @@ const steps = {
   copy: `[ -e /run/copied ] || { ${copy}; }`,
   count: 'systemctl show --value -p SoftRebootsCount',
   source: 'findmnt -n -o SOURCE /; cat /sys/block/sda/ro; dmesg | grep "Write Protect is on"',
-  links: 'find /dev/block/immutafs -type l',
+  links: 'find /dev/block/immutafs -type l -not -path "*/unsealed/*"',
   ...look,
 };
 
