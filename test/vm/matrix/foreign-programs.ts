@@ -70,8 +70,10 @@ const plantDisks = [
   'mkdir /run/direct',
   ...mapAgain('direct', '', '/run/direct'),
   start('none-direct', '/run/direct/usr/bin/sleep 600'),
-  'sealed=$(find /dev/block/immutafs -lname "*/$(basename "$(realpath /dev/mapper/altered)")" -o -lname "*/$disk")',
-  '[ -z "$sealed" ]',
+  // udev has a link below /unsealed for each device, but must have none that says that one of these two is sealed.
+  'altered=$(basename "$(realpath /dev/mapper/altered)")',
+  'links=$(find /dev/block/immutafs -lname "*/$altered" -o -lname "*/$disk")',
+  '[ "$(echo "$links" | sort)" = "$(printf "/dev/block/immutafs/unsealed/%s\\n" "$altered" "$disk" | sort)" ]',
 ].join(' && ');
 
 /** Starts each foreign program as a unit of its own. */
