@@ -3,12 +3,16 @@ import * as assert from 'uvu/assert';
 import { assertGenuine, copyFirst, rejected, steps } from '../harness/impostor-boot.ts';
 import { linksToCopy, withCopy } from '../harness/impostor.ts';
 import { mountRootBy, withInitramfs } from '../harness/initramfs.ts';
-import { ext4OnPartition, withAgent, xfsOnLvm } from '../harness/scenario.ts';
+import { ext4OnPartition, layout, withAgent, xfsOnLvm } from '../harness/scenario.ts';
 
 /** Further layouts are tested in `long/identity-layouts.test.ts`. */
 const identity = suite('a writable copy of the sealed system disk');
 
 const ext4 = ext4OnPartition;
+
+/** Prints the first sector of the image's last partition and the number of its sectors. */
+const placeOfLastPartition =
+  'sfdisk --dump "$1" | sed -n \'s/.*start= *\\([0-9]*\\), size= *\\([0-9]*\\).*/\\1 \\2/p\' | tail -n 1';
 
 identity('ext4 by UUID, the copy first: sealed; with immutafs=off, the copy runs', () =>
   withCopy({ layout: ext4 }, (copy) =>
@@ -43,6 +47,59 @@ identity('XFS on LVM, the copy first: sealed', () =>
   ),
 );
 
+const withOpt = layout({
+  system: [...xfsOnLvm.system, { target: '/opt', filesystem: 'ext4', sizeMiB: 64, options: 'ro' }],
+});
+
+/**
+ * Makes a disk without partitions of the copy: a physical volume with newer metadata of the group, in which the volume of /opt is
+ * on this disk. For udev, it is BlueStore.
+ */
+const hiddenVolume = `
+  set -- "$1" $(${placeOfLastPartition})
+  export LVM_SYSTEM_DIR="$1.lvm" LVM_SUPPRESS_FD_WARNINGS=1
+  mkdir -p "$1.lvm/opt" && touch "$1.lvm/opt/planted"
+  truncate --size 160M "$1.new"
+  sealed=$(losetup --find --show --offset "$(($2 * 512))" --sizelimit "$(($3 * 512))" "$1")
+  hidden=$(losetup --find --show "$1.new")
+  trap 'losetup --detach "$sealed" "$hidden"' EXIT
+  change() {
+    "$@" --quiet --driverloaded n --devices "$sealed,$hidden" \
+      --config 'backup { backup=0 archive=0 } activation { udev_sync=0 udev_rules=0 } devices { use_devicesfile=0 }'
+  }
+  change pvcreate "$hidden"
+  change vgextend rhel "$hidden"
+  change lvremove --yes rhel/opt
+  change lvcreate --activate n --zero n --wipesignatures n --size 64m --name opt rhel "$hidden"
+  mkfs.ext4 -q -E offset=1048576 -d "$1.lvm/opt" "$hidden" 64M
+  printf 'bluestore block device\n' | dd of="$hidden" conv=notrunc,fsync status=none
+  mv "$1.new" "$1"`;
+
+identity(
+  'newer metadata of the volume group behind another signature: sealed; with immutafs=off, it is used',
+  () =>
+    withCopy({ layout: withOpt, change: hiddenVolume }, (copy) =>
+      withAgent({ layout: withOpt }, async (guest) => {
+        // The initramfs activates each volume of the group. With a filter, dracut does not limit LVM to the volumes that udev reports.
+        const filter = { 'etc/lvm/lvm.conf': 'devices {\n\tfilter = [ "a|.*|" ]\n}\n' };
+        const boot = (disk: 'readonly' | 'writable', words: string[]) =>
+          withInitramfs(filter, (bootFiles) =>
+            guest.boot({
+              ...{ disk, bootFiles, drives: [copy], steps },
+              arguments: ['rd.lvm.vg=rhel', ...words],
+            }),
+          );
+        const sealed = await boot('readonly', []);
+        assertGenuine(sealed);
+        assert.equal(rejected(sealed), ['/dev/vdd /dev/vda2 VG=rhel']);
+
+        // The counterpart. LVM without the agent does not activate a group on a read-only disk.
+        const off = await boot('writable', ['immutafs=off']);
+        assert.is(off.step('planted').stdout, '/opt/planted\n');
+      }),
+    ),
+);
+
 /** Mounts the copy before the sealed disk can be mounted, as if a udev link pointed to the copy at that moment. */
 const mountedFirst = {
   ...copyFirst,
@@ -51,7 +108,7 @@ const mountedFirst = {
   ),
 };
 const onlyRoot = `
-  set -- "$1" $(sfdisk --dump "$1" | sed -n 's/.*start= *\\([0-9]*\\), size= *\\([0-9]*\\).*/\\1 \\2/p' | tail -n 1)
+  set -- "$1" $(${placeOfLastPartition})
   dd if="$1" of="$1.root" bs=512 skip="$2" count="$3" status=none
   mv "$1.root" "$1"`;
 
