@@ -3,6 +3,7 @@ import path from 'node:path';
 import { format } from 'oxfmt';
 import { checks } from '../../agent/checks/index.ts';
 import { readPasses, isScenario } from '../harness/runner/scenarios.ts';
+import { findFiles } from '../harness/runner/selection.ts';
 import { type LayoutRow, longRows, matrixRows, smokeRow } from '../vm/harness/layout-rows.ts';
 import { xfsOnLvm } from '../vm/harness/layout.ts';
 
@@ -21,7 +22,7 @@ const tested = 'test/coverage/tested.md';
 
 const passesHead = `## When each scenario last passed
 
-The continuous integration runs \`test/vm/smoke/\` on every commit, and of \`test/vm/matrix/\` and \`test/vm/long/\` what
+The continuous integration runs \`test/vm/smoke/\` on every commit, and of these scenarios what
 \`test/harness/runner/scenarios.ts\` chooses. A run with \`--record\` writes the dates.
 `;
 
@@ -41,7 +42,7 @@ export async function coverageTable(): Promise<string> {
     layoutHead,
     layoutTable(tests),
     passesHead,
-    passesTable(tests),
+    passesTable(),
   ];
   return (await format(coverageFile, page.join('\n'))).code;
 }
@@ -151,12 +152,12 @@ function describe(text: string, id: string, name: string): string {
   return definition === 'layout' ? `\`${id}\` of ${name}` : describe(text, definition, name);
 }
 
-function passesTable(tests: readonly TestFile[]): string {
+function passesTable(): string {
   const passes = readPasses('.');
-  const rows = tests
-    .filter(({ file }) => isScenario(file))
-    .map(({ file }) => {
-      const name = file.replace(/^test\/vm\/|\.test\.ts$/g, '');
+  const rows = findFiles('.')
+    .filter(isScenario)
+    .map((file) => {
+      const name = file.replace(/^test\/(vm\/)?|\.test\.ts$/g, '');
       const { date, commit } = passes[file] ?? { date: 'not recorded', commit: '–' };
       return [`\`${name}\``, date, commit];
     });

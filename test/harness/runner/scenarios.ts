@@ -1,7 +1,7 @@
 /**
- * Which of the long guest tests (`test/vm/matrix`, `test/vm/long`) a run of the continuous integration contains: the brief
- * ones, a twelfth of the others, which the commit chooses, and those nearest to what changed since they last passed. All of them
- * take several hours in emulation.
+ * Which of the long tests (`test/vm/matrix`, `test/vm/long`, and moves with faults) a run of the continuous integration
+ * contains: the brief ones, a twelfth of the others, which the commit chooses, and those nearest to what changed since
+ * they last passed. All of them take several hours in emulation.
  */
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -17,7 +17,13 @@ export interface Pass {
   date: string;
 }
 
-const folders = ['test/vm/matrix', 'test/vm/long'];
+const beginnings = [
+  'test/vm/matrix/',
+  'test/vm/long/',
+  // Without a guest, but with a power cut or a failure at each point of a move.
+  'test/system/prepare-home-interrupted.test.ts',
+  'test/system/prepare-move-',
+];
 
 /** A scenario that takes no longer than this, in seconds, is in every run: mostly playbooks without a guest that boots. */
 const briefSeconds = 60;
@@ -34,7 +40,8 @@ const budgetSeconds = 3000;
 /** A word or file that more scenarios have than this share does not tell them apart; `test/vm/smoke` tests it. */
 const common = 1 / 4;
 
-export const isScenario = (file: string): boolean => folders.some((folder) => file.startsWith(`${folder}/`));
+export const isScenario = (file: string): boolean =>
+  beginnings.some((beginning) => file.startsWith(beginning));
 
 export const readPasses = (root: string): Record<string, Pass> =>
   JSON.parse(fs.readFileSync(path.join(root, passesFile), 'utf8')) as Record<string, Pass>;
@@ -112,7 +119,7 @@ export function chooseScenarios(
   const deal = scenarios
     .filter((scenario) => !brief.includes(scenario))
     .toSorted((a, b) => seconds(b) - seconds(a) || (a < b ? -1 : 1));
-  const chosen = deal.filter((_, index) => partOf(index) === number % parts);
+  const chosen = dealt(deal, seconds)[number % parts] ?? [];
   const nearness = nearnessOf(root, scenarios);
   const rest = deal
     .map((scenario, index) => ({ scenario, order: (index + number) % deal.length, near: near(scenario) }))
@@ -135,10 +142,15 @@ export function chooseScenarios(
   }
 }
 
-/** Deals forth and back, so that no part has the longest scenario of each round. */
-function partOf(index: number): number {
-  const place = index % parts;
-  return Math.floor(index / parts) % 2 === 0 ? place : parts - 1 - place;
+/** Deals scenarios, the longest first, each to the part that takes the least time so far. */
+function dealt(scenarios: readonly string[], seconds: Circumstances['seconds']): string[][] {
+  const all = Array.from({ length: parts }, () => ({ sum: 0, files: new Array<string>() }));
+  for (const scenario of scenarios) {
+    const least = all.reduce((a, b) => (b.sum < a.sum ? b : a));
+    least.files.push(scenario);
+    least.sum += seconds(scenario);
+  }
+  return all.map(({ files }) => files);
 }
 
 /**

@@ -201,20 +201,22 @@ schedule('without guest tests, the shared trees are not built', () => {
 });
 
 schedule(
-  'measured durations replace earlier ones; short files and those that do not exist are left out',
+  'measured durations replace earlier ones; short files without guests and those that do not exist are left out',
   () =>
     inTemporaryDirectory((project) => {
       const [a, b, c] = ['a', 'b', 'c'].map(smoke) as [string, string, string];
-      const durations = JSON.stringify({ [a]: 100, [b]: 50, [smoke('removed')]: 70 });
-      writeFiles(project, { [a]: '', [b]: '', [c]: '', [durationsFile]: durations });
+      const short = 'test/unit/short.test.ts';
+      const durations = JSON.stringify({ [a]: 100, [b]: 50, [short]: 40, [smoke('removed')]: 70 });
+      writeFiles(project, { [a]: '', [b]: '', [c]: '', [short]: '', [durationsFile]: durations });
       const measured = new Map([
-        [a, 29.7],
+        [a, 28.7],
         [c, 60.4],
+        [short, 29.7],
         ['no file matches', 0],
       ]);
       recordDurations(project, measured);
       const text = fs.readFileSync(path.join(project, durationsFile), 'utf8');
-      assert.is(text, `{\n  "${b}": 50,\n  "${c}": 60\n}\n`);
+      assert.is(text, `{\n  "${a}": 29,\n  "${b}": 50,\n  "${c}": 60\n}\n`);
       const jobs = new Schedule(project, [b, c]);
       assert.equal([jobs.take()?.file, jobs.take()?.file], [c, b]);
     }),
