@@ -21,6 +21,7 @@ import { endForImpostor, failureCode } from './endings.ts';
 import { disksOfSource, readFstab } from './fstab.ts';
 import { checkIdentity } from './identity.ts';
 import { type Boot, assemble } from './layers.ts';
+import { activateSealedVolumes } from './lvm-config.ts';
 import { howVarIsMounted } from './mount-units.ts';
 import { assembleOverlays } from './overlays.ts';
 import { refusalOf } from './persist-guest.ts';
@@ -91,6 +92,8 @@ function fstabIfKnown({ reader }: Early, root: string): { fstab: Boot['fstab']; 
 
 function seal(boot: Boot & Early, decision: Decision): Result {
   const { disks } = decision;
+  // The overlays may need these volumes.
+  activateSealedVolumes(boot, boot.fstab);
   // Warnings of a root that the host did not seal would say nothing new.
   if (disks.length > 0 && disks.every(isByHost)) warnOfOpenDisks(boot);
   const { state, error } = assembleVar(boot);

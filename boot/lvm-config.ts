@@ -2,21 +2,22 @@
 import { onFile, unlessSystemError } from '../agent/lib/errors.ts';
 import { disksOfDevice } from './disks.ts';
 import { type Early, programFile } from './early.ts';
+import { type FstabLine, sourceFile } from './fstab.ts';
 import { noteImpostor } from './impostor-records.ts';
 import {
+  activateSealedGroups,
   findLvmImpostors,
-  groupsOf,
   hasSealedVolumes,
   readOnlyGroups,
-  readSealedGroups,
   splitVolumeName,
   unsealedVolumes,
 } from './lvm.ts';
+import { isBlock } from './reader.ts';
 import { settle } from './udev.ts';
 
 const folder = '/run/immutafs';
 export const lvmlocal = `${folder}/lvmlocal.conf`;
-/** The patterns of global_filter (lvm.conf(5)) that reject the impostors of sealed physical volumes. */
+/** The setting of lvm.conf(5) that rejects the impostors of sealed physical volumes. */
 const filterFile = `${folder}/lvm-filter`;
 /** The groups that are activated read-only, one per line. */
 const groupsFile = `${folder}/lvm-read-only`;
@@ -60,11 +61,21 @@ function rejectImpostors(boot: Early): void {
   for (const impostor of found) noteImpostor(boot, impostor);
   const patterns = found.flatMap(({ device, links }) => [device, ...links.filter(isOwnName)]);
   const rejected = patterns.map((name) => `"r|^${escapePattern(name)}$|"`);
-  write(
-    boot,
-    filterFile,
-    `${[...rejected, configuredFilter(boot)].filter((part) => part !== '').join(', ')}\n`,
-  );
+  write(boot, filterFile, `${rejecting(boot, rejected)}\n`);
+}
+
+/**
+ * Returns the setting that adds patterns to a configured filter. LVM uses a device if both filters accept it (lvm.conf(5)). A filter
+ * that accepts names may accept a link to the impostor that is not known here, so the patterns are added to the other. If both
+ * filters accept names, `filter` is replaced.
+ */
+function rejecting(boot: Early, rejected: readonly string[]): string {
+  for (const name of ['global_filter', 'filter']) {
+    const configured = configuredFilter(boot, name);
+    if (!configured.includes('"a'))
+      return `${name} = [ ${[...rejected, configured].filter((part) => part !== '').join(', ')} ]`;
+  }
+  return `filter = [ ${rejected.join(', ')} ]`;
 }
 
 /**
@@ -81,10 +92,10 @@ function escapePattern(path: string): string {
   return path.replace(/[^\w/-]/g, '.');
 }
 
-/** Returns the items of the global_filter that is configured. */
-function configuredFilter({ native, reader }: Early): string {
+/** Returns the items of a filter that is configured. */
+function configuredFilter({ native, reader }: Early, name: string): string {
   const program = programFile(reader, 'lvm') ?? '';
-  const text = native.output(program, 'dumpconfig', 'devices/global_filter') ?? '';
+  const text = native.output(program, 'dumpconfig', `devices/${name}`) ?? '';
   const [, items, item = ''] = /=[^]*?\[([^]*)\]\s*$|=([^]*)/.exec(text) ?? [];
   return (items ?? item).trim();
 }
@@ -105,7 +116,7 @@ function localConfig({ reader }: Early, existing: string, volumes: readonly stri
       : `# immutafs: the host made these read-only\nactivation {\n\tread_only_volume_list = [ ${list} ]\n}\n`,
     filter === undefined
       ? ''
-      : `# immutafs: these pose as sealed physical volumes\ndevices {\n\tglobal_filter = [ ${filter} ]\n}\n`,
+      : `# immutafs: these pose as sealed physical volumes\ndevices {\n\t${filter}\n}\n`,
   ].join('');
 }
 
@@ -129,7 +140,8 @@ function withoutDevicesFile({ reader }: Early, root: string): string {
 export function writeLocalConfig(boot: Early, root: string, isSealed: boolean): boolean {
   const { reader } = boot;
   const groups = reader.readIfPresent(groupsFile);
-  const volumes = groups?.trimEnd().split('\n') ?? (isSealed ? readOnlyVolumes(boot) : []);
+  const volumes =
+    groups?.trimEnd().split('\n') ?? (isSealed ? volumesOnReadOnlyDisks(boot).map(({ name }) => name) : []);
   if (volumes.length === 0 && reader.stat(filterFile) === undefined) return false;
   boot.native.makeDirectory(folder);
   const text = localConfig(boot, reader.readIfPresent(`${root}${own}`) ?? '', volumes);
@@ -137,8 +149,15 @@ export function writeLocalConfig(boot: Early, root: string, isSealed: boolean): 
   return true;
 }
 
-/** Returns the active logical volumes whose disks are all read-only, each as "vg/lv". */
-function readOnlyVolumes({ reader }: Early): string[] {
+/** An active logical volume whose disks are all read-only. */
+interface VolumeOnReadOnlyDisks {
+  /** "vg/lv" */
+  name: string;
+  /** Whether its device is read-only. */
+  readOnly: boolean;
+}
+
+function volumesOnReadOnlyDisks({ reader }: Early): VolumeOnReadOnlyDisks[] {
   return reader
     .list('/sys/block')
     .filter((name) => name.startsWith('dm-'))
@@ -151,17 +170,22 @@ function readOnlyVolumes({ reader }: Early): string[] {
       const state = unlessSystemError(() => disksOfDevice(reader, directory).state) ?? 'writable';
       if (state === 'writable') return [];
       const { group, volume } = splitVolumeName(mapped);
-      return [`${group}/${volume}`];
+      return [{ name: `${group}/${volume}`, readOnly: reader.readIfPresent(`${directory}/ro`) === '1\n' }];
     });
 }
 
-/** Activates the volume groups on sealed volumes, for a root on a volume that has not been activated yet. */
-export function activateSealedGroups(boot: Early): void {
-  const { native, reader } = boot;
-  configureLvm(boot);
-  const program = programFile(reader, 'lvm');
-  if (program !== undefined)
-    for (const group of groupsOf(readSealedGroups(boot)?.members ?? []))
-      native.run(program, 'vgchange', '-ay', '--sysinit', group);
+/**
+ * Activates the volumes of the sealed groups in the initramfs, if a device of fstab is missing. The real root may find a writable
+ * disk with newer metadata of such a group, for which the initramfs has no driver, and would activate the missing volume from this
+ * disk. LVM does not change a volume that is active, unless its read-only state is not the configured one: then it loads the table
+ * again (lvm2, lib/activate/activate.c, _lv_activate).
+ */
+export function activateSealedVolumes(boot: Early, fstab: readonly FstabLine[]): void {
+  const { reader } = boot;
+  if (!hasSealedVolumes(reader)) return;
+  const isMissing = ({ isDevice, source }: FstabLine) =>
+    isDevice && !isBlock(reader.status(sourceFile(reader, source).file));
+  if (!fstab.some(isMissing) && volumesOnReadOnlyDisks(boot).every(({ readOnly }) => readOnly)) return;
+  activateSealedGroups(boot);
   settle(boot, 90);
 }

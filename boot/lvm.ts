@@ -20,9 +20,14 @@ export function hasSealedVolumes(reader: BootReader): boolean {
   return namesOf(reader, 'lvm').length > 0;
 }
 
+/** Returns the files of the physical volumes on disks that the host made read-only. */
+function sealedFiles(reader: BootReader): string[] {
+  return namesOf(reader, 'lvm').map((name) => `/dev/${name}`);
+}
+
 /** Reads the sealed groups; undefined if there are none. Runs lvm, which takes time. */
 export function readSealedGroups(boot: Early): SealedGroups | undefined {
-  const files = namesOf(boot.reader, 'lvm').map((name) => `/dev/${name}`);
+  const files = sealedFiles(boot.reader);
   const file = files.at(-1);
   return file === undefined ? undefined : { file, members: queryVolumes(boot, files) };
 }
@@ -34,17 +39,36 @@ export function sealedGroupsOnce(boot: Early): () => SealedGroups | undefined {
 }
 
 /**
- * Asks lvm about physical volumes. The filter replaces all configured filters.
- * @param files the device files that lvm reads; no others
+ * Activates the volumes of the sealed groups that are on sealed physical volumes alone, read-only. LVM reads no other physical
+ * volume.
  */
+export function activateSealedGroups(boot: Early): void {
+  const { native, reader } = boot;
+  const files = sealedFiles(reader);
+  const groups = groupsOf(queryVolumes(boot, files));
+  if (groups.length === 0) return;
+  const list = groups.map((group) => `"${group}"`).join(', ');
+  const config = `${readingOnly(files)} activation { activation_mode = "complete" read_only_volume_list = [ ${list} ] }`;
+  native.run(
+    programFile(reader, 'lvm') ?? '',
+    ...['vgchange', '-ay', '--sysinit', '--config', config, ...groups],
+  );
+}
+
+/** Returns the configuration with which lvm reads these device files and no others. It replaces all configured filters. */
+function readingOnly(files: readonly string[]): string {
+  const patterns = [...files.map((file) => `"a|^${file}$|"`), '"r|.*|"'].join(', ');
+  return `devices { use_devicesfile = 0 filter = [ "a|.*|" ] global_filter = [ ${patterns} ] } global { use_lvmetad = 0 }`;
+}
+
+/** Asks lvm about physical volumes. @param files the device files that lvm reads; no others */
 function queryVolumes({ native, reader }: Early, files: readonly string[]): PhysicalVolume[] {
   const program = programFile(reader, 'lvm');
   if (program === undefined) return [];
-  const patterns = [...files.map((file) => `"a|^${file}$|"`), '"r|.*|"'].join(', ');
-  const config = `devices { use_devicesfile = 0 filter = [ "a|.*|" ] global_filter = [ ${patterns} ] } global { use_lvmetad = 0 }`;
   const fields = 'pv_uuid,vg_uuid,vg_name';
+  const words = ['--noheadings', '-o', fields, '--config', readingOnly(files)];
   // lvm fails if a member is missing, and prints the others.
-  const output = native.output(program, 'pvs', '--noheadings', '-o', fields, '--config', config) ?? '';
+  const output = native.output(program, 'pvs', ...words) ?? '';
   return output.split('\n').flatMap((line) => {
     const [uuid, groupUuid = '', group = ''] = line.split(/[ \t]+/).filter((word) => word !== '');
     return uuid === undefined ? [] : [{ uuid, groupUuid, group }];
@@ -171,7 +195,7 @@ export function splitVolumeName(name: string): { group: string; volume: string }
 }
 
 /** Returns the groups of physical volumes, each once. */
-export function groupsOf(volumes: readonly PhysicalVolume[]): string[] {
+function groupsOf(volumes: readonly PhysicalVolume[]): string[] {
   return [...new Set(volumes.map(({ group }) => group))].filter((group) => group !== '');
 }
 

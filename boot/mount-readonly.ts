@@ -10,8 +10,8 @@ import { releaseForeignMembers } from './foreign-members.ts';
 import { deviceLineOf, disksOfSource, isDeviceSource, readFstab, sourceFile } from './fstab.ts';
 import { rootArguments } from './identity.ts';
 import { noteImpostor } from './impostor-records.ts';
-import { activateSealedGroups } from './lvm-config.ts';
-import { hasSealedVolumes } from './lvm.ts';
+import { configureLvm } from './lvm-config.ts';
+import { activateSealedGroups, hasSealedVolumes } from './lvm.ts';
 import { mountReadOnly } from './mount.ts';
 import { isBlock } from './reader.ts';
 import { settle } from './udev.ts';
@@ -57,7 +57,11 @@ function waitForSealed(boot: Early, source: string): void {
   const first = disksOfSource(reader, source)?.file ?? sourceFile(reader, source).file;
   settle(boot, udevSeconds);
   releaseForeignMembers(boot);
-  if (sealed() === undefined && hasSealedVolumes(reader)) activateSealedGroups(boot);
+  if (sealed() === undefined && hasSealedVolumes(reader)) {
+    configureLvm(boot);
+    activateSealedGroups(boot);
+    settle(boot, udevSeconds);
+  }
   const sealedDevice = sealed();
   if (sealedDevice === undefined || sealedDevice === first || !isBlock(reader.status(first))) return;
   noteImpostor(boot, { device: first, sealedDevice, identity: source });

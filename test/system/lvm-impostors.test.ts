@@ -7,15 +7,16 @@ import { runInSandbox } from '../shell/sandbox.ts';
  *
  * @param others lines of sh that make a volume group on the second physical volume, $second
  * @param hidden whether udev does not report the second physical volume, because it has another signature, too
+ * @param filter the configured global_filter
  */
-function tell(others: string, hidden = false): Record<string, string> {
+function tell(others: string, hidden = false, filter = '"r|/dev/sr.*|"'): Record<string, string> {
   const { code, out, stderr } = runInSandbox({
     shell: ['dash'],
     devices: [],
     files: {
       'etc/lvm/lvm.conf':
         'backup { backup=0 archive=0 }\nactivation { udev_sync=0 udev_rules=0 }\ndevices { use_devicesfile=0 }\n',
-      'etc/lvm/lvmlocal.conf': 'devices {\n\tglobal_filter = [ "r|/dev/sr.*|" ]\n}\n',
+      'etc/lvm/lvmlocal.conf': `devices {\n\tglobal_filter = [ ${filter} ]\n}\n`,
     },
     run: `
 mount -t sysfs sys /sys
@@ -62,6 +63,11 @@ lvm('another group of the same name', () => {
   const { groups, impostors } = tell('only pvcreate $second $second; only vgcreate $second rhel $second');
   assert.is(groups, 'data\nrhel\n');
   assert.is(impostors, 'IMPOSTOR=SECOND FIRST VG=rhel\n');
+});
+
+lvm('a copy, while the configured filter accepts each of its links', () => {
+  const { groups } = tell('dd if=$first of=$second bs=1M status=none', false, '"a|.*|"');
+  assert.is(groups, 'data\nrhel\n');
 });
 
 lvm('not a member of the sealed group', () => {

@@ -35,7 +35,8 @@ interface Volumes {
   uuid?: string;
   own?: string;
   devicesFile?: boolean;
-  filter?: string;
+  /** What `lvm dumpconfig` prints for each setting of devices. */
+  filters?: Record<string, string>;
   /** Whether udev makes the last link of the sealed volume, and the entry of the other in its database, only later. */
   late?: boolean;
 }
@@ -44,14 +45,14 @@ const sealedLink = 'by-uuid/sealed vda2';
 const linked: Volumes = { links: ['lvm/vda2 vda2', 'unsealed-lvm/vdb2'], lvm: {} };
 
 /** Runs lvm-config twice. */
-function configure({ links, lvm, uuid = 'other', own, devicesFile, filter = '', late = false }: Volumes) {
+function configure({ links, lvm, uuid = 'other', own, devicesFile, filters = {}, late = false }: Volumes) {
   const entry = `S:disk/by-id/x+y\nS:disk/by-id/lvm-pv-uuid-u\nS:disk/by-partuuid/p\nE:ID_FS_TYPE=LVM2_member\nE:ID_FS_UUID_ENC=${uuid}\n`;
   const program: EarlyBoot['program'] = (root, words) => {
     if (words[0] === 'udevadm') {
       writeLater(root, entry);
       return '';
     }
-    if (words[1] === 'dumpconfig') return `${filter}\n`;
+    if (words[1] === 'dumpconfig') return filters[words[2]?.replace('devices/', '') ?? ''];
     const asked = Object.keys(lvm).filter((name) => words.at(-1)?.includes(`"a|^/dev/${name}$|"`));
     assert.match(words.at(-1) ?? '', /, "r\|\.\*\|" \] \}/);
     return asked.map((name) => (lvm[name] ?? '').replace(/^/gm, '  ')).join('\n');
@@ -85,8 +86,8 @@ function writeLater(root: string, entry: string): void {
 }
 
 const group = { vda2: 'sealed group rhel' };
-const rejected = (more = '') =>
-  `# immutafs: these pose as sealed physical volumes\ndevices {\n\tglobal_filter = [ "r|^/dev/vdb2$|", "r|^/dev/disk/by-id/x.y$|"${more} ]\n}\n`;
+const rejected = (more = '', setting = 'global_filter') =>
+  `# immutafs: these pose as sealed physical volumes\ndevices {\n\t${setting} = [ "r|^/dev/vdb2$|", "r|^/dev/disk/by-id/x.y$|"${more} ]\n}\n`;
 const readOnly =
   '# immutafs: the host made these read-only\nactivation {\n\tread_only_volume_list = [ "rhel" ]\n}\n';
 
@@ -119,15 +120,37 @@ for (const [title, volumes, expected, noted] of [
     {
       lvm: { ...group, vdb2: 'other theirs rhel' },
       own: 'local {\n}\n',
-      filter: 'global_filter=["a|x|","r|y|"]',
+      filters: { global_filter: 'global_filter=["r|x|","r|y|"]\n' },
     },
-    `local {\n}\n${rejected(', "a|x|","r|y|"')}`,
+    `local {\n}\n${rejected(', "r|x|","r|y|"')}`,
     'VG=rhel',
   ],
   [
     'a filter with one pattern, and a file without a line feed at its end',
-    { lvm: { ...group, vdb2: 'other theirs rhel' }, own: 'local {\n}', filter: 'global_filter="a|x|"' },
-    `local {\n}\n${rejected(', "a|x|"')}`,
+    {
+      lvm: { ...group, vdb2: 'other theirs rhel' },
+      own: 'local {\n}',
+      filters: { global_filter: 'global_filter="r|x|"\n' },
+    },
+    `local {\n}\n${rejected(', "r|x|"')}`,
+    'VG=rhel',
+  ],
+  [
+    'a global_filter that accepts names',
+    {
+      lvm: { ...group, vdb2: 'other theirs rhel' },
+      filters: { global_filter: 'global_filter=["r|x|","a|.*|"]\n', filter: 'filter=["r|y|"]\n' },
+    },
+    rejected(', "r|y|"', 'filter'),
+    'VG=rhel',
+  ],
+  [
+    'both filters accept names',
+    {
+      lvm: { ...group, vdb2: 'other theirs rhel' },
+      filters: { global_filter: 'global_filter="a|.*|"\n', filter: 'filter=["a|y|"]\n' },
+    },
+    rejected('', 'filter'),
     'VG=rhel',
   ],
   [
@@ -210,18 +233,18 @@ for (const [title, given, mode, expected] of [
     'a filter, and the devices file of the root',
     {
       files: {
-        'run/immutafs/lvm-filter': '"r|x|"\n',
+        'run/immutafs/lvm-filter': 'filter = [ "r|x|" ]\n',
         'sysroot/etc/lvm/devices/system.devices': '',
       },
     },
     'maintenance',
-    '# immutafs: these pose as sealed physical volumes\ndevices {\n\tglobal_filter = [ "r|x|" ]\n}\ndevices {\n\tuse_devicesfile = 0\n}\n',
+    '# immutafs: these pose as sealed physical volumes\ndevices {\n\tfilter = [ "r|x|" ]\n}\ndevices {\n\tuse_devicesfile = 0\n}\n',
   ],
   [
     'a filter alone',
-    { files: { 'run/immutafs/lvm-filter': '"r|x|"\n' } },
+    { files: { 'run/immutafs/lvm-filter': 'filter = [ "r|x|" ]\n' } },
     'maintenance',
-    '# immutafs: these pose as sealed physical volumes\ndevices {\n\tglobal_filter = [ "r|x|" ]\n}\n',
+    '# immutafs: these pose as sealed physical volumes\ndevices {\n\tfilter = [ "r|x|" ]\n}\n',
   ],
 ] as [string, EarlyBoot, string, string | undefined][]) {
   local(title, () => {
@@ -259,3 +282,67 @@ for (const own of [undefined, 'older {\n}\n'])
     },
   );
 local.run();
+
+const early = suite('the volumes of a sealed boot');
+/** The disk of the root, with the volumes of its group that are active. */
+const withVolumes = (...readOnlyStates: boolean[]): EarlyBoot => ({
+  devices: [
+    vda(true),
+    ...readOnlyStates.map((isReadOnly, index) => ({
+      ...{ name: `dm-${index}`, device: `253:${index}`, on: ['vda2'], readOnly: isReadOnly },
+      dm: { name: `rhel-${index}`, uuid: `LVM-${index}` },
+    })),
+  ],
+  links: ['lvm/vda2 vda2'],
+});
+/** Returns what the initramfs ran beside `pvs`, and the link that the activation made. */
+function activated(given: EarlyBoot, fstab: string, config = 'MODE=sealed\n', groups = 'rhel') {
+  const { programs, after } = inEarlyBoot(
+    {
+      program: (root, [, verb]) => {
+        if (verb === 'vgchange') linkDevice(root, 'mapper/rhel-opt', 'dm-0');
+        return verb === 'pvs' ? groups.replace(/^/gm, '  pv uuid ') : '';
+      },
+      ...given,
+      files: {
+        'sysroot/etc/fstab': fstab,
+        'sysroot/etc/lvm/lvmlocal.conf': '',
+        'sysroot/etc/immutafs/immutafs.conf': config,
+        ...given.files,
+      },
+    },
+    ['initramfs', '/sysroot'],
+  );
+  return {
+    programs: programs.filter((each) => !each.startsWith('lvm pvs')),
+    isUsed: /^MODE=/m.test(after('run/immutafs/boot.env') ?? ''),
+  };
+}
+const activation = (groups: string, list: string) =>
+  `lvm vgchange -ay --sysinit --config devices { use_devicesfile = 0 filter = [ "a|.*|" ] global_filter = [ "a|^/dev/vda2$|", "r|.*|" ] } global { use_lvmetad = 0 } activation { activation_mode = "complete" read_only_volume_list = [ ${list} ] } ${groups}`;
+const opt = '/dev/mapper/rhel-opt /opt xfs ro 0 0\n';
+for (const [title, given, fstab, expected] of [
+  ['one of fstab is not active', withVolumes(true), opt, [activation('rhel', '"rhel"')]],
+  ['one is not read-only', withVolumes(true, false), '', [activation('rhel', '"rhel"')]],
+  [
+    'all are active and read-only',
+    withVolumes(true, true),
+    '/dev/vda1 /opt xfs ro 0 0\ntmpfs /t tmpfs\n',
+    [],
+  ],
+  ['no physical volume is sealed', { ...withVolumes(true), links: ['unsealed-lvm/vda2 vda2'] }, opt, []],
+  ['lvm fails', { ...withVolumes(false), program: () => undefined }, opt, []],
+] as [string, EarlyBoot, string, string[]][]) {
+  early(title, () => {
+    const { programs, isUsed } = activated(given, fstab);
+    assert.equal([programs, isUsed], [expected, true]);
+  });
+}
+early('of several groups', () => {
+  const { programs } = activated(withVolumes(true), opt, undefined, 'rhel\ndata\nrhel');
+  assert.equal(programs, [activation('rhel data', '"rhel", "data"')]);
+});
+early('in maintenance, none is activated', () => {
+  assert.equal(activated(withVolumes(false), opt, '').programs, []);
+});
+early.run();

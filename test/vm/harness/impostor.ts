@@ -1,5 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { execa } from 'execa';
 import { agentTree } from './agent.ts';
 import { copyDisks, damageDisks, editDisks } from './disk.ts';
@@ -69,6 +69,14 @@ export async function withCopy<T>(copy: Copy, work: (drive: Drive, home: Drive) 
 export const late = (kernel: string): Record<string, string> => ({
   'usr/lib/udev/rules.d/00-late.rules': `SUBSYSTEM=="block", ACTION=="add", KERNEL=="${kernel}", PROGRAM="/usr/bin/sleep 3"\n`,
 });
+
+/** Delays these events in the real root, whose tree is at `root`. */
+export async function makeLateInRoot(root: string, kernel: string): Promise<void> {
+  const folder = join(root, 'etc/udev/rules.d');
+  await mkdir(folder, { recursive: true });
+  for (const [path, text] of Object.entries(late(kernel)))
+    await writeFile(join(folder, basename(path)), text);
+}
 
 /** Makes udev's links always point to the copy. Without this rule, the target of the links depends on a race. */
 export const linksToCopy = {

@@ -1,12 +1,10 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { agentTree } from '../harness/agent.ts';
 import { withDataDisks } from '../harness/data-disks.ts';
 import { assertGenuine, copyFirst, rejected, sealedFirst, steps } from '../harness/impostor-boot.ts';
-import { late, linksToCopy, withCopy } from '../harness/impostor.ts';
+import { linksToCopy, makeLateInRoot, withCopy } from '../harness/impostor.ts';
 import { withInitramfs } from '../harness/initramfs.ts';
 import { ext4OnPartition, layout, xfsOnLvm, type Volume, withAgent } from '../harness/scenario.ts';
 
@@ -97,15 +95,8 @@ identity(
       { target: '/opt', filesystem: 'ext4', sizeMiB: 64, options: 'ro' },
     ];
     const divided = layout({ ...ext4, system: [...ext4.system, ...more] });
-    const lateInRoot = async (root: string) => {
-      for (const [path, text] of Object.entries(late('sd*'))) {
-        const file = join(root, 'etc/udev/rules.d', path.replace(/.*\//, ''));
-        await mkdir(join(root, 'etc/udev/rules.d'), { recursive: true });
-        await writeFile(file, text);
-      }
-    };
     return withCopy({ layout: divided, format: 'raw' }, (copy) =>
-      withAgent({ layout: divided, edit: lateInRoot }, async (guest) => {
+      withAgent({ layout: divided, edit: (root) => makeLateInRoot(root, 'sd*') }, async (guest) => {
         const boot = await guest.boot({
           ...{ disk: 'readonly', bus: 'virtio-scsi', drives: [copy], steps },
           arguments: [`root=PARTUUID=${await partitionUuid(copy.file, 1)}`],

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { assertGenuine, copyFirst, rejected, steps } from '../harness/impostor-boot.ts';
-import { linksToCopy, withCopy } from '../harness/impostor.ts';
+import { linksToCopy, makeLateInRoot, withCopy } from '../harness/impostor.ts';
 import { mountRootBy, withInitramfs } from '../harness/initramfs.ts';
 import { ext4OnPartition, layout, withAgent, xfsOnLvm } from '../harness/scenario.ts';
 
@@ -53,27 +53,31 @@ const withOpt = layout({
 
 /**
  * Makes a disk without partitions of the copy: a physical volume with newer metadata of the group, in which the volume of /opt is
- * on this disk. For udev, it is BlueStore.
+ * on this disk.
  */
-const hiddenVolume = `
+const newerMetadata = `
   set -- "$1" $(${placeOfLastPartition})
   export LVM_SYSTEM_DIR="$1.lvm" LVM_SUPPRESS_FD_WARNINGS=1
   mkdir -p "$1.lvm/opt" && touch "$1.lvm/opt/planted"
   truncate --size 160M "$1.new"
   sealed=$(losetup --find --show --offset "$(($2 * 512))" --sizelimit "$(($3 * 512))" "$1")
-  hidden=$(losetup --find --show "$1.new")
-  trap 'losetup --detach "$sealed" "$hidden"' EXIT
+  new=$(losetup --find --show "$1.new")
+  trap 'losetup --detach "$sealed" "$new"' EXIT
   change() {
-    "$@" --quiet --driverloaded n --devices "$sealed,$hidden" \
+    "$@" --quiet --driverloaded n --devices "$sealed,$new" \
       --config 'backup { backup=0 archive=0 } activation { udev_sync=0 udev_rules=0 } devices { use_devicesfile=0 }'
   }
-  change pvcreate "$hidden"
-  change vgextend rhel "$hidden"
-  change lvremove --yes rhel/opt
-  change lvcreate --activate n --zero n --wipesignatures n --size 64m --name opt rhel "$hidden"
-  mkfs.ext4 -q -E offset=1048576 -d "$1.lvm/opt" "$hidden" 64M
-  printf 'bluestore block device\n' | dd of="$hidden" conv=notrunc,fsync status=none
+  change pvcreate "$new"
+  change vgextend rhel "$new"
+  change vgcfgbackup --file "$1.metadata" rhel
+  sed -i '/^\t\topt {/,/^\t\t}/ s/"pv0", [0-9]*/"pv1", 0/' "$1.metadata"
+  grep -q '"pv1", 0' "$1.metadata"
+  change vgcfgrestore --file "$1.metadata" rhel
+  mkfs.ext4 -q -E offset=1048576 -d "$1.lvm/opt" "$new" 64M
   mv "$1.new" "$1"`;
+/** For udev, the disk is BlueStore. */
+const hiddenVolume = `${newerMetadata}
+  printf 'bluestore block device\n' | dd of="$1" conv=notrunc,fsync status=none`;
 
 identity(
   'newer metadata of the volume group behind another signature: sealed; with immutafs=off, it is used',
@@ -81,7 +85,7 @@ identity(
     withCopy({ layout: withOpt, change: hiddenVolume }, (copy) =>
       withAgent({ layout: withOpt }, async (guest) => {
         // The initramfs activates each volume of the group. With a filter, dracut does not limit LVM to the volumes that udev reports.
-        const filter = { 'etc/lvm/lvm.conf': 'devices {\n\tfilter = [ "a|.*|" ]\n}\n' };
+        const filter = { 'etc/lvm/lvm.conf': 'devices {\n\tglobal_filter = [ "a|.*|" ]\n}\n' };
         const boot = (disk: 'readonly' | 'writable', words: string[]) =>
           withInitramfs(filter, (bootFiles) =>
             guest.boot({
@@ -94,6 +98,28 @@ identity(
         assert.equal(rejected(sealed), ['/dev/vdd /dev/vda2 VG=rhel']);
 
         // The counterpart. LVM without the agent does not activate a group on a read-only disk.
+        const off = await boot('writable', ['immutafs=off']);
+        assert.is(off.step('planted').stdout, '/opt/planted\n');
+      }),
+    ),
+);
+
+identity(
+  'newer metadata of the volume group on a disk that only the real root has: sealed; with immutafs=off, it is used',
+  () =>
+    withCopy({ layout: withOpt, change: newerMetadata, bus: 'virtio-scsi' }, (copy) =>
+      withAgent({ layout: withOpt, edit: (root) => makeLateInRoot(root, 'vda*') }, async (guest) => {
+        const boot = (disk: 'readonly' | 'writable', words: string[]) =>
+          guest.boot({
+            ...{ disk, drives: [copy] },
+            steps: { ...steps, opt: 'lsblk -nsro NAME "$(findmnt -no SOURCE /opt)" | tail -n 1' },
+            arguments: ['rd.driver.blacklist=virtio_scsi', ...words],
+          });
+        const sealed = await boot('readonly', []);
+        assertGenuine(sealed);
+        assert.is(sealed.step('opt').stdout, 'vda\n');
+
+        // The counterpart, as above.
         const off = await boot('writable', ['immutafs=off']);
         assert.is(off.step('planted').stdout, '/opt/planted\n');
       }),
