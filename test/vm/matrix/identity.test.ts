@@ -109,12 +109,15 @@ identity(
   () =>
     withCopy({ layout: withOpt, change: newerMetadata, bus: 'virtio-scsi' }, (copy) =>
       withAgent({ layout: withOpt, edit: (root) => makeLateInRoot(root, 'vda*') }, async (guest) => {
+        const withoutDriver = { 'etc/modprobe.d/copy.conf': 'install virtio_scsi /bin/false\n' };
         const boot = (disk: 'readonly' | 'writable', words: string[]) =>
-          guest.boot({
-            ...{ disk, drives: [copy] },
-            steps: { ...steps, opt: 'lsblk -nsro NAME "$(findmnt -no SOURCE /opt)" | tail -n 1' },
-            arguments: ['rd.driver.blacklist=virtio_scsi', ...words],
-          });
+          withInitramfs(withoutDriver, (bootFiles) =>
+            guest.boot({
+              ...{ disk, drives: [copy], bootFiles },
+              steps: { ...steps, opt: 'lsblk -nsro NAME "$(findmnt -no SOURCE /opt)" | tail -n 1' },
+              arguments: words,
+            }),
+          );
         const sealed = await boot('readonly', []);
         assertGenuine(sealed);
         assert.is(sealed.step('opt').stdout, 'vda\n');
