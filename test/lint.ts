@@ -14,6 +14,7 @@ import { programOptions } from './lint/options.ts';
 import { oxfmt, oxlint, rpmlint, tsc } from './lint/programs.ts';
 import { bash, busybox, dash, shellcheck, specialBuiltins } from './lint/shell.ts';
 import { exposure, systemdAnalyze } from './lint/units.ts';
+import { walks } from './lint/walks.ts';
 
 /** @returns the problems; empty if there is none */
 type Linter = () => Promise<string> | string;
@@ -38,6 +39,7 @@ const linters: Record<string, Linter> = {
   layers,
   'what immutafs-boot imports': neutral,
   'paths in documents': documentPaths,
+  'walks through the source': walks,
   'commands in documents': documentCommands,
   'forbidden words': forbiddenWords,
   'coverage table': staleCoverage,

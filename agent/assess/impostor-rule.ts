@@ -1,5 +1,5 @@
 /**
- * The rule about impostors, for the boot (boot/identity.ts, boot/lvm.ts) and for the agent (impostors.ts). The boot knows the devices
+ * The rule about impostors, for the boot (boot/identity/) and for the agent (impostors.ts). The boot knows the devices
  * from links that udev makes, and the agent from udev's database.
  */
 

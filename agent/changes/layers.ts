@@ -120,7 +120,7 @@ function reach(
   return { problems: [...new Set(problems)], reachable: true };
 }
 
-/** The tmpfs with the upper layers, and the directory with the mounts of the lower layers (boot/layers.ts). */
+/** The tmpfs with the upper layers, and the directory with the mounts of the lower layers (boot/initramfs/layers.ts). */
 const tmpfs = '/run/var';
 const agentDirectory = '/run/immutafs/';
 

@@ -59,7 +59,7 @@ export async function forwardCommand(
   }
   const log = await openLog();
   if (targets.length === 0) {
-    // boot/late-commands.ts prints the same message.
+    // boot/root/commands.ts prints the same message.
     log.log('ended', 'FORWARD is empty, the journal is lost at the end of this boot');
     return 0;
   }

@@ -29,7 +29,7 @@ interface ReadConfig {
 /**
  * Parses `KEY=value` lines; `#` starts a comment line. Never throws. If a value is invalid, a problem is returned and the
  * default is used, or the strictest value if the default may be less strict than what was meant. The boot reads the same file
- * with the same parser (boot/config.ts).
+ * with the same parser (boot/guest/config.ts).
  * @param text one character per byte (latin1)
  */
 export function parseConfig(text: string): ReadConfig {

@@ -1,4 +1,4 @@
-/** The grammar of immutafs.conf, for the agent (config.ts) and for the boot (boot/config.ts). */
+/** The grammar of immutafs.conf, for the agent (config.ts) and for the boot (boot/guest/config.ts). */
 import { type Rule, words } from './boot-keys.ts';
 
 export const configFile = '/etc/immutafs/immutafs.conf';

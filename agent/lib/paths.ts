@@ -12,3 +12,11 @@ export function parentOf(path: string): string {
 export function isBelow(path: string, directory: string): boolean {
   return directory === '/' || path === directory || path.startsWith(`${directory}/`);
 }
+
+/** Returns the paths in their order, except that an outer path is before the paths below it. */
+export function outerFirst(paths: readonly string[]): string[] {
+  return paths.reduce<string[]>((sorted, path) => {
+    const inner = sorted.findIndex((other) => isBelow(other, path));
+    return inner === -1 ? [...sorted, path] : sorted.toSpliced(inner, 0, path);
+  }, []);
+}

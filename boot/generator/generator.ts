@@ -12,12 +12,11 @@
 import { namesTarget, splitKernelArguments } from '../../agent/facts/boot/kernel-arguments.ts';
 import { moveMarker } from '../../agent/facts/boot/marker-files.ts';
 import { unescapeBytes } from '../../agent/lib/octal.ts';
-import { readCommandLine } from '../boot-state.ts';
-import { type FstabLine, disksOfSource, hasOption, isAutomount, sourceFile } from '../fstab.ts';
-import type { BootReader } from '../reader.ts';
-import { escapePath } from '../unit-names.ts';
-import { howVarIsMounted } from '../mount-units.ts';
-import { moveRefused } from '../move-boot.ts';
+import { readCommandLine } from '../guest/boot-state.ts';
+import { type FstabLine, disksOfSource, hasOption, isAutomount, sourceFile } from '../guest/fstab.ts';
+import { escapePath, howVarIsMounted } from '../guest/units.ts';
+import { moveRefused } from '../move/boot.ts';
+import type { BootReader } from '../native/reader.ts';
 import { type Guest, addServiceBeforeMount, isOnRootDisk, readGuest } from './guest.ts';
 import { addPersistUnits, addScratchUnits } from './lists.ts';
 import { addMountOptionUnits } from './mount-options.ts';

@@ -1,10 +1,10 @@
 import type { Mount } from '../../agent/facts/mounts/mount-lines.ts';
-import { type BootState, bootState, mountAt, readMounts } from '../boot-state.ts';
-import { type BootConfig, readConfig } from '../config.ts';
-import type { Disks } from '../disks.ts';
-import { type FstabLine, readFstab } from '../fstab.ts';
-import type { BootReader } from '../reader.ts';
-import { escapePath } from '../unit-names.ts';
+import { type BootState, bootState, mountAt, readMounts } from '../guest/boot-state.ts';
+import { type BootConfig, readConfig } from '../guest/config.ts';
+import type { Disks } from '../guest/disks.ts';
+import { type FstabLine, readFstab } from '../guest/fstab.ts';
+import { escapePath } from '../guest/units.ts';
+import type { BootReader } from '../native/reader.ts';
 import { type UnitFiles, unitFiles } from './unit-files.ts';
 
 /** What the generator knows of the guest, and the units that it writes. */

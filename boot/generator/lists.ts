@@ -1,6 +1,7 @@
 /** The units of PERSIST and SCRATCH. The mount unit of each path lets systemd order the units that need the path. */
 import { words } from '../../agent/config/boot-keys.ts';
 import { isMountedIn } from '../../agent/facts/boot/kept-paths.ts';
+import { escapePath } from '../guest/units.ts';
 import {
   fstabRefusal,
   isOnNetwork,
@@ -8,8 +9,7 @@ import {
   pathRefusal,
   persistRefusal,
   storeLine,
-} from '../persist-rules.ts';
-import { escapePath } from '../unit-names.ts';
+} from '../persist/rules.ts';
 import { type Guest, hasSystemUnit } from './guest.ts';
 import { keepAtShutdown, writeFoundMount } from './unit-files.ts';
 

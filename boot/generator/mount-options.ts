@@ -1,9 +1,9 @@
 import { itemOptions, pathOf } from '../../agent/config/boot-keys.ts';
-import { isBelow } from '../../agent/lib/paths.ts';
 import { unescapeBytes } from '../../agent/lib/octal.ts';
-import { mountOptionItems } from '../config.ts';
-import { deviceLineOf, hasOption } from '../fstab.ts';
-import { escapePath } from '../unit-names.ts';
+import { isBelow } from '../../agent/lib/paths.ts';
+import { mountOptionItems } from '../guest/config.ts';
+import { deviceLineOf, hasOption } from '../guest/fstab.ts';
+import { escapePath } from '../guest/units.ts';
 import { type Guest, hasSystemUnit } from './guest.ts';
 import { keepAtShutdown } from './unit-files.ts';
 

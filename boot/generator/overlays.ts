@@ -1,7 +1,7 @@
 import { pathOf } from '../../agent/config/boot-keys.ts';
 import { overlayRefusal } from '../../agent/config/overlay-paths.ts';
-import { overlayItems } from '../config.ts';
-import { placeOverlay } from '../overlay-paths.ts';
+import { overlayItems } from '../guest/config.ts';
+import { placeOverlay } from '../initramfs/overlay-paths.ts';
 import { type Guest, addServiceBeforeMount } from './guest.ts';
 import { keepAtShutdown, writeFoundMount } from './unit-files.ts';
 

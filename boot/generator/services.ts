@@ -2,9 +2,9 @@
 import { cloudInitUnits, provisioningUnits } from '../../agent/facts/boot/provisioning-units.ts';
 import { unlessSystemError } from '../../agent/lib/errors.ts';
 import { parentOf } from '../../agent/lib/paths.ts';
-import { readCommandLine } from '../boot-state.ts';
-import { hasOption } from '../fstab.ts';
-import { escapePath } from '../unit-names.ts';
+import { readCommandLine } from '../guest/boot-state.ts';
+import { hasOption } from '../guest/fstab.ts';
+import { escapePath } from '../guest/units.ts';
 import { type Guest, hasSystemUnit } from './guest.ts';
 import { mountsOfStore, waitFor } from './lists.ts';
 

@@ -1,5 +1,5 @@
-import type { Native } from '../native.ts';
-import { escapePath } from '../unit-names.ts';
+import { escapePath } from '../guest/units.ts';
+import type { Native } from '../native/native.ts';
 
 /**
  * The unit files of a run of the generator. They are collected first, so that a fault leaves none of them, and each file is

@@ -1,6 +1,6 @@
 #!/bin/sh
 # dracut sources this file when the system's root is mounted at $NEWROOT. A sourced file must not use exit or set -e.
-# Errors are recorded in /run/immutafs/boot.env, and `immutafs-agent status` reports them. boot/endings.ts has the exit codes.
+# Errors are recorded in /run/immutafs/boot.env, and `immutafs-agent status` reports them. boot/initramfs/endings.ts has the exit codes.
 # Does nothing in the crash kernel of kdump, which must write the dump, has little memory, and must not be stopped.
 if [ ! -e /proc/vmcore ]; then
   /usr/libexec/immutafs/immutafs-boot initramfs "$NEWROOT"

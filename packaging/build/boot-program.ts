@@ -33,14 +33,14 @@ const options = [
 ];
 
 /**
- * Bundles boot/main.ts, compiles the bundle to the bytecode of QuickJS, and links it with boot/native.c.
+ * Bundles boot/main.ts, compiles the bundle to the bytecode of QuickJS, and links it with boot/native/native.c.
  * @param entry another entry point, for tests
  * @param out the executable; rebuilt only if the bundle, the native part, a Debian package or this recipe changed
  */
 export async function buildBootProgram(entry = inRoot('boot/main.ts'), out = bootProgram): Promise<void> {
   const code = await bundle(entry);
-  const native = inRoot('boot/native.c');
-  const headers = globSync(inRoot('boot/*.h')).sort();
+  const native = inRoot('boot/native/native.c');
+  const headers = globSync(inRoot('boot/native/*.h')).sort();
   const files = [
     native,
     ...headers,

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { run } from '../../boot/commands.ts';
-import type { Native } from '../../boot/native.ts';
-import { type BootReader, bootReader } from '../../boot/reader.ts';
+import type { Native } from '../../boot/native/native.ts';
+import { type BootReader, bootReader } from '../../boot/native/reader.ts';
 
 export interface Ran {
   code: number;
@@ -29,7 +29,7 @@ export function rootReader(root: string): BootReader {
   return bootReader({ ...nativeAt(root, ran), arguments: [] });
 }
 
-/** boot/native.c in Node. Every text has one character per byte (Latin-1), also that of a name. */
+/** boot/native/native.c in Node. Every text has one character per byte (Latin-1), also that of a name. */
 function nativeAt(root: string, ran: Ran): Omit<Native, 'arguments'> {
   const at = (file: string) => Buffer.from(path.join(root, file), 'latin1');
   return {
@@ -97,7 +97,7 @@ type Mounts = Pick<
   | 'copyLabel'
 >;
 
-/** boot/mounts.h, as far as a command without root needs it. */
+/** boot/native/mounts.h, as far as a command without root needs it. */
 function mountsAt(at: (file: string) => Buffer): Mounts {
   const unavailable = () => {
     throw Object.assign(new Error('not in Node'), { code: 'EPERM' });
@@ -131,7 +131,7 @@ type Directories = Pick<
   | 'supervise'
 >;
 
-/** boot/directories.h and boot/seed.h, as far as a command without root needs it. A descriptor is an index of the paths that were opened. */
+/** boot/native/directories.h and boot/native/seed.h, as far as a command without root needs it. A descriptor is an index of the paths that were opened. */
 function directoriesAt(root: string): Directories {
   const opened: string[] = [];
   const at = (directory: number, name: string) => path.join(root, opened[directory] ?? '', name);
@@ -182,7 +182,7 @@ type Blocks = Pick<
   | 'apart'
 >;
 
-/** boot/scratch.h, as far as a command without root needs it. A file of the fixture is in place of each device. */
+/** boot/native/scratch.h, as far as a command without root needs it. A file of the fixture is in place of each device. */
 function blocksAt(root: string): Blocks {
   const opened = new Map<number, string>();
   const unavailable = () => {

@@ -1,5 +1,5 @@
 /** A program with the native part of immutafs-boot that fails in the way of its first argument. */
-import type { Native } from '../../boot/native.ts';
+import type { Native } from '../../boot/native/native.ts';
 
 declare const native: Native;
 

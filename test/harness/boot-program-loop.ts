@@ -1,6 +1,6 @@
 /** immutafs-boot for a system whose disks are loop devices (move-state.sh), which PERSIST_STORE refuses otherwise. */
 import { run } from '../../boot/commands.ts';
-import type { Native } from '../../boot/native.ts';
+import type { Native } from '../../boot/native/native.ts';
 
 declare const native: Native;
 const { list, mode, read, resolve, status } = native;

@@ -13,7 +13,7 @@
  */
 import { run } from '../../boot/commands.ts';
 import { baseName } from '../../agent/lib/paths.ts';
-import type { Native } from '../../boot/native.ts';
+import type { Native } from '../../boot/native/native.ts';
 
 declare const native: Native;
 const { append, bind, block, exit, mode, mountAt, openAt, openBlock, print, read, remount, rename } = native;

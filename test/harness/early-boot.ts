@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import type { Native } from '../../boot/native.ts';
+import type { Native } from '../../boot/native/native.ts';
 import { type Ran, runBoot } from './boot-native.ts';
 import { type DiskFixture, type StackFixture, makeSysfs } from './sysfs.ts';
 import { inTemporaryDirectory, writeFiles } from './temporary.ts';

@@ -14,6 +14,7 @@ import { programOptions } from './options.ts';
 import { oxfmt, oxlint, tsc } from './programs.ts';
 import { busybox, dash, shellcheck, specialBuiltins } from './shell.ts';
 import { exposure, systemdAnalyze } from './units.ts';
+import { walks } from './walks.ts';
 
 const lint = suite('the linters of this project');
 const home = process.cwd();
@@ -133,6 +134,18 @@ lint('layers: an import of a lower layer or of the own layer is allowed, every o
   wrong('agent/prepare/home/a.ts', "import '../steps/b.ts';\n", 'agent/prepare/steps/b.ts');
 });
 
+lint('layers: a phase of the boot imports nothing of a later one, and the agent nothing of the boot', () => {
+  write('boot/initramfs/one.ts', "import '../identity/two.ts';\nimport '../../agent/lib/text.ts';\n");
+  assert.is(layers(), '');
+  write('boot/initramfs/one.ts', "import '../root/late.ts';\n");
+  write('agent/lib/text.ts', "import '../../boot/guest/one.ts';\n");
+  assert.equal(layers().split('\n').toSorted(), [
+    'agent/lib/text.ts imports boot/guest/one.ts, which is not of the agent',
+    'boot/initramfs/one.ts imports boot/root/late.ts, which is not in a lower layer',
+  ]);
+  fs.rmSync('agent/lib/text.ts');
+});
+
 lint('layers: a file without a layer is reported', () => {
   write('agent/new.ts', '');
   assert.is(layers(), 'agent/new.ts: add its layer to test/lint/layers.ts');
@@ -145,6 +158,25 @@ lint('layers: files that import each other are reported', () => {
   assert.is(layers(), '');
   write('agent/lib/c.ts', "import './a.ts';\n");
   assert.is(layers(), 'import circle: agent/lib/a.ts, agent/lib/b.ts, agent/lib/c.ts');
+});
+
+lint('walks through the source: a file after an arrow is imported, named or run by one before it', () => {
+  write('agent/main.ts', "import './lib/one.ts';\n// one.service\n");
+  write('agent/lib/one.ts', '');
+  write('units/one.service', 'ExecStart=/usr/libexec/immutafs/immutafs-boot seed\n');
+  write('boot/seed/commands.ts', 'export const seedCommands = {\n  seed: {\n  },\n};\n');
+  const walk = (text: string) => {
+    write('CONTRIBUTING.md', text);
+    return walks();
+  };
+  assert.is(walk('`main.ts` → `lib/one.ts`, then → `one.service` →\n`boot/seed/commands.ts`\n'), '');
+  const none = (name: string) => `CONTRIBUTING.md: nothing before ${name} in its walk leads to it`;
+  assert.is(walk('`lib/one.ts` → `main.ts`\n'), none('main.ts'));
+  assert.is(walk('`main.ts`\n\n`one.service` → `lib/one.ts`\n'), none('lib/one.ts'));
+  assert.is(walk('`lib/one.ts` → `one.service`\n'), none('one.service'));
+  assert.is(walk('`main.ts` → `lib/two.ts`\n'), 'CONTRIBUTING.md: lib/two.ts does not exist');
+  write('units/one.service', 'ExecStart=/usr/libexec/immutafs/immutafs-boot seed-finish\n');
+  assert.is(walk('`one.service` → `boot/seed/commands.ts`\n'), none('boot/seed/commands.ts'));
 });
 
 lint('paths in documents: each one exists', () => {

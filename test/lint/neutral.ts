@@ -12,7 +12,7 @@ const ruleFiles = ['agent/facts/disks/evidence.ts', 'agent/facts/disks/block.ts'
 
 /**
  * Checks what immutafs-boot runs: no file that it imports uses Node, an npm package, or a function that QuickJS does not
- * have (boot/native.c); and no other program of the guest has a second rule of the seal.
+ * have (boot/native/native.c); and no other program of the guest has a second rule of the seal.
  * @returns a line for each problem; empty if there is none
  */
 export async function neutral(entry = 'boot/main.ts'): Promise<string> {

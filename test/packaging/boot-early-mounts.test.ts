@@ -1,4 +1,4 @@
-/** What the initramfs mounts besides /var (boot/early-mounts.ts). */
+/** What the initramfs mounts besides /var (boot/initramfs/early-mounts.ts). */
 import * as assert from 'uvu/assert';
 import type { StackFixture } from '../harness/sysfs.ts';
 import { bootIn, config, small } from '../shell/initramfs.ts';

@@ -14,8 +14,8 @@ import {
 } from '../shell/initramfs.ts';
 import { noModules, noOverlay as noOverlayFound } from '../shell/late-boot.ts';
 import { inTemporaryDirectory, writeFiles } from '../harness/temporary.ts';
-import { readFstab } from '../../boot/fstab.ts';
-import { howVarIsMounted } from '../../boot/mount-units.ts';
+import { readFstab } from '../../boot/guest/fstab.ts';
+import { howVarIsMounted } from '../../boot/guest/units.ts';
 import { rootReader } from '../harness/boot-native.ts';
 import { inNamespace } from '../shell/shells.ts';
 

@@ -251,7 +251,7 @@ program('two builds give the same bytes, without a path of the build machine', a
 });
 program.run();
 
-const native = suite('boot/native.c');
+const native = suite('boot/native/native.c');
 for (const [fault, said] of [
   ['throw', 'Error: a defect'],
   ['memory', 'InternalError: out of memory'],

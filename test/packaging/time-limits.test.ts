@@ -98,14 +98,14 @@ test('systemd waits without a limit for a service of type oneshot: each has one'
 for (const [unit, script, names] of [
   [
     'units/immutafs-scratch-device.service',
-    'boot/scratch-device.ts',
+    'boot/scratch/device.ts',
     { openSeconds: 1, closeSeconds: 2, udevSeconds: 1 },
   ],
-  ['units/immutafs-scratch.service', 'boot/scratch.ts', { copySeconds: 1 }],
-  ['units/immutafs-persist.service', 'boot/persist.ts', { totalSeconds: 1 }],
-  ['units/immutafs-persist@.service', 'boot/persist-copy.ts', { copySeconds: 1, otherSeconds: 6 }],
+  ['units/immutafs-scratch.service', 'boot/scratch/scratch.ts', { copySeconds: 1 }],
+  ['units/immutafs-persist.service', 'boot/persist/persist.ts', { totalSeconds: 1 }],
+  ['units/immutafs-persist@.service', 'boot/persist/copy.ts', { copySeconds: 1, otherSeconds: 6 }],
   // Its waits for the root and for /usr: each twice for members of arrays, for all devices, and for activated volumes.
-  ['dracut/95immutafs/immutafs-root.service', 'boot/mount-readonly.ts', { udevSeconds: 8 }],
+  ['dracut/95immutafs/immutafs-root.service', 'boot/identity/mount-readonly.ts', { udevSeconds: 8 }],
 ] as const) {
   test(`${unit}: longer than the limits of ${script} together`, () => {
     const text = fs.readFileSync(script, 'utf8');

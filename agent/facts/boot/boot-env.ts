@@ -16,7 +16,7 @@ export interface Impostor {
 /** What the boot did about a path of OVERLAY. */
 export type OverlayRecord = ReturnType<typeof overlay>;
 
-/** What the boot did about the host's seed (boot/seed.ts). */
+/** What the boot did about the host's seed (boot/seed/seed.ts). */
 export type SeedRecord =
   | { state: 'begun' | 'none' }
   /** `incomplete`: only a part of the seed was applied, and /etc was made read-only. */
@@ -29,7 +29,7 @@ export type SeedRecord =
       sha256: string;
     };
 
-/** The content of /run/immutafs/boot.env, in which the boot records its decisions (boot/boot-env.ts). */
+/** The content of /run/immutafs/boot.env, in which the boot records its decisions (boot/guest/boot-env.ts). */
 export type BootEnv = ReturnType<typeof parseBootEnv>;
 
 export type Mode = BootEnv['mode'];

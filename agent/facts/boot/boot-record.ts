@@ -1,4 +1,4 @@
-/** The record of this boot, which the boot writes (boot/boot-env.ts), and the agent (boot-env.ts) and late boot (boot/boot-state.ts) read. */
+/** The record of this boot. The boot writes it (boot/guest/boot-env.ts); the agent (boot-env.ts) and late boot (boot/guest/boot-state.ts) read it. */
 export const bootEnvFile = '/run/immutafs/boot.env';
 
 /** The modes that the record can have. */

@@ -7,7 +7,7 @@ interface Firmware {
   /**
    * Access to the EFI variables. `writable` and `read-only`: efivarfs is mounted in this way. `unmounted`: efivarfs
    * is not mounted, but root can mount it. `hidden`: another file system covers efivarfs; the initramfs mounts a tmpfs
-   * over it if SystemdOptions is set (boot/early-mounts.ts).
+   * over it if SystemdOptions is set (boot/initramfs/early-mounts.ts).
    */
   variables: 'writable' | 'read-only' | 'unmounted' | 'hidden';
   /** undefined if the variable SecureBoot cannot be read. */

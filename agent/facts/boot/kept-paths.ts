@@ -1,4 +1,4 @@
-/** The paths of PERSIST and SCRATCH, for the agent, and for the boot, which mounts them (boot/persist.ts). */
+/** The paths of PERSIST and SCRATCH, for the agent, and for the boot, which mounts them (boot/persist/persist.ts). */
 import type { Config } from '../../config/keys.ts';
 import { itemOptions, pathOf, words } from '../../config/boot-keys.ts';
 

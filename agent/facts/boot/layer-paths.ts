@@ -1,4 +1,4 @@
-/** Where the layers of the overlays are, for the agent and for the boot, which mounts them (boot/layers.ts). */
+/** Where the layers of the overlays are, for the agent and for the boot, which mounts them (boot/initramfs/layers.ts). */
 
 /** The tmpfs with the upper layers. */
 export const layersTmpfs = '/run/var';

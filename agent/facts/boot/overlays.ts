@@ -64,7 +64,7 @@ function mountAt(mounts: MountTable, target: string): Mount | undefined {
   return mount?.target === target ? mount : undefined;
 }
 
-/** Finds out which of the possible lower layers of boot/overlays.ts an overlay has. */
+/** Finds out which of the possible lower layers of boot/initramfs/overlays.ts an overlay has. */
 function lowerOf(target: string, mount: Mount | undefined): OverlayLower | undefined {
   if (mount?.type !== 'overlay') return undefined;
   return possibleLowers(target).find(({ directory }) => mount.superOptions.includes(`lowerdir=${directory}`));

@@ -1,4 +1,4 @@
-/** The copy of a seed, for the agent, and for the boot, which makes it (boot/seed.ts). */
+/** The copy of a seed, for the agent, and for the boot, which makes it (boot/seed/seed.ts). */
 
 /** The directory of all that the boot keeps of the seed. Only root can read it. */
 export const seedDirectory = '/run/immutafs/seed';

@@ -4,7 +4,7 @@ import { namesIfThere } from '../../system/names.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Mount } from '../mounts/mountinfo.ts';
 
-/** The part of a SystemReader that this file and evidence.ts need. immutafs-boot has a second one (boot/reader.ts). */
+/** The part of a SystemReader that this file and evidence.ts need. immutafs-boot has a second one (boot/native/reader.ts). */
 export interface DeviceReader extends Pick<SystemReader, 'read' | 'readIfPresent' | 'list' | 'resolve'> {
   stat: (file: string) => unknown;
   deviceTables: () => Pick<ReadonlyMap<string, string>, 'get'>;

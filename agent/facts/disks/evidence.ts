@@ -16,7 +16,7 @@ export interface Evidence {
 
 /**
  * Returns the evidence for a SCSI disk whose read-only flag is set and whose adapter is that of a hypervisor. The agent
- * reads the kernel's log (write-protect.ts); at boot, the flag is that of the kernel (boot/disks.ts).
+ * reads the kernel's log (write-protect.ts); at boot, the flag is that of the kernel (boot/guest/disks.ts).
  * @param node the sysfs directory of the disk
  * @param address H:C:T:L, as in sysfs
  */

@@ -1,4 +1,4 @@
-/** A record of udev's database, for the agent (tags.ts) and for the boot (boot/udev.ts). */
+/** A record of udev's database, for the agent (tags.ts) and for the boot (boot/guest/udev.ts). */
 export const udevData = '/run/udev/data';
 
 /**

@@ -1,4 +1,4 @@
-/** The fields of fstab(5), for the agent (fstab.ts) and for the boot (boot/fstab.ts). */
+/** The fields of fstab(5), for the agent (fstab.ts) and for the boot (boot/guest/fstab.ts). */
 
 /**
  * Splits each line that is neither empty nor a comment into its fields, as libmount does (util-linux,

@@ -121,7 +121,7 @@ export interface PlaceInStore {
   path: string;
   /** Its directory in the store. */
   final: string;
-  /** The name of this directory while it is not complete or not used; boot/persist-copy.ts replaces it. */
+  /** The name of this directory while it is not complete or not used; boot/persist/copy.ts replaces it. */
   copy: string;
 }
 

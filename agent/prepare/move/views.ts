@@ -11,7 +11,7 @@ const workFolder = '/run/immutafs/move';
 const options = 'nosuid,nodev,noexec';
 const umount = '/usr/bin/umount';
 
-/** Opens directories without following symbolic links (boot/move-mounts.ts). */
+/** Opens directories without following symbolic links (boot/move/mounts.ts). */
 const bootProgram = '/usr/libexec/immutafs/immutafs-boot';
 
 /**

@@ -6,7 +6,7 @@ import type { SystemReader } from '../../system/reader.ts';
 
 export { currentReportFile, rehearsalFolder, savedReportFile } from '../../facts/boot/marker-files.ts';
 
-/** The request, which boot/rehearsal.ts removes before it seals the boot. It contains the time limit in seconds. */
+/** The request, which boot/rehearsal/rehearsal.ts removes before it seals the boot. It contains the time limit in seconds. */
 export const markerFile = rehearsalMarker;
 export const requestFile = `${rehearsalFolder}/request.json`;
 /** Exists if `prepare --end-rehearsal` ended the rehearsal. */

@@ -81,7 +81,7 @@ interface PlannedOverlays {
   notes: string[];
 }
 
-/** Predicts the outcome of each path of OVERLAY, as boot/overlays.ts decides it. */
+/** Predicts the outcome of each path of OVERLAY, as boot/initramfs/overlays.ts decides it. */
 export function planOverlays(look: Snapshot): PlannedOverlays {
   const planned: PlannedOverlays = { targets: [], problems: [], notes: [] };
   for (const target of writableOverlays(look.config)) {

@@ -8,7 +8,7 @@ import { type Planned, stepOf, when } from '../engine/part.ts';
 import type { Action } from '../engine/step.ts';
 import { editConfig } from './writes/proposal.ts';
 
-/** It decides about a device in the boot, too (boot/scratch-commands.ts). */
+/** It decides about a device in the boot, too (boot/scratch/commands.ts). */
 const program = '/usr/libexec/immutafs/immutafs-boot';
 const blkid = '/usr/sbin/blkid';
 const links = '/dev/disk/by-id';

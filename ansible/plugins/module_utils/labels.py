@@ -1,4 +1,4 @@
-"""Determines whether a guest finds a seed on a disk: a file system iso9660 or vfat with the label of a seed (boot/seed.ts).
+"""Determines whether a guest finds a seed on a disk: a file system iso9660 or vfat with the label of a seed (boot/seed/seed.ts).
 
 udev in the guest examines each disk and each partition with libblkid. A disk is known only if its content is: other file systems
 can have no seed, but volumes (LVM, RAID, LUKS) can have one, which only the guest finds.
@@ -9,7 +9,7 @@ FAT: General Overview of On-Disk Format); UEFI, 5.3 (GPT); Linux, block/partitio
 
 import os
 
-# The labels that boot/seed.ts accepts.
+# The labels that boot/seed/seed.ts accepts.
 SEED_LABELS = (b"cidata", b"CIDATA")
 
 # The first bytes of a file system or a disk that are examined.

@@ -1,4 +1,4 @@
-"""The mark by which a guest knows its disk for SCRATCH. boot/scratch-mark.ts defines and checks it."""
+"""The mark by which a guest knows its disk for SCRATCH. boot/scratch/mark.ts defines and checks it."""
 
 import re
 from xml.etree import ElementTree

@@ -85,7 +85,9 @@ choice('twelve commits choose each of many scenarios once, and none of them has 
 
 choice('a change of the product adds the scenarios that have a word of its name, and no others', () => {
   const without = choose({}).chosen;
-  const { chosen, leftOut } = choose({ changed: () => ['boot/scratch.ts', 'agent/checks/persist.ts'] });
+  const { chosen, leftOut } = choose({
+    changed: () => ['boot/scratch/scratch.ts', 'agent/checks/persist.ts'],
+  });
   assert.equal(chosen, [...new Set([...without, long('scratch'), long('persist')])].toSorted());
   assert.equal(leftOut, []);
 });
@@ -176,10 +178,10 @@ record('what changed since a scenario passed is known only for a commit that git
     const passes = readPasses(root);
     const unknown = { commit: 'fffffffffff1', date: '2020-01-01' };
     writeFiles(root, { [passesFile]: JSON.stringify({ ...passes, [long('seed')]: unknown }) });
-    writeFiles(root, { 'boot/scratch.ts': '' });
+    writeFiles(root, { 'boot/scratch/scratch.ts': '' });
     commit();
     const { changed } = circumstances(root, () => 1);
-    assert.equal(changed(long('scratch'))?.toSorted(), ['boot/scratch.ts', passesFile]);
+    assert.equal(changed(long('scratch'))?.toSorted(), ['boot/scratch/scratch.ts', passesFile]);
     assert.is(changed(long('seed')), undefined);
     assert.is(changed(long('update')), undefined);
   }),

@@ -8,7 +8,7 @@ const markOf = (machine: string, device: string) =>
   callPlugin('module_utils.scratch_mark', 'mark_of', machine, device);
 
 for (const { machine, device, mark: wanted } of marks) {
-  mark(`${JSON.stringify(machine)}, ${JSON.stringify(device)}: as boot/scratch-mark.ts writes it`, () => {
+  mark(`${JSON.stringify(machine)}, ${JSON.stringify(device)}: as boot/scratch/mark.ts writes it`, () => {
     if (wanted === null) assert.throws(() => markOf(machine, device), /cannot be part of a mark/);
     else assert.is(markOf(machine, device), wanted);
   });

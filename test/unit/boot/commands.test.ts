@@ -3,13 +3,14 @@ import fs from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import * as assert from 'uvu/assert';
-import { FAILED, NO, USAGE, YES, commands } from '../../../boot/commands.ts';
-import type { Native } from '../../../boot/native.ts';
+import { FAILED, NO, USAGE, YES } from '../../../boot/guest/command.ts';
+import { commands } from '../../../boot/commands.ts';
+import type { Native } from '../../../boot/native/native.ts';
 import { type Ran, runBoot } from '../../harness/boot-native.ts';
 import { diskScenarios, drives, stackScenarios } from '../../harness/disk-scenarios.ts';
 import { type DiskFixture, type StackFixture, makeSysfs } from '../../harness/sysfs.ts';
 import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
+import * as assert from 'uvu/assert';
 
 type Devices = readonly (DiskFixture | StackFixture)[];
 interface Given {

@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { bootKeys } from '../../../agent/config/boot-keys.ts';
 import { type ConfigProblem, formatProblem, parseConfig } from '../../../agent/config/config.ts';
-import { type BootConfig, mountOptionItems, overlayItems, readConfig } from '../../../boot/config.ts';
+import { type BootConfig, mountOptionItems, overlayItems, readConfig } from '../../../boot/guest/config.ts';
 import { rootReader } from '../../harness/boot-native.ts';
 import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 

@@ -2,9 +2,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { unescapeBytes } from '../../../agent/lib/octal.ts';
-import { wordOf } from '../../../boot/disks.ts';
-import { disksOfSource, readFstab, sourceFile } from '../../../boot/fstab.ts';
-import type { BootReader } from '../../../boot/reader.ts';
+import { wordOf } from '../../../boot/guest/disks.ts';
+import { disksOfSource, readFstab, sourceFile } from '../../../boot/guest/fstab.ts';
+import type { BootReader } from '../../../boot/native/reader.ts';
 import { rootReader } from '../../harness/boot-native.ts';
 import { fstabLines, fstabSources } from '../../harness/fstab-lines.ts';
 import { makeSysfs } from '../../harness/sysfs.ts';

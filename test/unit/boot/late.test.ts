@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Native } from '../../../boot/native.ts';
+import type { Native } from '../../../boot/native/native.ts';
 import { runBoot } from '../../harness/boot-native.ts';
 import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { splitVolumeName } from '../../../boot/lvm.ts';
+import { splitVolumeName } from '../../../boot/identity/lvm.ts';
 import { type EarlyBoot, inEarlyBoot, linkDevice, vda } from '../../harness/early-boot.ts';
 import type { DiskFixture } from '../../harness/sysfs.ts';
 

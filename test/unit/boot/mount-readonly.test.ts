@@ -2,8 +2,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseOptions } from '../../../boot/mount.ts';
-import type { Native } from '../../../boot/native.ts';
+import { parseOptions } from '../../../boot/guest/mount.ts';
+import type { Native } from '../../../boot/native/native.ts';
 import { type EarlyBoot, inEarlyBoot, linkDevice, vda, vdb, vdc } from '../../harness/early-boot.ts';
 
 const udev = (device: string, type: string, uuid = '') => ({

@@ -1,9 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isMountedIn, nameInStore } from '../../../agent/facts/boot/kept-paths.ts';
-import { itemsOf, persistRefusal, scratchRefusal } from '../../../boot/persist-rules.ts';
-import type { BootReader } from '../../../boot/reader.ts';
-import { escapePath } from '../../../boot/unit-names.ts';
+import { itemsOf, persistRefusal, scratchRefusal } from '../../../boot/persist/rules.ts';
+import type { BootReader } from '../../../boot/native/reader.ts';
+import { escapePath } from '../../../boot/guest/units.ts';
 
 const units = ['/etc/systemd/system/var-lib-a\\x2db.mount', '/usr/lib/systemd/system/var-lib-x.y.mount'];
 const fstab = ['/data', '/var/lib/db'].map((target) => ({

@@ -1,15 +1,15 @@
 /** Which devices a boot may format, in Node. test/packaging/scratch-device.test.ts runs the executable on block devices. */
 import { execFileSync } from 'node:child_process';
-import fs from 'node:fs';
-import path from 'node:path';
 import { suite } from 'uvu';
-import * as assert from 'uvu/assert';
-import { Refused } from '../../../boot/persist-guest.ts';
-import { type OpenDevice, checkMark, markOf } from '../../../boot/scratch-mark.ts';
-import marks from '../../fixtures/scratch-marks.json' with { type: 'json' };
+import { Refused } from '../../../boot/native/refusal.ts';
+import { type OpenDevice, checkMark, markOf } from '../../../boot/scratch/mark.ts';
 import { runBoot } from '../../harness/boot-native.ts';
 import { makeSysfs } from '../../harness/sysfs.ts';
 import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
+import fs from 'node:fs';
+import path from 'node:path';
+import * as assert from 'uvu/assert';
+import marks from '../../fixtures/scratch-marks.json' with { type: 'json' };
 
 const link = '/dev/disk/by-id/virtio-scratch';
 const uuid = '4C4C4544-0042-3510-8053-B7C04F4E5931';

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { targetOf } from '../../../boot/seed-files.ts';
+import { targetOf } from '../../../boot/seed/files.ts';
 import { runBoot } from '../../harness/boot-native.ts';
 import { cdromInfo } from '../../harness/disk-scenarios.ts';
 import { type DiskFixture, makeSysfs } from '../../harness/sysfs.ts';

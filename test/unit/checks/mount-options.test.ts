@@ -16,7 +16,7 @@ import { inEach, testChanges, testFindings } from '../../harness/finding.ts';
 import * as assert from 'uvu/assert';
 import { suite } from 'uvu';
 import { parseConfig } from '../../../agent/config/config.ts';
-import { mountOptionItems } from '../../../boot/config.ts';
+import { mountOptionItems } from '../../../boot/guest/config.ts';
 import { addedOptions } from '../../../agent/facts/mounts/targets.ts';
 
 const lacks = (name: string, option: string) => edit(name, new RegExp(`\\b${option},?`), '');

@@ -87,7 +87,7 @@ function pathsIn(pattern: string, directories: string): Set<string> {
 const others = [
   // systemd mounts a transient ID over a file that is missing (machine-id(5)); it only identifies the guest in a message.
   '/etc/machine-id',
-  // The boot mounts a file over it (boot/early-mounts.ts).
+  // The boot mounts a file over it (boot/initramfs/early-mounts.ts).
   '/etc/lvm/lvmlocal.conf',
   // `prepare` reads it.
   '/run/immutafs/rehearsal.json',
