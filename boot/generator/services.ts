@@ -4,7 +4,7 @@ import { unlessSystemError } from '../../agent/lib/errors.ts';
 import { parentOf } from '../../agent/lib/paths.ts';
 import { readCommandLine } from '../guest/boot-state.ts';
 import { hasOption } from '../guest/fstab.ts';
-import { escapePath } from '../guest/units.ts';
+import { escapePath, isMasked } from '../guest/units.ts';
 import { type Guest, hasSystemUnit } from './guest.ts';
 import { mountsOfStore, waitFor } from './lists.ts';
 
@@ -203,9 +203,15 @@ export function addMoveUnits(guest: Guest): void {
   units.dropin('immutafs-move.target', '[Unit]', ...wanted.map((unit) => `Wants=${unit}`));
   const late = new Set(lateMounts(guest));
   if (late.size > 0) units.dropin('immutafs-move.service', '[Unit]', ...late);
-  // Instead of an emergency shell in each boot that should move: an ordinary boot, which shows what could not be mounted.
+  if (['service', 'target'].some((type) => isMasked(guest.reader, `/etc/systemd/system/emergency.${type}`)))
+    return;
+  // Instead of an emergency shell in each boot that should move: an ordinary boot, which shows what could not be mounted. Only
+  // emergency.service runs then: the data would move while its file systems are missing, and the reboot at the end would keep
+  // the marker.
   const move = 'ExecStartPre=-/usr/libexec/immutafs/immutafs-boot move-abandon';
   units.dropin('emergency.service', '[Service]', move);
+  for (const unit of ['immutafs-move.service', 'immutafs-move-end.service'])
+    units.dropin(unit, '[Unit]', 'Requires=local-fs.target');
 }
 
 /** Returns lines that make the move wait for what local-fs.target does not wait for: the store, and what fstab mounts `nofail`. */

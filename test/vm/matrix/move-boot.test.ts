@@ -1,4 +1,4 @@
-import { appendFile, mkdir, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -67,6 +67,33 @@ move('opens an encrypted data disk, and waits for a file system with nofail', ()
       assert.is(after.step('read').stdout, 'kept\n/dev/mapper/data[/store/var=lib=app]\n');
       assertNothingFailed(after);
     });
+  }),
+);
+
+/** A file system that is missing, a marker as `prepare` makes it, and a line on the console when the move begins. */
+async function withMissingDisk(root: string): Promise<void> {
+  const line = '/dev/disk/by-id/virtio-none /srv ext4 x-systemd.device-timeout=5s 0 0\n';
+  await appendFile(join(root, 'etc/fstab'), line);
+  await writeFile(join(root, 'etc/immutafs/move-at-boot'), '0\n');
+  const dropin = join(root, 'etc/systemd/system/immutafs-move.service.d');
+  await mkdir(dropin, { recursive: true });
+  // With the emergency shell of the distribution, whose drop-in is of interest.
+  await rm(join(root, 'etc/systemd/system/emergency.service.d/vmtest.conf'));
+  await writeFile(join(dropin, 'said.conf'), '[Service]\nExecStartPre=/bin/echo immutafs-move begins\n');
+}
+
+move('a file system cannot be mounted: nothing moves, and the marker is removed', () =>
+  withAgent({ layout: space, edit: withMissingDisk }, async (guest) => {
+    const boot = await guest.boot({ disk: 'writable', steps: { ordinary: 'true' } });
+    const end = boot.console.slice(-4000);
+    assert.is(boot.endedBy, 'poweroff', end);
+    assert.match(
+      boot.console,
+      /immutafs: data is not moved: a file system could not be mounted\. Rebooting/,
+      end,
+    );
+    // Neither the move nor its end, which would reboot with the marker.
+    assert.not.match(boot.console, /immutafs-move begins|immutafs: rebooting$/m, end);
   }),
 );
 

@@ -295,10 +295,16 @@ const scratchDevice = String.raw`dev-disk-by\x2did-virtio\x2dscratch.device`;
       [
         'default.target -> /usr/lib/systemd/system/immutafs-move.target',
         'emergency.service.d/immutafs.conf: [Service];ExecStartPre=-/usr/libexec/immutafs/immutafs-boot move-abandon',
-        String.raw`immutafs-move.service.d/immutafs.conf: [Unit];After=data.mount;After=data-store.mount`,
+        'immutafs-move-end.service.d/immutafs.conf: [Unit];Requires=local-fs.target',
+        String.raw`immutafs-move.service.d/immutafs.conf: [Unit];After=data.mount;After=data-store.mount;[Unit];Requires=local-fs.target`,
       ],
     );
   });
+  for (const unit of ['emergency.service', 'emergency.target'])
+    test(`${unit} is masked: the end of the boot does not depend on it`, () => {
+      const files = { ...marker, [`etc/systemd/system/${unit}`]: '' };
+      assert.not.match(generate({ ...writable, files }).join('\n'), /emergency\.service\.d|local-fs\.target/);
+    });
   test('waits for the store and for what fstab mounts nofail, for which local-fs.target does not wait', () => {
     const line = (target: string, options: string) => `/dev/vdb ${target} xfs ${options} 0 0\n`;
     const fstab = [
@@ -310,7 +316,7 @@ const scratchDevice = String.raw`dev-disk-by\x2did-virtio\x2dscratch.device`;
     same(
       found.filter((each) => each.startsWith('immutafs-move.service.d/')),
       [
-        'immutafs-move.service.d/immutafs.conf: [Unit];Wants=data.mount;After=data.mount;After=data-store.mount;After=srv-large.mount',
+        'immutafs-move.service.d/immutafs.conf: [Unit];Wants=data.mount;After=data.mount;After=data-store.mount;After=srv-large.mount;[Unit];Requires=local-fs.target',
       ],
     );
   });
