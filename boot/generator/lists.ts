@@ -2,14 +2,7 @@
 import { words } from '../../agent/config/boot-keys.ts';
 import { isMountedIn } from '../../agent/facts/boot/kept-paths.ts';
 import { escapePath } from '../guest/units.ts';
-import {
-  fstabRefusal,
-  isOnNetwork,
-  itemsOf,
-  pathRefusal,
-  persistRefusal,
-  storeLine,
-} from '../persist/rules.ts';
+import { fstabRefusal, isLocal, itemsOf, pathRefusal, persistRefusal, storeLine } from '../persist/rules.ts';
 import { type Guest, hasSystemUnit } from './guest.ts';
 import { keepAtShutdown, writeFoundMount } from './unit-files.ts';
 
@@ -26,7 +19,7 @@ export function addPersistUnits(guest: Guest): void {
   if (state.mode === 'off') return;
   const { PERSIST_STORE: store } = config;
   const ofStore = storeLine(fstab, store);
-  const isNetwork = ofStore !== undefined && isOnNetwork(ofStore);
+  const isNetwork = ofStore !== undefined && !isLocal(fstab, ofStore);
   const items = itemsOf(config.PERSIST);
   const [mounted, names, kept, left] = [new Set<string>(), [] as string[], [] as string[], [] as string[]];
   for (const item of items) {
@@ -65,7 +58,7 @@ export function addPersistUnits(guest: Guest): void {
 /** Returns PERSIST_STORE, unless it is on the network. */
 function localStore({ config: { PERSIST_STORE: store }, fstab }: Guest): string[] {
   const line = storeLine(fstab, store);
-  return store === '' || (line !== undefined && isOnNetwork(line)) ? [] : [store];
+  return store === '' || (line !== undefined && !isLocal(fstab, line)) ? [] : [store];
 }
 
 /** Returns the mount units at and above PERSIST_STORE. */

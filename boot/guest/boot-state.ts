@@ -40,6 +40,11 @@ export function readCommandLine(reader: BootReader): string {
   return (reader.readIfPresent('/proc/cmdline') ?? '').split('\n', 1)[0] ?? '';
 }
 
+/** Whether the kernel argument immutafs=off is set, in which case sealed devices are not preferred. */
+export function isOff(reader: BootReader): boolean {
+  return parseKernelArgument(readCommandLine(reader)).mode === 'off';
+}
+
 /** Returns the decision that the initramfs recorded; without a record, decides by the same rules. */
 export function bootState(
   reader: BootReader,

@@ -5,12 +5,13 @@ import { differingTargetOf } from '../native/device-mapper.ts';
 import { configureLvm } from './lvm-config.ts';
 import { mayJoin } from './members.ts';
 import { mountFromFstab, mountRoot } from './mount-readonly.ts';
+import { isOff } from '../guest/boot-state.ts';
 
 /** The commands that tell which disks are sealed, and mount from these disks. */
 export const identityCommands: Readonly<Record<string, Command>> = {
   udev: {
     args: 'NAME',
-    does: 'Prints the properties IMMUTAFS_SEALED and IMMUTAFS_READ_ONLY of a block device, each 0 or 1, for udev. Sets a device-mapper device read-only if all disks below it are.',
+    does: 'Prints the properties IMMUTAFS_SEALED and IMMUTAFS_READ_ONLY of a block device, each 0 or 1, for udev, and IMMUTAFS_OFF=1 with the kernel argument immutafs=off. Sets a device-mapper device read-only if all disks below it are.',
     exit: '0: printed',
     seconds: 20,
     run: ({ native, reader }, [name = '']) => {
@@ -20,9 +21,10 @@ export const identityCommands: Readonly<Record<string, Command>> = {
       // log even for a read-only mount.
       if (name.startsWith('dm-') && (state !== 'writable' || hasReadOnlyPath(reader, directory)))
         onFile(`/dev/${name}`, () => native.setReadOnly(`/dev/${name}`));
+      const off = isOff(reader) ? 'IMMUTAFS_OFF=1\n' : '';
       return {
         code: YES,
-        output: `IMMUTAFS_SEALED=${state === 'sealed' ? 1 : 0}\nIMMUTAFS_READ_ONLY=${state === 'writable' ? 0 : 1}\n`,
+        output: `IMMUTAFS_SEALED=${state === 'sealed' ? 1 : 0}\nIMMUTAFS_READ_ONLY=${state === 'writable' ? 0 : 1}\n${off}`,
       };
     },
   },

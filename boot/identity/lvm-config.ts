@@ -14,6 +14,7 @@ import {
   splitVolumeName,
   unsealedVolumes,
 } from './lvm.ts';
+import { isOff } from '../guest/boot-state.ts';
 
 const folder = '/run/immutafs';
 export const lvmlocal = `${folder}/lvmlocal.conf`;
@@ -37,7 +38,7 @@ export function configureLvm(boot: Early): void {
   // The original file is kept, because this runs again at later events.
   const original = `${folder}/lvmlocal.initramfs`;
   if (reader.stat(original) === undefined) write(boot, original, reader.readIfPresent(own) ?? '');
-  if (hasSealedVolumes(reader)) rejectImpostors(boot);
+  if (!isOff(reader) && hasSealedVolumes(reader)) rejectImpostors(boot);
   const groups = readOnlyGroups(boot);
   if (groups.length === 0 && reader.stat(filterFile) === undefined) return;
   const text = localConfig(boot, reader.read(original), groups) + withoutDevicesFile(boot, '');

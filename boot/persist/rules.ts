@@ -4,11 +4,12 @@ import { isMountedIn } from '../../agent/facts/boot/kept-paths.ts';
 import { placeOf, startPlaces } from '../../agent/facts/security/places.ts';
 import { isBelow } from '../../agent/lib/paths.ts';
 import type { BootConfig } from '../guest/config.ts';
-import type { FstabLine } from '../guest/fstab.ts';
+import { type FstabLine, hasOption } from '../guest/fstab.ts';
 import type { List } from '../guest/guest.ts';
 import { escapePath } from '../guest/units.ts';
 import type { BootReader } from '../native/reader.ts';
 import type { Refusal } from '../native/refusal.ts';
+import { unescapeBytes } from '../../agent/lib/octal.ts';
 
 type Values = Pick<BootConfig['values'], 'OVERLAY' | 'PERSIST' | 'PERSIST_STORE'>;
 
@@ -188,21 +189,32 @@ export function storeLine(fstab: readonly FstabLine[], store: string): FstabLine
   return found;
 }
 
-/** The file systems for which systemd waits for the network (src/basic/mountpoint-util.c, fstype_is_network). */
-const networkTypes =
-  'afs ceph cifs davfs gfs gfs2 glusterfs lustre ncp ncpfs nfs nfs4 ocfs2 pvfs2 smb3 smbfs sshfs'.split(' ');
+/** The file systems that a store can have: those of a single block device, with owners and modes. */
+const localTypes = 'auto ext2 ext3 ext4 f2fs jfs reiserfs xfs btrfs'.split(' ');
 
-/** Whether systemd mounts the file system of the store only when the network is up. */
-export function isOnNetwork({ type, options }: Pick<FstabLine, 'type' | 'options'>): boolean {
-  return networkTypes.includes(type.replace(/^fuse\./, '')) || options.split(',').includes('_netdev');
+/**
+ * Whether systemd mounts the file system of the store before the network is up: it has a local type and a device, and not the option
+ * _netdev (systemd.mount(5)). A bind mount depends on the line of its source.
+ */
+export function isLocal(fstab: readonly FstabLine[], line: FstabLine): boolean {
+  if (hasOption(line, '_netdev')) return false;
+  if (hasOption(line, 'bind', 'rbind')) {
+    const source = unescapeBytes(line.source);
+    const earlier = fstab.slice(0, fstab.indexOf(line));
+    const below = storeLine(earlier, source);
+    return source.startsWith('/') && (below === undefined || isLocal(earlier, below));
+  }
+  return line.isDevice && line.type.split(',').every((type) => localTypes.includes(type));
 }
 
-/** Refuses a store that is mounted after the services that use the directory. @param line that of storeLine */
-export function networkRefusal(line: FstabLine | undefined): Refusal | undefined {
-  if (line === undefined || !isOnNetwork(line)) return undefined;
+/** Refuses a store that is not known to be mounted before the services that use the directory. */
+export function networkRefusal(fstab: readonly FstabLine[], store: string): Refusal | undefined {
+  const line = storeLine(fstab, store);
+  if (line === undefined || isLocal(fstab, line)) return undefined;
   return {
-    reason: `${line.target} is mounted when the network is up, after the services that use the directory`,
-    remedy: 'Put PERSIST_STORE on a local disk.',
+    reason: `${line.target} (${line.type || 'no type'}) may be mounted only when the network is up, after the services that use the directory`,
+    remedy:
+      'Put PERSIST_STORE on a local disk, with the type xfs or ext4 and without the option _netdev in /etc/fstab.',
   };
 }
 

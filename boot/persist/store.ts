@@ -51,7 +51,7 @@ export function findRoot(guest: Guest): Root {
 /** Refuses a store on the network, and checks its file system. @throws Refused */
 export function checkStore(guest: Guest): Store {
   const line = storeLine(guest.fstab, guest.config.PERSIST_STORE);
-  unlessRefused(networkRefusal(line));
+  unlessRefused(networkRefusal(guest.fstab, guest.config.PERSIST_STORE));
   return checkStoreAt(guest, line?.target ?? '');
 }
 

@@ -178,6 +178,26 @@ for (const [title, devices, state, setReadOnly, name = 'dm-0'] of events) {
     assert.equal(ran, { code: YES, stdout, stderr: '', setReadOnly });
   });
 }
+for (const [cmdline, isOff] of [
+  ['ro immutafs=off quiet', true],
+  ['root=/dev/mapper/immutafs-root immutafs=off', true],
+  ['immutafs=sealed immutafs=off', true],
+  ['immutafs=off immutafs=sealed', false],
+  ['noimmutafs=off rd.immutafs=off', false],
+  ['ro immutafs=offline', false],
+  ['x="a immutafs=off b"', false],
+] as const) {
+  udev(`${cmdline}: ${isOff ? '' : 'not '}off`, () => {
+    const { stdout } = boot([vda(true)], ['udev', 'vda'], { files: { 'proc/cmdline': `${cmdline}\n` } });
+    const off = isOff ? 'IMMUTAFS_OFF=1\n' : '';
+    assert.is(stdout, `IMMUTAFS_SEALED=1\nIMMUTAFS_READ_ONLY=1\n${off}`);
+  });
+}
+udev('its rules do not read the kernel command line themselves', () => {
+  const rules = fs.readFileSync('dracut/66-immutafs-readonly.rules', 'utf8');
+  assert.not.match(rules, /^[^#].*\{cmdline\}/m);
+  assert.match(rules, /^ENV\{IMMUTAFS_OFF\}=="1", GOTO="immutafs_end"$/m);
+});
 udev('a device that does not exist', () => {
   assert.equal(
     [boot([vda(true)], ['udev', 'dm-0'])].map(({ code, stdout }) => [code, stdout]),

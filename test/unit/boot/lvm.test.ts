@@ -39,13 +39,23 @@ interface Volumes {
   filters?: Record<string, string>;
   /** Whether udev makes the last link of the sealed volume, and the entry of the other in its database, only later. */
   late?: boolean;
+  cmdline?: string;
 }
 
 const sealedLink = 'by-uuid/sealed vda2';
 const linked: Volumes = { links: ['lvm/vda2 vda2', 'unsealed-lvm/vdb2'], lvm: {} };
 
 /** Runs lvm-config twice. */
-function configure({ links, lvm, uuid = 'other', own, devicesFile, filters = {}, late = false }: Volumes) {
+function configure({
+  links,
+  lvm,
+  uuid = 'other',
+  own,
+  devicesFile,
+  filters = {},
+  late = false,
+  cmdline,
+}: Volumes) {
   const entry = `S:disk/by-id/x+y\nS:disk/by-id/lvm-pv-uuid-u\nS:disk/by-partuuid/p\nE:ID_FS_TYPE=LVM2_member\nE:ID_FS_UUID_ENC=${uuid}\n`;
   const program: EarlyBoot['program'] = (root, words) => {
     if (words[0] === 'udevadm') {
@@ -59,6 +69,7 @@ function configure({ links, lvm, uuid = 'other', own, devicesFile, filters = {},
   };
   const ran = inEarlyBoot(
     {
+      ...(cmdline === undefined ? {} : { cmdline }),
       ...{ devices: disks, program, links: late ? links : [...links, sealedLink] },
       files: {
         ...(late ? { 'run/udev/queue': '' } : { 'run/udev/data/b252:18': entry }),
@@ -106,6 +117,12 @@ for (const [title, volumes, expected, noted] of [
     { lvm: { ...group, vdb2: 'sealed group rhel' }, uuid: 'sealed', late: true },
     rejected(),
     'UUID=sealed',
+  ],
+  [
+    'a copy of a sealed volume, with immutafs=off',
+    { lvm: { ...group, vdb2: 'sealed group rhel' }, uuid: 'sealed', cmdline: 'ro immutafs=off' },
+    undefined,
+    undefined,
   ],
   ['a group for data', { lvm: { ...group, vdb2: 'other theirs data' } }, undefined, undefined],
   ['a volume in no group', { lvm: { ...group, vdb2: 'other' } }, undefined, undefined],

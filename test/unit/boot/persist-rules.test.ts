@@ -1,7 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isMountedIn, nameInStore } from '../../../agent/facts/boot/kept-paths.ts';
-import { itemsOf, persistRefusal, scratchRefusal } from '../../../boot/persist/rules.ts';
+import { readFstab } from '../../../boot/guest/fstab.ts';
+import { itemsOf, networkRefusal, persistRefusal, scratchRefusal } from '../../../boot/persist/rules.ts';
 import type { BootReader } from '../../../boot/native/reader.ts';
 import { escapePath } from '../../../boot/guest/units.ts';
 
@@ -156,6 +157,30 @@ test('SCRATCH: paths at, above and below others of the configuration', () => {
     ['/srv/pp'],
   ])
     assert.is(scratchRefusal(config, path ?? '')?.reason, reason, path);
+});
+test('a store is local only if that is known', () => {
+  const below = 'UUID=1 /a xfs x 0 0\nserver:/x /b nfs x 0 0\n';
+  for (const [text, isKnown] of [
+    ['UUID=1 /data xfs nofail', true],
+    ['/dev/vdb /data ext4,xfs nofail', true],
+    ['LABEL=x /data auto nofail', true],
+    ['server:/x /data auto nofail', false],
+    ['UUID=1 /data xfs _netdev', false],
+    ['/dev/vdb /data gfs2 nofail', false],
+    ['/dev/vdb /data xfs,gfs2 nofail', false],
+    ['/dev/vdb /data newfs nofail', false],
+    ['/dev/vdb /data', false],
+    ['name#x /data fuse.new nofail', false],
+    ['/a/store /data none bind', true],
+    ['/srv/store /data none bind', true],
+    ['/b/store /data none bind', false],
+    ['/a/store /data none bind,_netdev', false],
+    ['a /data none bind', false],
+  ] as const) {
+    const lines = readFstab({ readIfPresent: () => `${below}${text}\n` } as unknown as BootReader);
+    assert.is(networkRefusal(lines, '/data/store') === undefined, isKnown, text);
+  }
+  assert.is(networkRefusal([], '/data/store'), undefined);
 });
 test('names in the store, and names of units', () => {
   for (const [path, name, unit] of [
