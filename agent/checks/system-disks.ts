@@ -1,6 +1,6 @@
 import type { Check, Outcome } from './check.ts';
 import { mayHaveOtherDevices } from '../facts/disks/block.ts';
-import type { Disk } from '../facts/disks/disks.ts';
+import { type Disk, isUnsupported } from '../facts/disks/disks.ts';
 import { unwrap, valueOf } from '../facts/observed.ts';
 import { remountRemedy } from '../assess/system-disks.ts';
 import type { Impostor } from '../facts/boot/boot-env.ts';
@@ -34,7 +34,8 @@ function namesOf(disks: readonly Disk[]): string {
 }
 
 /** Returns the remedy for a disk; for a device of the guest itself, such as a device-mapper device, the host has none. */
-function remedyFor({ name, bus, holds }: Disk, { mounts }: AssessedFacts): string {
+function remedyFor(disk: Disk, { mounts }: AssessedFacts): string {
+  const { name, bus, holds } = disk;
   const all = holds.flatMap((target) => mounts.serving(target) ?? []);
   const unproven = all.find(mayHaveOtherDevices);
   if (unproven !== undefined) {
@@ -43,6 +44,8 @@ function remedyFor({ name, bus, holds }: Disk, { mounts }: AssessedFacts): strin
   if (bus === 'virtual') {
     return `Find out which process created ${name}. If it was not the boot, reboot the guest. Otherwise, install the system on a disk of the host without this layer.`;
   }
+  if (isUnsupported(disk))
+    return `A system disk of this kind (${bus}) is not supported. Shut the guest down, attach ${name} by virtio or virtio-scsi, and make it read-only in the host. See docs/host.md.`;
   return `Shut the guest down and make disk ${name} read-only in the host: virt-xml DOMAIN --edit target=${name} --disk readonly=on.`;
 }
 

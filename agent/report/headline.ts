@@ -1,6 +1,7 @@
 import type { Finding } from '../checks/check.ts';
 import { configFile } from '../config/config.ts';
 import { kernelView } from '../checks/guest.ts';
+import { isUnsupported } from '../facts/disks/disks.ts';
 import { isOfPrograms } from '../facts/security/places.ts';
 import { formatAge, shortList, minute } from '../lib/format.ts';
 import type { Report, Verdict } from './report.ts';
@@ -90,10 +91,10 @@ function sealCommands({ disks, data }: Report): string {
     ({ holds, hostReadOnly }) =>
       hostReadOnly !== true && holds.some((target) => isOfPrograms(target) && !kept.has(target)),
   );
-  const commands = writable.map(({ name, bus }) =>
-    bus === 'ata'
-      ? `move ${name} from ATA to virtio-scsi, because ATA disks cannot be read-only`
-      : `virt-xml DOMAIN --edit target=${name} --disk readonly=on`,
+  const commands = writable.map((disk) =>
+    isUnsupported(disk)
+      ? `move ${disk.name} from ${disk.bus} to virtio-scsi first, because disks on ${disk.bus} are not supported`
+      : `virt-xml DOMAIN --edit target=${disk.name} --disk readonly=on`,
   );
   return commands.length === 0 ? '' : ` (${shortList(commands, '; ', 4)})`;
 }

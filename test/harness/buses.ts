@@ -75,6 +75,15 @@ export const buses = {
   },
   nvme: { folder: 'pci0000:00/0000:00:06.0/nvme/nvme0', drivers: { '06.0': 'nvme' } },
   'nvme-loop': { folder: 'virtual/nvme-fabrics/ctl/nvme0', drivers: {} },
+  mmc: {
+    folder: 'pci0000:00/0000:00:0a.0/mmc_host/mmc0/mmc0:4567',
+    drivers: { '0a.0': 'sdhci-pci', 'mmc0:': 'mmcblk' },
+  },
+  'virtio-pmem': {
+    folder: 'pci0000:00/0000:00:0b.0/virtioN/ndbus0/region0/namespace0.0',
+    drivers: { virtio: 'virtio_pmem', '0b.0': 'virtio-pci' },
+  },
+  dasd: { folder: 'css0/0.0.0003/0.0.0200', drivers: { '0.0.0200': 'dasd-eckd' } },
   xen: { folder: 'vbd-51712', drivers: { vbd: 'vbd' } },
 } as const satisfies Record<string, BusDevice>;
 

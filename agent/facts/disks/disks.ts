@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { SystemReader } from '../../system/reader.ts';
 import { blockNodes, findLeaves, mayHaveOtherDevices, nodeOfFile } from './block.ts';
 import { nodeOfMount } from './sources.ts';
-import { type Evidence, findEvidence } from './evidence.ts';
+import { type Evidence, findEvidence, ofGuest } from './evidence.ts';
 import { readUdevRecord, deviceFile } from './tags.ts';
 import { scsiEvidence } from './write-protect.ts';
 import type { Mount } from '../mounts/mountinfo.ts';
@@ -134,6 +134,14 @@ function busOf(node: string, name: string): string {
   if (/\/usb\d+\//.test(node)) return 'usb';
   if (/\/host\d+\//.test(node)) return 'scsi';
   return node.includes('/virtual/') ? 'virtual' : 'other';
+}
+
+/**
+ * Whether a disk is of a kind that is not supported as a system disk (docs/host.md), because it cannot report that the host made it
+ * read-only. `scsi` includes pvscsi, which can; the evidence distinguishes the other adapters when the disk is read-only.
+ */
+export function isUnsupported({ bus, evidence }: Pick<Disk, 'bus' | 'evidence'>): boolean {
+  return !['virtio-blk', 'virtio-scsi', 'scsi', 'virtual'].includes(bus) || evidence.startsWith(ofGuest);
 }
 
 /** The device that a line of fstab or /proc/swaps names. */

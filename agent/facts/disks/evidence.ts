@@ -24,6 +24,9 @@ export type EvidenceOfScsi = (node: string, address: string) => Omit<Evidence, '
 
 export const onlyTheFlag = 'only the block-device flag, which root in the guest can set';
 
+/** The evidence begins with this for a read-only disk that root in the guest may have created. */
+export const ofGuest = 'read-only, but root in the guest can create such a disk';
+
 /** The bit number of VIRTIO_BLK_F_RO (Virtio 1.2, 5.2.3). /sys/bus/virtio/devices/N/features lists bit 0 first. */
 const VIRTIO_BLK_F_RO = 5;
 
@@ -63,7 +66,7 @@ function evidenceOfOtherDriver(
   if (!isVirtual) return { hostReadOnly: null, evidence: onlyTheFlag };
   const driver = describeDriver(reader, node);
   const named = driver === '' ? '' : ` (driver ${driver})`;
-  return { hostReadOnly: false, evidence: `read-only, but root in the guest can create such a disk${named}` };
+  return { hostReadOnly: false, evidence: `${ofGuest}${named}` };
 }
 
 /** The drivers of the disks that only a hypervisor presents. */

@@ -6,6 +6,7 @@ import { type Change, all, config, disk, file, fstab, handoff } from '../../harn
 import { asUser, findingOf, lastReportOf, testChanges, testFindings } from '../../harness/finding.ts';
 import type { Report } from '../../../agent/report/report.ts';
 import { evaluateGuest } from '../../../agent/evaluate.ts';
+import type { Bus } from '../../harness/buses.ts';
 import { goodGuest, withGuest } from '../../harness/guest.ts';
 
 /** Puts the root on a SCSI disk whose read-only flag is set. */
@@ -108,6 +109,59 @@ testFindings('host-enforced', {
     "pass: by the kernel's log",
   ],
 });
+
+/** Puts the volume below / on a disk with this name and bus. */
+const rootOnDisk =
+  (name: string, bus: Bus, readOnly: boolean): Change =>
+  ({ devices }) => {
+    devices[0] = {
+      name,
+      device: '8:0',
+      bus,
+      readOnly,
+      partitions: { [`${name}p1`]: '252:1', [`${name}p2`]: '252:2' },
+    };
+    devices[2] = { name: 'dm-0', device: '253:0', on: [`${name}p2`], readOnly: true };
+  };
+const kinds = suite('kinds of disks');
+for (const [name, bus, readOnly, shown] of [
+  ['nvme0n1', 'nvme', true, 'nvme'],
+  ['nvme0n1', 'nvme', false, 'nvme'],
+  ['nvme0n1', 'nvme-loop', true, 'nvme'],
+  ['xvda', 'xen', true, 'xen'],
+  ['mmcblk0', 'mmc', true, 'other'],
+  ['pmem0', 'virtio-pmem', true, 'other'],
+  ['dasda', 'dasd', true, 'other'],
+  ['sda', 'usb', true, 'usb'],
+  ['sda', 'megasas', true, 'scsi'],
+  ['vda', 'virtio-mmio', false, undefined],
+  ['vda', 'virtio-blk', false, undefined],
+  ['sda', 'virtio-scsi', false, undefined],
+  ['sda', 'pvscsi', false, undefined],
+] as const) {
+  kinds(
+    `${name} on ${bus}, ${readOnly ? 'read-only' : 'writable'}: ${shown ? 'not ' : ''}supported`,
+    async () => {
+      const { status, remedy } = await findingOf('host-enforced', rootOnDisk(name, bus, readOnly));
+      assert.is(status, 'fail');
+      if (shown === undefined) assert.match(remedy, `virt-xml DOMAIN --edit target=${name}`);
+      else assert.match(remedy, `A system disk of this kind (${shown}) is not supported.`);
+    },
+  );
+}
+kinds('multipath of NVMe disks', async () => {
+  const paths: Change = ({ devices }) => {
+    devices[2] = { name: 'dm-0', device: '253:0', on: ['nvme0n1', 'nvme1n1'], readOnly: true };
+    devices.unshift(
+      { name: 'nvme0n1', device: '259:0', bus: 'nvme', readOnly: true },
+      { name: 'nvme1n1', device: '259:1', bus: 'nvme', readOnly: true },
+    );
+  };
+  const { status, remedy } = await findingOf('host-enforced', paths);
+  assert.is(status, 'fail');
+  assert.match(remedy, 'A system disk of this kind (nvme) is not supported.');
+});
+kinds.run();
 
 const tables = suite('the tables of device-mapper devices');
 /** Gives the volume below / a table with other content. */

@@ -189,7 +189,7 @@ sentence('maintenance: a command for each system disk that the host left writabl
     [...text.matchAll(/target=(\w+) --disk readonly=on/g)].map(([, name]) => name),
     ['vda', 'vdb'],
   );
-  assert.match(text, 'move sda from ATA to virtio-scsi');
+  assert.match(text, 'move sda from ata to virtio-scsi first');
 });
 
 const plain = { all: false, color: false, columns: undefined };
