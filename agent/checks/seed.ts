@@ -1,5 +1,6 @@
 import type { AssessedFacts } from '../assess/assess.ts';
 import type { SeedRecord } from '../facts/boot/boot-env.ts';
+import { searchKilled } from '../facts/boot/seed-files.ts';
 import { unwrap, valueOf } from '../facts/observed.ts';
 import { shortList } from '../lib/format.ts';
 import type { Check, Outcome } from './check.ts';
@@ -51,7 +52,9 @@ function judge(facts: AssessedFacts, record: SeedRecord | undefined): Outcome {
     case 'none':
       return fail('no device with the label cidata that the host made read-only', attach);
     case 'refused':
-      return fail(`the seed is not used: ${record.reason}`, attach);
+      return record.reason === searchKilled
+        ? fail(record.reason, reboot)
+        : fail(`the seed is not used: ${record.reason}`, attach);
     case 'incomplete':
       return fail(
         ['only a part of the seed was applied', record.reason, ...whileWritable(facts)].join(': '),

@@ -1,11 +1,11 @@
 import { onFile } from '../../agent/lib/errors.ts';
+import { isOff } from '../guest/boot-state.ts';
 import { type Command, YES, early, NO } from '../guest/command.ts';
 import { type Disks, disksOfDevice, hasReadOnlyPath, wordOf } from '../guest/disks.ts';
 import { differingTargetOf } from '../native/device-mapper.ts';
 import { configureLvm } from './lvm-config.ts';
 import { mayJoin } from './members.ts';
 import { mountFromFstab, mountRoot } from './mount-readonly.ts';
-import { isOff } from '../guest/boot-state.ts';
 
 /** The commands that tell which disks are sealed, and mount from these disks. */
 export const identityCommands: Readonly<Record<string, Command>> = {

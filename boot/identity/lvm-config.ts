@@ -1,6 +1,7 @@
 /** The LVM configuration of this boot. */
 import { onFile, unlessSystemError } from '../../agent/lib/errors.ts';
 import { noteImpostor } from '../guest/boot-env.ts';
+import { isOff } from '../guest/boot-state.ts';
 import { type Early, programFile } from '../guest/command.ts';
 import { disksOfDevice } from '../guest/disks.ts';
 import { type FstabLine, sourceFile } from '../guest/fstab.ts';
@@ -14,7 +15,6 @@ import {
   splitVolumeName,
   unsealedVolumes,
 } from './lvm.ts';
-import { isOff } from '../guest/boot-state.ts';
 
 const folder = '/run/immutafs';
 export const lvmlocal = `${folder}/lvmlocal.conf`;

@@ -1,8 +1,8 @@
 import { UsageError } from '../../agent/lib/errors.ts';
 import { type Command, YES } from '../guest/command.ts';
 import { setMountOptions } from './early-mounts.ts';
-import { bootInInitramfs } from './initramfs.ts';
 import { codes } from './endings.ts';
+import { bootInInitramfs } from './initramfs.ts';
 
 /** The commands that decide the mode, and mount what the initramfs mounts. */
 export const initramfsCommands: Readonly<Record<string, Command>> = {

@@ -2,6 +2,7 @@
 import { itemOptions, pathOf, words } from '../../agent/config/boot-keys.ts';
 import { isMountedIn } from '../../agent/facts/boot/kept-paths.ts';
 import { placeOf, startPlaces } from '../../agent/facts/security/places.ts';
+import { unescapeBytes } from '../../agent/lib/octal.ts';
 import { isBelow } from '../../agent/lib/paths.ts';
 import type { BootConfig } from '../guest/config.ts';
 import { type FstabLine, hasOption } from '../guest/fstab.ts';
@@ -9,7 +10,6 @@ import type { List } from '../guest/guest.ts';
 import { escapePath } from '../guest/units.ts';
 import type { BootReader } from '../native/reader.ts';
 import type { Refusal } from '../native/refusal.ts';
-import { unescapeBytes } from '../../agent/lib/octal.ts';
 
 type Values = Pick<BootConfig['values'], 'OVERLAY' | 'PERSIST' | 'PERSIST_STORE'>;
 

@@ -1,4 +1,10 @@
-import { seedCopy, seedDirectory, seedReady, sumLine } from '../../agent/facts/boot/seed-files.ts';
+import {
+  searchKilled,
+  seedCopy,
+  seedDirectory,
+  seedReady,
+  sumLine,
+} from '../../agent/facts/boot/seed-files.ts';
 import { errorCode, onFile, unless, unlessSystemError } from '../../agent/lib/errors.ts';
 import { namesIfThere } from '../../agent/system/names.ts';
 import { appendBootRecord } from '../guest/boot-env.ts';
@@ -68,11 +74,11 @@ export function findSeed(guest: Guest): void {
   onFile(seedReady, () => native.write(seedReady, ''));
 }
 
-/** Records the result if the search was killed. */
+/** Records the result if the search was killed, also before it recorded that it had begun. */
 export function endSearch(guest: Guest): void {
   const state = bootState(guest.reader, guest.mounts, guest.config);
-  if (state.isRecorded && state.mode === 'sealed' && state.seed === 'begun')
-    recordFailure(guest, 'the search was ended before it was complete');
+  if (state.isRecorded && state.mode === 'sealed' && (state.seed ?? 'begun') === 'begun')
+    recordFailure(guest, searchKilled);
 }
 
 function recordFailure(guest: Guest, reason: string): void {

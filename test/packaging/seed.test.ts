@@ -130,6 +130,6 @@ test('killed while it searches: recorded', () => {
     content: 'true',
     run: `printf '#!/bin/sh\\nexec sleep 60\\n' >/usr/sbin/udevadm; timeout -s KILL 1 /usr/libexec/immutafs/immutafs-boot seed; seed seed-ended 2>/dev/null`,
   });
-  assert.is(record, 'refused the search was ended before it was complete');
+  assert.is(record, 'refused the search for a seed was killed before it was complete');
 });
 test.run();

@@ -10,6 +10,8 @@ export const seedPlainFiles = `${seedDirectory}/files`;
 export const seedApplied = `${seedDirectory}/applied`;
 /** Exists from the moment in which the copy is complete until the boot makes /etc read-only. */
 export const seedReady = `${seedDirectory}/ready`;
+/** The reason in boot.env if the unit of the search has ended without a result. */
+export const searchKilled = 'the search for a seed was killed before it was complete';
 /** The limit of a file, in bytes. */
 export const seedMostBytes = 1024 * 1024;
 

@@ -487,12 +487,14 @@ test('only a part of the plain files can be written: /etc is closed', () => {
   assert.ok(calls.includes('freeze'));
 });
 
+const killed = 'the search for a seed was killed before it was complete';
 for (const [title, options, expected, isClosed] of [
-  ['before it was applied', {}, 'SEED=refused the search was ended before it was complete', false],
+  ['before it was applied', {}, `SEED=refused ${killed}`, false],
+  ['before it began', { record: recorded('sealed') }, `SEED=refused ${killed}`, false],
   [
     'while it was applied',
     { files: { 'run/immutafs/seed/applying': '' } },
-    'SEED=incomplete the search was ended before it was complete',
+    `SEED=incomplete ${killed}`,
     true,
   ],
   [
@@ -549,6 +551,11 @@ for (const [title, record, expected] of [
     assert.equal([[...records], isReady, calls], [[...expected], false, []]);
   });
 }
+
+test('the service of the seed ends in maintenance: nothing is recorded', () => {
+  const { records } = find({ command: ['seed-ended'], record: recorded('maintenance') });
+  assert.equal([...records], []);
+});
 
 test('names of plain files that a seed cannot have', () => {
   for (const name of [

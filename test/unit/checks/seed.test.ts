@@ -168,6 +168,10 @@ testChanges(
       all(seeded('begun'), config('SEED=host\nSEED_TIMEOUT=1\n'), uptime(200)),
       /^fail: .*did not finish/,
     ],
+    'the search was killed': [
+      seeded('refused the search for a seed was killed before it was complete'),
+      /^fail: the search for a seed was killed before it was complete$/,
+    ],
     'no seed': [seeded('none'), /^fail: no device with the label cidata/],
     'no seed, and a forged one': [
       seeded('none', { SEED_IGNORED: 'vdb vdb:0:none' }),
@@ -242,6 +246,7 @@ for (const [title, change, isWaiting] of [
   ['the boot did not look', all(seeded(undefined), late), false],
   ['the boot looks', seeded('begun'), true],
   ['the boot did not finish', all(seeded('begun'), late), false],
+  ['the search was killed', seeded('refused the search for a seed was killed before it was complete'), false],
   ['cloud-init has not finished', all(seeded(accepted), cdrom, copy, begins), true],
   ['cloud-init did not finish', all(seeded(accepted), cdrom, copy), false],
   ['/etc is not read-only yet', all(genuine, etc('rw'), begins), true],
