@@ -13,6 +13,10 @@ export function addSession(root: Command, { reader, loadWriter, output, exit }: 
       '--allow-install',
       'also make /usr, /opt and the data of the package managers writable in the session, so that package managers can install programs',
     )
+    .option(
+      '--allow-policy-load',
+      'also permit programs of the session to load an SELinux policy, as scriptlets that run semodule do. The policy stays in the kernel until the reboot. Without this option, they get "Read-only file system"',
+    )
     .addOption(new Option('--limit <duration>', 'the time after which the session is ended').default('4h'))
     .addOption(new Option('--size <size>', 'memory for what is written in the session').default('25%'))
     .action(async (command: string[], options: SessionOptions) => {

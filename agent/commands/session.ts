@@ -25,6 +25,7 @@ import { parseLimit } from './rehearsal.ts';
 /** The options of `session`. */
 export interface SessionOptions {
   allowInstall?: boolean;
+  allowPolicyLoad?: boolean;
   limit: string;
   size: string;
 }
@@ -66,6 +67,7 @@ export async function sessionCommand(
       const writable = installs ? '/usr, /etc, /opt and the package database' : '/etc';
       say(`session ${id} until ${minute(until)}. Changes of ${writable} are discarded when it ends (exit).`);
     }
+    sayPolicy(reader, say, output.errorTerminal === true, options);
     code = await runInside(reader, session);
   } finally {
     await writer.run(systemctl, ['stop', service(id)], 120);
@@ -90,6 +92,22 @@ function verifyPermitted(reader: SystemReader): string {
   return decideMode(guest.requestedMode, guest.bootEnv, readDisks(guest).disks).mode;
 }
 
+/** Says whether a package can load an SELinux policy: on a terminal, and wherever it can. */
+function sayPolicy(
+  reader: SystemReader,
+  say: (text: string) => void,
+  onTerminal: boolean,
+  { allowPolicyLoad = false }: SessionOptions,
+): void {
+  if (reader.stat('/sys/fs/selinux/load') === undefined) return;
+  if (allowPolicyLoad)
+    say('an SELinux policy that the session loads (semodule) stays in the kernel until the reboot');
+  else if (onTerminal)
+    say(
+      'no SELinux policy can be loaded (semodule fails), as it would stay in the kernel: --allow-policy-load',
+    );
+}
+
 /** Takes the first free number. */
 function takeNumber(writer: SystemWriter): number {
   writer.makeDirectory(sessionsFolder, 0o755);
@@ -105,7 +123,7 @@ function record(
   id: number,
   command: readonly string[],
   seconds: number,
-  { allowInstall: installs = false, size }: SessionOptions,
+  { allowInstall: installs = false, allowPolicyLoad = false, size }: SessionOptions,
 ): SessionRecord {
   const folder = sessionFolder(id);
   const now = reader.now().getTime();
@@ -116,7 +134,8 @@ function record(
     until: new Date(now + seconds * 1000).toISOString(),
   };
   makeNewDirectory(`${folder}/layers`, 0o700);
-  const variables = { SIZE: size, LIMIT: seconds, CLIENT: pid, INSTALL: installs ? 1 : 0 };
+  const may = { INSTALL: installs ? 1 : 0, POLICY: allowPolicyLoad ? 1 : 0 };
+  const variables = { SIZE: size, LIMIT: seconds, CLIENT: pid, ...may };
   const lines = Object.entries(variables).map(([name, value]) => `${name}=${value}\n`);
   writer.writeAtomically(`${folder}/environment`, lines.join(''), 0o600);
   writer.writeAtomically(`${folder}/session.json`, `${JSON.stringify(session)}\n`, 0o644);

@@ -26,6 +26,15 @@ export function hasWord(argument: string | undefined, word: string): boolean {
   return argument === word;
 }
 
+/** Returns for each word whether it is an argument. @throws UsageError for any other argument */
+export function hasWords<Words extends string[]>(
+  given: readonly string[],
+  ...words: Words
+): { [Each in keyof Words]: boolean } {
+  for (const each of given) if (!words.includes(each)) throw new UsageError(`unknown word ${each}`);
+  return words.map((word) => given.includes(word)) as { [Each in keyof Words]: boolean };
+}
+
 export interface Context {
   native: Native;
   reader: BootReader;

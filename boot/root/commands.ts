@@ -1,5 +1,5 @@
 import { configFile } from '../../agent/config/parse.ts';
-import { NO, YES, type Command, hasWord, absolute } from '../guest/command.ts';
+import { NO, YES, type Command, hasWord, hasWords, absolute } from '../guest/command.ts';
 import { readConfig } from '../guest/config.ts';
 import { keepSelinuxDomain } from '../guest/selinux.ts';
 import { codes } from '../initramfs/endings.ts';
@@ -65,13 +65,14 @@ export const rootCommands: Readonly<Record<string, Command>> = {
     }),
   },
   'session-mounts': {
-    args: 'FOLDER SIZE [install]…',
-    does: 'Run by run-session in the mount namespace of a session: mounts a tmpfs of this size on the directory `layers` in the folder of the session, and overlays on /etc and, with `install`, on the directories that package managers write to.',
+    args: 'FOLDER SIZE [install|load-policy]…',
+    does: 'Run by run-session in the mount namespace of a session: mounts a tmpfs of this size on the directory `layers` in the folder of the session, and overlays on /etc and, with `install`, on the directories that package managers write to. Without `load-policy`, no program of the session can load an SELinux policy.',
     exit: '0: mounted',
     seconds: 50,
-    run: (context, [folder = '', size = '', word]) => {
+    run: (context, [folder = '', size = '', ...words]) => {
+      const [installs, loadsPolicy] = hasWords(words, 'install', 'load-policy');
       keepSelinuxDomain(context);
-      mountSession(context, absolute(folder), size, hasWord(word, 'install'));
+      mountSession(context, absolute(folder), size, { installs, loadsPolicy });
       return { code: YES, output: '' };
     },
   },

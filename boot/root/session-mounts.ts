@@ -19,13 +19,25 @@ const ofPackages = [
 ];
 
 /**
+ * libselinux loads a policy by writing to this file, also for semodule(8), which scriptlets run. The policy would stay in the
+ * kernel after the end of the session.
+ */
+const policy = '/sys/fs/selinux/load';
+
+/**
  * Mounts a tmpfs on the directory `layers` of the session, and overlays on /etc and, if packages may be installed, on the
  * directories that package managers write to.
  * @param folder the directory of the session
  * @param size of the tmpfs, as in tmpfs(5)
+ * @param may whether packages may be installed, and an SELinux policy be loaded
  * @throws Refused, SystemError
  */
-export function mountSession(context: Context, folder: string, size: string, installs: boolean): void {
+export function mountSession(
+  context: Context,
+  folder: string,
+  size: string,
+  may: { installs: boolean; loadsPolicy: boolean },
+): void {
   const { native, reader } = context;
   const layers = `${folder}/layers`;
   loadOverlay(context);
@@ -35,7 +47,7 @@ export function mountSession(context: Context, folder: string, size: string, ins
       native.mountAt(directory, 'immutafs', 'tmpfs', flagsOf('nodev'), `size=${size},mode=0700`),
     ),
   );
-  const targets = ['/etc', ...(installs ? ofPackages : [])].filter(
+  const targets = ['/etc', ...(may.installs ? ofPackages : [])].filter(
     (path) => isDirectory(reader.status(path)) && !isLink(reader.stat(path)),
   );
   const kept = keepMounts(context, targets, layers);
@@ -47,6 +59,8 @@ export function mountSession(context: Context, folder: string, size: string, ins
       cover(context, mount.target, at, `${at}-layers`);
     else bindDirectory(context, at, mount.target, mount);
   }
+  if (!may.loadsPolicy && reader.stat(policy) !== undefined)
+    bindFile(context, policy, policy, flagsOf('ro,nosuid,noexec'));
 }
 
 interface Kept {

@@ -62,6 +62,9 @@ const open = { ...look, open: begin('open', strace) };
 const confined = {
   ...look,
   trace: inSession(`${strace}; strace -V; ls -Z /usr/bin/strace; touch /etc/session; ls -Z /etc/session`),
+  'policy-refused': inSession('load_policy'),
+  'policy-permitted': inSession('load_policy', '--allow-policy-load'),
+  'policy-outside': 'load_policy',
   denials: denialsStep,
 };
 
@@ -152,5 +155,18 @@ sessions('SELinux in enforcing mode', async () => {
     .filter((line) => /immutafs|dev="?overlay|session/.test(line));
   assert.equal(ofSession, []);
 });
+
+sessions(
+  'a program of a session loads an SELinux policy only with the option, which says that it stays',
+  async () => {
+    const { next } = await booted();
+    const [refused, permitted, outside] = ['refused', 'permitted', 'outside'].map((name) =>
+      next.step(`policy-${name}`),
+    );
+    assert.equal([refused?.exit, permitted?.exit, outside?.exit], [2, 0, 0]);
+    assert.match(refused?.stderr ?? '', /load_policy:.*Read-only file system/);
+    assert.match(permitted?.stderr ?? '', /stays in the kernel until the reboot/);
+  },
+);
 
 sessions.run();
