@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { shapeOfStatus, stampOf } from '../test/lint/pictures.ts';
 
 /**
  * Draws terminal output as SVG: `node docs/picture.ts build/demo/status.ansi docs/status.svg`.
@@ -17,12 +18,17 @@ function draw(text: string): string {
   const cell = { width: 8.4, height: 18, margin: 16 };
   const width = Math.ceil(columns * cell.width + 2 * cell.margin);
   const height = lines.length * cell.height + 2 * cell.margin;
-  const rows = lines.map((line, row) => {
+  const rows = lines.flatMap((line, row) => {
+    if (line === '') return [];
     const y = cell.margin + (row + 0.75) * cell.height;
-    return `<text x="${cell.margin}" y="${y}" xml:space="preserve">${spans(line)}</text>`;
+    // Without a length, the text is wider than the picture where the font is wider than assumed.
+    const length = (stripped(line).length * cell.width).toFixed(1);
+    const fixed = `textLength="${length}" lengthAdjust="spacingAndGlyphs"`;
+    return `<text x="${cell.margin}" y="${y}" ${fixed} xml:space="preserve">${spans(line)}</text>`;
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`,
+    stampOf(shapeOfStatus()),
     '<style>text{font:14px/18px ui-monospace,"DejaVu Sans Mono",Menlo,monospace;fill:#d8dee9}',
     '.c1{font-weight:bold}.c2{fill:#8b949e}.c31{fill:#ff7b72}.c32{fill:#56d364}.c33{fill:#e3b341}</style>',
     `<rect width="${width}" height="${height}" rx="8" fill="#0d1117"/>`,

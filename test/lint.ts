@@ -11,6 +11,7 @@ import { documentCommands, documentPaths, forbiddenWords, versions } from './lin
 import { layers } from './lint/layers.ts';
 import { neutral } from './lint/neutral.ts';
 import { programOptions } from './lint/options.ts';
+import { stalePictures } from './lint/pictures.ts';
 import { oxfmt, oxlint, rpmlint, tsc } from './lint/programs.ts';
 import { bash, busybox, dash, shellcheck, specialBuiltins } from './lint/shell.ts';
 import { exposure, systemdAnalyze } from './lint/units.ts';
@@ -43,6 +44,7 @@ const linters: Record<string, Linter> = {
   'commands in documents': documentCommands,
   'forbidden words': forbiddenWords,
   'coverage table': staleCoverage,
+  pictures: stalePictures,
 };
 
 const waiting = Object.entries(linters);

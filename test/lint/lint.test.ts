@@ -11,6 +11,7 @@ import { documentCommands, documentPaths, forbiddenWords, versions } from './doc
 import { layers } from './layers.ts';
 import { neutral } from './neutral.ts';
 import { programOptions } from './options.ts';
+import { shapeOfStatus, stalePictures } from './pictures.ts';
 import { oxfmt, oxlint, tsc } from './programs.ts';
 import { busybox, dash, shellcheck, specialBuiltins } from './shell.ts';
 import { exposure, systemdAnalyze } from './units.ts';
@@ -219,6 +220,13 @@ lint('ansible-lint and yamllint: a playbook that breaks a rule of each', async (
   const problems = await ansibleLint();
   assert.match(problems, /^playbooks\/a\.yml:4.*name\[missing\]/m);
   assert.match(problems, /^ +4:\d+ +error +too many spaces/m);
+});
+
+lint('pictures: one that was drawn with another form of the output is reported', () => {
+  fs.mkdirSync('docs');
+  copy('docs/status.svg');
+  assert.is(stalePictures(), '');
+  assert.match(stalePictures(`${shapeOfStatus()}one more line\n`), 'docs/status.svg is older than');
 });
 
 lint('versions: all must be equal', () => {

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import path from 'node:path';
 import * as assert from 'uvu/assert';
@@ -55,6 +55,14 @@ action(
     assert.is(states(folder).length, 3, 'the units of jobs that failed are left');
   },
 );
+
+action('a guest in which each query takes a second: a job is awaited in parts', async ({ guest }) => {
+  const systemctl = guest.file('bin/systemctl');
+  writeFileSync(systemctl, `#!/bin/sh\nsleep 1\n${readFileSync(systemctl, 'utf8')}`);
+  const argv = ['sh', '-c', 'sleep 15; echo done'];
+  const { failed, stdout, msg } = await guest.run({ job: 'update', argv, limit: 14, wait: 0, timeout: 60 });
+  assert.equal([failed, stdout?.trim()], [false, 'done'], msg);
+});
 
 action('the output of a job is its last 40 lines', async ({ guest }) => {
   const { stdout } = await guest.run({ job: 'update', argv: ['seq', '60'] });

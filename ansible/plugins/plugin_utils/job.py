@@ -7,7 +7,7 @@ import json
 # following: the program and its arguments, or nothing if the script only waits. The script waits at most ten seconds
 # for the end of the program, and the caller then connects again. Output: the state of the unit, an empty line and, if
 # the program has ended, its output. If another job with this name is running, the script prints the name of its unit on
-# standard error and exits with 75.
+# standard error and exits with 75. In a slow guest, a query alone takes seconds, so the clock limits the wait.
 SCRIPT = """
 unit=$1 jobs=$2; shift 2
 query() {
@@ -24,8 +24,9 @@ if [ $# -gt 0 ] && ! query; then
   esac
   systemd-run --quiet --unit="$unit" --description="$unit" --remain-after-exit -- "$@" || exit
 fi
-left=40
-while query && [ $left -gt 0 ]; do sleep 0.25; left=$((left - 1)); done
+uptime() { read -r now _ </proc/uptime; now=${now%.*}; }
+uptime; end=$((now + 10))
+while query && { uptime; [ $now -lt $end ]; }; do sleep 0.25; done
 echo "$said"
 echo
 case $said in
