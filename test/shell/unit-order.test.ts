@@ -171,7 +171,7 @@ const table: Readonly<Record<string, Order>> = {
   },
   'immutafs-move-end.service': {
     before: 'shutdown.target',
-    after: 'immutafs-move-begin.service immutafs-move.service',
+    after: 'immutafs-move-begin.service immutafs-move.service local-fs.target',
   },
   'immutafs-move.service': {
     before: 'immutafs-move-end.service shutdown.target',
