@@ -352,6 +352,40 @@ for (const [title, { drive, info, accepted }] of Object.entries(drives)) {
 }
 cdroms.run();
 
+const named = suite('the evidence in messages');
+for (const [title, device, expected] of [
+  ['offered', { ...virtioDisk, offered: true }, 'virtio feature VIRTIO_BLK_F_RO offered by the host'],
+  ['not offered', virtioDisk, 'virtio feature VIRTIO_BLK_F_RO not offered by the host'],
+  [
+    'the driver of a SCSI host',
+    { ...scsiDisk, bus: 'iscsi', readOnly: true },
+    'read-only, but root in the guest can create such a disk (driver iscsi_tcp)',
+  ],
+  [
+    'no driver',
+    { name: 'loop0', device: '7:0', on: [], readOnly: true },
+    'read-only, but root in the guest can create such a disk',
+  ],
+] as const) {
+  named(title, () => {
+    const [found] = disksOf([device], [mount(device.device, '/')]);
+    assert.is(found?.evidence, expected);
+  });
+}
+for (const [title, md, expected] of [
+  ['a degraded array', { level: 'raid5', degraded: '1' }, 'a degraded raid5'],
+  ['an array of another level', { level: 'faulty', degraded: '0' }, 'of level faulty'],
+] as const) {
+  named(title, () => {
+    const found = disksOf([vda, { name: 'md0', device: '9:0', on: ['vda2'], md }], [mount('9:0', '/')]);
+    assert.ok(
+      found.some(({ evidence }) => evidence === `the md array md0 is ${expected}`),
+      JSON.stringify(found),
+    );
+  });
+}
+named.run();
+
 /** A record in the udev database of systemd 219. */
 const el7 = `S:disk/by-id/virtio-root-part1
 S:disk/by-uuid/17d73eec-69d4-46d1-bf44-bfeba7e36233
